@@ -1,0 +1,331 @@
+/**
+ * The whole boundary between TypeScript and the native addon, in the same names and order as the C++ binding.
+ *
+ * Every promise-returning call runs on the runtime's executor thread, in the order of the calls; loads run on a thread of
+ * their own beside it. Input buffers are pinned until the promise settles and must not change before. Errors carry a
+ * `code` (see NativeErrorCode). `close()` is idempotent, waits for nothing, and frees the memory once the last call that
+ * uses it has ended; any other call after it fails with `CLOSED`.
+ */
+import type { ModelSpec__Output as ModelSpec } from '../proto/generated/conclave/v1/ModelSpec.ts';
+
+/** Instruction set that the kernels use. */
+export type Isa = 'portable' | 'avx2' | 'avx512';
+
+/**
+ * How weights are kept and multiplied. f32: exactly what the checkpoint holds, activations in f32. bf16: bf16 weights and
+ * bf16 activations with f32 sums. q8: int8 weights in groups of 32 with f32 scales, made on load; int8 activations.
+ */
+export type WeightsFormat = 'f32' | 'bf16' | 'q8';
+
+/** Encoding of activations that cross the boundary. */
+export type ActivationType = 'f32' | 'bf16';
+
+/** Stable codes of native errors. */
+export type NativeErrorCode =
+  | 'CLOSED'
+  | 'INVALID_ARGUMENT'
+  | 'CORRUPT_CHECKPOINT'
+  | 'UNSUPPORTED'
+  | 'SLOT_NOT_LOADED'
+  | 'NON_FINITE'
+  | 'OUT_OF_MEMORY'
+  | 'IO'
+  | 'INTERNAL';
+
+export interface Hardware {
+  /** Best instruction set of this machine. */
+  readonly isa: Isa;
+  /** All instruction sets that run here, portable first. */
+  readonly isas: readonly Isa[];
+  /** Logical CPUs that this process may use. */
+  readonly cpus: number;
+  /** Names of the extensions that kernels use where present, such as "avx512_bf16", "avx512_vnni". */
+  readonly extensions: readonly string[];
+}
+
+export interface RuntimeOptions {
+  /** Compute threads, the executor included. */
+  readonly threads: number;
+  /** Null: the best of this machine. */
+  readonly isa: Isa | null;
+}
+
+/** A thread pool, an executor thread, and the kernels that run on them. */
+export interface Runtime {
+  readonly threads: number;
+  readonly isa: Isa;
+  close(): void;
+}
+
+export interface WeightStoreOptions {
+  /** Checkpoint folder; ModelSpec.files are relative to it. */
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  readonly weights: WeightsFormat;
+}
+
+/** A memory-mapped checkpoint. Reads no tensor by itself. */
+export interface WeightStore {
+  readonly weights: WeightsFormat;
+  close(): void;
+}
+
+/** Bytes done and bytes in all; called at most about ten times a second, and once at the end. */
+export type OnProgress = (doneBytes: number, totalBytes: number) => void;
+
+/** One physical expert: a slice of a logical expert's intermediate dimension. */
+export interface ExpertSlot {
+  readonly layer: number;
+  readonly expert: number;
+  /** 0 ≤ slice < slices; slices is 1 unless expert tensor parallelism is on. All slots of a layer in a bank have equal `slices`. */
+  readonly slice: number;
+  readonly slices: number;
+}
+
+export interface LoadedSlot extends ExpertSlot {
+  /** CRC-32C of the slot's bytes in the checkpoint: gate, up and down, in that order. */
+  readonly checksum: number;
+  /** Bytes that the slot takes in memory. */
+  readonly bytes: number;
+}
+
+/**
+ * Expert rows: for each row, the expert slices it needs here and their gate weights.
+ * topkIds[r * topK + j] = logical expert * slices + slice, or -1 for an entry to skip.
+ */
+export interface ExpertRows {
+  readonly layer: number;
+  readonly rowCount: number;
+  readonly type: ActivationType;
+  /** Normalised activations, [rowCount, hidden]. */
+  readonly rows: Uint8Array;
+  readonly topK: number;
+  /** [rowCount, topK]. */
+  readonly topkIds: Int32Array;
+  /** [rowCount, topK]. */
+  readonly topkWeights: Float32Array;
+}
+
+/** Routed experts: stateless, so any bank that has loaded a slot gives the same answer. */
+export interface ExpertBank {
+  /**
+   * Loads slots in the background, checking for finite weights; those that are loaded already are kept. A slot can be used
+   * as soon as the promise settles.
+   */
+  load(slots: readonly ExpertSlot[], onProgress: OnProgress | null): Promise<readonly LoadedSlot[]>;
+  /** Frees slots once no call uses them. Slots that are not loaded are ignored. */
+  unload(slots: readonly ExpertSlot[]): void;
+  has(slot: ExpertSlot): boolean;
+  /** Weighted sums of the named experts, [rowCount, hidden] in `partialType`. SLOT_NOT_LOADED names a missing slot. */
+  forward(rows: ExpertRows, partialType: ActivationType): Promise<Uint8Array>;
+  readonly slotCount: number;
+  readonly bytes: number;
+  close(): void;
+}
+
+/** A tensor-parallel slice of a range of layers. */
+export interface RankSlice {
+  readonly firstLayer: number;
+  readonly endLayer: number;
+  /** Key/value heads [firstKvHead, endKvHead) and the query heads that read them. */
+  readonly firstKvHead: number;
+  readonly endKvHead: number;
+  /** The fraction [ffnBegin, ffnEnd) / ffnParts of every dense or shared intermediate dimension. */
+  readonly ffnBegin: number;
+  readonly ffnEnd: number;
+  readonly ffnParts: number;
+}
+
+export interface CacheOptions {
+  /** Blocks of the paged cache; 0 ≤ block id < kvBlocks. */
+  readonly kvBlocks: number;
+  /** Positions per block. */
+  readonly blockSize: number;
+}
+
+/** Where rows stand in their sequences: rows of a sequence are consecutive, in order of position. */
+export interface SequenceRows {
+  /** [rows]. */
+  readonly positions: Int32Array;
+  /** First row of each sequence, [sequences + 1]. */
+  readonly sequenceOffsets: Int32Array;
+  /** Cache blocks of all sequences; block i of a sequence holds positions [i * blockSize, (i + 1) * blockSize). */
+  readonly blockTables: Int32Array;
+  /** First entry of each sequence in blockTables, [sequences + 1]. */
+  readonly blockOffsets: Int32Array;
+}
+
+/** A rank other than 0 of a stage: slices of heads with their cache, and of dense parts. Owns no residual stream. */
+export interface RankShard {
+  /** Partial sum of attention, [rows, hidden]. Writes keys and values of the rows into the cache. */
+  attention(
+    layer: number,
+    type: ActivationType,
+    rows: Uint8Array,
+    where: SequenceRows,
+    partialType: ActivationType,
+  ): Promise<Uint8Array>;
+  /** Partial sum of the layer's dense or shared feed-forward part, [rows, hidden]. */
+  ffn(layer: number, type: ActivationType, rows: Uint8Array, partialType: ActivationType): Promise<Uint8Array>;
+  readonly bytes: number;
+  close(): void;
+}
+
+export interface StageOptions extends RankSlice, CacheOptions {
+  /** Targets (> 0) that hold the other tensor-parallel ranks of this stage; every row goes to each of them. */
+  readonly rankTargets: readonly number[];
+  /** Encoding of dispatched rows. */
+  readonly dispatchType: ActivationType;
+}
+
+/**
+ * Where a layer's experts run. Replicas of slice id s are targets[offsets[s]] … targets[offsets[s + 1] - 1]: 0 is the
+ * stage's own bank, others are the caller's numbers for remote workers. A slice with no replica is dispatched to target -1:
+ * the caller must find an answer itself. Rows of a slice go to one replica; busier replicas (load / share) get fewer.
+ */
+export interface ExpertRoute {
+  readonly slices: number;
+  /** [experts * slices + 1]. */
+  readonly offsets: Int32Array;
+  readonly targets: Int32Array;
+  /** Relative capacity of each entry of targets; > 0. */
+  readonly shares: Float32Array;
+}
+
+/** How one row's token is drawn. Randomness is a pure function of (seed, sequenceIndex, position). */
+export interface NativeSampling {
+  /** 0: greedy. */
+  readonly temperature: number;
+  /** 0: all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** Integer in [0, 2^53). */
+  readonly seed: number;
+  readonly biasTokens: Int32Array;
+  /** Same length as biasTokens. */
+  readonly biasValues: Float32Array;
+}
+
+/** Rows whose logits are wanted; all arrays have one entry per wanted row. */
+export interface LogitsRows {
+  /** Row of the batch; ascending. */
+  readonly rows: Int32Array;
+  /** ≥ 0: score this token instead of sampling one. -1: sample. */
+  readonly targets: Int32Array;
+  /** Alternatives to return besides the token's own log-probability; -1: no log-probabilities at all. */
+  readonly logprobs: Int32Array;
+  /** Null: greedy without penalties or bias. */
+  readonly sampling: readonly (NativeSampling | null)[];
+  /** Position of the sampled token in its sequence. */
+  readonly positions: Int32Array;
+  /** Index of the sequence among its request's n. */
+  readonly sequenceIndices: Int32Array;
+  /** Prompt and generated tokens; null unless sampling has a penalty. */
+  readonly promptTokens: readonly (Int32Array | null)[];
+  readonly outputTokens: readonly (Int32Array | null)[];
+}
+
+export interface StepBatch extends SequenceRows {
+  /** Token ids, [rows]; read by the stage that has the first layer. */
+  readonly tokenIds: Int32Array;
+  /** Residual stream from the stage before, f32 [rows, hidden]; null at the first stage. */
+  readonly hidden: Uint8Array | null;
+  /** Read by the stage that has the last layer. */
+  readonly logits: LogitsRows;
+}
+
+/** Results for the wanted rows, in order. Alternatives of entry i: [topOffsets[i], topOffsets[i + 1]), best first. */
+export interface StepOutput {
+  readonly tokens: Int32Array;
+  /** Natural log-probabilities of `tokens` before temperature and filters; NaN where none was asked for. */
+  readonly logprobs: Float32Array;
+  readonly topOffsets: Int32Array;
+  readonly topTokens: Int32Array;
+  readonly topLogprobs: Float32Array;
+}
+
+/** Rows of one micro-batch for one remote worker at one layer. */
+export interface Dispatch {
+  /** Index for Partial.dispatch. */
+  readonly index: number;
+  /** From rankTargets or ExpertRoute.targets; -1: experts without a replica. */
+  readonly target: number;
+  /** Row of the batch of each dispatched row, [rowCount], ascending. */
+  readonly rowIndices: Int32Array;
+  /** Run the target's dense slice for every row (rank targets only). */
+  readonly dense: boolean;
+  /** Rows, and with topK > 0 their experts. */
+  readonly experts: ExpertRows;
+}
+
+/** The answer to a dispatch, or to a part of it when the caller split it. */
+export interface PartialSum {
+  /** Row of the batch of each row of `partial`, [rowCount]. */
+  readonly rowIndices: Int32Array;
+  readonly type: ActivationType;
+  /** [rowCount, hidden]. */
+  readonly partial: Uint8Array;
+}
+
+export type StepProgress =
+  | {
+      /** Remote shards are needed: send the dispatches, then resume. Local shards of the layer run meanwhile. */
+      readonly kind: 'dispatch';
+      readonly step: number;
+      readonly layer: number;
+      readonly operator: 'attention' | 'ffn';
+      readonly dispatches: readonly Dispatch[];
+    }
+  | {
+      /** The residual stream for the next stage, f32 [rows, hidden]. */
+      readonly kind: 'hidden';
+      readonly hidden: Uint8Array;
+    }
+  | { readonly kind: 'output'; readonly output: StepOutput };
+
+/** Rows per expert since the last call, [layers of the stage][experts]; an empty array for a dense layer. */
+export type ExpertRowCounts = readonly Uint32Array[];
+
+/** Owner of the residual stream for a contiguous range of layers: tensor-parallel rank 0. */
+export interface Stage {
+  /** Starts a micro-batch. When everything is local this is the whole step, in one call. Several may be in flight. */
+  begin(batch: StepBatch): Promise<StepProgress>;
+  /** Goes on after a dispatch: adds the partial sums (checked for shape and finiteness) and runs to the next one or the end. */
+  resume(step: number, partials: readonly PartialSum[]): Promise<StepProgress>;
+  /** Forgets a micro-batch that will not be resumed. */
+  abort(step: number): void;
+  /** Takes effect for micro-batches begun afterwards. */
+  setRoute(layer: number, route: ExpertRoute): void;
+  takeExpertRows(): ExpertRowCounts;
+  /** Seconds spent since the last call, by part: "attention", "experts", "head", … */
+  takeProfile(): Readonly<Record<string, number>>;
+  /** Bytes of weights and of cache. */
+  readonly weightBytes: number;
+  readonly cacheBytes: number;
+  close(): void;
+}
+
+/** What the addon exports. */
+export interface Native {
+  hardware(): Hardware;
+  createRuntime(options: RuntimeOptions): Runtime;
+  openWeights(runtime: Runtime, options: WeightStoreOptions): Promise<WeightStore>;
+  createExpertBank(runtime: Runtime, store: WeightStore): ExpertBank;
+  createRankShard(
+    runtime: Runtime,
+    store: WeightStore,
+    options: RankSlice & CacheOptions,
+    onProgress: OnProgress | null,
+  ): Promise<RankShard>;
+  createStage(
+    runtime: Runtime,
+    store: WeightStore,
+    bank: ExpertBank,
+    options: StageOptions,
+    onProgress: OnProgress | null,
+  ): Promise<Stage>;
+}
