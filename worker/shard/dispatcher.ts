@@ -1,0 +1,219 @@
+import type { ActivationType, Dispatch, ExpertRows, PartialSum, StepProgress } from '../../native/native.ts';
+import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
+import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
+import type { ColdExperts } from './cold-experts.ts';
+import { RankLost, ShardFailure } from './failure.ts';
+import type { PeerRequest } from './peer.ts';
+import { type LayerReplicas, LOCAL_TARGET, NO_TARGET, pickReplica, type TargetHealth } from './replicas.ts';
+import { type RoutedRows, rerouteRows } from './reroute.ts';
+
+/** A remote worker as dispatches see it. */
+export interface DispatchTarget {
+  readonly id: string;
+  /** Deadline for `rows` rows, in milliseconds. */
+  deadlineMs(rows: number): number;
+  /** Settles with the answer or a ShardFailure within the deadline; keeps the target's health. */
+  forward(request: PeerRequest, deadlineMs: number, rows: number): Promise<ForwardResponse>;
+  /** Records an answer that was rejected after it came. */
+  reject(failure: ShardFailure): void;
+}
+
+export interface DispatchObserver {
+  onAnswer(peer: string, layer: number, rows: number, bytes: number, elapsedMs: number): void;
+  onRetry(failure: ShardFailure, layer: number, rows: number): void;
+  onHedge(peer: string, layer: number): void;
+  onColdRows(layer: number, rows: number): void;
+}
+
+export interface DispatcherOptions {
+  readonly hidden: number;
+  readonly partialType: ActivationType;
+  readonly target: (target: number) => DispatchTarget | undefined;
+  readonly replicas: (layer: number) => LayerReplicas;
+  readonly health: TargetHealth;
+  readonly cold: ColdExperts;
+  readonly observer: DispatchObserver;
+  /** Milliseconds after which an expert dispatch is also sent to another replica; null: never. */
+  readonly hedgeMs: number | null;
+}
+
+type DispatchStep = Extract<StepProgress, { kind: 'dispatch' }>;
+
+/** A partial sum and the worker that made it, so that a poisoned one can be blamed and asked for again. */
+export interface SourcedPartial extends PartialSum {
+  /** Asks other replicas for the same rows; null when the rows' state lives only there. */
+  readonly again: ((failure: ShardFailure) => Promise<readonly SourcedPartial[]>) | null;
+  readonly peer: string;
+}
+
+/**
+ * Sends a step's dispatches and gathers their partial sums. A dispatch that fails goes to other replicas of its experts,
+ * row by row where they differ; experts without one are computed here from the checkpoint. Only a tensor-parallel rank,
+ * whose cache nobody else has, cannot be replaced.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  /** Answers all dispatches of a step, each from one worker or several. Rejects with RankLost, or when the checkpoint fails too. */
+  async collect(
+    step: DispatchStep,
+    epoch: number,
+    attention: AttentionRows | null,
+  ): Promise<readonly SourcedPartial[]> {
+    const answers = step.dispatches.map((dispatch) =>
+      dispatch.dense || step.operator === 'attention'
+        ? this.#askRank(step, dispatch, epoch, attention)
+        : this.#askExperts(dispatch, epoch, new Set()),
+    );
+    return (await Promise.all(answers)).flat();
+  }
+
+  async #askRank(
+    step: DispatchStep,
+    dispatch: Dispatch,
+    epoch: number,
+    attention: AttentionRows | null,
+  ): Promise<readonly SourcedPartial[]> {
+    const target = this.#options.target(dispatch.target);
+    if (target === undefined) throw new RankLost(`#${dispatch.target}`, { cause: new Error('is not connected') });
+    const request: PeerRequest = {
+      ...this.#expertRequest(dispatch.experts, epoch),
+      operator: step.operator === 'attention' ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
+      dense: dispatch.dense,
+      attention,
+    };
+    try {
+      return [await this.#ask(target, request, dispatch.experts, dispatch.rowIndices, null)];
+    } catch (error) {
+      throw new RankLost(target.id, { cause: error });
+    }
+  }
+
+  async #askExperts(
+    rows: RoutedRows,
+    epoch: number,
+    excluded: ReadonlySet<number>,
+  ): Promise<readonly SourcedPartial[]> {
+    if (rows.target === LOCAL_TARGET || rows.target === NO_TARGET) return [await this.#compute(rows)];
+    const target = this.#options.target(rows.target);
+    const request = this.#expertRequest(rows.experts, epoch);
+    const elsewhere = (failure: ShardFailure): Promise<readonly SourcedPartial[]> =>
+      this.#reroute(rows, epoch, new Set([...excluded, rows.target]), failure);
+    if (target === undefined) {
+      return elsewhere(new ShardFailure('PEER_LOST', `#${rows.target}`, 'is not connected'));
+    }
+    try {
+      const answer = this.#ask(target, request, rows.experts, rows.rowIndices, elsewhere).then((partial) => [partial]);
+      return await this.#hedge(answer, rows, epoch, excluded, target.id);
+    } catch (error) {
+      if (!(error instanceof ShardFailure)) throw error;
+      return elsewhere(error);
+    }
+  }
+
+  /** Past the hedge deadline the same rows also go to the other replicas; the first whole answer counts. */
+  async #hedge(
+    answer: Promise<readonly SourcedPartial[]>,
+    rows: RoutedRows,
+    epoch: number,
+    excluded: ReadonlySet<number>,
+    peer: string,
+  ): Promise<readonly SourcedPartial[]> {
+    const { hedgeMs, observer } = this.#options;
+    if (hedgeMs === null) return answer;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), hedgeMs);
+    });
+    const first = await Promise.race([answer, late]).finally(() => clearTimeout(timer));
+    if (first !== 'late') return first;
+    const others = this.#elsewhere(rows, new Set([...excluded, rows.target]));
+    if (others.some((other) => other.target === NO_TARGET)) return answer;
+    observer.onHedge(peer, rows.experts.layer);
+    const tried = new Set([...excluded, rows.target]);
+    const hedged = Promise.all(others.map((other) => this.#askExperts(other, epoch, tried))).then((all) => all.flat());
+    return Promise.any([answer, hedged]).catch((error: AggregateError) => {
+      throw error.errors[0];
+    });
+  }
+
+  async #reroute(
+    rows: RoutedRows,
+    epoch: number,
+    excluded: ReadonlySet<number>,
+    failure: ShardFailure,
+  ): Promise<readonly SourcedPartial[]> {
+    this.#options.observer.onRetry(failure, rows.experts.layer, rows.experts.rowCount);
+    const others = this.#elsewhere(rows, excluded);
+    return (await Promise.all(others.map((other) => this.#askExperts(other, epoch, excluded)))).flat();
+  }
+
+  #elsewhere(rows: RoutedRows, excluded: ReadonlySet<number>): readonly RoutedRows[] {
+    const replicas = this.#options.replicas(rows.experts.layer);
+    return rerouteRows(rows.experts, rows.rowIndices, (sliceId) =>
+      pickReplica(replicas, sliceId, excluded, this.#options.health),
+    );
+  }
+
+  async #compute(rows: RoutedRows): Promise<SourcedPartial> {
+    const { cold, observer, partialType } = this.#options;
+    if (rows.target === NO_TARGET) observer.onColdRows(rows.experts.layer, rows.experts.rowCount);
+    const partial = await cold.forward(rows.experts, this.#options.replicas(rows.experts.layer).slices, partialType);
+    return { rowIndices: rows.rowIndices, type: partialType, partial, again: null, peer: 'local' };
+  }
+
+  async #ask(
+    target: DispatchTarget,
+    request: PeerRequest,
+    experts: ExpertRows,
+    rowIndices: Int32Array,
+    again: SourcedPartial['again'],
+  ): Promise<SourcedPartial> {
+    const { hidden, partialType, observer } = this.#options;
+    const started = performance.now();
+    const response = await target.forward(request, target.deadlineMs(experts.rowCount), experts.rowCount);
+    const wanted = experts.rowCount * hidden * (partialType === 'f32' ? 4 : 2);
+    const dtype = partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16';
+    if (response.rowCount !== experts.rowCount || response.partial.byteLength !== wanted || response.dtype !== dtype) {
+      const failure = new ShardFailure(
+        'POISONED',
+        target.id,
+        `answered ${response.rowCount} rows in ${response.partial.byteLength} bytes of ${response.dtype}; ` +
+          `expected ${experts.rowCount} rows in ${wanted} bytes of ${dtype}`,
+      );
+      target.reject(failure);
+      throw failure;
+    }
+    observer.onAnswer(
+      target.id,
+      experts.layer,
+      experts.rowCount,
+      experts.rows.byteLength + response.partial.byteLength,
+      performance.now() - started,
+    );
+    return { rowIndices, type: partialType, partial: response.partial, again, peer: target.id };
+  }
+
+  #expertRequest(experts: ExpertRows, epoch: number): PeerRequest {
+    return {
+      epoch,
+      layer: experts.layer,
+      operator: 'OPERATOR_FFN',
+      dtype: experts.type === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',
+      rowCount: experts.rowCount,
+      rows: bytesOf(experts.rows),
+      topK: experts.topK,
+      topkIds: bytesOf(experts.topkIds),
+      topkWeights: bytesOf(experts.topkWeights),
+      partialDtype: this.#options.partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',
+    };
+  }
+}
+
+function bytesOf(array: Uint8Array | Int32Array | Float32Array): Buffer {
+  return Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+}

@@ -1,0 +1,94 @@
+/**
+ * What a stage knows of one peer's speed and state.
+ *
+ * Latency is an exponentially weighted mean of the time per answer and of its deviation (as TCP estimates round trips).
+ * A failure takes the peer out of the routes; a successful probe brings it back. Repeated failures lengthen the time to
+ * the next probe, so a peer that flaps costs little.
+ */
+export interface HealthOptions {
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Least deadline of a dispatch, in milliseconds. */
+  readonly minDeadlineMs: number;
+  /** Largest deadline of a dispatch, in milliseconds. */
+  readonly maxDeadlineMs: number;
+}
+
+const WEIGHT = 1 / 16;
+const FIRST_PROBE_MS = 200;
+const MAX_PROBE_MS = 5_000;
+
+export class PeerHealth {
+  readonly #options: HealthOptions;
+  #usable = false;
+  #failures = 0;
+  #nextProbeAt = 0;
+  #latencyMs = 0;
+  #deviationMs = 0;
+  #perRowMs = 0;
+  #samples = 0;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** Smoothed milliseconds per answer; 0 before the first. */
+  get latencyMs(): number {
+    return this.#latencyMs;
+  }
+
+  /** Relative capacity for routing: the inverse of the smoothed time per row. 1 before the first answer. */
+  get share(): number {
+    return this.#samples === 0 ? 1 : 1 / Math.max(this.#perRowMs, 1e-3);
+  }
+
+  /** Records an answer to `rows` rows after `elapsedMs`. */
+  answered(elapsedMs: number, rows: number): void {
+    const perRow = elapsedMs / Math.max(1, rows);
+    if (this.#samples === 0) {
+      this.#latencyMs = elapsedMs;
+      this.#deviationMs = elapsedMs / 2;
+      this.#perRowMs = perRow;
+    } else {
+      this.#deviationMs += WEIGHT * (Math.abs(elapsedMs - this.#latencyMs) - this.#deviationMs);
+      this.#latencyMs += WEIGHT * (elapsedMs - this.#latencyMs);
+      this.#perRowMs += WEIGHT * (perRow - this.#perRowMs);
+    }
+    this.#samples++;
+    this.#failures = 0;
+  }
+
+  /** Records a failure: the peer leaves the routes until a probe succeeds. Returns whether it was usable. */
+  failed(): boolean {
+    const was = this.#usable;
+    this.#usable = false;
+    const wait = Math.min(MAX_PROBE_MS, FIRST_PROBE_MS * 2 ** Math.min(this.#failures, 8));
+    this.#failures++;
+    this.#nextProbeAt = this.#options.now() + wait;
+    return was;
+  }
+
+  /** Records that the peer answered a probe. Returns whether this made it usable. */
+  recovered(): boolean {
+    const was = this.#usable;
+    this.#usable = true;
+    return !was;
+  }
+
+  /** Whether an unusable peer should be probed now. */
+  get probeDue(): boolean {
+    return !this.#usable && this.#options.now() >= this.#nextProbeAt;
+  }
+
+  /** Deadline of a dispatch of `rows` rows: eight times what is expected, within the configured bounds. */
+  deadlineMs(rows: number): number {
+    const { minDeadlineMs, maxDeadlineMs } = this.#options;
+    if (this.#samples === 0) return maxDeadlineMs;
+    const expected = Math.max(this.#latencyMs + 4 * this.#deviationMs, this.#perRowMs * rows);
+    return Math.min(maxDeadlineMs, Math.max(minDeadlineMs, 8 * expected));
+  }
+}

@@ -1,0 +1,186 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { ActivationType, ExpertBank, RankShard } from '../../native/native.ts';
+import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
+import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
+import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
+
+/** What a worker computes for others. */
+export interface HostedShards {
+  readonly bank: ExpertBank;
+  /** The rank that this worker holds of a pipeline's stage, if any. */
+  rank(pipeline: string): RankShard | undefined;
+  /** The rank that holds the dense part of a layer, if any. */
+  denseRank(layer: number): RankShard | undefined;
+  /** Plan that this worker knows. */
+  epoch(): number;
+  /** Width of the residual stream, in elements. */
+  readonly hidden: number;
+}
+
+export interface ShardServerOptions {
+  readonly shards: HostedShards;
+  /** Dispatches of one stream that may wait or run at a time; more are refused with BUSY. */
+  readonly maxPerStream?: number;
+  readonly observer: ShardObserver;
+}
+
+export interface ShardObserver {
+  onForward(layer: number, rows: number, elapsedMs: number): void;
+  /** A request that was refused, by the stable code of the answer. */
+  onRefused(code: string, message: string): void;
+}
+
+class Refusal extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+type Stream = ServerDuplexStream<ForwardRequest, ForwardResponse>;
+
+/**
+ * ShardService over this worker's shards. Every request is checked before native code sees it, answered with a result or
+ * a coded error, and never harms the stream of another peer. A peer that does not read its answers is not read from.
+ */
+export function shardService(options: ShardServerOptions): ShardServiceHandlers {
+  return { Forward: (stream: Stream) => serveStream(stream, options) };
+}
+
+function serveStream(stream: Stream, options: ShardServerOptions): void {
+  const limit = options.maxPerStream ?? 64;
+  let running = 0;
+  let open = true;
+  const end = (): void => {
+    open = false;
+  };
+  stream.on('cancelled', end);
+  stream.on('error', end);
+  stream.on('close', end);
+  stream.on('end', () => {
+    if (open) stream.end();
+    end();
+  });
+  stream.on('data', (request: ForwardRequest) => {
+    const received = performance.now();
+    const reply = (response: Omit<ForwardResponse, 'dispatchId' | 'epoch' | 'elapsedUs'>): void => {
+      if (!open) return;
+      const elapsedUs = Math.round((performance.now() - received) * 1000);
+      const head = { dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs };
+      if (!stream.write({ ...head, ...response })) {
+        stream.pause();
+        stream.once('drain', () => stream.resume());
+      }
+    };
+    const refuse = (error: unknown): void => {
+      const { code, message } = describe(error);
+      options.observer.onRefused(code, message);
+      reply({ error: { code, message } });
+    };
+    if (running >= limit) {
+      refuse(new Refusal('BUSY', `${running} dispatches of this stream are in flight (limit ${limit})`));
+      return;
+    }
+    running++;
+    answer(request, options.shards)
+      .then((partial) => {
+        options.observer.onForward(request.layer, request.rowCount, performance.now() - received);
+        reply({ dtype: request.partialDtype, rowCount: request.rowCount, partial: asBuffer(partial) });
+      }, refuse)
+      .finally(() => {
+        running--;
+      });
+  });
+  // Tells the other side that the stream is accepted, before the first answer.
+  stream.sendMetadata(stream.metadata.clone());
+}
+
+async function answer(request: ForwardRequest, shards: HostedShards): Promise<Uint8Array> {
+  const type = activationType('dtype', request.dtype);
+  const partialType = activationType('partial_dtype', request.partialDtype);
+  checkLength('rows', request.rows, request.rowCount * shards.hidden * elementBytes(type));
+  if (request.rowCount === 0) return new Uint8Array(0); // A probe.
+  if (request.operator === 'OPERATOR_ATTENTION') return attention(request, shards, type, partialType);
+  if (request.operator !== 'OPERATOR_FFN') {
+    throw new Refusal('INVALID_ARGUMENT', `operator: expected attention or ffn, got ${request.operator}`);
+  }
+  const parts: Promise<Uint8Array>[] = [];
+  if (request.dense) {
+    const rank = shards.denseRank(request.layer);
+    if (rank === undefined)
+      throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${request.layer} is loaded here`);
+    parts.push(rank.ffn(request.layer, type, request.rows, partialType));
+  }
+  if (request.topK > 0) {
+    const entries = request.rowCount * request.topK * 4;
+    checkLength('topk_ids', request.topkIds, entries);
+    checkLength('topk_weights', request.topkWeights, entries);
+    const { layer, rowCount, rows, topK } = request;
+    const topkIds = new Int32Array(aligned(request.topkIds));
+    const topkWeights = new Float32Array(aligned(request.topkWeights));
+    parts.push(shards.bank.forward({ layer, rowCount, type, rows, topK, topkIds, topkWeights }, partialType));
+  }
+  const [first, ...rest] = await Promise.all(parts);
+  if (first === undefined || rest.length > 0) {
+    throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected exactly one of experts and a dense slice');
+  }
+  return first;
+}
+
+function attention(
+  request: ForwardRequest,
+  shards: HostedShards,
+  type: ActivationType,
+  partialType: ActivationType,
+): Promise<Uint8Array> {
+  const where = request.attention;
+  if (where === null)
+    throw new Refusal('INVALID_ARGUMENT', 'attention: expected positions and cache blocks, got nothing');
+  const rank = shards.rank(where.pipeline);
+  if (rank === undefined)
+    throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${where.pipeline}" is loaded here`);
+  const rows = {
+    positions: new Int32Array(aligned(where.positions)),
+    sequenceOffsets: new Int32Array(aligned(where.sequenceOffsets)),
+    blockTables: new Int32Array(aligned(where.blockTables)),
+    blockOffsets: new Int32Array(aligned(where.blockOffsets)),
+  };
+  return rank.attention(request.layer, type, request.rows, rows, partialType);
+}
+
+function activationType(field: string, dtype: string): ActivationType {
+  if (dtype === 'DATA_TYPE_BF16') return 'bf16';
+  if (dtype === 'DATA_TYPE_F32') return 'f32';
+  throw new Refusal('INVALID_ARGUMENT', `${field}: expected BF16 or F32, got ${dtype}`);
+}
+
+function elementBytes(type: ActivationType): number {
+  return type === 'f32' ? 4 : 2;
+}
+
+function checkLength(field: string, bytes: Uint8Array, expected: number): void {
+  if (bytes.byteLength === expected) return;
+  throw new Refusal('INVALID_ARGUMENT', `${field}: expected ${expected} bytes, got ${bytes.byteLength}`);
+}
+
+/** A copy that starts at a multiple of 4, as typed arrays need; small arrays only. */
+function aligned(bytes: Uint8Array): ArrayBuffer {
+  if (bytes.byteLength % 4 !== 0) {
+    throw new Refusal('INVALID_ARGUMENT', `expected an array of 4-byte elements, got ${bytes.byteLength} bytes`);
+  }
+  const copy = new ArrayBuffer(bytes.byteLength);
+  new Uint8Array(copy).set(bytes);
+  return copy;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: 'INTERNAL', message: String(error) };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'INTERNAL';
+  return { code, message: error.message };
+}
