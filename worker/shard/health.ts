@@ -17,11 +17,14 @@ export interface HealthOptions {
 const WEIGHT = 1 / 16;
 const FIRST_PROBE_MS = 200;
 const MAX_PROBE_MS = 5_000;
+/** One refusal is a slot that has just moved away; so many in a row are a worker that is not what it says. */
+const MAX_REFUSALS = 3;
 
 export class PeerHealth {
   readonly #options: HealthOptions;
   #usable = false;
   #failures = 0;
+  #refusals = 0;
   #nextProbeAt = 0;
   #latencyMs = 0;
   #deviationMs = 0;
@@ -60,6 +63,7 @@ export class PeerHealth {
     }
     this.#samples++;
     this.#failures = 0;
+    this.#refusals = 0;
   }
 
   /** Records a failure: the peer leaves the routes until a probe succeeds. Returns whether it was usable. */
@@ -72,10 +76,17 @@ export class PeerHealth {
     return was;
   }
 
+  /** Records that the peer answered with an error. Returns whether this took it out of the routes. */
+  refused(): boolean {
+    this.#refusals++;
+    return this.#refusals >= MAX_REFUSALS && this.failed();
+  }
+
   /** Records that the peer answered a probe. Returns whether this made it usable. */
   recovered(): boolean {
     const was = this.#usable;
     this.#usable = true;
+    this.#refusals = 0;
     return !was;
   }
 

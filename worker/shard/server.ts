@@ -1,4 +1,4 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ActivationType, ExpertBank, RankShard } from '../../native/native.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
@@ -94,7 +94,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       });
   });
   // Tells the other side that the stream is accepted, before the first answer.
-  stream.sendMetadata(stream.metadata.clone());
+  stream.sendMetadata(new Metadata());
 }
 
 async function answer(request: ForwardRequest, shards: HostedShards): Promise<Uint8Array> {
