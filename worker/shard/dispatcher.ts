@@ -3,9 +3,9 @@ import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionR
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ColdExperts } from './cold-experts.ts';
 import { RankLost, ShardFailure } from './failure.ts';
-import type { PeerRequest } from './peer.ts';
 import { type LayerReplicas, LOCAL_TARGET, NO_TARGET, pickReplica, type TargetHealth } from './replicas.ts';
 import { type RoutedRows, rerouteRows } from './reroute.ts';
+import type { PeerRequest } from './shard-peer.ts';
 
 /** A remote worker as dispatches see it. */
 export interface DispatchTarget {

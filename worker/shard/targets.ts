@@ -3,8 +3,8 @@ import type { ForwardResponse__Output as ForwardResponse } from '../../proto/gen
 import type { DispatchTarget } from './dispatcher.ts';
 import { ShardFailure } from './failure.ts';
 import { type HealthOptions, PeerHealth } from './health.ts';
-import { Peer, type PeerRequest } from './peer.ts';
 import type { TargetHealth } from './replicas.ts';
+import { type PeerRequest, ShardPeer } from './shard-peer.ts';
 
 export interface TargetsOptions {
   readonly credentials: ChannelCredentials;
@@ -21,7 +21,7 @@ export interface TargetsOptions {
 }
 
 interface Entry {
-  readonly peer: Peer;
+  readonly peer: ShardPeer;
   readonly health: PeerHealth;
   readonly target: DispatchTarget;
   probing: boolean;
@@ -98,7 +98,7 @@ export class Targets implements TargetHealth {
     const { credentials, metadata, health: healthOptions } = this.#options;
     const number = this.#next++;
     const health = new PeerHealth(healthOptions);
-    const peer = new Peer({
+    const peer = new ShardPeer({
       id: worker.id,
       address: worker.address,
       credentials,
@@ -149,7 +149,7 @@ export class Targets implements TargetHealth {
 }
 
 async function timed(
-  peer: Peer,
+  peer: ShardPeer,
   health: PeerHealth,
   fail: (failure: ShardFailure) => void,
   request: PeerRequest,

@@ -1,22 +1,18 @@
-import type { ChannelCredentials, ClientDuplexStream, Metadata } from '@grpc/grpc-js';
-import { dataChannelOptions } from '../../proto/channel.ts';
-import type { ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
-import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
-import { conclave } from '../../proto/messages.ts';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { ShardFailure, type ShardFailureCode } from './failure.ts';
 
-/** One dispatch as the caller knows it: the peer numbers it. */
-export type PeerRequest = Omit<ForwardRequest, 'dispatchId' | 'deadlineMs'>;
-
-export interface PeerOptions {
+export interface StreamPeerOptions<Request, Response> {
   /** Worker id, for errors. */
   readonly id: string;
-  /** host:port of the worker's gRPC services. */
-  readonly address: string;
-  readonly credentials: ChannelCredentials;
-  /** Sent with the stream: proves membership. Called for every new stream. */
-  readonly metadata: () => Metadata;
-  /** Dispatches in flight beyond which new ones fail with BUSY. */
+  /** Opens a new stream. */
+  readonly open: () => ClientDuplexStream<Request, Response>;
+  /** Closes what the streams run on. */
+  readonly close: () => void;
+  /** Id that the response carries, as given to `send`. */
+  readonly idOf: (response: Response) => number;
+  /** Why the other side could not answer, or null when it did. */
+  readonly errorOf: (response: Response) => string | null;
+  /** Requests in flight beyond which new ones fail with BUSY. */
   readonly maxInFlight?: number;
   /** Milliseconds before the n-th attempt (from 0) to open the stream again. */
   readonly backoffMs?: (attempt: number) => number;
@@ -24,36 +20,31 @@ export interface PeerOptions {
   readonly onState?: (connected: boolean) => void;
 }
 
-interface Pending {
-  readonly resolve: (response: ForwardResponse) => void;
+interface Pending<Response> {
+  readonly resolve: (response: Response) => void;
   readonly reject: (failure: ShardFailure) => void;
   readonly timer: NodeJS.Timeout;
 }
 
-type ForwardStream = ClientDuplexStream<ForwardRequest, ForwardResponse>;
-
 /**
- * The stream to one worker's ShardService. It is opened once and opened again for as long as the peer is wanted; what was
- * in flight when it broke fails at once, so that the rows can go to another replica within the same step.
+ * One long-lived bidirectional stream to a worker, with answers paired to requests by id. The stream is opened again for as
+ * long as the peer is wanted; what was in flight when it broke fails at once, so that the rows can go to another worker
+ * within the same step.
  */
-export class Peer {
+export class StreamPeer<Request, Response> {
   readonly id: string;
-  readonly address: string;
-  readonly #options: PeerOptions;
-  readonly #client: InstanceType<typeof conclave.ShardService>;
-  readonly #pending = new Map<number, Pending>();
-  #stream: ForwardStream | null = null;
+  readonly #options: StreamPeerOptions<Request, Response>;
+  readonly #pending = new Map<number, Pending<Response>>();
+  #stream: ClientDuplexStream<Request, Response> | null = null;
   #connected = false;
   #closed = false;
   #nextId = 1;
   #attempt = 0;
   #retry: NodeJS.Timeout | null = null;
 
-  constructor(options: PeerOptions) {
+  constructor(options: StreamPeerOptions<Request, Response>) {
     this.id = options.id;
-    this.address = options.address;
     this.#options = options;
-    this.#client = new conclave.ShardService(options.address, options.credentials, dataChannelOptions);
     this.#open();
   }
 
@@ -62,25 +53,22 @@ export class Peer {
     return this.#connected;
   }
 
-  get inFlight(): number {
-    return this.#pending.size;
-  }
-
-  /** Sends one dispatch; settles with its answer, or with a ShardFailure no later than after `deadlineMs`. */
-  forward(request: PeerRequest, deadlineMs: number): Promise<ForwardResponse> {
+  /** Sends the request made for a fresh id; settles with its answer, or with a ShardFailure no later than `deadlineMs`. */
+  send(request: (id: number) => Request, deadlineMs: number): Promise<Response> {
     const stream = this.#stream;
     if (stream === null || !this.#connected) return this.#fail('PEER_LOST', 'is not connected');
     const limit = this.#options.maxInFlight ?? 64;
-    if (this.#pending.size >= limit)
-      return this.#fail('BUSY', `has ${this.#pending.size} dispatches in flight (limit ${limit})`);
-    const dispatchId = this.#nextId++;
+    if (this.#pending.size >= limit) {
+      return this.#fail('BUSY', `has ${this.#pending.size} requests in flight (limit ${limit})`);
+    }
+    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#pending.delete(dispatchId);
+        this.#pending.delete(id);
         reject(this.#failure('DEADLINE', `no answer within ${Math.round(deadlineMs)} ms`));
       }, deadlineMs);
-      this.#pending.set(dispatchId, { resolve, reject, timer });
-      stream.write({ ...request, dispatchId, deadlineMs: Math.max(1, Math.round(deadlineMs)) });
+      this.#pending.set(id, { resolve, reject, timer });
+      stream.write(request(id));
     });
   }
 
@@ -90,11 +78,11 @@ export class Peer {
     this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#lose('was closed');
-    this.#client.close();
+    this.#options.close();
   }
 
   #open(): void {
-    const stream = this.#client.Forward(this.#options.metadata());
+    const stream = this.#options.open();
     this.#stream = stream;
     stream.on('metadata', () => {
       if (this.#stream !== stream) return;
@@ -102,21 +90,23 @@ export class Peer {
       this.#connected = true;
       this.#options.onState?.(true);
     });
-    stream.on('data', (response: ForwardResponse) => this.#answer(response));
+    stream.on('data', (response: Response) => this.#answer(response));
     stream.on('error', (error: Error) => this.#reopen(stream, error.message));
     stream.on('end', () => this.#reopen(stream, 'ended the stream'));
   }
 
-  #answer(response: ForwardResponse): void {
-    const pending = this.#pending.get(response.dispatchId);
+  #answer(response: Response): void {
+    const id = this.#options.idOf(response);
+    const pending = this.#pending.get(id);
     if (pending === undefined) return; // Its deadline passed; the rows are elsewhere.
-    this.#pending.delete(response.dispatchId);
+    this.#pending.delete(id);
     clearTimeout(pending.timer);
-    if (response.error === null) pending.resolve(response);
-    else pending.reject(this.#failure('REFUSED', `${response.error.code}: ${response.error.message}`));
+    const error = this.#options.errorOf(response);
+    if (error === null) pending.resolve(response);
+    else pending.reject(this.#failure('REFUSED', error));
   }
 
-  #reopen(stream: ForwardStream, reason: string): void {
+  #reopen(stream: ClientDuplexStream<Request, Response>, reason: string): void {
     if (this.#stream !== stream || this.#closed) return;
     this.#lose(reason);
     const delay = (this.#options.backoffMs ?? reconnectDelayMs)(this.#attempt++);

@@ -1,0 +1,115 @@
+import type { ChannelCredentials, Metadata, ServerDuplexStream } from '@grpc/grpc-js';
+import { Metadata as GrpcMetadata } from '@grpc/grpc-js';
+import type { StepBatch, StepOutput } from '../../native/native.ts';
+import { dataChannelOptions } from '../../proto/channel.ts';
+import type { StepRequest, StepRequest__Output } from '../../proto/generated/conclave/v1/StepRequest.ts';
+import type { StepResponse, StepResponse__Output } from '../../proto/generated/conclave/v1/StepResponse.ts';
+import { conclave } from '../../proto/messages.ts';
+import { RankLost } from '../shard/failure.ts';
+import { StreamPeer } from '../shard/stream-peer.ts';
+import type { NextStage } from './stage-runner.ts';
+import { decodeBatch, decodeOutput, encodeBatch, encodeOutput } from './step-codec.ts';
+
+export interface HopOptions {
+  /** Worker id of the next stage. */
+  readonly id: string;
+  /** host:port of its gRPC services. */
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  /** Sent with the stream: proves membership. */
+  readonly metadata: () => Metadata;
+  /** Milliseconds that a step may take in all later stages together. */
+  readonly deadlineMs: number;
+  readonly onState: (connected: boolean) => void;
+}
+
+/** The way to the next stage of a pipeline. Its cache makes it irreplaceable: a failure is RankLost. */
+export class Hop implements NextStage {
+  readonly #stream: StreamPeer<StepRequest, StepResponse__Output>;
+  readonly #deadlineMs: number;
+
+  constructor(options: HopOptions) {
+    const client = new conclave.StageService(options.address, options.credentials, dataChannelOptions);
+    this.#deadlineMs = options.deadlineMs;
+    this.#stream = new StreamPeer<StepRequest, StepResponse__Output>({
+      id: options.id,
+      open: () => client.Step(options.metadata()),
+      close: () => client.close(),
+      idOf: (response) => response.stepId,
+      errorOf: (response) => (response.outcome === 'error' ? (response.error ?? 'unknown') : null),
+      onState: options.onState,
+    });
+  }
+
+  get connected(): boolean {
+    return this.#stream.connected;
+  }
+
+  async step(hidden: Uint8Array, batch: StepBatch, epoch: number): Promise<StepOutput> {
+    const rows = batch.positions.length;
+    const data = Buffer.from(hidden.buffer, hidden.byteOffset, hidden.byteLength);
+    const shape = [rows, rows === 0 ? 0 : hidden.byteLength / 4 / rows];
+    try {
+      const response = await this.#stream.send(
+        (stepId) => ({
+          stepId,
+          epoch,
+          hidden: { dtype: 'DATA_TYPE_F32', shape, data },
+          batch: encodeBatch(batch),
+          deadlineMs: this.#deadlineMs,
+        }),
+        this.#deadlineMs,
+      );
+      if (!response.sampled) throw new Error(`answered ${response.outcome ?? 'nothing'} instead of tokens`);
+      return decodeOutput(response.sampled);
+    } catch (error) {
+      throw new RankLost(this.#stream.id, { cause: error });
+    }
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+}
+
+/** Runs micro-batches that come from the stage before. */
+export interface StepRunner {
+  run(batch: StepBatch): Promise<StepOutput>;
+}
+
+type Stream = ServerDuplexStream<StepRequest__Output, StepResponse>;
+
+/** StageService.Step over a runner, or over none while the stage is not ready. Steps run in the order in which they come. */
+export function serveSteps(stream: Stream, runner: () => StepRunner | null): void {
+  let open = true;
+  const end = (): void => {
+    open = false;
+  };
+  stream.on('cancelled', end);
+  stream.on('error', end);
+  stream.on('close', end);
+  stream.on('end', () => {
+    if (open) stream.end();
+    end();
+  });
+  stream.on('data', (request: StepRequest__Output) => {
+    runStep(request, runner()).then(
+      (response) => {
+        if (open) stream.write(response);
+      },
+      (error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error);
+        if (open) stream.write({ stepId: request.stepId, error: message });
+      },
+    );
+  });
+  stream.sendMetadata(new GrpcMetadata());
+}
+
+async function runStep(request: StepRequest__Output, runner: StepRunner | null): Promise<StepResponse> {
+  if (runner === null) throw new Error('the stage is not loaded');
+  const { hidden, batch, stepId } = request;
+  if (hidden === null || batch === null) throw new Error('hidden, batch: expected both, got one or none');
+  if (hidden.dtype !== 'DATA_TYPE_F32') throw new Error(`hidden.dtype: expected F32, got ${hidden.dtype}`);
+  return { stepId, sampled: encodeOutput(await runner.run(decodeBatch(batch, hidden.data))) };
+}

@@ -1,0 +1,110 @@
+import type { Stage, StepBatch, StepOutput, StepProgress } from '../../native/native.ts';
+import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
+import type { Dispatcher, SourcedPartial } from '../shard/dispatcher.ts';
+import { ShardFailure } from '../shard/failure.ts';
+import { joinOutputs, splitBatch } from './micro-batch.ts';
+
+/** The stage after this one: takes the residual stream, returns what the last stage sampled. */
+export interface NextStage {
+  step(hidden: Uint8Array, batch: StepBatch, epoch: number): Promise<StepOutput>;
+}
+
+export interface StageRunnerOptions {
+  readonly stage: Stage;
+  readonly dispatcher: Dispatcher;
+  /** Id of the pipeline, for the caches of other ranks. */
+  readonly pipeline: string;
+  /** Width of the residual stream, in elements. */
+  readonly hidden: number;
+  /** Plan that dispatches are sent under. */
+  readonly epoch: () => number;
+  /** Null on the last stage. */
+  readonly next: NextStage | null;
+  /** Batches of at least this many rows run as two micro-batches, so that one's network time hides behind the other's compute. */
+  readonly overlapRows: number;
+  /** Told of an answer that was not finite. */
+  readonly onPoisoned: (failure: ShardFailure) => void;
+}
+
+type DispatchStep = Extract<StepProgress, { kind: 'dispatch' }>;
+
+/** Most times that a layer's partial sums are asked for again because one was not finite. */
+const MAX_POISONED = 8;
+
+/** Runs micro-batches through a stage whose shards are partly on other workers, and on to the next stage. */
+export class StageRunner {
+  readonly #options: StageRunnerOptions;
+
+  constructor(options: StageRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs a batch to the end of the pipeline. Rejects with RankLost or a native error; the batch's cache is then void. */
+  async run(batch: StepBatch): Promise<StepOutput> {
+    const { overlapRows, hidden } = this.#options;
+    const parts = batch.positions.length >= overlapRows ? splitBatch(batch, 2, hidden) : [batch];
+    const results = await Promise.allSettled(parts.map((part) => this.#runPart(part)));
+    return joinOutputs(
+      results.map((result) => {
+        if (result.status === 'rejected') throw result.reason;
+        return result.value;
+      }),
+    );
+  }
+
+  async #runPart(batch: StepBatch): Promise<StepOutput> {
+    const { stage, dispatcher, next } = this.#options;
+    const epoch = this.#options.epoch();
+    const attention = this.#attentionRows(batch);
+    let progress = await stage.begin(batch);
+    while (progress.kind === 'dispatch') {
+      const step = progress;
+      try {
+        progress = await this.#resume(step, await dispatcher.collect(step, epoch, attention));
+      } catch (error) {
+        stage.abort(step.step);
+        throw error;
+      }
+    }
+    if (progress.kind === 'output') return progress.output;
+    if (next === null) throw new Error('the last stage of the pipeline returned activations instead of tokens');
+    return next.step(progress.hidden, batch, epoch);
+  }
+
+  async #resume(step: DispatchStep, answers: readonly SourcedPartial[]): Promise<StepProgress> {
+    let partials = answers;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#options.stage.resume(step.step, partials);
+      } catch (error) {
+        const index = poisonedPartial(error);
+        const poisoned = index === null ? undefined : partials[index];
+        if (!(error instanceof Error) || !poisoned?.again || attempt === MAX_POISONED) throw error;
+        const failure = new ShardFailure('POISONED', poisoned.peer, error.message);
+        this.#options.onPoisoned(failure);
+        const replaced = await poisoned.again(failure);
+        partials = [...partials.filter((partial) => partial !== poisoned), ...replaced];
+      }
+    }
+  }
+
+  #attentionRows(batch: StepBatch): AttentionRows {
+    return {
+      pipeline: this.#options.pipeline,
+      positions: bytesOf(batch.positions),
+      sequenceOffsets: bytesOf(batch.sequenceOffsets),
+      blockTables: bytesOf(batch.blockTables),
+      blockOffsets: bytesOf(batch.blockOffsets),
+    };
+  }
+}
+
+/** Index of the partial sum that a NON_FINITE or shape error of Stage.resume is about, or null for other errors. */
+function poisonedPartial(error: unknown): number | null {
+  if (!(error instanceof Error) || !('partial' in error)) return null;
+  return typeof error.partial === 'number' ? error.partial : null;
+}
+
+function bytesOf(array: Int32Array): Buffer {
+  return Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+}
