@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { didYouMean } from './did-you-mean.ts';
+import { type OptionSpec, optionsOf } from './option.ts';
+
+/** Where values may come from, besides defaults. */
+export interface ConfigSources {
+  /** Flags that were given, by key. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** YAML file; null for none. */
+  readonly file: string | null;
+}
+
+export interface LoadedConfig<T> {
+  readonly config: T;
+  /** Things that are odd but no error. */
+  readonly warnings: readonly string[];
+}
+
+/** The configuration is not valid; the message lists every problem with its source. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** A raw value and how to call its place in an error. */
+interface Sourced {
+  readonly value: unknown;
+  readonly place: string;
+}
+
+/** Kubernetes sets such variables in every pod beside a service of that name; they are not meant for this program. */
+const serviceLink = /^CONCLAVE(_.+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_.+)?)$/;
+
+/**
+ * Reads a command's configuration: flag over environment over file over default. Throws a ConfigError that lists all
+ * problems.
+ */
+export function loadConfig<Schema extends z.ZodObject>(
+  schema: Schema,
+  sources: ConfigSources,
+): LoadedConfig<Readonly<z.output<Schema>>> {
+  const options = optionsOf(schema);
+  const problems: string[] = [];
+  const warnings: string[] = [];
+  const values = new Map<string, Sourced>([
+    ...(sources.file === null ? [] : fromFile(sources.file, options, problems)),
+    ...fromEnvironment(sources.environment, options, warnings),
+    ...fromFlags(sources.flags, options),
+  ]);
+  const raw = Object.fromEntries([...values].map(([key, { value }]) => [key, value]));
+  const parsed = schema.safeParse(raw);
+  for (const issue of parsed.error?.issues ?? []) {
+    const key = String(issue.path[0]);
+    problems.push(`${values.get(key)?.place ?? key}: ${issue.message}`);
+  }
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
+  return { config: Object.freeze(parsed.data), warnings };
+}
+
+function fromFlags(flags: ConfigSources['flags'], options: readonly OptionSpec[]): [string, Sourced][] {
+  return options
+    .filter(({ key }) => flags[key] !== undefined)
+    .map(({ key, name, positional }) => [
+      key,
+      { value: flags[key], place: positional ? name.toUpperCase() : `--${name}` },
+    ]);
+}
+
+function fromEnvironment(
+  environment: ConfigSources['environment'],
+  options: readonly OptionSpec[],
+  warnings: string[],
+): [string, Sourced][] {
+  const byVariable = new Map(options.map((option) => [option.variable, option]));
+  const values: [string, Sourced][] = [];
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith('CONCLAVE_') || variable === 'CONCLAVE_CONFIG' || value === undefined) continue;
+    const option = byVariable.get(variable);
+    if (serviceLink.test(variable) && (option === undefined || /^\w+:\/\//.test(value))) continue;
+    if (option !== undefined) values.push([option.key, { value, place: variable }]);
+    else warnings.push(`${variable} is not an option of this command${didYouMean(variable, [...byVariable.keys()])}`);
+  }
+  return values;
+}
+
+function fromFile(path: string, options: readonly OptionSpec[], problems: string[]): [string, Sourced][] {
+  const lines = new LineCounter();
+  let document: Document.Parsed;
+  let plain: Readonly<Record<string, unknown>>;
+  try {
+    document = parseDocument(readFileSync(path, 'utf8'), { lineCounter: lines });
+    plain = document.errors.length === 0 ? document.toJS() : {};
+  } catch (error) {
+    problems.push(`--config ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  }
+  const at = (offset: number): string => `${path}:${lines.linePos(offset).line}`;
+  problems.push(...document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`));
+  if (document.errors.length > 0 || document.contents === null) return [];
+  if (!isMap(document.contents)) {
+    problems.push(`${path}: expected a map of options such as "port: 8000"`);
+    return [];
+  }
+  const byName = new Map(options.map((option) => [option.name, option]));
+  const values: [string, Sourced][] = [];
+  for (const { key } of document.contents.items) {
+    const name = isScalar(key) ? String(key.value) : String(key);
+    const place = `${at(isScalar(key) ? (key.range?.[0] ?? 0) : 0)}: ${name}`;
+    const option = byName.get(name);
+    if (option === undefined) problems.push(`${place}: unknown option${didYouMean(name, [...byName.keys()])}`);
+    else values.push([option.key, { value: plain[name] ?? undefined, place }]);
+  }
+  return values;
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import { option } from './option.ts';
+import { choice, duration, integer, list, size, text, toggle } from './values.ts';
+
+/** What is served. */
+const model = {
+  model: option(text().nullable().default(null), {
+    group: 'Model',
+    description: 'Checkpoint folder: config.json, safetensors and tokenizer.json as Hugging Face lays them out.',
+    placeholder: 'DIR',
+    fallback: 'the bundled demo model',
+    positional: true,
+  }),
+  servedModelName: option(list().nullable().default(null), {
+    group: 'Model',
+    description: 'Name that requests use; several, separated by commas, are aliases, and answers carry the first.',
+    placeholder: 'NAME',
+    fallback: "the folder's name",
+  }),
+  weights: option(choice('auto', 'f32', 'bf16', 'q8').default('auto'), {
+    group: 'Model',
+    description:
+      "How weights are kept and multiplied. auto: the checkpoint's own precision. f32: exactly what the checkpoint holds, sums in f32. " +
+      'bf16: bf16 weights and activations, sums in f32. q8: int8 in groups of 32, made while loading.',
+    placeholder: 'FORMAT',
+  }),
+  maxModelLen: option(integer(1).nullable().default(null), {
+    group: 'Model',
+    description: 'Longest sequence, prompt and output together, in tokens.',
+    placeholder: 'N',
+    fallback: "the model's own limit, or less where the KV cache cannot hold it",
+  }),
+};
+
+/** How it is computed. */
+const engine = {
+  threads: option(integer(1, 1024).nullable().default(null), {
+    group: 'Engine',
+    description: 'Compute threads.',
+    placeholder: 'N',
+    fallback: 'physical cores that this process may use',
+  }),
+  isa: option(choice('auto', 'portable', 'avx2', 'avx512').default('auto'), {
+    group: 'Engine',
+    description: 'Instruction set of the kernels. auto: the best that runs here.',
+    placeholder: 'NAME',
+  }),
+  kvMemory: option(size().nullable().default(null), {
+    group: 'Engine',
+    description: 'Memory for the KV cache, such as 4GiB.',
+    placeholder: 'SIZE',
+    fallback: 'enough for --max-num-seqs sequences of full length, but at most half of what is free after loading',
+  }),
+  blockSize: option(integer(1, 1024).default(16), {
+    group: 'Engine',
+    description: 'Positions per KV block. Prefixes are shared by whole blocks.',
+    placeholder: 'N',
+  }),
+  prefixCaching: option(toggle().default(true), {
+    group: 'Engine',
+    description: 'Reuse the KV blocks of prompts that begin alike.',
+  }),
+};
+
+/** What runs together. */
+const scheduling = {
+  maxNumSeqs: option(integer(1, 4096).default(64), {
+    group: 'Scheduling',
+    description: 'Most sequences in one step.',
+    placeholder: 'N',
+  }),
+  maxNumBatchedTokens: option(integer(1, 65_536).default(512), {
+    group: 'Scheduling',
+    description: 'Most tokens in one step: decodes first, the rest is for chunks of prompts.',
+    placeholder: 'N',
+  }),
+  maxQueue: option(integer(0, 1_000_000).default(256), {
+    group: 'Scheduling',
+    description: 'Most requests that wait; further ones are answered 429 with Retry-After.',
+    placeholder: 'N',
+  }),
+  requestTimeout: option(duration().default(600_000), {
+    group: 'Scheduling',
+    description: 'Longest that a request may take, waiting included.',
+    placeholder: 'TIME',
+  }),
+  seed: option(
+    integer(0, 2 ** 53 - 1)
+      .nullable()
+      .default(null),
+    {
+      group: 'Scheduling',
+      description: 'Seed of requests that bring none, so that they can be repeated.',
+      placeholder: 'N',
+      fallback: 'a random one for each request',
+    },
+  ),
+};
+
+/** Where clients reach it. */
+const server = {
+  host: option(text().default('127.0.0.1'), {
+    group: 'Server',
+    description: 'Address to listen on. 0.0.0.0 or :: lets other machines in; set an API key then.',
+    placeholder: 'ADDRESS',
+  }),
+  port: option(integer(0, 65_535).default(8000), {
+    group: 'Server',
+    description: 'HTTP port. 0: any free one.',
+    placeholder: 'PORT',
+  }),
+  grpcPort: option(integer(0, 65_535).default(8001), {
+    group: 'Server',
+    description: 'gRPC port. 0: any free one.',
+    placeholder: 'PORT',
+  }),
+  apiKey: option(list().nullable().default(null), {
+    group: 'Server',
+    description:
+      'Key that requests must carry as "Authorization: Bearer KEY". Other users can read flags: prefer the file.',
+    placeholder: 'KEY',
+    fallback: 'no key is asked for',
+  }),
+  apiKeyFile: option(text().nullable().default(null), {
+    group: 'Server',
+    description: 'File with one API key per line; empty lines and lines that start with # are skipped.',
+    placeholder: 'FILE',
+  }),
+  maxBodySize: option(size().default(16 * 2 ** 20), {
+    group: 'Server',
+    description: 'Largest request body.',
+    placeholder: 'SIZE',
+  }),
+  shutdownTimeout: option(duration().default(25_000), {
+    group: 'Server',
+    description: 'On SIGTERM or SIGINT: how long running requests may still take. A second signal ends at once.',
+    placeholder: 'TIME',
+  }),
+};
+
+/** What it says. */
+const reporting = {
+  logLevel: option(choice('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'), {
+    group: 'Reporting',
+    description: 'Least severe log lines that are written, to stderr.',
+    placeholder: 'LEVEL',
+  }),
+  logFormat: option(choice('auto', 'text', 'json').default('auto'), {
+    group: 'Reporting',
+    description: 'Form of log lines. auto: text on a terminal, else JSON.',
+    placeholder: 'FORM',
+  }),
+  output: option(choice('text', 'json').default('text'), {
+    group: 'Reporting',
+    description: 'Form of what is written to stdout. json: one line with every address once requests are answered.',
+    placeholder: 'FORM',
+  }),
+};
+
+/** The configuration of `conclave serve`. */
+export const serveSchema = z.strictObject({ ...model, ...engine, ...scheduling, ...server, ...reporting });
+
+export type ServeConfig = Readonly<z.output<typeof serveSchema>>;

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+
+/** A schema that reads a value as a flag, a variable or YAML gives it: text, or typed already. Null from `read`: not valid. */
+function reader<T>(expected: string, read: (raw: unknown) => T | null): z.ZodType<T> {
+  return z.unknown().transform((raw, context): T => {
+    const value = read(raw);
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message: `expected ${expected}, got ${JSON.stringify(raw)}` });
+    return z.NEVER;
+  });
+}
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): z.ZodType<number> {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return reader(`a whole number ${range}`, (raw) => {
+    const value = typeof raw === 'string' && /^-?\d+$/.test(raw.trim()) ? Number(raw) : raw;
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : null;
+  });
+}
+
+/** Text that is not empty. */
+export function text(): z.ZodType<string> {
+  return reader('text', (raw) => {
+    const value = typeof raw === 'number' ? String(raw) : raw;
+    return typeof value === 'string' && value.trim() !== '' ? value : null;
+  });
+}
+
+/** One of some words. */
+export function choice<const T extends string>(...words: readonly T[]): z.ZodType<T> {
+  return reader(`one of ${words.join(', ')}`, (raw) => words.find((word) => word === raw) ?? null);
+}
+
+/** A switch. */
+export function toggle(): z.ZodType<boolean> {
+  const words: Readonly<Record<string, boolean>> = { true: true, false: false, '1': true, '0': false };
+  return reader('true or false', (raw) => (typeof raw === 'boolean' ? raw : (words[String(raw)] ?? null)));
+}
+
+/** One or several texts; text is split at commas. */
+export function list(): z.ZodType<readonly string[]> {
+  return reader('one or more texts', (raw) => {
+    const parts = (Array.isArray(raw) ? raw : [raw]).flatMap((part: unknown) =>
+      typeof part === 'string' ? part.split(',').map((piece) => piece.trim()) : [part],
+    );
+    const valid = parts.every((part): part is string => typeof part === 'string' && part !== '');
+    return valid && parts.length > 0 ? Object.freeze(parts) : null;
+  });
+}
+
+const sizeUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+};
+
+/** An amount of memory, in bytes. */
+export function size(): z.ZodType<number> {
+  return reader('an amount of memory such as 512MiB, 4GiB or 4G', (raw) => {
+    if (typeof raw === 'number') return Number.isSafeInteger(raw) && raw > 0 ? raw : null;
+    const match = typeof raw === 'string' ? /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(raw.trim()) : null;
+    const unit = sizeUnits[match?.[2]?.toLowerCase() ?? ''];
+    if (match === null || unit === undefined) return null;
+    const bytes = Math.floor(Number(match[1]) * unit);
+    return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
+  });
+}
+
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+/** Longest delay that a timer takes, in ms. */
+const longestDelay = 2 ** 31 - 1;
+
+/** A length of time, in milliseconds. A bare number counts seconds. */
+export function duration(): z.ZodType<number> {
+  return reader('a length of time such as 500ms, 30s or 5m', (raw) => {
+    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/.exec(String(raw).trim());
+    const unit = durationUnits[match?.[2] || 's'];
+    if (match === null || unit === undefined) return null;
+    const ms = Math.round(Number(match[1]) * unit);
+    return ms <= longestDelay ? ms : null;
+  });
+}
