@@ -83,6 +83,7 @@ const scheduling = {
     group: 'Scheduling',
     description: 'Longest that a request may take, waiting included.',
     placeholder: 'TIME',
+    fallback: '10m',
   }),
   seed: option(
     integer(0, 2 ** 53 - 1)
@@ -130,11 +131,13 @@ const server = {
     group: 'Server',
     description: 'Largest request body.',
     placeholder: 'SIZE',
+    fallback: '16MiB',
   }),
   shutdownTimeout: option(duration().default(25_000), {
     group: 'Server',
     description: 'On SIGTERM or SIGINT: how long running requests may still take. A second signal ends at once.',
     placeholder: 'TIME',
+    fallback: '25s',
   }),
 };
 

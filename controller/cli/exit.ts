@@ -1,0 +1,78 @@
+import { CommanderError } from 'commander';
+import { ConfigError } from '../config/load-config.ts';
+
+/** Exit codes of every command. A second signal ends with 128 + its number. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** A failure that is explained to the person at the terminal: what happened, and what to do. */
+export class CliError extends Error {
+  readonly remedy: string | null;
+  readonly exitCode: number;
+
+  constructor(message: string, remedy: string | null = null, exitCode: number = exitCodes.failure) {
+    super(message);
+    this.name = 'CliError';
+    this.remedy = remedy;
+    this.exitCode = exitCode;
+  }
+}
+
+/** What a failed command writes to stderr, and its exit code. */
+export interface FailureReport {
+  /** Empty where everything has been said. */
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+/** Turns whatever a command threw into text and an exit code. */
+export function reportFailure(error: unknown): FailureReport {
+  if (error instanceof CommanderError) {
+    return { text: '', exitCode: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
+  }
+  if (error instanceof ConfigError) {
+    const { problems } = error;
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    return {
+      text: [`conclave: ${count} in the configuration`, ...problems.map((problem) => `  ${problem}`)].join('\n'),
+      exitCode: exitCodes.usage,
+    };
+  }
+  if (error instanceof CliError) {
+    const remedy = error.remedy === null ? [] : [`  ${error.remedy}`];
+    return { text: [`conclave: ${error.message}`, ...remedy].join('\n'), exitCode: error.exitCode };
+  }
+  const system = error instanceof Error ? systemFailure(error) : null;
+  if (system !== null) return reportFailure(system);
+  return { text: `conclave: ${explain(error)}`, exitCode: exitCodes.failure };
+}
+
+/** A system call's error, with what to do about it; null for other errors. */
+function systemFailure(error: NodeJS.ErrnoException & { readonly address?: string; readonly port?: number }): CliError | null {
+  const path = error.path ?? '';
+  const place = `${error.address ?? ''}:${error.port ?? ''}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new CliError(`${place} is in use`, 'Choose other ports with --port and --grpc-port (0: any free one).');
+    case 'EADDRNOTAVAIL':
+      return new CliError(`this machine has no address ${error.address ?? ''}`, 'Give one that it has with --host.');
+    case 'EACCES':
+    case 'EPERM':
+      return error.syscall === 'listen'
+        ? new CliError(`not allowed to listen on ${place}`, 'Ports below 1024 need rights; choose another with --port.')
+        : new CliError(`${path}: not allowed (${error.code})`, 'Check the rights of the folder and its files.');
+    case 'ENOENT':
+      return new CliError(`${path}: no such file or folder`);
+    case 'ENOTDIR':
+      return new CliError(`${path}: not a folder`);
+    case 'ENOSPC':
+      return new CliError(`${path}: no space left on the disk`);
+    default:
+      return null;
+  }
+}
+
+/** The whole story of an error that nobody foresaw: its stack, for a bug report. Coded errors need only their message. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error ? `${error.message} (${String(error.code)})` : (error.stack ?? error.message);
+}

@@ -1,0 +1,29 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+
+export interface LogOptions {
+  readonly level: string;
+  readonly format: 'auto' | 'text' | 'json';
+}
+
+/** A logger that writes lines to `stream`: text for people on a terminal, JSON for programs. */
+export function createLog(options: LogOptions, stream: NodeJS.WriteStream): Logger {
+  const text = options.format === 'text' || (options.format === 'auto' && stream.isTTY === true);
+  const destination: DestinationStream = text ? { write: (line) => void stream.write(textLine(line)) } : stream;
+  return pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+const levelNames: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: '', 40: 'warning', 50: 'error' };
+
+/** "12:04:05.123 warning: the message key=value" from a line of JSON; an error's stack follows on lines of its own. */
+export function textLine(json: string): string {
+  const { level, time, msg, err, ...rest } = JSON.parse(json) as Record<string, unknown>;
+  const name = levelNames[Number(level)] ?? 'fatal';
+  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const stack = isError(err) ? `\n${err.stack ?? err.message}` : '';
+  const head = `${String(time).slice(11, 23)} ${name === '' ? '' : `${name}: `}`;
+  return `${head}${typeof msg === 'string' ? msg : ''}${fields.join('')}${stack}\n`;
+}
+
+function isError(value: unknown): value is { readonly message: string; readonly stack?: string } {
+  return typeof value === 'object' && value !== null && 'message' in value;
+}
