@@ -4,23 +4,21 @@
  * Decoded form: camelCase keys, enums as their names, 64-bit integers as numbers (values stay below 2^53), bytes as Buffer,
  * every field present but those marked `optional` and messages that are absent (null).
  */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import type { ProtoGrpcType as ControlTypes } from './generated/control.ts';
 import type { ProtoGrpcType as InferenceTypes } from './generated/inference.ts';
 import type { ProtoGrpcType as ShardTypes } from './generated/shard.ts';
 import type { ProtoGrpcType as StageTypes } from './generated/stage.ts';
+import { packageRoot } from './package-root.ts';
 
 export type { ModelSpec__Output as ModelSpec } from './generated/conclave/v1/ModelSpec.ts';
 export type { PlacementPlan__Output as PlacementPlan } from './generated/conclave/v1/PlacementPlan.ts';
 export type { RunRequest__Output as RunRequest } from './generated/conclave/v1/RunRequest.ts';
 export type { RunResponse__Output as RunResponse } from './generated/conclave/v1/RunResponse.ts';
 
-/** The folder that holds package.json: proto files and the bundled model are found from it, in a checkout and in dist/. */
-export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+export { packageRoot } from './package-root.ts';
 
 const files = ['control', 'inference', 'shard', 'stage'].map((name) => `conclave/v1/${name}.proto`);
 
@@ -52,14 +50,4 @@ export function decode<Input extends object, Output extends object>(
   bytes: Uint8Array,
 ): Output {
   return type.deserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-}
-
-function findPackageRoot(start: string): string {
-  let folder = start;
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${start}`);
-    folder = parent;
-  }
-  return folder;
 }

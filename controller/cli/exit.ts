@@ -47,7 +47,9 @@ export function reportFailure(error: unknown): FailureReport {
 }
 
 /** A system call's error, with what to do about it; null for other errors. */
-function systemFailure(error: NodeJS.ErrnoException & { readonly address?: string; readonly port?: number }): CliError | null {
+function systemFailure(
+  error: NodeJS.ErrnoException & { readonly address?: string; readonly port?: number },
+): CliError | null {
   const path = error.path ?? '';
   const place = `${error.address ?? ''}:${error.port ?? ''}`;
   switch (error.code) {

@@ -18,7 +18,9 @@ const levelNames: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug',
 export function textLine(json: string): string {
   const { level, time, msg, err, ...rest } = JSON.parse(json) as Record<string, unknown>;
   const name = levelNames[Number(level)] ?? 'fatal';
-  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const fields = Object.entries(rest).map(
+    ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   const stack = isError(err) ? `\n${err.stack ?? err.message}` : '';
   const head = `${String(time).slice(11, 23)} ${name === '' ? '' : `${name}: `}`;
   return `${head}${typeof msg === 'string' ? msg : ''}${fields.join('')}${stack}\n`;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { packageRoot } from '../../proto/messages.ts';
+import { packageRoot } from '../../proto/package-root.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
 import { serveCommand } from './serve.ts';

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './server.ts';
+
+/** What an independent f32 implementation computes for one prompt. */
+export interface Golden {
+  /** [T]. */
+  readonly prompt: readonly number[];
+  /** Log-probability of prompt[p] given prompt[0 … p-1], for p from 1. */
+  readonly promptLogprobs: readonly number[];
+  /** Likeliest token after prompt[0 … p], [T]. */
+  readonly likeliest: readonly number[];
+  /** Greedy, [20]. */
+  readonly continuation: readonly number[];
+  /** Log-probabilities of the continuation, [20]. */
+  readonly continuationLogprobs: readonly number[];
+}
+
+/** The checkpoint folder of a family. */
+export function goldenFolder(family: string): string {
+  return join(root, 'test/fixtures/golden', family);
+}
+
+/** The golden results of a family, one per prompt. */
+export function readGoldens(family: string): readonly Golden[] {
+  const tensor = readTensors(join(goldenFolder(family), 'golden.safetensors'));
+  return [0, 1, 2].map((index) => {
+    const prompt = tensor(`prompt_${index}`).values;
+    const logits = rowsOf(tensor(`logits_${index}`));
+    const continuation = tensor(`continuation_${index}`).values;
+    const continuationLogits = rowsOf(tensor(`continuation_logits_${index}`));
+    return {
+      prompt,
+      promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
+      likeliest: logits.map((row) => row.indexOf(Math.max(...row))),
+      continuation,
+      continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
+    };
+  });
+}
+
+interface Tensor {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+function readTensors(path: string): (name: string) => Tensor {
+  const file = readFileSync(path);
+  const headerEnd = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString('utf8', 8, headerEnd)) as Record<
+    string,
+    { dtype: 'F32' | 'I32'; shape: readonly number[]; data_offsets: readonly [number, number] }
+  >;
+  return (name) => {
+    const entry = header[name];
+    if (entry === undefined) throw new Error(`${path} has no ${name}`);
+    const bytes = file.subarray(headerEnd + entry.data_offsets[0], headerEnd + entry.data_offsets[1]);
+    const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    return { shape: entry.shape, values: [...(entry.dtype === 'F32' ? new Float32Array(copy) : new Int32Array(copy))] };
+  };
+}
+
+function rowsOf({ shape, values }: Tensor): readonly (readonly number[])[] {
+  const width = shape[1] ?? 1;
+  return Array.from({ length: shape[0] ?? 0 }, (_, row) => values.slice(row * width, (row + 1) * width));
+}
+
+/** log_softmax(logits)[token]. */
+function logprob(logits: readonly number[], token: number): number {
+  const most = Math.max(...logits);
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0);
+  return (logits[token] ?? Number.NaN) - most - Math.log(sum);
+}
