@@ -1,0 +1,146 @@
+/** Compiles a Hugging Face checkpoint folder to the specification that the engine executes. Reads no tensor. */
+import { basename, resolve } from 'node:path';
+import type { ModelSpec } from '../../proto/messages.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import type { ModelConfig } from './config.ts';
+import { digestModel } from './digest.ts';
+import { type Dimensions, deriveDimensions } from './dimensions.ts';
+import { findFamily } from './families.ts';
+import type { ConfiguredFamily } from './family.ts';
+import { existingFile, isFolder, readJsonFile } from './folder.ts';
+import { readGeneration, type SamplingDefaults } from './generation.ts';
+import { Problems, quote } from './problems.ts';
+import { type ModelReport, reportModel } from './report.ts';
+import { resolveRope } from './rope.ts';
+import { buildSpec, type WeightSpecs } from './spec.ts';
+import { TensorTable } from './tensors.ts';
+
+/** Paths of the tokenizer's files; null where the checkpoint has none. */
+export interface TokenizerFiles {
+  /** tokenizer.json */
+  readonly tokenizer: string | null;
+  /** tokenizer_config.json */
+  readonly tokenizerConfig: string | null;
+  /** chat_template.jinja; where it exists it replaces the template in tokenizer_config.json. */
+  readonly chatTemplate: string | null;
+}
+
+export interface CompiledModel {
+  /** The checkpoint folder, absolute. */
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  readonly report: ModelReport;
+  /** Sampling parameters that the checkpoint recommends. */
+  readonly sampling: SamplingDefaults;
+  readonly tokenizerFiles: TokenizerFiles;
+}
+
+export interface CompileOptions {
+  /** Name of the model; the folder's name unless given. */
+  readonly name?: string;
+}
+
+/**
+ * Compiles the checkpoint in `directory`. Throws a ModelError that lists everything that is wrong with it, and what was
+ * expected instead.
+ */
+export async function compileModel(directory: string, options: CompileOptions = {}): Promise<CompiledModel> {
+  const folder = resolve(directory);
+  const problems = new Problems();
+  if (!(await isFolder(folder))) problems.add('expected a checkpoint folder; there is none at this path');
+  problems.throwIfAny(folder);
+
+  const inConfig = (problem: string) => problems.add(`config.json: ${problem}`);
+  const inGeneration = (problem: string) => problems.add(`generation_config.json: ${problem}`);
+  const file = await readJsonFile(folder, 'config.json', inConfig);
+  if (file === 'absent') inConfig('no such file');
+  const generationFile = await readJsonFile(folder, 'generation_config.json', inGeneration);
+  const generation = readGeneration(typeof generationFile === 'object' ? generationFile : {}, inGeneration);
+  const checkpoint = await readCheckpoint(folder, problems);
+
+  const json = typeof file === 'object' ? file : null;
+  const family = json && findFamily(json, inConfig);
+  const model = json && family && family.configure(json, inConfig);
+  const dimensions = model && deriveDimensions(model.config, inConfig);
+  const rope = json && dimensions && resolveRope(json, model.config, dimensions.headDim, inConfig);
+  const weights = dimensions && claimWeights(model, dimensions, checkpoint, problems);
+  const ends = model && chooseEnds(model.config, generation, problems);
+  problems.throwIfAny(folder);
+  if (!(family && model && rope && weights && ends)) throw new Error(`${folder}: refused without a reason`);
+
+  const configuration = { modelType: family.modelType, config: model.config, rope: rope.parameters, ...ends };
+  const { bosTokenId, eosTokenIds } = ends;
+  const spec: ModelSpec = {
+    name: options.name ?? basename(folder),
+    digest: digestModel(configuration, checkpoint),
+    hiddenSize: model.config.hidden_size,
+    vocabSize: model.config.vocab_size,
+    maxPosition: rope.maxPosition,
+    files: [...checkpoint.files],
+    embeddingMultiplier: 1,
+    ropes: [rope.spec],
+    ...weights,
+    logitMultiplier: 1,
+    eosTokenIds: [...eosTokenIds],
+    ...(bosTokenId !== null && { bosTokenId, _bosTokenId: 'bosTokenId' }),
+  };
+  return {
+    directory: folder,
+    spec,
+    report: reportModel(spec, family.modelType),
+    sampling: generation.sampling,
+    tokenizerFiles: {
+      tokenizer: await existingFile(folder, 'tokenizer.json'),
+      tokenizerConfig: await existingFile(folder, 'tokenizer_config.json'),
+      chatTemplate: await existingFile(folder, 'chat_template.jinja'),
+    },
+  };
+}
+
+/** Finds every weight in the checkpoint; null when that would tell nothing, because the files do not fit the model at all. */
+function claimWeights(
+  model: ConfiguredFamily,
+  dimensions: Dimensions,
+  checkpoint: Checkpoint,
+  problems: Problems,
+): WeightSpecs | null {
+  if (!checkpoint.complete) return null;
+  const { num_hidden_layers: layers, num_experts: experts = 0, tie_word_embeddings: tied } = model.config;
+  const least = layers * Math.max(experts, 1);
+  // Bounds the work: a configuration can name any number of tensors, a checkpoint has as many as its headers hold.
+  if (least > 2 * checkpoint.tensors.size + 1000) {
+    problems.add(
+      `config.json: ${layers} layers of ${experts} experts need more than ${least} tensors; the checkpoint has ${checkpoint.tensors.size}`,
+    );
+    return null;
+  }
+  const tensors = new TensorTable(checkpoint, problems);
+  const weights = buildSpec(model, dimensions, tensors);
+  tensors.reportUnclaimed(
+    (name) => name.endsWith('.rotary_emb.inv_freq') || name.startsWith('mtp.') || (tied && name === 'lm_head.weight'),
+  );
+  return weights;
+}
+
+interface Ends {
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+}
+
+/** The tokens that begin and end a sequence: generation_config.json's word goes before config.json's. */
+function chooseEnds(
+  config: Pick<ModelConfig, 'bos_token_id' | 'eos_token_id' | 'vocab_size'>,
+  generation: Ends | { bosTokenId: number | null; eosTokenIds: null },
+  problems: Problems,
+): Ends {
+  const bosTokenId = generation.bosTokenId ?? config.bos_token_id;
+  const eosTokenIds = [...new Set(generation.eosTokenIds ?? [config.eos_token_id ?? []].flat())];
+  for (const id of [...eosTokenIds, ...(bosTokenId === null ? [] : [bosTokenId])]) {
+    if (id >= config.vocab_size) {
+      problems.add(
+        `token id ${quote(id)} in bos_token_id or eos_token_id is outside the vocabulary of ${config.vocab_size}`,
+      );
+    }
+  }
+  return { bosTokenId, eosTokenIds };
+}

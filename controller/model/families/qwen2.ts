@@ -1,0 +1,30 @@
+import { defineFamily, denseFfn, plainAttention, slidingWindow } from '../family.ts';
+
+export const qwen2 = defineFamily({
+  modelType: 'qwen2',
+  architecture: 'Qwen2ForCausalLM',
+  defaults: {
+    vocab_size: 151_936,
+    hidden_size: 4096,
+    intermediate_size: 22_016,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    head_dim: null,
+    hidden_act: 'silu',
+    max_position_embeddings: 32_768,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: false,
+    rope_theta: 10_000,
+    bos_token_id: null,
+    eos_token_id: null,
+    sliding_window: 4096,
+    use_sliding_window: false,
+    max_window_layers: 28,
+    layer_types: null,
+  },
+  layer: (config, index) => ({
+    attention: { ...plainAttention, qkvBias: true, slidingWindow: slidingWindow(config, index) },
+    ffn: denseFfn(config.intermediate_size),
+  }),
+});

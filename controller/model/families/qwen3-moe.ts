@@ -1,0 +1,52 @@
+import { defineFamily, denseFfn, isSparse, plainAttention, projections } from '../family.ts';
+
+export const qwen3Moe = defineFamily({
+  modelType: 'qwen3_moe',
+  architecture: 'Qwen3MoeForCausalLM',
+  defaults: {
+    vocab_size: 151_936,
+    hidden_size: 2048,
+    intermediate_size: 6144,
+    num_hidden_layers: 24,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: null,
+    hidden_act: 'silu',
+    max_position_embeddings: 32_768,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: false,
+    rope_theta: 10_000,
+    bos_token_id: null,
+    eos_token_id: null,
+    attention_bias: false,
+    sliding_window: 4096,
+    use_sliding_window: false,
+    num_experts: 128,
+    num_experts_per_tok: 8,
+    moe_intermediate_size: 768,
+    norm_topk_prob: false,
+    mlp_only_layers: null,
+    decoder_sparse_step: 1,
+  },
+  layer: (config, index) => ({
+    attention: {
+      ...plainAttention,
+      qkvBias: config.attention_bias,
+      outputBias: config.attention_bias,
+      qkNorm: 'per-head',
+      slidingWindow: config.use_sliding_window ? (config.sliding_window ?? 0) : 0,
+    },
+    ffn: isSparse(config, index)
+      ? {
+          kind: 'moe',
+          path: 'mlp',
+          names: projections,
+          experts: config.num_experts,
+          topK: config.num_experts_per_tok,
+          intermediate: config.moe_intermediate_size,
+          renormalise: config.norm_topk_prob,
+          shared: null,
+        }
+      : denseFfn(config.intermediate_size),
+  }),
+});
