@@ -1,0 +1,50 @@
+import type { ExpertSlot, RankSlice } from '../../native/native.ts';
+import type { PlacementPlan } from '../../proto/messages.ts';
+
+/** An expert slot that a plan puts on a worker, and the checksum that it must have (null: not verified). */
+export interface PlannedSlot extends ExpertSlot {
+  readonly checksum: number | null;
+}
+
+/** A tensor-parallel rank of a pipeline's stage that a plan puts on a worker. */
+export interface PlannedRank extends RankSlice {
+  readonly pipeline: string;
+  readonly stage: number;
+  readonly rank: number;
+  readonly kvBlocks: number;
+}
+
+/** Slots that the plan puts on the worker, in plan order. */
+export function plannedSlots(plan: PlacementPlan, workerId: string): readonly PlannedSlot[] {
+  const worker = plan.workers.findIndex(({ id }) => id === workerId);
+  if (worker < 0) return [];
+  return plan.experts.flatMap(({ layer, slices, expert, slice, worker: workers, checksums }) =>
+    expert.flatMap((logical, i) => {
+      if (workers[i] !== worker) return [];
+      const index = slice[i] ?? 0;
+      const checksum = checksums[logical * slices + index] ?? null;
+      return [{ layer, expert: logical, slice: index, slices, checksum }];
+    }),
+  );
+}
+
+/** Ranks that the plan puts on the worker. */
+export function plannedRanks(plan: PlacementPlan, workerId: string): readonly PlannedRank[] {
+  const worker = plan.workers.findIndex(({ id }) => id === workerId);
+  if (worker < 0) return [];
+  return plan.pipelines.flatMap(({ id: pipeline, kvBlocks, stages }) =>
+    stages.flatMap(({ firstLayer, endLayer, ranks }, stage) =>
+      ranks.flatMap((placement, rank) => {
+        if (placement.worker !== worker) return [];
+        const { firstKvHead, endKvHead, ffnBegin, ffnEnd, ffnParts } = placement;
+        const slice = { firstLayer, endLayer, firstKvHead, endKvHead, ffnBegin, ffnEnd, ffnParts };
+        return [{ pipeline, stage, rank, kvBlocks, ...slice }];
+      }),
+    ),
+  );
+}
+
+/** Key of a slot in sets and maps. */
+export function slotKey({ layer, expert, slice, slices }: ExpertSlot): string {
+  return `${layer}/${expert}/${slice}/${slices}`;
+}
