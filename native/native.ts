@@ -83,7 +83,7 @@ export interface ExpertSlot {
 }
 
 export interface LoadedSlot extends ExpertSlot {
-  /** CRC-32C of the slot's bytes in the checkpoint: gate, up and down, in that order. */
+  /** CRC-32 (ISO-HDLC, as zlib computes it) of the slot's bytes in the checkpoint: gate, up and down, in that order. */
   readonly checksum: number;
   /** Bytes that the slot takes in memory. */
   readonly bytes: number;

@@ -1,8 +1,8 @@
 import type { ActivationType, ExpertBank, ExpertRows, ExpertSlot } from '../../native/native.ts';
 
 /**
- * Experts that a stage computes itself because no replica can: loaded from the checkpoint on first need, kept while they
- * are needed, and freed by `release` once replicas answer again.
+ * Experts that a stage computes itself because no replica can: loaded from the checkpoint on first need, into a bank of
+ * their own, kept while they are needed, and freed by `release` once replicas answer again.
  */
 export class ColdExperts {
   readonly #bank: ExpertBank;

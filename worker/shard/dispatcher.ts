@@ -1,4 +1,11 @@
-import type { ActivationType, Dispatch, ExpertRows, PartialSum, StepProgress } from '../../native/native.ts';
+import type {
+  ActivationType,
+  Dispatch,
+  ExpertBank,
+  ExpertRows,
+  PartialSum,
+  StepProgress,
+} from '../../native/native.ts';
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ColdExperts } from './cold-experts.ts';
@@ -31,6 +38,9 @@ export interface DispatcherOptions {
   readonly target: (target: number) => DispatchTarget | undefined;
   readonly replicas: (layer: number) => LayerReplicas;
   readonly health: TargetHealth;
+  /** The stage's own slots: target 0. */
+  readonly bank: ExpertBank;
+  /** Answers for slices that no replica can. */
   readonly cold: ColdExperts;
   readonly observer: DispatchObserver;
   /** Milliseconds after which an expert dispatch is also sent to another replica; null: never. */
@@ -160,9 +170,12 @@ export class Dispatcher {
   }
 
   async #compute(rows: RoutedRows): Promise<SourcedPartial> {
-    const { cold, observer, partialType } = this.#options;
-    if (rows.target === NO_TARGET) observer.onColdRows(rows.experts.layer, rows.experts.rowCount);
-    const partial = await cold.forward(rows.experts, this.#options.replicas(rows.experts.layer).slices, partialType);
+    const { bank, cold, observer, partialType } = this.#options;
+    const { layer, rowCount } = rows.experts;
+    if (rows.target === NO_TARGET) observer.onColdRows(layer, rowCount);
+    const partial = await (rows.target === LOCAL_TARGET
+      ? bank.forward(rows.experts, partialType)
+      : cold.forward(rows.experts, this.#options.replicas(layer).slices, partialType));
     return { rowIndices: rows.rowIndices, type: partialType, partial, again: null, peer: 'local' };
   }
 
