@@ -1,0 +1,66 @@
+#pragma once
+
+// What an instruction set provides to the matmul: conversion of activations, and the product of some rows of activations
+// with one panel of weights. A panel is `panel_rows` rows of W, interleaved so that each lane of a vector register sums
+// one output element in ascending order of columns: no sum across lanes, and the same order in tiles of any height.
+//
+// Panels, with K = padded columns and R = panel rows:
+//   kF32, kF16   [K][R] elements
+//   kBF16        [K / 2][R][2] elements
+//   kQ8          [K / 32] groups of: [8][R][4] int8, then [R] f32 scales
+//   kQ8Offset    as kQ8, with 128 added to every int8
+// Rows of activations:
+//   kF32         [K] f32;  kRounded: the same, rounded to bf16
+//   kBF16        [K] bf16
+//   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the group
+
+#include <cstddef>
+#include <cstdint>
+
+#include "conclave/matmul.h"
+
+namespace conclave {
+
+// Columns are padded with zeros to a multiple of this, which is also the size of a group of kQ8.
+inline constexpr int64_t kColumnGroup = 32;
+
+// A group of smaller magnitudes becomes zeros: the inverse of its scale could overflow.
+inline constexpr float kSmallestQ8 = 1e-30f;
+
+enum class WeightEncoding { kF32, kF16, kBF16, kQ8, kQ8Offset };
+enum class ActivationEncoding { kF32, kRounded, kBF16, kQ8 };
+inline constexpr int kActivationEncodings = 4;
+
+struct TileArgs {
+  const uint8_t* panel;
+  int64_t cols;  // K
+  const uint8_t* activations;
+  int64_t activation_stride;  // bytes
+  int64_t rows;
+  float* output;  // [rows][R], written
+  int64_t output_stride;  // elements
+};
+
+struct TileKernel {
+  WeightEncoding weights;
+  ActivationEncoding activations;
+  void (*multiply)(const TileArgs& args);
+};
+
+struct TileKernels {
+  Isa isa;
+  int panel_rows;
+  TileKernel f32;         // WeightsFormat::kF32, from f32
+  TileKernel f16;         // WeightsFormat::kF32, from f16
+  TileKernel bf16_exact;  // WeightsFormat::kF32, from bf16
+  TileKernel bf16;        // WeightsFormat::kBF16
+  TileKernel q8;          // WeightsFormat::kQ8
+  // Encodes x, elements [first, first + count) of a row of K; first and count are multiples of kColumnGroup.
+  void (*encode[kActivationEncodings])(const float* x, int64_t first, int64_t count, int64_t cols, uint8_t* row);
+  // gate[i] = act(gate[i]) * up[i]; count is a multiple of kColumnGroup.
+  void (*activate)(Activation activation, const float* up, int64_t count, float* gate);
+};
+
+const TileKernels& PortableTiles();
+
+}  // namespace conclave
