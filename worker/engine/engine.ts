@@ -1,0 +1,72 @@
+/**
+ * The engine: requests in, tokens out, one step after the other on a StepExecutor.
+ *
+ *   const engine = createEngine({
+ *     executor,                                        // createLocalExecutor(…) in worker/stage, or a cluster's
+ *     model: { vocabSize, eosTokenIds },               // spec.vocabSize, spec.eosTokenIds
+ *     limits: { maxModelLen, maxSequences: 64 },       // the rest as in defaultEngineLimits
+ *     observer,                                        // metrics and logs; null for none
+ *   });
+ *   for await (const response of engine.run(request, signal)) …
+ *   await engine.close(30_000);
+ */
+
+import type { RunRequest } from '../../proto/messages.ts';
+import { BlockManager } from './block-manager.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { StepExecutor } from './executor.ts';
+import { checkEngineLimits, defaultEngineLimits, type EngineLimits } from './limits.ts';
+import type { EngineObserver, EngineSnapshot } from './observer.ts';
+import type { EngineModel } from './request.ts';
+import type { ResponseQueue } from './response-queue.ts';
+import { StepLoop } from './step-loop.ts';
+
+export interface EngineOptions {
+  readonly executor: StepExecutor;
+  readonly model: EngineModel;
+  readonly limits: Pick<EngineLimits, 'maxModelLen'> & Partial<EngineLimits>;
+  readonly observer?: EngineObserver | null;
+  readonly clock?: Clock;
+  /** 32 random bits that salt the prefix cache's hashes. */
+  readonly salt?: number;
+}
+
+export interface Engine {
+  readonly limits: EngineLimits;
+  /**
+   * Runs one request, from the first `next()` on. Responses carry new tokens of one sequence each:
+   * - The stop token that ended a sequence is its last token. Tokens that a slow consumer has not read come merged.
+   * - prompt_logprobs come with the request's first sequence: one entry per prompt position, the first without a token.
+   * - cached_tokens and queue_ms are set on the request's first response.
+   * - A resumed sequence that had already ended is only told its finish reason.
+   * - When the signal aborts, each unfinished sequence ends with CANCELLED; ending the iteration early just frees them.
+   * - When steps keep failing, a sequence ends with ERROR.
+   *
+   * The first `next()` rejects with an EngineError: INVALID_ARGUMENT (with the field), ALREADY_EXISTS, OVERLOADED, CLOSED.
+   */
+  run(request: RunRequest, signal: AbortSignal): ResponseQueue;
+  snapshot(): EngineSnapshot;
+  /**
+   * Refuses new requests, finishes those accepted, and ends what is left after `deadlineMs` with ERROR. Settles when no
+   * step is in flight.
+   */
+  close(deadlineMs: number): Promise<void>;
+  /** Like close, without waiting for requests. */
+  stop(): Promise<void>;
+}
+
+/** Throws an EngineError when the limits contradict each other or the executor's. */
+export function createEngine(options: EngineOptions): Engine {
+  const { executor, model } = options;
+  const limits: EngineLimits = { ...defaultEngineLimits, ...options.limits };
+  checkEngineLimits(limits, executor.limits);
+  const salt = options.salt ?? Math.floor(Math.random() * 2 ** 32);
+  return new StepLoop({
+    executor,
+    model,
+    limits,
+    observer: options.observer ?? null,
+    clock: options.clock ?? systemClock,
+    blocks: new BlockManager(executor.limits.kvBlocks, executor.limits.blockSize, salt),
+  });
+}

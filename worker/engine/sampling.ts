@@ -1,0 +1,61 @@
+import type { NativeSampling } from '../../native/native.ts';
+import type { RunRequest } from '../../proto/messages.ts';
+import { invalidArgument } from './errors.ts';
+
+/** Wire to native, with the wire's defaults. Null: greedy without penalties or bias. Throws INVALID_ARGUMENT. */
+export function toNativeSampling(params: RunRequest['sampling'], vocabSize: number): NativeSampling | null {
+  const sampling = {
+    temperature: within('temperature', params?.temperature ?? 1, 0, Number.MAX_VALUE),
+    topK: integer('top_k', params?.topK ?? 0, 2 ** 31 - 1),
+    topP: within('top_p', params?.topP ?? 1, Number.MIN_VALUE, 1),
+    minP: within('min_p', params?.minP ?? 0, 0, 1),
+    repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, Number.MIN_VALUE, Number.MAX_VALUE),
+    presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -Number.MAX_VALUE, Number.MAX_VALUE),
+    frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -Number.MAX_VALUE, Number.MAX_VALUE),
+    seed: integer('seed', params?.seed ?? 0, Number.MAX_SAFE_INTEGER),
+    ...toBias(params?.logitBias ?? {}, vocabSize),
+  };
+  if (sampling.temperature > 0 && params?.seed === undefined) {
+    throw invalidArgument('sampling.seed', `expected a seed with temperature ${sampling.temperature}, got none`);
+  }
+  const plain =
+    sampling.repetitionPenalty === 1 &&
+    sampling.presencePenalty === 0 &&
+    sampling.frequencyPenalty === 0 &&
+    sampling.biasTokens.length === 0;
+  return sampling.temperature === 0 && plain ? null : sampling;
+}
+
+function toBias(
+  bias: Readonly<Record<number, number>>,
+  vocabSize: number,
+): Pick<NativeSampling, 'biasTokens' | 'biasValues'> {
+  const entries = Object.entries(bias);
+  for (const [key, value] of entries) {
+    const token = Number(key);
+    if (!Number.isInteger(token) || token < 0 || token >= vocabSize) {
+      throw invalidArgument('sampling.logit_bias', `expected token ids below ${vocabSize}, got ${key}`);
+    }
+    within(`logit_bias[${key}]`, value, -Number.MAX_VALUE, Number.MAX_VALUE);
+  }
+  return {
+    biasTokens: Int32Array.from(entries, ([key]) => Number(key)),
+    biasValues: Float32Array.from(entries, ([, value]) => value),
+  };
+}
+
+function within(field: string, value: number, least: number, most: number): number {
+  if (value >= least && value <= most) return value;
+  throw invalidArgument(`sampling.${field}`, `expected ${rangeText(least, most)}, got ${value}`);
+}
+
+function integer(field: string, value: number, most: number): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value;
+  throw invalidArgument(`sampling.${field}`, `expected an integer from 0 to ${most}, got ${value}`);
+}
+
+function rangeText(least: number, most: number): string {
+  const lower =
+    least === Number.MIN_VALUE ? 'a number above 0' : least === -Number.MAX_VALUE ? 'a number' : `at least ${least}`;
+  return most === Number.MAX_VALUE ? `a finite value, ${lower}` : `${lower} and at most ${most}`;
+}

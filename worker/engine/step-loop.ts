@@ -1,0 +1,346 @@
+import type { StepOutput } from '../../native/native.ts';
+import type { RunRequest, RunResponse } from '../../proto/messages.ts';
+import { ActiveRun } from './active-run.ts';
+import type { StepPlan } from './batch.ts';
+import type { BlockManager } from './block-manager.ts';
+import type { Clock } from './clock.ts';
+import type { Engine } from './engine.ts';
+import { EngineError } from './errors.ts';
+import type { StepExecutor } from './executor.ts';
+import type { EngineLimits } from './limits.ts';
+import type { EngineObserver, EngineSnapshot } from './observer.ts';
+import { checkRequest, type EngineModel } from './request.ts';
+import { checkStepOutput, emptyResponse, stepResponse } from './response.ts';
+import { ResponseQueue } from './response-queue.ts';
+import { Scheduler } from './scheduler.ts';
+import { type FinishReason, Sequence } from './sequence.ts';
+import { classifyStepFailure } from './step-failure.ts';
+
+export interface StepLoopOptions {
+  readonly executor: StepExecutor;
+  readonly model: EngineModel;
+  readonly limits: EngineLimits;
+  readonly observer: EngineObserver | null;
+  readonly clock: Clock;
+  readonly blocks: BlockManager;
+}
+
+const firstBackoffMs = 20;
+const longestBackoffMs = 1000;
+
+/**
+ * Schedules, executes, delivers. When a step returns, the next one is started first and the tokens are delivered
+ * afterwards, while it computes.
+ */
+export class StepLoop implements Engine {
+  readonly limits: EngineLimits;
+  readonly #options: StepLoopOptions;
+  readonly #scheduler: Scheduler;
+  readonly #runs = new Map<string, ActiveRun>();
+  #accepting = true;
+  #faulted = false;
+  #stepsInFlight = 0;
+  #lastOrder = 0;
+  #preemptions = 0;
+  #wakeQueued = false;
+  /** Failed steps since the last that succeeded; while a retry is put off, no step is started. */
+  #failedSteps = 0;
+  #backingOff = false;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(options: StepLoopOptions) {
+    this.#options = options;
+    this.limits = options.limits;
+    this.#scheduler = new Scheduler(options.limits, options.blocks, (sequence) => {
+      this.#preemptions++;
+      options.observer?.onPreemption(sequence.request.id, sequence.index);
+    });
+  }
+
+  run(request: RunRequest, signal: AbortSignal): ResponseQueue {
+    let run: ActiveRun | null = null;
+    const queue = new ResponseQueue({
+      onStart: () => {
+        run = this.#start(request, signal, queue);
+      },
+      onTaken: (index) => {
+        if (run !== null) this.#resume(run, index);
+      },
+      onReturn: () => {
+        if (run !== null) this.#finish(run, 'FINISH_REASON_CANCELLED');
+      },
+    });
+    return queue;
+  }
+
+  snapshot(): EngineSnapshot {
+    const { running, waiting, queued, blocks, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
+    return {
+      running: running.length,
+      waiting: waiting.length,
+      held: queued - waiting.length,
+      stepsInFlight: this.#stepsInFlight,
+      kvBlocks: blocks.blockCount,
+      kvBlocksUsed: blocks.usedCount,
+      kvUsage: blocks.usedCount / blocks.blockCount,
+      prefixQueriedTokens,
+      prefixHitTokens,
+      preemptions: this.#preemptions,
+      accepting: this.#accepting,
+    };
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    this.#accepting = false;
+    const callOff = this.#options.clock.after(deadlineMs, () => this.#finishAll());
+    await this.#idle();
+    callOff();
+  }
+
+  async stop(): Promise<void> {
+    this.#accepting = false;
+    this.#finishAll();
+    await this.#idle();
+  }
+
+  #start(message: RunRequest, signal: AbortSignal, queue: ResponseQueue): ActiveRun {
+    if (this.#faulted) throw new EngineError('INTERNAL', 'the engine has failed and serves no more requests');
+    if (!this.#accepting) throw new EngineError('CLOSED', 'the engine is closing and takes no new requests');
+    const { model, limits, clock } = this.#options;
+    const request = checkRequest(message, model, limits);
+    if (this.#runs.has(request.id)) {
+      throw new EngineError('ALREADY_EXISTS', `request_id: "${request.id}" is running already`, 'request_id');
+    }
+    const { queued } = this.#scheduler;
+    if (queued > 0 && queued + request.outputs.length > limits.maxWaiting) {
+      throw new EngineError(
+        'OVERLOADED',
+        `${queued} sequences wait, ${limits.maxWaiting} may; the request would add ${request.outputs.length}`,
+      );
+    }
+    const sequences = request.outputs.map((_, index) => new Sequence(request, index, ++this.#lastOrder));
+    const run = new ActiveRun(request, sequences, queue, clock.now());
+    this.#runs.set(request.id, run);
+    if (signal.aborted) {
+      for (const sequence of sequences) this.#tellEnd(run, sequence, 'FINISH_REASON_CANCELLED');
+      return run;
+    }
+    const cancel = (): void => this.#finish(run, 'FINISH_REASON_CANCELLED');
+    signal.addEventListener('abort', cancel, { once: true });
+    run.stopListening = () => signal.removeEventListener('abort', cancel);
+    const live = sequences.filter((sequence) => {
+      const reason = sequence.outputCount > 0 ? sequence.finishReasonNow() : null;
+      if (reason !== null) this.#tellEnd(run, sequence, reason);
+      return reason === null;
+    });
+    this.#scheduler.submit(live);
+    this.#wake();
+    return run;
+  }
+
+  /** Starts steps once the current task is over, so that requests that arrive together share one. */
+  #wake(): void {
+    if (this.#wakeQueued) return;
+    this.#wakeQueued = true;
+    queueMicrotask(() => {
+      this.#wakeQueued = false;
+      this.#guard(() => this.#startSteps());
+    });
+  }
+
+  #startSteps(): void {
+    const { clock, limits } = this.#options;
+    while (!this.#backingOff && !this.#faulted && this.#stepsInFlight < limits.maxInFlight) {
+      const startedAt = clock.now();
+      const plan = this.#scheduler.schedule();
+      if (plan === null) return;
+      this.#execute(plan, startedAt);
+    }
+  }
+
+  #execute(plan: StepPlan, scheduledAt: number): void {
+    const { executor, clock, observer } = this.#options;
+    const batch = plan.batch();
+    const startedAt = clock.now();
+    for (const sequence of plan.sequences) {
+      const run = this.#runs.get(sequence.request.id);
+      if (run === undefined || run.startedAt !== null) continue;
+      run.startedAt = startedAt;
+      observer?.onStarted(run.request.id, startedAt - run.arrivedAt);
+    }
+    this.#stepsInFlight++;
+    const returned = (finish: () => void): void => {
+      const executeMs = clock.now() - startedAt;
+      const { decodeRows: decodeTokens, rows } = plan;
+      const sequences = plan.sequences.length;
+      this.#stepsInFlight--;
+      this.#guard(finish);
+      this.#guard(() => {
+        const { running, waiting } = this.#scheduler;
+        observer?.onStep({
+          sequences,
+          decodeTokens,
+          prefillTokens: rows - decodeTokens,
+          running: running.length,
+          waiting: waiting.length,
+          executeMs,
+          scheduleMs: startedAt - scheduledAt,
+        });
+      });
+      this.#settleIdle();
+    };
+    let result: Promise<StepOutput>;
+    try {
+      result = executor.execute(batch);
+    } catch (error) {
+      result = Promise.reject(error);
+    }
+    result.then(
+      (output) => returned(() => this.#stepReturned(plan, output)),
+      (error: unknown) => returned(() => this.#stepFailed(plan, error)),
+    );
+  }
+
+  #stepReturned(plan: StepPlan, output: StepOutput): void {
+    try {
+      checkStepOutput(output, plan, this.#options.model.vocabSize);
+    } catch (error) {
+      this.#stepFailed(plan, error);
+      return;
+    }
+    this.#failedSteps = 0;
+    this.#scheduler.complete(plan, output);
+    this.#startSteps();
+    for (let at = 0; at < plan.sequences.length; at++) {
+      if (plan.dropped[at] === 0) this.#deliver(plan, at, output);
+    }
+    this.#scheduler.recycle(plan);
+  }
+
+  #stepFailed(plan: StepPlan, error: unknown): void {
+    const failure = classifyStepFailure(error);
+    const { retried, failed } = this.#scheduler.fail(plan, failure);
+    this.#options.observer?.onStepFailed(error, retried.map(requestId), failed.map(requestId));
+    for (const sequence of failed) {
+      const run = this.#runs.get(sequence.request.id);
+      if (run !== undefined) this.#tellEnd(run, sequence, 'FINISH_REASON_ERROR');
+    }
+    this.#scheduler.recycle(plan);
+    if (failure.kind === 'transient' && retried.length > 0) this.#backOff();
+    this.#startSteps();
+  }
+
+  #backOff(): void {
+    const delay = Math.min(longestBackoffMs, firstBackoffMs * 2 ** this.#failedSteps++);
+    if (this.#backingOff) return;
+    this.#backingOff = true;
+    this.#options.clock.after(delay, () => {
+      this.#backingOff = false;
+      this.#guard(() => this.#startSteps());
+    });
+  }
+
+  #deliver(plan: StepPlan, at: number, output: StepOutput): void {
+    const sequence = plan.sequences[at]!;
+    const run = this.#runs.get(sequence.request.id);
+    const response = run === undefined ? null : stepResponse(plan, at, output);
+    if (run === undefined || response === null) return;
+    const { observer, clock, limits } = this.#options;
+    if (plan.sampled[at] === 1 && sequence.outputCount === run.request.outputs[sequence.index]!.length + 1) {
+      observer?.onFirstToken(run.request.id, sequence.index, clock.now() - run.arrivedAt);
+    }
+    if (sequence.state === 'ended') {
+      this.#push(run, response);
+      this.#close(run, sequence, sequence.finishReason);
+    } else if (this.#push(run, response) >= limits.maxUnreadTokens) {
+      this.#scheduler.pause(sequence);
+      run.cancelStall ??= clock.after(limits.stallTimeoutMs, () => this.#finish(run, 'FINISH_REASON_CANCELLED'));
+    }
+  }
+
+  #push(run: ActiveRun, response: RunResponse): number {
+    if (!run.answered) {
+      run.answered = true;
+      response.queueMs = (run.startedAt ?? run.arrivedAt) - run.arrivedAt;
+      response.cachedTokens = run.sequences[response.index]!.cachedTokens ?? 0;
+    }
+    return run.queue.push(response);
+  }
+
+  #resume(run: ActiveRun, index: number): void {
+    this.#scheduler.resume(run.sequences[index]!);
+    run.cancelStall?.();
+    const { clock, limits } = this.#options;
+    run.cancelStall = run.sequences.some((sequence) => sequence.paused)
+      ? clock.after(limits.stallTimeoutMs, () => this.#finish(run, 'FINISH_REASON_CANCELLED'))
+      : null;
+    this.#wake();
+  }
+
+  /** Ends all of a request's sequences that have not ended. */
+  #finish(run: ActiveRun, reason: FinishReason): void {
+    for (const sequence of [...run.open]) {
+      this.#scheduler.end(sequence, reason);
+      this.#tellEnd(run, sequence, reason);
+    }
+    this.#wake();
+    this.#settleIdle();
+  }
+
+  #finishAll(): void {
+    for (const run of [...this.#runs.values()]) this.#finish(run, 'FINISH_REASON_ERROR');
+  }
+
+  #tellEnd(run: ActiveRun, sequence: Sequence, reason: FinishReason): void {
+    this.#push(run, emptyResponse(sequence.index, reason));
+    this.#close(run, sequence, reason);
+  }
+
+  #close(run: ActiveRun, sequence: Sequence, reason: FinishReason): void {
+    if (!run.open.delete(sequence)) return;
+    const { observer, clock } = this.#options;
+    observer?.onFinished({
+      requestId: run.request.id,
+      index: sequence.index,
+      reason,
+      promptTokens: run.request.prompt.length,
+      outputTokens: sequence.outputCount,
+      cachedTokens: sequence.cachedTokens ?? 0,
+      sinceArrivalMs: clock.now() - run.arrivedAt,
+    });
+    if (run.open.size > 0) return;
+    this.#runs.delete(run.request.id);
+    run.stopListening();
+    run.cancelStall?.();
+    run.queue.end();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#runs.size === 0 && this.#stepsInFlight === 0) return;
+    await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #settleIdle(): void {
+    if (this.#runs.size > 0 || this.#stepsInFlight > 0) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** A broken invariant must not strand anybody: everything ends with an error, and the engine serves no more. */
+  #guard(action: () => void): void {
+    if (this.#faulted) return;
+    try {
+      action();
+    } catch (error) {
+      this.#faulted = true;
+      this.#accepting = false;
+      for (const run of [...this.#runs.values()]) {
+        for (const sequence of [...run.open]) this.#tellEnd(run, sequence, 'FINISH_REASON_ERROR');
+      }
+      this.#options.observer?.onFault(error);
+    }
+  }
+}
+
+function requestId(sequence: Sequence): string {
+  return sequence.request.id;
+}
