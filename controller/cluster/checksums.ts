@@ -1,0 +1,68 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
+import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+
+const elementBytes: Readonly<Record<string, number>> = { DATA_TYPE_F32: 4, DATA_TYPE_F16: 2, DATA_TYPE_BF16: 2 };
+
+/**
+ * CRC-32 of every expert slice of a layer in the checkpoint at `directory`, by slice id: the bytes of gate rows, up rows and
+ * down columns that belong to the slice, in that order. Workers compare what they load with it, so a damaged disk is found
+ * before its weights are used.
+ */
+export async function expertChecksums(
+  spec: ModelSpec,
+  directory: string,
+  layer: number,
+  slices: number,
+): Promise<readonly number[]> {
+  const experts = spec.layers[layer]?.moe?.experts ?? [];
+  const sums: number[] = [];
+  for (const expert of experts) {
+    const read = (linear: LinearSpec | null): Promise<Matrix> => readMatrix(spec, directory, linear?.weight ?? null);
+    const [gate, up, down] = await Promise.all([read(expert.gate), read(expert.up), read(expert.down)]);
+    for (let slice = 0; slice < slices; slice++) sums.push(sliceChecksum(gate, up, down, slice, slices));
+  }
+  return sums;
+}
+
+interface Matrix {
+  readonly bytes: Buffer;
+  readonly rows: number;
+  readonly rowBytes: number;
+}
+
+async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef | null): Promise<Matrix> {
+  const file = tensor === null ? undefined : spec.files[tensor.file];
+  if (tensor === null || file === undefined) throw new Error('an expert of the model names no weights');
+  const [rows = 0, cols = 0] = tensor.shape;
+  const rowBytes = cols * (elementBytes[tensor.dtype] ?? 0);
+  const bytes = Buffer.allocUnsafe(rows * rowBytes);
+  const handle = await open(join(directory, file.path), 'r');
+  try {
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, tensor.offset);
+    if (bytesRead !== bytes.length) throw new Error(`${file.path}: ${tensor.name} ends after ${bytesRead} of ${bytes.length} bytes`);
+  } finally {
+    await handle.close();
+  }
+  return { bytes, rows, rowBytes };
+}
+
+function sliceChecksum(gate: Matrix, up: Matrix, down: Matrix, slice: number, slices: number): number {
+  const begin = (size: number, index: number): number => Math.floor((size * index) / slices);
+  let sum = 0;
+  for (const matrix of [gate, up]) {
+    const [first, end] = [begin(matrix.rows, slice), begin(matrix.rows, slice + 1)];
+    sum = crc32(matrix.bytes.subarray(first * matrix.rowBytes, end * matrix.rowBytes), sum);
+  }
+  if (slices === 1) return crc32(down.bytes, sum);
+  const columns = gate.rows;
+  const columnBytes = down.rowBytes / columns;
+  const [first, end] = [begin(columns, slice) * columnBytes, begin(columns, slice + 1) * columnBytes];
+  for (let row = 0; row < down.rows; row++) {
+    sum = crc32(down.bytes.subarray(row * down.rowBytes + first, row * down.rowBytes + end), sum);
+  }
+  return sum;
+}

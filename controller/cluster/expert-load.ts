@@ -1,0 +1,73 @@
+import type { LoadReport__Output as LoadReport } from '../../proto/generated/conclave/v1/LoadReport.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+
+/** Seconds over which load is averaged: long enough to ride out a prompt, short enough to follow a change of traffic. */
+const HALF_LIFE_SECONDS = 30;
+
+export interface LayerRates {
+  readonly layer: number;
+  /** Rows per second, [experts]. */
+  readonly expertRows: readonly number[];
+}
+
+/** Rows per second that each expert is asked for: an exponentially weighted mean over the reports of all stages. */
+export class ExpertLoadBook {
+  readonly #rates = new Map<number, Float64Array>();
+  readonly #experts: ReadonlyMap<number, number>;
+
+  constructor(spec: ModelSpec) {
+    this.#experts = new Map(
+      spec.layers.flatMap(({ moe }, layer) => (moe ? [[layer, moe.experts.length] as const] : [])),
+    );
+  }
+
+  /** Adds a report. One that does not fit the model is ignored. */
+  add(report: LoadReport): void {
+    if (!(report.seconds > 0)) return;
+    const weight = 1 - 0.5 ** (report.seconds / HALF_LIFE_SECONDS);
+    for (const { layer, expertRows } of report.layers) {
+      const experts = this.#experts.get(layer);
+      if (experts === undefined || expertRows.length !== experts) continue;
+      const known = this.#rates.get(layer);
+      const rates = known ?? new Float64Array(experts);
+      const share = known === undefined ? 1 : weight;
+      expertRows.forEach((rows, expert) => {
+        const now = rows / report.seconds;
+        rates[expert] = (rates[expert] ?? 0) + share * (now - (rates[expert] ?? 0));
+      });
+      this.#rates.set(layer, rates);
+    }
+  }
+
+  /** Rates by layer, or null before the first report. */
+  rates(): readonly LayerRates[] | null {
+    if (this.#rates.size === 0) return null;
+    return [...this.#rates].sort(([a], [b]) => a - b).map(([layer, rates]) => ({ layer, expertRows: [...rates] }));
+  }
+
+  /** The `count` experts with the most load over all layers, busiest first. */
+  hottest(count: number): readonly { readonly layer: number; readonly expert: number }[] {
+    return [...this.#rates]
+      .flatMap(([layer, rates]) => Array.from(rates, (rate, expert) => ({ layer, expert, rate })))
+      .sort((a, b) => b.rate - a.rate || a.layer - b.layer || a.expert - b.expert)
+      .slice(0, count)
+      .map(({ layer, expert }) => ({ layer, expert }));
+  }
+}
+
+/** Busiest worker's rows over the mean of the workers that hold slots of the layer; replicas share rows evenly. 1: balanced. */
+export function imbalance(plan: PlacementPlan, { layer, expertRows }: LayerRates): number {
+  const placement = plan.experts.find((entry) => entry.layer === layer);
+  if (placement === undefined) return 1;
+  const replicas = new Map<number, number>();
+  for (const expert of placement.expert) replicas.set(expert, (replicas.get(expert) ?? 0) + 1 / placement.slices);
+  const rows = new Map<number, number>();
+  placement.expert.forEach((expert, i) => {
+    const worker = placement.worker[i] ?? 0;
+    const share = (expertRows[expert] ?? 0) / placement.slices / (replicas.get(expert) ?? 1);
+    rows.set(worker, (rows.get(worker) ?? 0) + share);
+  });
+  const all = [...rows.values()];
+  const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+  return mean > 0 ? Math.max(...all) / mean : 1;
+}
