@@ -43,7 +43,8 @@ async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef 
   const handle = await open(join(directory, file.path), 'r');
   try {
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, tensor.offset);
-    if (bytesRead !== bytes.length) throw new Error(`${file.path}: ${tensor.name} ends after ${bytesRead} of ${bytes.length} bytes`);
+    if (bytesRead !== bytes.length)
+      throw new Error(`${file.path}: ${tensor.name} ends after ${bytesRead} of ${bytes.length} bytes`);
   } finally {
     await handle.close();
   }

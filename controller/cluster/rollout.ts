@@ -1,5 +1,5 @@
-import type { PlacementPlan } from '../../proto/messages.ts';
 import type { WorkerReport__Output as WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
+import type { PlacementPlan } from '../../proto/messages.ts';
 
 /** What a rollout is decided from. */
 export interface RolloutView {
@@ -14,7 +14,12 @@ export interface RolloutView {
 /** What to do next about a rollout. */
 export type RolloutStep =
   | { readonly kind: 'complete' }
-  | { readonly kind: 'wait'; readonly loadedBytes: number; readonly totalBytes: number; readonly waitingFor: readonly string[] }
+  | {
+      readonly kind: 'wait';
+      readonly loadedBytes: number;
+      readonly totalBytes: number;
+      readonly waitingFor: readonly string[];
+    }
   | { readonly kind: 'commit' }
   | { readonly kind: 'fail'; readonly workerId: string; readonly reason: string };
 
@@ -34,7 +39,11 @@ export function rolloutStep({ target, committed, reports }: RolloutView): Rollou
       continue;
     }
     if (report.state === 'WORKER_STATE_FAILED') {
-      return { kind: 'fail', workerId: id, reason: `worker ${id} cannot carry out plan ${target.epoch}: ${report.error}` };
+      return {
+        kind: 'fail',
+        workerId: id,
+        reason: `worker ${id} cannot carry out plan ${target.epoch}: ${report.error}`,
+      };
     }
     if (report.state !== 'WORKER_STATE_READY') waitingFor.push(id);
     loadedBytes += report.loadedBytes;
