@@ -13,11 +13,22 @@ export interface TokenSource {
   tokenAt(position: number): number;
 }
 
+export interface BlockManagerOptions {
+  readonly blockCount: number;
+  /** Positions per block. */
+  readonly blockSize: number;
+  readonly caching: boolean;
+  /** 32 random bits, so that nobody outside can choose tokens whose hashes collide. */
+  readonly salt: number;
+}
+
 const rootContent = 0;
 
 export class BlockManager {
   readonly blockCount: number;
   readonly blockSize: number;
+  /** Whether computed blocks are kept and shared. */
+  readonly caching: boolean;
   readonly #salt: number;
   readonly #references: Int32Array;
   /** Free list: neighbours of each free block; entry blockCount is the head and the tail. */
@@ -33,10 +44,10 @@ export class BlockManager {
   #free: number;
   #releases = 0;
 
-  /** `salt`: 32 random bits, so that nobody outside can choose tokens whose hashes collide. */
-  constructor(blockCount: number, blockSize: number, salt: number) {
+  constructor({ blockCount, blockSize, caching, salt }: BlockManagerOptions) {
     this.blockCount = blockCount;
     this.blockSize = blockSize;
+    this.caching = caching;
     this.#salt = salt | 0;
     this.#references = new Int32Array(blockCount);
     this.#next = new Int32Array(blockCount + 1);
@@ -72,6 +83,7 @@ export class BlockManager {
 
   /** Fills an empty table with the blocks that hold the sequence's first positions, `limit` at most. Returns the positions found. */
   reuse(table: BlockTable, tokens: TokenSource, limit: number): number {
+    if (!this.caching) return 0;
     for (let end = this.blockSize; end <= limit; end += this.blockSize) {
       const start = end - this.blockSize;
       const block = this.#find(this.#hashOf(table.content, tokens, start), table.content, tokens, start);
@@ -100,6 +112,7 @@ export class BlockManager {
 
   /** Registers the full blocks among the first `computed` positions, so that other sequences can reuse them. */
   commit(table: BlockTable, tokens: TokenSource, computed: number): void {
+    if (!this.caching) return;
     const full = Math.floor(computed / this.blockSize);
     while (table.registered < full) {
       const index = table.registered++;

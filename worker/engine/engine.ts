@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly limits: Pick<EngineLimits, 'maxModelLen'> & Partial<EngineLimits>;
   readonly observer?: EngineObserver | null;
   readonly clock?: Clock;
+  /** Whether requests reuse the cache blocks of prompts that begin alike. Default true. */
+  readonly prefixCaching?: boolean;
   /** 32 random bits that salt the prefix cache's hashes. */
   readonly salt?: number;
 }
@@ -60,13 +62,17 @@ export function createEngine(options: EngineOptions): Engine {
   const { executor, model } = options;
   const limits: EngineLimits = { ...defaultEngineLimits, ...options.limits };
   checkEngineLimits(limits, executor.limits);
-  const salt = options.salt ?? Math.floor(Math.random() * 2 ** 32);
   return new StepLoop({
     executor,
     model,
     limits,
     observer: options.observer ?? null,
     clock: options.clock ?? systemClock,
-    blocks: new BlockManager(executor.limits.kvBlocks, executor.limits.blockSize, salt),
+    blocks: new BlockManager({
+      blockCount: executor.limits.kvBlocks,
+      blockSize: executor.limits.blockSize,
+      caching: options.prefixCaching ?? true,
+      salt: options.salt ?? Math.floor(Math.random() * 2 ** 32),
+    }),
   });
 }

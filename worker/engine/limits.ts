@@ -9,7 +9,7 @@ export interface EngineLimits {
   readonly maxSequences: number;
   /** Rows per step; at least maxSequences, so that decoding never waits for prefill. */
   readonly maxBatchedTokens: number;
-  /** Sequences that wait for their first step; a request that finds more waiting is refused with OVERLOADED. */
+  /** Sequences held besides those that can run; a request that would exceed them is refused with OVERLOADED. */
   readonly maxWaiting: number;
   /** Steps in flight; more than 1 keeps the stages of a longer pipeline busy. */
   readonly maxInFlight: number;
@@ -28,7 +28,7 @@ export interface EngineLimits {
 export const defaultEngineLimits: Omit<EngineLimits, 'maxModelLen'> = {
   maxSequences: 64,
   maxBatchedTokens: 512,
-  maxWaiting: 1024,
+  maxWaiting: 256,
   maxInFlight: 1,
   maxSequencesPerRequest: 128,
   maxLogprobs: 20,
@@ -37,11 +37,13 @@ export const defaultEngineLimits: Omit<EngineLimits, 'maxModelLen'> = {
   maxStepRetries: 5,
 };
 
+const mayBeZero: ReadonlySet<string> = new Set(['maxWaiting', 'maxLogprobs', 'maxStepRetries']);
+
 /** Throws INVALID_ARGUMENT, listing everything that is wrong. */
 export function checkEngineLimits(limits: EngineLimits, executor: ExecutorLimits): void {
   const problems: string[] = [];
   for (const [name, value] of Object.entries({ ...limits, ...executor })) {
-    const least = name === 'maxLogprobs' || name === 'maxStepRetries' ? 0 : 1;
+    const least = mayBeZero.has(name) ? 0 : 1;
     if (!Number.isSafeInteger(value) || value < least) {
       problems.push(`${name}: expected an integer of at least ${least}, got ${value}`);
     }

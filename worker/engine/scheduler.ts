@@ -42,9 +42,9 @@ export class Scheduler {
     this.#onPreempted = onPreempted;
   }
 
-  /** Sequences that are neither running nor ended. */
-  get queued(): number {
-    return this.#live - this.running.length;
+  /** Sequences that have not ended. */
+  get live(): number {
+    return this.#live;
   }
 
   get prefixQueriedTokens(): number {
@@ -61,7 +61,7 @@ export class Scheduler {
     if (leader === undefined) return;
     this.#live += sequences.length;
     this.#wait(leader);
-    if (leader.request.prompt.length >= this.blocks.blockSize) leader.followers = followers;
+    if (this.blocks.caching && leader.request.prompt.length >= this.blocks.blockSize) leader.followers = followers;
     else for (const follower of followers) this.#wait(follower);
   }
 

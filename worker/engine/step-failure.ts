@@ -10,18 +10,22 @@ export interface StepFailure {
 }
 
 const transientCodes: ReadonlySet<string> = new Set([
-  'ABORTED',
-  'CACHE_LOST',
-  'DEADLINE_EXCEEDED',
+  // Native.
   'IO',
   'OUT_OF_MEMORY',
   'SLOT_NOT_LOADED',
-  'UNAVAILABLE',
+  // Other workers.
+  'BUSY',
+  'DEADLINE',
+  'PEER_LOST',
+  'PIPELINE_LOST',
+  'POISONED',
+  'REFUSED',
 ]);
 
 /** Reads an executor's error by its `code`. */
 export function classifyStepFailure(error: unknown): StepFailure {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (code === 'CLOSED') return { kind: 'fatal', cacheLost: false };
-  return { kind: transientCodes.has(code) ? 'transient' : 'unknown', cacheLost: code === 'CACHE_LOST' };
+  return { kind: transientCodes.has(code) ? 'transient' : 'unknown', cacheLost: code === 'PIPELINE_LOST' };
 }

@@ -74,11 +74,11 @@ export class StepLoop implements Engine {
   }
 
   snapshot(): EngineSnapshot {
-    const { running, waiting, queued, blocks, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
+    const { running, waiting, live, blocks, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
     return {
       running: running.length,
       waiting: waiting.length,
-      held: queued - waiting.length,
+      held: live - running.length - waiting.length,
       stepsInFlight: this.#stepsInFlight,
       kvBlocks: blocks.blockCount,
       kvBlocksUsed: blocks.usedCount,
@@ -111,11 +111,13 @@ export class StepLoop implements Engine {
     if (this.#runs.has(request.id)) {
       throw new EngineError('ALREADY_EXISTS', `request_id: "${request.id}" is running already`, 'request_id');
     }
-    const { queued } = this.#scheduler;
-    if (queued > 0 && queued + request.outputs.length > limits.maxWaiting) {
+    const { live } = this.#scheduler;
+    const most = limits.maxSequences + limits.maxWaiting;
+    if (live > 0 && live + request.outputs.length > most) {
       throw new EngineError(
         'OVERLOADED',
-        `${queued} sequences wait, ${limits.maxWaiting} may; the request would add ${request.outputs.length}`,
+        `the engine holds ${live} of ${most} sequences (${limits.maxSequences} running, ${limits.maxWaiting} waiting); ` +
+          `the request would add ${request.outputs.length}`,
       );
     }
     const sequences = request.outputs.map((_, index) => new Sequence(request, index, ++this.#lastOrder));
@@ -128,12 +130,12 @@ export class StepLoop implements Engine {
     const cancel = (): void => this.#finish(run, 'FINISH_REASON_CANCELLED');
     signal.addEventListener('abort', cancel, { once: true });
     run.stopListening = () => signal.removeEventListener('abort', cancel);
-    const live = sequences.filter((sequence) => {
+    const unended = sequences.filter((sequence) => {
       const reason = sequence.outputCount > 0 ? sequence.finishReasonNow() : null;
       if (reason !== null) this.#tellEnd(run, sequence, reason);
       return reason === null;
     });
-    this.#scheduler.submit(live);
+    this.#scheduler.submit(unended);
     this.#wake();
     return run;
   }

@@ -57,7 +57,7 @@ export class HistoryExecutor implements StepExecutor {
         },
         fail: (code) => {
           this.#forget(step);
-          if (code === 'CACHE_LOST') this.#cells.fill(0);
+          if (code === 'PIPELINE_LOST') this.#cells.fill(0);
           for (const block of batch.blockTables) {
             this.#cells.fill(0, block * this.limits.blockSize, (block + 1) * this.limits.blockSize);
           }

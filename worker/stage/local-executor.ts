@@ -1,0 +1,112 @@
+import type {
+  ExpertBank,
+  ExpertSlot,
+  Isa,
+  Native,
+  Runtime,
+  Stage,
+  StepBatch,
+  StepOutput,
+  WeightStore,
+  WeightsFormat,
+} from '../../native/native.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+
+export interface LocalExecutorOptions {
+  readonly native: Native;
+  /** Checkpoint folder. */
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  readonly weights: WeightsFormat;
+  readonly threads: number;
+  /** Null: the best of this machine. */
+  readonly isa: Isa | null;
+  /** Size of the cache; asked once the experts are loaded, when the memory left is known. See cacheSize(). */
+  readonly limits: () => ExecutorLimits;
+  readonly onProgress: LoadProgress | null;
+}
+
+/** Bytes done and bytes in all, first of the experts, then of everything else. */
+export type LoadProgress = (part: 'experts' | 'stage', doneBytes: number, totalBytes: number) => void;
+
+/** Loads a whole model into this process. Rejects with a native error, after everything opened so far is closed. */
+export async function createLocalExecutor(options: LocalExecutorOptions): Promise<LocalExecutor> {
+  const { native, directory, spec, weights, threads, isa, onProgress } = options;
+  const opened: { close(): void }[] = [];
+  const keep = <T extends { close(): void }>(handle: T): T => {
+    opened.unshift(handle);
+    return handle;
+  };
+  try {
+    const runtime = keep(native.createRuntime({ threads, isa }));
+    const store = keep(await native.openWeights(runtime, { directory, spec, weights }));
+    const bank = keep(native.createExpertBank(runtime, store));
+    await bank.load(allExperts(spec), onProgress && ((done, total) => onProgress('experts', done, total)));
+    const limits = options.limits();
+    const stage = await native.createStage(
+      runtime,
+      store,
+      bank,
+      { ...limits, ...wholeModel(spec), rankTargets: [], dispatchType: weights === 'f32' ? 'f32' : 'bf16' },
+      onProgress && ((done, total) => onProgress('stage', done, total)),
+    );
+    return new LocalExecutor({ runtime, store, bank, stage, limits });
+  } catch (error) {
+    for (const handle of opened) handle.close();
+    throw error;
+  }
+}
+
+/** The handles of a model in this process. */
+export interface LocalHandles {
+  readonly runtime: Runtime;
+  readonly store: WeightStore;
+  readonly bank: ExpertBank;
+  readonly stage: Stage;
+  readonly limits: ExecutorLimits;
+}
+
+/** Steps of a model whose every shard is in this process: one native call each. */
+export class LocalExecutor implements StepExecutor {
+  readonly handles: LocalHandles;
+  readonly limits: ExecutorLimits;
+
+  constructor(handles: LocalHandles) {
+    this.handles = handles;
+    this.limits = handles.limits;
+  }
+
+  async execute(batch: StepBatch): Promise<StepOutput> {
+    const { stage } = this.handles;
+    const progress = await stage.begin(batch);
+    if (progress.kind === 'output') return progress.output;
+    if (progress.kind === 'dispatch') stage.abort(progress.step);
+    throw new Error(`a stage with everything local returned "${progress.kind}" instead of tokens`);
+  }
+
+  /** Frees the model. Call it when no step is in flight. Idempotent. */
+  close(): void {
+    const { runtime, store, bank, stage } = this.handles;
+    for (const handle of [stage, bank, store, runtime]) handle.close();
+  }
+}
+
+function allExperts(spec: ModelSpec): readonly ExpertSlot[] {
+  return spec.layers.flatMap(({ moe }, layer) =>
+    (moe?.experts ?? []).map((_, expert) => ({ layer, expert, slice: 0, slices: 1 })),
+  );
+}
+
+function wholeModel(spec: ModelSpec) {
+  const kvHeads = new Set(spec.layers.map(({ attention }) => attention?.kvHeads ?? 0));
+  return {
+    firstLayer: 0,
+    endLayer: spec.layers.length,
+    firstKvHead: 0,
+    endKvHead: Math.max(...kvHeads),
+    ffnBegin: 0,
+    ffnEnd: 1,
+    ffnParts: 1,
+  };
+}
