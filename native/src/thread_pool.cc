@@ -1,5 +1,6 @@
-// A call is open to any thread that joins it before its tasks run out; the caller waits only for those that joined. So a
-// thread that sleeps or has lost its core delays nobody. A thread without work spins for kSpin, then sleeps.
+// A call is open to any thread that joins it before its tasks run out; the caller waits only for
+// those that joined. So a thread that sleeps or has lost its core delays nobody. A thread without
+// work spins for kSpin, then sleeps.
 
 #include "conclave/thread_pool.h"
 
@@ -23,7 +24,8 @@ namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
 
-// `gate` holds the call's number above kOpen, whether it may be joined, and how many threads have joined.
+// `gate` holds the call's number above kOpen, whether it may be joined, and how many threads have
+// joined.
 constexpr uint64_t kJoined = 1;
 constexpr uint64_t kOpen = uint64_t{1} << 16;
 constexpr uint64_t kCall = uint64_t{1} << 17;
@@ -123,7 +125,8 @@ struct ThreadPool::Impl {
 
 ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
   if (threads < 1 || threads > kMaxThreads) {
-    throw Error(ErrorCode::kInvalidArgument, "threads: expected 1 to " + std::to_string(kMaxThreads) + ", got " +
+    throw Error(ErrorCode::kInvalidArgument, "threads: expected 1 to " +
+                                                 std::to_string(kMaxThreads) + ", got " +
                                                  std::to_string(threads));
   }
   try {
@@ -133,7 +136,8 @@ ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
   } catch (const std::exception& error) {
     const size_t started = impl_->workers.size() + 1;
     impl_->Stop();
-    throw Error(ErrorCode::kOutOfMemory, "threads: only " + std::to_string(started) + " of " + std::to_string(threads) +
+    throw Error(ErrorCode::kOutOfMemory, "threads: only " + std::to_string(started) + " of " +
+                                             std::to_string(threads) +
                                              " could be started: " + error.what());
   }
 }
@@ -142,7 +146,8 @@ ThreadPool::~ThreadPool() { impl_->Stop(); }
 
 int ThreadPool::threads() const { return static_cast<int>(impl_->workers.size()) + 1; }
 
-void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t task, int thread)>& body) {
+void ThreadPool::ParallelFor(int64_t count,
+                             const std::function<void(int64_t task, int thread)>& body) {
   if (count <= 0) return;
   Impl& impl = *impl_;
   if (impl.busy.exchange(true, std::memory_order_acquire)) {
@@ -161,7 +166,8 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t tas
   const auto idle = [&] { return (impl.gate.load(std::memory_order_acquire) & (kOpen - 1)) == 0; };
   impl.gate.fetch_and(~kOpen, std::memory_order_acq_rel);
   if (!SpinUntil(idle)) {
-    for (uint64_t now = impl.gate.load(); (now & (kOpen - 1)) != 0; now = impl.gate.load()) impl.gate.wait(now);
+    for (uint64_t now = impl.gate.load(); (now & (kOpen - 1)) != 0; now = impl.gate.load())
+      impl.gate.wait(now);
   }
   const std::exception_ptr failure = std::exchange(impl.failure, nullptr);
   impl.busy.store(false, std::memory_order_release);

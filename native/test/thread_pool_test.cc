@@ -48,7 +48,8 @@ TEST(ThreadPool, UsesAllThreadsWhenEachTaskWaitsForTheOthers) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     pool.ParallelFor(kThreads, [&](int64_t, int) {
       ++arrived;
-      while (arrived < kThreads && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+      while (arrived < kThreads && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::yield();
     });
     ASSERT_EQ(arrived, kThreads);
   }
@@ -57,7 +58,10 @@ TEST(ThreadPool, UsesAllThreadsWhenEachTaskWaitsForTheOthers) {
 TEST(ThreadPool, RethrowsAndStaysUsable) {
   ThreadPool pool(2);
   for (int call = 0; call < 100; ++call) {
-    EXPECT_THROW(pool.ParallelFor(50, [&](int64_t task, int) { if (task == 20) throw std::runtime_error("task 20"); }),
+    EXPECT_THROW(pool.ParallelFor(50,
+                                  [&](int64_t task, int) {
+                                    if (task == 20) throw std::runtime_error("task 20");
+                                  }),
                  std::runtime_error);
     std::atomic<int> done{0};
     pool.ParallelFor(10, [&](int64_t, int) { ++done; });
@@ -67,7 +71,8 @@ TEST(ThreadPool, RethrowsAndStaysUsable) {
 
 TEST(ThreadPool, RefusesACallWithinACall) {
   ThreadPool pool(2);
-  EXPECT_THROW(pool.ParallelFor(2, [&](int64_t, int) { pool.ParallelFor(2, [](int64_t, int) {}); }), Error);
+  EXPECT_THROW(pool.ParallelFor(2, [&](int64_t, int) { pool.ParallelFor(2, [](int64_t, int) {}); }),
+               Error);
   std::atomic<int> done{0};
   pool.ParallelFor(2, [&](int64_t, int) { ++done; });
   EXPECT_EQ(done, 2);

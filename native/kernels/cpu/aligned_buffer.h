@@ -20,7 +20,9 @@ class AlignedBuffer {
     data_.reset();
     capacity_ = 0;
     data_.reset(static_cast<uint8_t*>(std::aligned_alloc(64, rounded)));
-    if (!data_) throw Error(ErrorCode::kOutOfMemory, "scratch: no memory for " + std::to_string(rounded) + " bytes");
+    if (!data_)
+      throw Error(ErrorCode::kOutOfMemory,
+                  "scratch: no memory for " + std::to_string(rounded) + " bytes");
     capacity_ = rounded;
     return data_.get();
   }

@@ -1,5 +1,6 @@
-// The matmuls over the tiles of one instruction set: activations are encoded once, then threads take tasks of some panels
-// by some rows. Nothing here adds into an output element twice, so the order of its sum is the tile's alone.
+// The matmuls over the tiles of one instruction set: activations are encoded once, then threads
+// take tasks of some panels by some rows. Nothing here adds into an output element twice, so the
+// order of its sum is the tile's alone.
 
 #include "conclave/matmul.h"
 
@@ -21,7 +22,8 @@ namespace {
 
 using Layout = PackedMatrix::Layout;
 
-// Rows that go through all panels of a task before the next rows do: their activations stay in the L2 cache.
+// Rows that go through all panels of a task before the next rows do: their activations stay in the
+// L2 cache.
 constexpr int64_t kRowBlock = 96;
 // Encoding fewer elements than this is not worth a second thread.
 constexpr int64_t kSerialEncode = 16 << 10;
@@ -39,7 +41,8 @@ size_t ActivationBytes(ActivationEncoding encoding, int64_t cols) {
   return 0;
 }
 
-// Distance between rows; an odd number of cache lines, so that rows of a tile fall into different cache sets.
+// Distance between rows; an odd number of cache lines, so that rows of a tile fall into different
+// cache sets.
 int64_t ActivationStride(ActivationEncoding encoding, int64_t cols) {
   return RoundUp(static_cast<int64_t>(ActivationBytes(encoding, cols)), 64) | 64;
 }
@@ -131,19 +134,22 @@ class TiledMatmul final : public MatmulKernels {
     return PackMatrix(tiles_, source, format, memory_);
   }
 
-  void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m, const float* bias,
-              float* output) override {
+  void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m,
+              const float* bias, float* output) override {
     const PackedMatrix* const ws[] = {&w};
     MatmulMany(pool, ws, input, m, {&bias, 1}, {&output, 1});
   }
 
-  void MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w, const float* input, int64_t m,
-                  std::span<const float* const> bias, std::span<float* const> output) override;
+  void MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w, const float* input,
+                  int64_t m, std::span<const float* const> bias,
+                  std::span<float* const> output) override;
 
-  void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input, float* output) override;
+  void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,
+                  float* output) override;
 
  private:
-  // Every product's panels into its outputs. y[i] is product i's output [rows, w.rows]; bias[i] may be null.
+  // Every product's panels into its outputs. y[i] is product i's output [rows, w.rows]; bias[i] may
+  // be null.
   struct Product {
     PanelProduct product;
     int64_t rows;
@@ -155,7 +161,8 @@ class TiledMatmul final : public MatmulKernels {
   ProductExtent Extent(const Layout& w, int64_t rows, int64_t panel_multiple) const;
   void RunProducts(ThreadPool& pool, std::span<const Product> products);
   void RunProductTask(const Product& product, const MatmulTask& task, float* partial) const;
-  void RunGateUpTask(const FfnGroup& group, const MatmulTask& task, int64_t first_row, float* scratch);
+  void RunGateUpTask(const FfnGroup& group, const MatmulTask& task, int64_t first_row,
+                     float* scratch);
   void CheckGroups(std::span<const FfnGroup> groups) const;
   std::span<AlignedBuffer> ThreadScratch(ThreadPool& pool, size_t bytes);
 
@@ -171,9 +178,12 @@ class TiledMatmul final : public MatmulKernels {
 };
 
 const Layout& TiledMatmul::CheckPacked(const PackedMatrix& w, const char* name) const {
-  if (!w) throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": expected packed weights, got none");
+  if (!w)
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string(name) + ": expected packed weights, got none");
   if (w.layout()->tiles != &tiles_) {
-    throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": packed for another instruction set");
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string(name) + ": packed for another instruction set");
   }
   return *w.layout();
 }
@@ -192,19 +202,22 @@ std::span<AlignedBuffer> TiledMatmul::ThreadScratch(ThreadPool& pool, size_t byt
   return scratch_;
 }
 
-void TiledMatmul::MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w, const float* input, int64_t m,
-                             std::span<const float* const> bias, std::span<float* const> output) {
+void TiledMatmul::MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w,
+                             const float* input, int64_t m, std::span<const float* const> bias,
+                             std::span<float* const> output) {
   if (bias.size() != w.size() || output.size() != w.size()) {
-    throw Error(ErrorCode::kInvalidArgument, "MatmulMany: expected " + std::to_string(w.size()) +
-                                                 " biases and outputs, got " + std::to_string(bias.size()) + " and " +
-                                                 std::to_string(output.size()));
+    throw Error(ErrorCode::kInvalidArgument,
+                "MatmulMany: expected " + std::to_string(w.size()) + " biases and outputs, got " +
+                    std::to_string(bias.size()) + " and " + std::to_string(output.size()));
   }
-  if (m < 0) throw Error(ErrorCode::kInvalidArgument, "m: expected at least 0, got " + std::to_string(m));
+  if (m < 0)
+    throw Error(ErrorCode::kInvalidArgument, "m: expected at least 0, got " + std::to_string(m));
   for (const PackedMatrix* matrix : w) {
     CheckPacked(*matrix, "w");
     if (matrix->cols() != w[0]->cols()) {
-      throw Error(ErrorCode::kInvalidArgument, "MatmulMany: expected matrices of equal columns, got " + Shape(*w[0]) +
-                                                   " and " + Shape(*matrix));
+      throw Error(ErrorCode::kInvalidArgument,
+                  "MatmulMany: expected matrices of equal columns, got " + Shape(*w[0]) + " and " +
+                      Shape(*matrix));
     }
   }
   if (m == 0 || w.empty()) return;
@@ -215,16 +228,19 @@ void TiledMatmul::MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* con
     const Layout& layout = *w[i]->layout();
     const ActivationEncoding encoding = layout.kernel->activations;
     encoded_.Require(pool, encoding);
-    products_.push_back({{layout, encoded_.Row(encoding, 0), encoded_.Stride(encoding)}, m, bias[i], output[i]});
+    products_.push_back(
+        {{layout, encoded_.Row(encoding, 0), encoded_.Stride(encoding)}, m, bias[i], output[i]});
   }
   RunProducts(pool, products_);
 }
 
 void TiledMatmul::RunProducts(ThreadPool& pool, std::span<const Product> products) {
   extents_.clear();
-  for (const Product& product : products) extents_.push_back(Extent(product.product.w, product.rows, 1));
+  for (const Product& product : products)
+    extents_.push_back(Extent(product.product.w, product.rows, 1));
   CutIntoTasks(extents_, pool.threads(), tasks_);
-  const auto scratch = ThreadScratch(pool, static_cast<size_t>(kRowBlock * tiles_.panel_rows) * sizeof(float));
+  const auto scratch =
+      ThreadScratch(pool, static_cast<size_t>(kRowBlock * tiles_.panel_rows) * sizeof(float));
   pool.ParallelFor(static_cast<int64_t>(tasks_.size()), [&](int64_t index, int thread) {
     const MatmulTask& task = tasks_[static_cast<size_t>(index)];
     RunProductTask(products[static_cast<size_t>(task.product)], task,
@@ -232,7 +248,8 @@ void TiledMatmul::RunProducts(ThreadPool& pool, std::span<const Product> product
   });
 }
 
-void TiledMatmul::RunProductTask(const Product& product, const MatmulTask& task, float* partial) const {
+void TiledMatmul::RunProductTask(const Product& product, const MatmulTask& task,
+                                 float* partial) const {
   const int64_t width = product.product.w.rows;
   for (int64_t row = task.row_begin; row < task.row_end; row += kRowBlock) {
     const int64_t rows = std::min(kRowBlock, task.row_end - row);
@@ -244,7 +261,8 @@ void TiledMatmul::RunProductTask(const Product& product, const MatmulTask& task,
         product.product.Run(panel, row, rows, output, width);
       } else {
         product.product.Run(panel, row, rows, partial, tiles_.panel_rows);
-        for (int64_t i = 0; i < rows; ++i) std::copy_n(partial + i * tiles_.panel_rows, columns, output + i * width);
+        for (int64_t i = 0; i < rows; ++i)
+          std::copy_n(partial + i * tiles_.panel_rows, columns, output + i * width);
       }
       if (product.bias == nullptr) continue;
       for (int64_t i = 0; i < rows; ++i) {
@@ -260,28 +278,32 @@ void TiledMatmul::CheckGroups(std::span<const FfnGroup> groups) const {
     const FfnGroup& group = groups[i];
     const std::string name = "groups[" + std::to_string(i) + "]";
     if (group.begin < last_end || group.end < group.begin) {
-      throw Error(ErrorCode::kInvalidArgument, name + ": expected rows from " + std::to_string(last_end) + " on, got [" +
-                                                   std::to_string(group.begin) + ", " + std::to_string(group.end) + ")");
+      throw Error(ErrorCode::kInvalidArgument,
+                  name + ": expected rows from " + std::to_string(last_end) + " on, got [" +
+                      std::to_string(group.begin) + ", " + std::to_string(group.end) + ")");
     }
     last_end = group.end;
-    if (group.weights == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": expected weights, got none");
+    if (group.weights == nullptr)
+      throw Error(ErrorCode::kInvalidArgument, name + ": expected weights, got none");
     const FfnWeights& weights = *group.weights;
     CheckPacked(weights.gate, "gate");
     CheckPacked(weights.up, "up");
     CheckPacked(weights.down, "down");
     const int64_t hidden = groups[0].weights->gate.cols();
     const int64_t width = weights.gate.rows();
-    if (weights.gate.cols() != hidden || weights.up.cols() != hidden || weights.up.rows() != width ||
-        weights.down.rows() != hidden || weights.down.cols() != width) {
+    if (weights.gate.cols() != hidden || weights.up.cols() != hidden ||
+        weights.up.rows() != width || weights.down.rows() != hidden ||
+        weights.down.cols() != width) {
       throw Error(ErrorCode::kInvalidArgument,
                   name + ": expected gate and up [I, " + std::to_string(hidden) + "] and down [" +
-                      std::to_string(hidden) + ", I], got " + Shape(weights.gate) + ", " + Shape(weights.up) + ", " +
-                      Shape(weights.down));
+                      std::to_string(hidden) + ", I], got " + Shape(weights.gate) + ", " +
+                      Shape(weights.up) + ", " + Shape(weights.down));
     }
   }
 }
 
-void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input, float* output) {
+void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,
+                             float* output) {
   CheckGroups(groups);
   if (groups.empty()) return;
   const int64_t first_row = groups.front().begin;
@@ -298,17 +320,19 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
     const Layout& down = *group.weights->down.layout();
     encoded_.Require(pool, gate.kernel->activations);
     encoded_.Require(pool, group.weights->up.layout()->kernel->activations);
-    intermediate_stride_ =
-        std::max(intermediate_stride_, ActivationStride(down.kernel->activations, down.padded_cols));
+    intermediate_stride_ = std::max(intermediate_stride_,
+                                    ActivationStride(down.kernel->activations, down.padded_cols));
     extents_.push_back(Extent(gate, group.end - group.begin, panel_multiple));
   }
   intermediate_.Reserve(static_cast<size_t>(rows * intermediate_stride_));
 
   CutIntoTasks(extents_, pool.threads(), tasks_);
   int64_t widest = 0;
-  for (const MatmulTask& task : tasks_) widest = std::max(widest, task.panel_end - task.panel_begin);
+  for (const MatmulTask& task : tasks_)
+    widest = std::max(widest, task.panel_end - task.panel_begin);
   widest = RoundUp(widest * tiles_.panel_rows, kColumnGroup);
-  const auto scratch = ThreadScratch(pool, static_cast<size_t>(2 * kRowBlock * widest) * sizeof(float));
+  const auto scratch =
+      ThreadScratch(pool, static_cast<size_t>(2 * kRowBlock * widest) * sizeof(float));
   pool.ParallelFor(static_cast<int64_t>(tasks_.size()), [&](int64_t index, int thread) {
     const MatmulTask& task = tasks_[static_cast<size_t>(index)];
     RunGateUpTask(groups[static_cast<size_t>(task.product)], task, first_row,
@@ -327,7 +351,8 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
 }
 
 // act(gate(x)) * up(x) for some columns of the intermediate dimension, encoded as down reads it.
-void TiledMatmul::RunGateUpTask(const FfnGroup& group, const MatmulTask& task, int64_t first_row, float* scratch) {
+void TiledMatmul::RunGateUpTask(const FfnGroup& group, const MatmulTask& task, int64_t first_row,
+                                float* scratch) {
   const FfnWeights& weights = *group.weights;
   const Layout& gate_layout = *weights.gate.layout();
   const Layout& up_layout = *weights.up.layout();
@@ -360,7 +385,8 @@ void TiledMatmul::RunGateUpTask(const FfnGroup& group, const MatmulTask& task, i
       std::fill(gate_row + columns, gate_row + padded, 0.0f);
       std::fill(up_row + columns, up_row + padded, 0.0f);
       tiles_.activate(weights.activation, up_row, padded, gate_row);
-      encode(gate_row, first, padded, down.padded_cols, intermediate_.data() + (group_row + row + i) * intermediate_stride_);
+      encode(gate_row, first, padded, down.padded_cols,
+             intermediate_.data() + (group_row + row + i) * intermediate_stride_);
     }
   }
 }

@@ -8,7 +8,8 @@
 
 namespace conclave {
 
-// The tiles of an instruction set for a CPU with these features, which may be fewer than this one has. Throws kUnsupported.
+// The tiles of an instruction set for a CPU with these features, which may be fewer than this one
+// has. Throws kUnsupported.
 const TileKernels& TilesFor(Isa isa, const CpuFeatures& features);
 
 std::unique_ptr<MatmulKernels> CreateMatmulKernels(const TileKernels& tiles);

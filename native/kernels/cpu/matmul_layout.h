@@ -20,11 +20,16 @@ struct PackedMatrix::Layout {
   size_t panel_bytes;   // multiple of 64
   std::shared_ptr<const uint8_t> data;
 
-  const uint8_t* panel(int64_t index) const { return data.get() + static_cast<size_t>(index) * panel_bytes; }
+  const uint8_t* panel(int64_t index) const {
+    return data.get() + static_cast<size_t>(index) * panel_bytes;
+  }
 };
 
-inline int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+inline int64_t RoundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
-PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format, WeightMemory& memory);
+PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format,
+                        WeightMemory& memory);
 
 }  // namespace conclave

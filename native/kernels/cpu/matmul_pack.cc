@@ -12,7 +12,6 @@
 namespace conclave {
 namespace {
 
-
 const char* Name(SourceType type) {
   switch (type) {
     case SourceType::kF32:
@@ -30,7 +29,8 @@ size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; 
 template <typename Bits>
 bool AllFinite(const Bits* x, int64_t count, Bits exponent_mask) {
   Bits bad = 0;
-  for (int64_t i = 0; i < count; ++i) bad |= static_cast<Bits>((x[i] & exponent_mask) == exponent_mask);
+  for (int64_t i = 0; i < count; ++i)
+    bad |= static_cast<Bits>((x[i] & exponent_mask) == exponent_mask);
   return bad == 0;
 }
 
@@ -38,7 +38,9 @@ bool AllFinite(const Bits* x, int64_t count, Bits exponent_mask) {
 class RowReader {
  public:
   RowReader(const SourceMatrix& source, int64_t padded_cols)
-      : source_(source), raw_(static_cast<size_t>(padded_cols)), wide_(static_cast<size_t>(padded_cols)) {}
+      : source_(source),
+        raw_(static_cast<size_t>(padded_cols)),
+        wide_(static_cast<size_t>(padded_cols)) {}
 
   // 16-bit elements as they are.
   const uint16_t* Raw(int64_t row) {
@@ -51,7 +53,8 @@ class RowReader {
   const float* Float(int64_t row) {
     if (source_.type == SourceType::kF32) {
       std::memcpy(wide_.data(), RowData(row), static_cast<size_t>(source_.cols) * 4);
-      if (!std::all_of(wide_.begin(), wide_.end(), [](float x) { return std::isfinite(x); })) ThrowNonFinite(row);
+      if (!std::all_of(wide_.begin(), wide_.end(), [](float x) { return std::isfinite(x); }))
+        ThrowNonFinite(row);
       return wide_.data();
     }
     const uint16_t* raw = Raw(row);
@@ -65,14 +68,16 @@ class RowReader {
     const float* x = Float(row);
     for (int64_t i = 0; i < source_.cols; ++i) raw_[static_cast<size_t>(i)] = Bf16FromFloat(x[i]);
     if (!AllFinite<uint16_t>(raw_.data(), source_.cols, 0x7f80)) {
-      throw Error(ErrorCode::kNonFinite, "weights: row " + std::to_string(row) + " has an element beyond the range of bf16");
+      throw Error(ErrorCode::kNonFinite, "weights: row " + std::to_string(row) +
+                                             " has an element beyond the range of bf16");
     }
     return raw_.data();
   }
 
  private:
   const uint8_t* RowData(int64_t row) const {
-    return static_cast<const uint8_t*>(source_.data) + static_cast<size_t>(row * source_.stride) * ElementBytes(source_.type);
+    return static_cast<const uint8_t*>(source_.data) +
+           static_cast<size_t>(row * source_.stride) * ElementBytes(source_.type);
   }
 
   [[noreturn]] void ThrowNonFinite(int64_t row) const {
@@ -86,9 +91,9 @@ class RowReader {
                                                                : 0x7f80;
       if ((bits & mask) == mask) break;
     }
-    throw Error(ErrorCode::kNonFinite, std::string("weights: the ") + Name(source_.type) + " element at row " +
-                                           std::to_string(row) + ", column " + std::to_string(col) +
-                                           " is NaN or infinite");
+    throw Error(ErrorCode::kNonFinite, std::string("weights: the ") + Name(source_.type) +
+                                           " element at row " + std::to_string(row) + ", column " +
+                                           std::to_string(col) + " is NaN or infinite");
   }
 
   const SourceMatrix& source_;
@@ -109,9 +114,11 @@ void InterleavePairs(const uint16_t* row, int64_t cols, int panel_rows, uint8_t*
 }
 
 // One row of a panel of groups: quantised to nearest with scale = max|x| / 127.
-void InterleaveQ8(const float* row, int64_t cols, int panel_rows, int lane, uint8_t flip, uint8_t* panel) {
+void InterleaveQ8(const float* row, int64_t cols, int panel_rows, int lane, uint8_t flip,
+                  uint8_t* panel) {
   const size_t group_bytes = static_cast<size_t>(panel_rows) * (kColumnGroup + sizeof(float));
-  for (int64_t group = 0; group < cols / kColumnGroup; ++group, panel += group_bytes, row += kColumnGroup) {
+  for (int64_t group = 0; group < cols / kColumnGroup;
+       ++group, panel += group_bytes, row += kColumnGroup) {
     float largest = 0;
     for (int i = 0; i < kColumnGroup; ++i) largest = std::max(largest, std::fabs(row[i]));
     const float scale = largest < kSmallestQ8 ? 0 : largest / 127;
@@ -127,13 +134,16 @@ void InterleaveQ8(const float* row, int64_t cols, int panel_rows, int lane, uint
 const TileKernel& KernelFor(const TileKernels& tiles, SourceType type, WeightsFormat format) {
   switch (format) {
     case WeightsFormat::kF32:
-      return type == SourceType::kF32 ? tiles.f32 : type == SourceType::kF16 ? tiles.f16 : tiles.bf16_exact;
+      return type == SourceType::kF32   ? tiles.f32
+             : type == SourceType::kF16 ? tiles.f16
+                                        : tiles.bf16_exact;
     case WeightsFormat::kBF16:
       return tiles.bf16;
     case WeightsFormat::kQ8:
       return tiles.q8;
   }
-  throw Error(ErrorCode::kInvalidArgument, "weights: unknown format " + std::to_string(static_cast<int>(format)));
+  throw Error(ErrorCode::kInvalidArgument,
+              "weights: unknown format " + std::to_string(static_cast<int>(format)));
 }
 
 size_t PanelBytes(WeightEncoding encoding, int64_t cols, int panel_rows) {
@@ -151,7 +161,8 @@ size_t PanelBytes(WeightEncoding encoding, int64_t cols, int panel_rows) {
   return 0;
 }
 
-void PackRow(RowReader& reader, int64_t row, const PackedMatrix::Layout& layout, int lane, uint8_t* panel) {
+void PackRow(RowReader& reader, int64_t row, const PackedMatrix::Layout& layout, int lane,
+             uint8_t* panel) {
   const int64_t cols = layout.padded_cols;
   const int panel_rows = layout.tiles->panel_rows;
   switch (layout.kernel->weights) {
@@ -170,12 +181,14 @@ void PackRow(RowReader& reader, int64_t row, const PackedMatrix::Layout& layout,
 
 }  // namespace
 
-PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format, WeightMemory& memory) {
+PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format,
+                        WeightMemory& memory) {
   if (source.data == nullptr || source.rows < 1 || source.cols < 1 || source.stride < source.cols) {
     throw Error(ErrorCode::kInvalidArgument,
                 "weights: expected data, at least one row and column, and stride >= columns; got " +
-                    std::to_string(source.rows) + " rows, " + std::to_string(source.cols) + " columns, stride " +
-                    std::to_string(source.stride) + (source.data == nullptr ? ", no data" : ""));
+                    std::to_string(source.rows) + " rows, " + std::to_string(source.cols) +
+                    " columns, stride " + std::to_string(source.stride) +
+                    (source.data == nullptr ? ", no data" : ""));
   }
   PackedMatrix::Layout layout;
   layout.tiles = &tiles;
@@ -185,7 +198,8 @@ PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, We
   layout.padded_cols = RoundUp(source.cols, kColumnGroup);
   layout.panels = RoundUp(source.rows, tiles.panel_rows) / tiles.panel_rows;
   layout.panel_bytes = PanelBytes(layout.kernel->weights, layout.padded_cols, tiles.panel_rows);
-  const std::shared_ptr<uint8_t> data = memory.Allocate(static_cast<size_t>(layout.panels) * layout.panel_bytes);
+  const std::shared_ptr<uint8_t> data =
+      memory.Allocate(static_cast<size_t>(layout.panels) * layout.panel_bytes);
 
   RowReader reader(source, layout.padded_cols);
   for (int64_t index = 0; index < layout.panels; ++index) {
@@ -204,6 +218,8 @@ PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, We
 
 int64_t PackedMatrix::rows() const { return layout_ ? layout_->rows : 0; }
 int64_t PackedMatrix::cols() const { return layout_ ? layout_->cols : 0; }
-size_t PackedMatrix::bytes() const { return layout_ ? static_cast<size_t>(layout_->panels) * layout_->panel_bytes : 0; }
+size_t PackedMatrix::bytes() const {
+  return layout_ ? static_cast<size_t>(layout_->panels) * layout_->panel_bytes : 0;
+}
 
 }  // namespace conclave

@@ -1,4 +1,5 @@
-// Tiles in plain C++ for any CPU. Arithmetic is f32 for all 16-bit formats, which is exact for their products.
+// Tiles in plain C++ for any CPU. Arithmetic is f32 for all 16-bit formats, which is exact for
+// their products.
 
 #include <algorithm>
 #include <bit>
@@ -32,7 +33,8 @@ struct F16Panel {
 };
 struct Bf16Panel {
   static float Load(const uint8_t* panel, int64_t k, int r) {
-    return FloatFromBf16(reinterpret_cast<const uint16_t*>(panel)[(k / 2 * kPanelRows + r) * 2 + k % 2]);
+    return FloatFromBf16(
+        reinterpret_cast<const uint16_t*>(panel)[(k / 2 * kPanelRows + r) * 2 + k % 2]);
   }
 };
 
@@ -47,7 +49,8 @@ void MultiplyTile(const TileArgs& args, int64_t row) {
       for (int r = 0; r < kPanelRows; ++r) sums[i][r] += x * weights[r];
     }
   }
-  for (int i = 0; i < kRows; ++i) std::copy_n(sums[i], kPanelRows, args.output + (row + i) * args.output_stride);
+  for (int i = 0; i < kRows; ++i)
+    std::copy_n(sums[i], kPanelRows, args.output + (row + i) * args.output_stride);
 }
 
 template <typename Panel>
@@ -61,15 +64,18 @@ void MultiplyQ8(const TileArgs& args) {
   const int64_t groups = args.cols / kColumnGroup;
   constexpr size_t kGroupBytes = kPanelRows * (kColumnGroup + sizeof(float));
   for (int64_t row = 0; row < args.rows; ++row) {
-    const auto* x = reinterpret_cast<const int8_t*>(args.activations + row * args.activation_stride);
+    const auto* x =
+        reinterpret_cast<const int8_t*>(args.activations + row * args.activation_stride);
     const auto* x_scales = reinterpret_cast<const float*>(x + args.cols);
     float sums[kPanelRows] = {};
     for (int64_t group = 0; group < groups; ++group, x += kColumnGroup) {
-      const auto* weights = reinterpret_cast<const int8_t*>(args.panel + static_cast<size_t>(group) * kGroupBytes);
+      const auto* weights =
+          reinterpret_cast<const int8_t*>(args.panel + static_cast<size_t>(group) * kGroupBytes);
       const auto* scales = reinterpret_cast<const float*>(weights + kPanelRows * kColumnGroup);
       int32_t dots[kPanelRows] = {};
       for (int i = 0; i < kColumnGroup; ++i) {
-        for (int r = 0; r < kPanelRows; ++r) dots[r] += x[i] * weights[(i / 4 * kPanelRows + r) * 4 + i % 4];
+        for (int r = 0; r < kPanelRows; ++r)
+          dots[r] += x[i] * weights[(i / 4 * kPanelRows + r) * 4 + i % 4];
       }
       for (int r = 0; r < kPanelRows; ++r) {
         sums[r] += static_cast<float>(dots[r]) * (x_scales[group] * scales[r]);

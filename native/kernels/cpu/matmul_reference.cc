@@ -27,7 +27,8 @@ std::vector<double> ReferenceWeights(const SourceMatrix& source) {
   return out;
 }
 
-std::vector<double> ReferenceMatmul(const std::vector<double>& w, int64_t rows, int64_t cols, const std::vector<double>& x) {
+std::vector<double> ReferenceMatmul(const std::vector<double>& w, int64_t rows, int64_t cols,
+                                    const std::vector<double>& x) {
   const int64_t m = static_cast<int64_t>(x.size()) / cols;
   std::vector<double> out(static_cast<size_t>(m * rows));
   for (int64_t i = 0; i < m; ++i) {
@@ -42,7 +43,8 @@ std::vector<double> ReferenceMatmul(const std::vector<double>& w, int64_t rows, 
   return out;
 }
 
-std::vector<double> ReferenceSwiGlu(const std::vector<double>& gate, const std::vector<double>& up) {
+std::vector<double> ReferenceSwiGlu(const std::vector<double>& gate,
+                                    const std::vector<double>& up) {
   std::vector<double> out(gate.size());
   for (size_t i = 0; i < gate.size(); ++i) out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
   return out;

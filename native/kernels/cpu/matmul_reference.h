@@ -13,7 +13,8 @@ namespace conclave {
 std::vector<double> ReferenceWeights(const SourceMatrix& source);
 
 // y = x W^T: w [rows, cols], x [m, cols] -> [m, rows].
-std::vector<double> ReferenceMatmul(const std::vector<double>& w, int64_t rows, int64_t cols, const std::vector<double>& x);
+std::vector<double> ReferenceMatmul(const std::vector<double>& w, int64_t rows, int64_t cols,
+                                    const std::vector<double>& x);
 
 // silu(gate) * up, element by element.
 std::vector<double> ReferenceSwiGlu(const std::vector<double>& gate, const std::vector<double>& up);

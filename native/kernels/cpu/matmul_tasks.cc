@@ -5,8 +5,8 @@
 namespace conclave {
 namespace {
 
-// A task should be long beside the cost of handing it out (about 0.1 us), and short beside the whole product. Reading
-// 64 KiB of weights, or two million multiply-adds, takes 5 to 30 us.
+// A task should be long beside the cost of handing it out (about 0.1 us), and short beside the
+// whole product. Reading 64 KiB of weights, or two million multiply-adds, takes 5 to 30 us.
 constexpr int64_t kTaskBytes = 64 << 10;
 constexpr int64_t kTaskMacs = 2 << 20;
 constexpr int64_t kTasksPerThread = 4;
@@ -24,13 +24,15 @@ int64_t PanelsPerTask(const ProductExtent& product) {
 
 }  // namespace
 
-void CutIntoTasks(std::span<const ProductExtent> products, int threads, std::vector<MatmulTask>& tasks) {
+void CutIntoTasks(std::span<const ProductExtent> products, int threads,
+                  std::vector<MatmulTask>& tasks) {
   tasks.clear();
   int64_t panel_tasks = 0;
   for (const ProductExtent& product : products) {
     if (product.rows > 0) panel_tasks += CeilDivide(product.panels, PanelsPerTask(product));
   }
-  const int64_t row_parts = panel_tasks == 0 ? 1 : CeilDivide(threads == 1 ? 1 : kTasksPerThread * threads, panel_tasks);
+  const int64_t row_parts =
+      panel_tasks == 0 ? 1 : CeilDivide(threads == 1 ? 1 : kTasksPerThread * threads, panel_tasks);
   for (size_t index = 0; index < products.size(); ++index) {
     const ProductExtent& product = products[index];
     if (product.rows == 0) continue;
@@ -38,7 +40,8 @@ void CutIntoTasks(std::span<const ProductExtent> products, int threads, std::vec
     const int64_t rows = std::max(kLeastRows, CeilDivide(product.rows, row_parts));
     for (int64_t panel = 0; panel < product.panels; panel += panels) {
       for (int64_t row = 0; row < product.rows; row += rows) {
-        tasks.push_back({static_cast<int64_t>(index), panel, std::min(panel + panels, product.panels), row,
+        tasks.push_back({static_cast<int64_t>(index), panel,
+                         std::min(panel + panels, product.panels), row,
                          std::min(row + rows, product.rows)});
       }
     }

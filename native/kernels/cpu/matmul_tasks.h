@@ -26,8 +26,9 @@ struct MatmulTask {
   int64_t row_end;
 };
 
-// Cuts along panels, so that one thread reads a panel for all rows; along rows only where there are too few panels to keep
-// the threads busy. Products without rows get no task.
-void CutIntoTasks(std::span<const ProductExtent> products, int threads, std::vector<MatmulTask>& tasks);
+// Cuts along panels, so that one thread reads a panel for all rows; along rows only where there are
+// too few panels to keep the threads busy. Products without rows get no task.
+void CutIntoTasks(std::span<const ProductExtent> products, int threads,
+                  std::vector<MatmulTask>& tasks);
 
 }  // namespace conclave

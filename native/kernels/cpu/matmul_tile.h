@@ -1,8 +1,9 @@
 #pragma once
 
-// What an instruction set provides to the matmul: conversion of activations, and the product of some rows of activations
-// with one panel of weights. A panel is `panel_rows` rows of W, interleaved so that each lane of a vector register sums
-// one output element in ascending order of columns: no sum across lanes, and the same order in tiles of any height.
+// What an instruction set provides to the matmul: conversion of activations, and the product of
+// some rows of activations with one panel of weights. A panel is `panel_rows` rows of W,
+// interleaved so that each lane of a vector register sums one output element in ascending order of
+// columns: no sum across lanes, and the same order in tiles of any height.
 //
 // Panels, with K = padded columns and R = panel rows:
 //   kF32, kF16   [K][R] elements
@@ -12,7 +13,8 @@
 // Rows of activations:
 //   kF32         [K] f32;  kRounded: the same, rounded to bf16
 //   kBF16        [K] bf16
-//   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the group
+//   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the
+//   group
 
 #include <cstddef>
 #include <cstdint>
@@ -37,9 +39,14 @@ struct TileArgs {
   const uint8_t* activations;
   int64_t activation_stride;  // bytes
   int64_t rows;
-  float* output;  // [rows][R], written
+  float* output;          // [rows][R], written
   int64_t output_stride;  // elements
 };
+
+// Encodes x, elements [first, first + count) of a row of `cols`; first and count are multiples of
+// kColumnGroup.
+using EncodeRows = void (*)(const float* x, int64_t first, int64_t count, int64_t cols,
+                            uint8_t* row);
 
 struct TileKernel {
   WeightEncoding weights;
@@ -50,17 +57,22 @@ struct TileKernel {
 struct TileKernels {
   Isa isa;
   int panel_rows;
-  TileKernel f32;         // WeightsFormat::kF32, from f32
-  TileKernel f16;         // WeightsFormat::kF32, from f16
-  TileKernel bf16_exact;  // WeightsFormat::kF32, from bf16
-  TileKernel bf16;        // WeightsFormat::kBF16
-  TileKernel q8;          // WeightsFormat::kQ8
-  // Encodes x, elements [first, first + count) of a row of K; first and count are multiples of kColumnGroup.
-  void (*encode[kActivationEncodings])(const float* x, int64_t first, int64_t count, int64_t cols, uint8_t* row);
+  TileKernel f32;                           // WeightsFormat::kF32, from f32
+  TileKernel f16;                           // WeightsFormat::kF32, from f16
+  TileKernel bf16_exact;                    // WeightsFormat::kF32, from bf16
+  TileKernel bf16;                          // WeightsFormat::kBF16
+  TileKernel q8;                            // WeightsFormat::kQ8
+  EncodeRows encode[kActivationEncodings];  // null where no kernel above reads the encoding
   // gate[i] = act(gate[i]) * up[i]; count is a multiple of kColumnGroup.
   void (*activate)(Activation activation, const float* up, int64_t count, float* gate);
 };
 
 const TileKernels& PortableTiles();
+const TileKernels& Avx2Tiles();
+const TileKernels& Avx512Tiles();
+// Replacements in Avx512Tiles where the CPU has these extensions.
+TileKernel Avx512VnniTile();
+TileKernel Avx512Bf16Tile();
+EncodeRows Avx512Bf16Encoder();
 
 }  // namespace conclave

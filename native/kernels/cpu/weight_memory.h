@@ -6,8 +6,9 @@
 
 namespace conclave {
 
-// Hands out memory for packed weights, aligned to 64 bytes and backed by huge pages where the system gives them. Many
-// small matrices share one mapping; a mapping goes back to the system with its last matrix. Thread safe.
+// Hands out memory for packed weights, aligned to 64 bytes and backed by huge pages where the
+// system gives them. Many small matrices share one mapping; a mapping goes back to the system with
+// its last matrix. Thread safe.
 class WeightMemory {
  public:
   WeightMemory();
