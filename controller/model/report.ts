@@ -5,18 +5,20 @@ import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/con
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 
-/** What a tensor is there for. */
-export const roles = [
-  'embedding',
-  'attention',
-  'router',
-  'experts',
-  'shared experts',
-  'dense ffn',
-  'norms',
-  'head',
-] as const;
-export type Role = (typeof roles)[number];
+/** What a tensor is there for, and how reports call it. */
+export const roleLabels = {
+  embedding: 'embedding',
+  attention: 'attention',
+  router: 'router',
+  experts: 'routed experts',
+  sharedExperts: 'shared experts',
+  denseFfn: 'dense FFN',
+  norms: 'norms',
+  head: 'head',
+} as const;
+export type Role = keyof typeof roleLabels;
+
+const roles = Object.keys(roleLabels) as readonly Role[];
 
 export interface Size {
   readonly parameters: number;
@@ -114,13 +116,13 @@ function* tensorsByRole(spec: ModelSpec): Generator<[Role, TensorRef]> {
     for (const norm of [layer.attentionNorm, layer.ffnNorm, attention?.qNorm, attention?.kNorm]) {
       if (norm?.weight) yield ['norms', norm.weight];
     }
-    for (const tensor of ffnTensors(layer.dense)) yield ['dense ffn', tensor];
+    for (const tensor of ffnTensors(layer.dense)) yield ['denseFfn', tensor];
     if (moe?.gate?.weight) yield ['router', moe.gate.weight];
     for (const expert of moe?.experts ?? []) {
       for (const tensor of ffnTensors(expert)) yield ['experts', tensor];
     }
-    for (const tensor of ffnTensors(moe?.sharedExpert)) yield ['shared experts', tensor];
-    if (moe?.sharedExpertGate) yield ['shared experts', moe.sharedExpertGate];
+    for (const tensor of ffnTensors(moe?.sharedExpert)) yield ['sharedExperts', tensor];
+    if (moe?.sharedExpertGate) yield ['sharedExperts', moe.sharedExpertGate];
   }
   if (spec.finalNorm?.weight) yield ['norms', spec.finalNorm.weight];
   if (spec.head?.weight && spec.head.weight !== spec.embedding) yield ['head', spec.head.weight];

@@ -8,7 +8,7 @@ import type { NormSpec__Output as NormSpec } from '../../proto/generated/conclav
 import type { ModelSpec } from '../../proto/messages.ts';
 import type { Dimensions } from './dimensions.ts';
 import type { AttentionShape, ConfiguredFamily, DenseShape, FfnNames, MoeShape } from './family.ts';
-import type { TensorTable } from './tensors.ts';
+import type { TensorSource } from './tensors.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
 export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'layers' | 'finalNorm' | 'head'>;
@@ -20,7 +20,7 @@ const qkNorms = {
 } as const;
 
 /** Claims every tensor of a model. Floats are rounded to f32, as the wire rounds them. */
-export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tensors: TensorTable): WeightSpecs {
+export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tensors: TensorSource): WeightSpecs {
   const { config } = model;
   const epsilon = Math.fround(config.rms_norm_eps);
   const { hidden } = dimensions;

@@ -9,8 +9,14 @@ const dtypes: Readonly<Record<string, TensorRef['dtype']>> = {
   BF16: 'DATA_TYPE_BF16',
 };
 
+/** Where a model looks for its tensors. */
+export interface TensorSource {
+  /** Where a tensor lies. */
+  claim(name: string, shape: readonly number[]): TensorRef;
+}
+
 /** A checkpoint's tensors as a model claims them: each must be there with its shape, and none may be left over. */
-export class TensorTable {
+export class TensorTable implements TensorSource {
   readonly #checkpoint: Checkpoint;
   readonly #problems: Problems;
   readonly #claimed = new Set<string>();
@@ -20,7 +26,7 @@ export class TensorTable {
     this.#problems = problems;
   }
 
-  /** Where a tensor lies. What is wrong with it is reported; the reference returned then cannot be used. */
+  /** What is wrong with the tensor is reported; the reference returned then cannot be used. */
   claim(name: string, shape: readonly number[]): TensorRef {
     this.#claimed.add(name);
     const tensor = this.#checkpoint.tensors.get(name);

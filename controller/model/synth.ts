@@ -1,0 +1,142 @@
+/** Writes checkpoints of known shapes with random weights: for benches, tests and capacity planning. */
+import { type FileHandle, mkdir, open, readdir, statfs, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { deriveDimensions } from './dimensions.ts';
+import { findFamily } from './families.ts';
+import { Problems } from './problems.ts';
+import { buildSpec } from './spec.ts';
+import { type Layout, layOut, type PlannedFile } from './synth/layout.ts';
+import { type ShapeConfig, type ShapeName, shapeConfig } from './synth/shapes.ts';
+import { endOfMessage, endOfText, tokenizerConfigJson, tokenizerJson } from './synth/tokenizer.ts';
+import { WeightGenerator } from './synth/weights.ts';
+
+export { type ShapeName, shapeNames } from './synth/shapes.ts';
+
+export interface SynthOptions {
+  /** The same seed gives the same bytes. Default 0. */
+  readonly seed?: number;
+  /** Called after each piece is written. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface SynthResult {
+  readonly directory: string;
+  /** Weight files. */
+  readonly files: number;
+  readonly bytes: number;
+}
+
+const maxFileBytes = 2_000_000_000;
+const pieceBytes = 8 << 20;
+
+/**
+ * Writes a random-weight checkpoint of a named shape, in bf16, into a folder that is empty or absent. config.json comes
+ * last, so that what was interrupted is no checkpoint. Throws when the folder is not empty or the disk too small.
+ */
+export async function synthesise(
+  shape: ShapeName,
+  directory: string,
+  options: SynthOptions = {},
+): Promise<SynthResult> {
+  const { seed = 0, onProgress } = options;
+  const folder = resolve(directory);
+  const config = {
+    ...shapeConfig(shape),
+    bos_token_id: endOfText,
+    eos_token_id: endOfMessage,
+    pad_token_id: endOfText,
+  };
+  const layout = layOutModel(config, maxFileBytes);
+  await mkdir(folder, { recursive: true });
+  await checkRoom(folder, layout.bytes);
+
+  const generator = new WeightGenerator(seed);
+  let done = 0;
+  for (const file of layout.files) {
+    await writeWeights(join(folder, file.path), file, generator, (bytes) => {
+      done += bytes;
+      onProgress?.(done, layout.bytes);
+    });
+  }
+  const write = (name: string, text: string) => writeFile(join(folder, name), text);
+  if (layout.index !== null) await write('model.safetensors.index.json', layout.index);
+  await write('tokenizer.json', tokenizerJson(config.vocab_size));
+  await write('tokenizer_config.json', tokenizerConfigJson(config.max_position_embeddings));
+  const ends = { bos_token_id: endOfText, eos_token_id: [endOfMessage, endOfText], pad_token_id: endOfText };
+  await write('generation_config.json', `${JSON.stringify(ends, null, 2)}\n`);
+  await write('config.json', `${JSON.stringify(config, null, 2)}\n`);
+  return { directory: folder, files: layout.files.length, bytes: layout.bytes };
+}
+
+/** The files of a bf16 checkpoint with a configuration: which tensors, and where. Throws a ModelError on a wrong one. */
+export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
+  const problems = new Problems();
+  const report = (problem: string) => problems.add(problem);
+  const model = findFamily(config, report)?.configure(config, report);
+  const dimensions = model && deriveDimensions(model.config, report);
+  problems.throwIfAny('configuration');
+  if (!model || !dimensions) throw new Error('a configuration was refused without a reason');
+  const tensors: { name: string; shape: readonly number[] }[] = [];
+  buildSpec(model, dimensions, {
+    claim: (name, shape) => {
+      tensors.push({ name, shape });
+      return { name, file: 0, offset: 0, dtype: 'DATA_TYPE_BF16', shape: [...shape] };
+    },
+  });
+  return layOut(tensors, maxDataBytes);
+}
+
+async function checkRoom(folder: string, bytes: number): Promise<void> {
+  const entries = await readdir(folder);
+  if (entries.length > 0) throw new Error(`${folder} is not empty; expected a new folder`);
+  const { bavail, bsize } = await statfs(folder);
+  if (bytes > bavail * bsize) throw new Error(`${folder} has ${bavail * bsize} bytes free; ${bytes} are needed`);
+}
+
+/** Writes one file piece by piece; a piece is made while the one before it is written. */
+async function writeWeights(
+  path: string,
+  file: PlannedFile,
+  generator: WeightGenerator,
+  onWritten: (bytes: number) => void,
+): Promise<void> {
+  const handle = await open(path, 'wx');
+  try {
+    let writing = writeAll(handle, file.header).then(() => onWritten(file.header.byteLength));
+    for (const piece of makePieces(file, generator)) {
+      await writing;
+      writing = writeAll(handle, piece).then(() => onWritten(piece.byteLength));
+    }
+    await writing;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) done += (await handle.write(bytes, done)).bytesWritten;
+}
+
+/** The bytes of a file's tensors, in order. A piece is valid until the second one after it is asked for. */
+function* makePieces(file: PlannedFile, generator: WeightGenerator): Generator<Uint8Array> {
+  const elements = pieceBytes / 2;
+  let [buffer, spare] = [new Uint16Array(elements), new Uint16Array(elements)];
+  let filled = 0;
+  const take = () => {
+    const piece = new Uint8Array(buffer.buffer, 0, 2 * filled);
+    [buffer, spare] = [spare, buffer];
+    filled = 0;
+    return piece;
+  };
+  for (const { name, shape, bytes } of file.tensors) {
+    const fill = generator.tensor(name, shape);
+    for (let first = 0; first < bytes / 2; ) {
+      const count = Math.min(bytes / 2 - first, 2 * Math.floor((elements - filled) / 2));
+      fill(buffer.subarray(filled, filled + count), first);
+      first += count;
+      filled += count;
+      if (filled + 2 > elements) yield take();
+    }
+  }
+  if (filled > 0) yield take();
+}
