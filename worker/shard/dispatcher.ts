@@ -43,6 +43,8 @@ export interface DispatcherOptions {
   /** Answers for slices that no replica can. */
   readonly cold: ColdExperts;
   readonly observer: DispatchObserver;
+  /** Milliseconds that a tensor-parallel rank may take: long, since nobody else can answer. */
+  readonly rankDeadlineMs: number;
   /** Milliseconds after which an expert dispatch is also sent to another replica; null: never. */
   readonly hedgeMs: number | null;
 }
@@ -97,7 +99,8 @@ export class Dispatcher {
       attention,
     };
     try {
-      return [await this.#ask(target, request, dispatch.experts, dispatch.rowIndices, null)];
+      const { rankDeadlineMs } = this.#options;
+      return [await this.#ask(target, request, dispatch.experts, dispatch.rowIndices, rankDeadlineMs, null)];
     } catch (error) {
       throw new RankLost(target.id, { cause: error });
     }
@@ -117,7 +120,9 @@ export class Dispatcher {
       return elsewhere(new ShardFailure('PEER_LOST', `#${rows.target}`, 'is not connected'));
     }
     try {
-      const answer = this.#ask(target, request, rows.experts, rows.rowIndices, elsewhere).then((partial) => [partial]);
+      const deadlineMs = target.deadlineMs(rows.experts.rowCount);
+      const asked = this.#ask(target, request, rows.experts, rows.rowIndices, deadlineMs, elsewhere);
+      const answer = asked.then((partial) => [partial]);
       return await this.#hedge(answer, rows, epoch, excluded, target.id);
     } catch (error) {
       if (!(error instanceof ShardFailure)) throw error;
@@ -184,11 +189,12 @@ export class Dispatcher {
     request: PeerRequest,
     experts: ExpertRows,
     rowIndices: Int32Array,
+    deadlineMs: number,
     again: SourcedPartial['again'],
   ): Promise<SourcedPartial> {
     const { hidden, partialType, observer } = this.#options;
     const started = performance.now();
-    const response = await target.forward(request, target.deadlineMs(experts.rowCount), experts.rowCount);
+    const response = await target.forward(request, deadlineMs, experts.rowCount);
     const wanted = experts.rowCount * hidden * (partialType === 'f32' ? 4 : 2);
     const dtype = partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16';
     if (response.rowCount !== experts.rowCount || response.partial.byteLength !== wanted || response.dtype !== dtype) {

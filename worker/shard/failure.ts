@@ -24,14 +24,17 @@ export class ShardFailure extends Error {
   }
 }
 
-/** A dispatch that cannot go elsewhere: the state of a tensor-parallel rank is lost with it. */
+/**
+ * A dispatch that cannot go elsewhere: the cache of a tensor-parallel rank or of a later stage is lost with it. The engine
+ * drops its own cache and computes its sequences again.
+ */
 export class RankLost extends Error {
   override readonly name = 'RankLost';
-  readonly code = 'PIPELINE_LOST';
+  readonly code = 'CACHE_LOST';
   readonly peer: string;
 
   constructor(peer: string, options: ErrorOptions) {
-    super(`worker ${peer}, a tensor-parallel rank of this stage, did not answer; its cache is lost`, options);
+    super(`worker ${peer}, which holds a part of this pipeline's cache, did not answer`, options);
     this.peer = peer;
   }
 }
