@@ -15,29 +15,31 @@ export interface HopOptions {
   readonly id: string;
   /** host:port of its gRPC services. */
   readonly address: string;
+  /** Id of the pipeline. */
+  readonly pipeline: string;
   readonly credentials: ChannelCredentials;
   /** Sent with the stream: proves membership. */
   readonly metadata: () => Metadata;
   /** Milliseconds that a step may take in all later stages together. */
   readonly deadlineMs: number;
-  readonly onState: (connected: boolean) => void;
 }
 
 /** The way to the next stage of a pipeline. Its cache makes it irreplaceable: a failure is RankLost. */
 export class Hop implements NextStage {
   readonly #stream: StreamPeer<StepRequest, StepResponse__Output>;
   readonly #deadlineMs: number;
+  readonly #pipeline: string;
 
   constructor(options: HopOptions) {
     const client = new conclave.StageService(options.address, options.credentials, dataChannelOptions);
     this.#deadlineMs = options.deadlineMs;
+    this.#pipeline = options.pipeline;
     this.#stream = new StreamPeer<StepRequest, StepResponse__Output>({
       id: options.id,
       open: () => client.Step(options.metadata()),
       close: () => client.close(),
       idOf: (response) => response.stepId,
       errorOf: (response) => (response.outcome === 'error' ? (response.error ?? 'unknown') : null),
-      onState: options.onState,
     });
   }
 
@@ -54,6 +56,7 @@ export class Hop implements NextStage {
         (stepId) => ({
           stepId,
           epoch,
+          pipeline: this.#pipeline,
           hidden: { dtype: 'DATA_TYPE_F32', shape, data },
           batch: encodeBatch(batch),
           deadlineMs: this.#deadlineMs,
@@ -79,8 +82,8 @@ export interface StepRunner {
 
 type Stream = ServerDuplexStream<StepRequest__Output, StepResponse>;
 
-/** StageService.Step over a runner, or over none while the stage is not ready. Steps run in the order in which they come. */
-export function serveSteps(stream: Stream, runner: () => StepRunner | null): void {
+/** StageService.Step over the stage of the named pipeline. Steps run in the order in which they come. */
+export function serveSteps(stream: Stream, runnerOf: (pipeline: string) => StepRunner | null): void {
   let open = true;
   const end = (): void => {
     open = false;
@@ -93,7 +96,7 @@ export function serveSteps(stream: Stream, runner: () => StepRunner | null): voi
     end();
   });
   stream.on('data', (request: StepRequest__Output) => {
-    runStep(request, runner()).then(
+    runStep(request, runnerOf(request.pipeline)).then(
       (response) => {
         if (open) stream.write(response);
       },
@@ -107,7 +110,7 @@ export function serveSteps(stream: Stream, runner: () => StepRunner | null): voi
 }
 
 async function runStep(request: StepRequest__Output, runner: StepRunner | null): Promise<StepResponse> {
-  if (runner === null) throw new Error('the stage is not loaded');
+  if (runner === null) throw new Error(`no stage of pipeline "${request.pipeline}" is loaded here`);
   const { hidden, batch, stepId } = request;
   if (hidden === null || batch === null) throw new Error('hidden, batch: expected both, got one or none');
   if (hidden.dtype !== 'DATA_TYPE_F32') throw new Error(`hidden.dtype: expected F32, got ${hidden.dtype}`);

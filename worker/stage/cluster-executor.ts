@@ -1,0 +1,67 @@
+import type { StepBatch, StepOutput } from '../../native/native.ts';
+import type { Clock } from '../engine/clock.ts';
+import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+
+export interface ClusterExecutorOptions {
+  readonly limits: ExecutorLimits;
+  readonly run: (batch: StepBatch) => Promise<StepOutput>;
+  /** Whether every worker that holds a part of the pipeline's cache can be reached. */
+  readonly ready: () => boolean;
+  readonly clock: Clock;
+  /** Milliseconds that a step waits for those workers. */
+  readonly waitMs?: number;
+}
+
+const POLL_MS = 20;
+
+/** A step could not be computed; the codes are those that the engine's retry rules know. */
+class StepError extends Error {
+  override readonly name = 'StepError';
+  readonly code: 'CACHE_LOST' | 'UNAVAILABLE';
+
+  constructor(code: 'CACHE_LOST' | 'UNAVAILABLE', message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * Steps of a pipeline that spans workers. While one of them is away a step waits for it; when one came back without its
+ * cache, the next step fails with CACHE_LOST, upon which the engine computes its sequences again.
+ */
+export class ClusterExecutor implements StepExecutor {
+  readonly limits: ExecutorLimits;
+  readonly #options: ClusterExecutorOptions;
+  #cacheLost: string | null = null;
+
+  constructor(options: ClusterExecutorOptions) {
+    this.#options = options;
+    this.limits = options.limits;
+  }
+
+  /** A part of the cache is gone; `reason` goes into the error of the next step. */
+  loseCache(reason: string): void {
+    this.#cacheLost = reason;
+  }
+
+  async execute(batch: StepBatch): Promise<StepOutput> {
+    await this.#untilReady();
+    const reason = this.#cacheLost;
+    if (reason !== null) {
+      this.#cacheLost = null;
+      throw new StepError('CACHE_LOST', reason);
+    }
+    return this.#options.run(batch);
+  }
+
+  async #untilReady(): Promise<void> {
+    const { ready, clock, waitMs = 30_000 } = this.#options;
+    const started = clock.now();
+    while (!ready()) {
+      if (clock.now() - started > waitMs) {
+        throw new StepError('UNAVAILABLE', `a worker of the pipeline was away for more than ${waitMs} ms`);
+      }
+      await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ExpertSlot, RankShard } from '../../native/native.ts';
+import type { LoadReport } from '../../proto/generated/conclave/v1/LoadReport.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { plannedRanks } from '../agent/plan-slots.ts';
+import type { Engine } from '../engine/engine.ts';
+import { expertRoutes, type Holder } from './expert-routes.ts';
+import type { StepRunner } from './hop.ts';
+import { partners, type Seat, type SeatOptions, type SeatSpec, seatSpec, takeSeat } from './stage-seat.ts';
+
+export interface StageHostOptions {
+  readonly workerId: string;
+  readonly spec: ModelSpec;
+  readonly seat: SeatOptions;
+  /** Every worker's held slots as dispatch targets, this one's under 0. */
+  readonly holders: () => readonly Holder[];
+  /** Told when `readyPipelines`, `error` or `routesEpoch` may have changed. */
+  readonly onChange: () => void;
+}
+
+/** The seats that plans give to this worker: made in the background, replaced when a plan changes them. */
+export class StageHost {
+  readonly #options: StageHostOptions;
+  readonly #seats = new Map<string, Seat>();
+  #target: PlacementPlan | null = null;
+  #committed: PlacementPlan | null = null;
+  #routesEpoch = 0;
+  #error: string | null = null;
+  #running: Promise<void> | null = null;
+  #stale = false;
+  #closed = false;
+
+  constructor(options: StageHostOptions) {
+    this.#options = options;
+  }
+
+  /** Pipelines whose rank here is as the target plan wants it. */
+  get readyPipelines(): readonly string[] {
+    const { workerId } = this.#options;
+    const target = this.#target;
+    if (target === null) return [];
+    return plannedRanks(target, workerId)
+      .filter((rank) => isDeepStrictEqual(this.#seats.get(rank.pipeline)?.spec, seatSpec(target, rank)))
+      .map(({ pipeline }) => pipeline);
+  }
+
+  /** Why a seat could not be made; null while none failed. */
+  get error(): string | null {
+    return this.#error;
+  }
+
+  /** Newest committed epoch that routes follow; 0 without stages. */
+  get routesEpoch(): number {
+    return this.#routesEpoch;
+  }
+
+  /** The engine of the pipeline that this worker leads, or null. */
+  get engine(): Engine | null {
+    for (const seat of this.#seats.values()) if (seat.engine !== null) return seat.engine;
+    return null;
+  }
+
+  runner(pipeline: string): StepRunner | null {
+    return this.#seats.get(pipeline)?.runner ?? null;
+  }
+
+  rank(pipeline: string): RankShard | undefined {
+    return this.#seats.get(pipeline)?.shard ?? undefined;
+  }
+
+  denseRank(layer: number): RankShard | undefined {
+    for (const { shard, spec } of this.#seats.values()) {
+      if (shard !== null && spec.rank.firstLayer <= layer && layer < spec.rank.endLayer) return shard;
+    }
+    return undefined;
+  }
+
+  /** Works towards `target`. Seats of pipelines that neither plan gives to this worker are closed. Returns at once. */
+  follow(target: PlacementPlan | null, committed: PlacementPlan | null): void {
+    this.#target = target;
+    this.#committed = committed;
+    this.#stale = true;
+    this.#running ??= this.#reconcile().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  /** Makes all routes again from what workers hold and which of them answer. */
+  refreshRoutes(): void {
+    const target = this.#target;
+    if (target === null) return;
+    const { spec, holders, seat: options } = this.#options;
+    const all = holders();
+    for (const seat of this.#seats.values()) {
+      if (seat.stage === null) continue;
+      const { firstLayer: first, endLayer: end } = seat.spec.rank;
+      seat.setRoutes(expertRoutes(spec, { first, end }, target, this.#committed, all));
+    }
+    const usable = new Set(all.filter(({ target: number }) => options.targets.usable(number)));
+    options.cold.release((slot) => [...usable].some((holder) => holds(holder, slot)));
+    const epoch = this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0;
+    if (epoch !== this.#routesEpoch) {
+      this.#routesEpoch = epoch;
+      this.#options.onChange();
+    }
+  }
+
+  /** A worker restarted: pipelines that it has a part of have lost that part of their cache. */
+  partnerRestarted(workerId: string): void {
+    for (const seat of this.#seats.values()) {
+      if (partners(seat.spec).some(({ id }) => id === workerId)) seat.loseCache(`worker ${workerId} was restarted`);
+    }
+  }
+
+  /** Rows per expert since the last call, over all stages here. */
+  loadReport(seconds: number): LoadReport | null {
+    const layers = [...this.#seats.values()].flatMap(({ stage, spec }) =>
+      (stage?.takeExpertRows() ?? []).flatMap((rows, i) =>
+        rows.length === 0 ? [] : [{ layer: spec.rank.firstLayer + i, expertRows: [...rows] }],
+      ),
+    );
+    return layers.length === 0 ? null : { workerId: this.#options.workerId, seconds, layers };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#target = null;
+    this.#committed = null;
+    await this.#running;
+    await Promise.all([...this.#seats.values()].map((seat) => seat.close()));
+    this.#seats.clear();
+  }
+
+  async #reconcile(): Promise<void> {
+    while (this.#stale && !this.#closed) {
+      this.#stale = false;
+      const { workerId } = this.#options;
+      const target = this.#target;
+      const wanted = new Map<string, SeatSpec>();
+      for (const rank of target === null ? [] : plannedRanks(target, workerId)) {
+        if (target !== null) wanted.set(rank.pipeline, seatSpec(target, rank));
+      }
+      for (const [pipeline, seat] of this.#seats) {
+        if (wanted.has(pipeline)) continue;
+        this.#seats.delete(pipeline);
+        await seat.close();
+      }
+      for (const [pipeline, spec] of wanted) await this.#seat(pipeline, spec);
+      this.refreshRoutes();
+      this.#options.onChange();
+    }
+  }
+
+  async #seat(pipeline: string, spec: SeatSpec): Promise<void> {
+    const before = this.#seats.get(pipeline);
+    if (before !== undefined && isDeepStrictEqual(before.spec, spec)) return;
+    try {
+      const seat = await takeSeat(spec, this.#options.seat);
+      this.#seats.set(pipeline, seat);
+      this.#error = null;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${message}`;
+      return;
+    }
+    await before?.close();
+  }
+}
+
+function holds(holder: Holder, slot: ExpertSlot): boolean {
+  return holder.held.some(
+    ({ layer, slices, sliceIds }) =>
+      layer === slot.layer && slices === slot.slices && sliceIds.includes(slot.expert * slices + slot.slice),
+  );
+}
