@@ -1,5 +1,4 @@
 import type { ExpertSlot } from '../../native/native.ts';
-import type { HeldSlots } from '../../proto/generated/conclave/v1/HeldSlots.ts';
 import type { WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
 import type { ExpertProgress } from './expert-agent.ts';
@@ -57,7 +56,8 @@ function stateOf(
   return ready ? 'WORKER_STATE_READY' : 'WORKER_STATE_LOADING';
 }
 
-function heldByLayer(held: readonly ExpertSlot[]): HeldSlots[] {
+/** Slots as reports and routes list them. */
+export function heldByLayer(held: readonly ExpertSlot[]): { layer: number; slices: number; sliceIds: number[] }[] {
   const layers = new Map<number, { slices: number; sliceIds: number[] }>();
   for (const { layer, expert, slice, slices } of held) {
     const entry = layers.get(layer) ?? { slices, sliceIds: [] };

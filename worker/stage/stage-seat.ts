@@ -152,7 +152,9 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     clock: options.clock ?? systemClock,
   });
   const lead = spec.rank.stage === 0;
-  const { model, limits, engineObserver: observer } = options;
+  const { model, engineObserver: observer } = options;
+  const maxModelLen = Math.min(options.limits.maxModelLen, spec.rank.kvBlocks * spec.blockSize);
+  const limits = { ...options.limits, maxModelLen };
   const engine = lead ? createEngine({ executor, model, limits, observer }) : null;
   return {
     spec,

@@ -1,0 +1,224 @@
+import type { Bucket, Bus } from '../../proto/bus/bus.ts';
+import { loadSubject } from '../../proto/bus/subjects.ts';
+import type { ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
+import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
+import type { MemberKeys } from '../../proto/membership.ts';
+import { conclave, encode } from '../../proto/messages.ts';
+import type { Targets } from '../shard/targets.ts';
+import type { Holder } from '../stage/expert-routes.ts';
+import type { StageHost } from '../stage/stage-host.ts';
+import { ClusterView } from './cluster-view.ts';
+import type { ExpertAgent } from './expert-agent.ts';
+import { heldByLayer, workerReport } from './reports.ts';
+
+export interface WorkerAgentOptions {
+  readonly cluster: string;
+  readonly bus: Bus;
+  readonly keys: MemberKeys;
+  readonly announcement: WorkerAnnouncement & { readonly id: string; readonly startedAtMs: number };
+  readonly targets: Targets;
+  readonly publishEvent: (event: Omit<ClusterEvent, 'atMs'>) => void;
+  /** Told of trouble with the bus; the agent goes on. */
+  readonly onTrouble: (what: string, error: unknown) => void;
+  readonly heartbeatMs?: number;
+  readonly loadReportMs?: number;
+}
+
+/** Reports closer together than this are merged. */
+const REPORT_MS = 50;
+/** A slot that left the list is freed after this long even if a stage has not said that it follows. */
+const SETTLE_MS = 5_000;
+
+/**
+ * The control plane's hand on a worker: announces it, follows plans with its experts and stages, and reports how far they
+ * are. Nothing here is on a step's path: without the bus the worker goes on with what it has.
+ */
+export class WorkerAgent {
+  readonly view: ClusterView;
+  readonly #options: WorkerAgentOptions;
+  #experts: ExpertAgent | null = null;
+  #stages: StageHost | null = null;
+  #workers: Bucket | null = null;
+  #reports: Bucket | null = null;
+  #draining = false;
+  #reportTimer: NodeJS.Timeout | null = null;
+  #timers: NodeJS.Timeout[] = [];
+  #settled: (() => boolean)[] = [];
+  readonly #startedAt = new Map<string, number>();
+
+  constructor(options: WorkerAgentOptions) {
+    this.#options = options;
+    this.view = new ClusterView({
+      bus: options.bus,
+      keys: options.keys,
+      onChange: (change, workerId) => {
+        if (change === 'workers' && workerId !== null) this.#noticeRestart(workerId);
+        if (change !== 'reports') this.#follow();
+        this.#stages?.refreshRoutes();
+        this.#settled = this.#settled.filter((check) => check());
+      },
+      onUnreadable: (key, error) => options.onTrouble(`value of "${key}" on the bus`, error),
+    });
+  }
+
+  /** Reports that nothing is held yet, follows the plans there are, and announces the worker. */
+  async start(experts: ExpertAgent, stages: StageHost): Promise<void> {
+    const { bus, heartbeatMs = 1_000, loadReportMs = 5_000 } = this.#options;
+    this.#experts = experts;
+    this.#stages = stages;
+    this.#workers = await bus.bucket('workers');
+    this.#reports = await bus.bucket('reports');
+    await this.#putReport(); // Before the announcement: what a process before this one held is not here.
+    await this.view.start();
+    this.#follow();
+    await this.#announce();
+    this.#timers.push(setInterval(() => void this.#announce(), heartbeatMs));
+    this.#timers.push(setInterval(() => this.#publishLoad(loadReportMs / 1000), loadReportMs));
+    this.#timers.push(setInterval(() => stages.refreshRoutes(), 1_000)); // Shares follow latency.
+  }
+
+  /** Something that the report says has changed: it is put on the bus soon. */
+  changed(): void {
+    this.#stages?.refreshRoutes();
+    this.#reportTimer ??= setTimeout(() => {
+      this.#reportTimer = null;
+      void this.#putReport();
+    }, REPORT_MS);
+  }
+
+  /** Held slots of every worker that is a dispatch target, and of this one under 0. */
+  holders(): readonly Holder[] {
+    const { announcement, targets } = this.#options;
+    const holders: Holder[] = [{ target: 0, held: heldByLayer(this.#experts?.held ?? []) }];
+    for (const { id, held, startedAtMs } of this.view.reports.values()) {
+      const worker = this.view.workers.get(id);
+      if (id === announcement.id || (worker !== undefined && worker.startedAtMs !== startedAtMs)) continue;
+      const address = worker?.address ?? this.#plannedAddress(id);
+      const target = address === undefined ? undefined : targets.numberOf(id, address);
+      if (target !== undefined) holders.push({ target, held });
+    }
+    return holders;
+  }
+
+  /** Whether a worker's current process says that its part of a pipeline is loaded. */
+  partnerReady(workerId: string, pipeline: string): boolean {
+    const report = this.view.reports.get(workerId);
+    const worker = this.view.workers.get(workerId);
+    if (report === undefined || (worker !== undefined && worker.startedAtMs !== report.startedAtMs)) return false;
+    return report.readyPipelines.includes(pipeline);
+  }
+
+  /** Resolves once the routes of every stage follow a committed plan of at least `epoch`, or after a while at the latest. */
+  routesSettled(epoch: number): Promise<void> {
+    return new Promise((resolve) => {
+      const leads = new Set(
+        this.view.committed?.pipelines.flatMap(({ stages }) =>
+          stages.map(({ ranks }) => this.view.committed?.workers[ranks[0]?.worker ?? 0]?.id ?? ''),
+        ),
+      );
+      const done = (): boolean => [...leads].every((id) => (this.view.reports.get(id)?.routesEpoch ?? 0) >= epoch);
+      const timer = setTimeout(resolve, SETTLE_MS);
+      const check = (): boolean => {
+        if (!done()) return true;
+        clearTimeout(timer);
+        resolve();
+        return false;
+      };
+      if (check()) this.#settled.push(check);
+    });
+  }
+
+  /** Asks the leader to move everything off this worker; resolves with whether that happened within `deadlineMs`. */
+  async drain(deadlineMs: number): Promise<boolean> {
+    this.#draining = true;
+    await this.#announce();
+    const started = performance.now();
+    while (!this.#idle()) {
+      if (performance.now() - started > deadlineMs) return false;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return true;
+  }
+
+  /** Takes the worker off the bus. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
+    this.view.stop();
+    const { announcement, onTrouble } = this.#options;
+    await Promise.all([this.#workers?.delete(announcement.id), this.#reports?.delete(announcement.id)]).catch((error) =>
+      onTrouble('leaving the cluster', error),
+    );
+  }
+
+  #noticeRestart(workerId: string): void {
+    const startedAtMs = this.view.workers.get(workerId)?.startedAtMs;
+    if (startedAtMs === undefined) return;
+    const before = this.#startedAt.get(workerId);
+    this.#startedAt.set(workerId, startedAtMs);
+    if (before !== undefined && before !== startedAtMs) this.#stages?.partnerRestarted(workerId);
+  }
+
+  #idle(): boolean {
+    const { id } = this.#options.announcement;
+    const { target, committed } = this.view;
+    const named = (plan: typeof target): boolean => plan?.workers.some((worker) => worker.id === id) ?? false;
+    return !named(target) && !named(committed) && (this.#experts?.held.length ?? 0) === 0;
+  }
+
+  #follow(): void {
+    const { announcement, targets } = this.#options;
+    const { target, committed, workers } = this.view;
+    const peers = new Map<string, string>();
+    for (const plan of [committed, target]) for (const { id, address } of plan?.workers ?? []) peers.set(id, address);
+    for (const { id, address } of workers.values()) peers.set(id, address);
+    peers.delete(announcement.id);
+    targets.update([...peers].map(([id, address]) => ({ id, address })));
+    this.#experts?.follow(target, committed);
+    this.#stages?.follow(target, committed);
+  }
+
+  #plannedAddress(id: string): string | undefined {
+    const plan = this.view.target ?? this.view.committed;
+    return plan?.workers.find((worker) => worker.id === id)?.address;
+  }
+
+  async #announce(): Promise<void> {
+    const { announcement, onTrouble } = this.#options;
+    const message = { ...announcement, draining: this.#draining };
+    try {
+      await this.#workers?.put(announcement.id, encode(conclave.WorkerAnnouncement, message));
+    } catch (error) {
+      onTrouble('heartbeat', error);
+    }
+  }
+
+  async #putReport(): Promise<void> {
+    const { announcement, onTrouble } = this.#options;
+    const [experts, stages] = [this.#experts, this.#stages];
+    if (experts === null || stages === null) return;
+    const report = workerReport({
+      workerId: announcement.id,
+      startedAtMs: announcement.startedAtMs,
+      draining: this.#draining,
+      target: this.view.target,
+      experts: experts.progress,
+      held: experts.held,
+      readyPipelines: stages.readyPipelines,
+      stageError: stages.error,
+      routesEpoch: stages.routesEpoch,
+    });
+    try {
+      await this.#reports?.put(announcement.id, encode(conclave.WorkerReport, report));
+    } catch (error) {
+      onTrouble('report', error);
+      this.changed();
+    }
+  }
+
+  #publishLoad(seconds: number): void {
+    const { bus, cluster, announcement } = this.#options;
+    const report = this.#stages?.loadReport(seconds);
+    if (report) bus.publish(loadSubject(cluster, announcement.id), encode(conclave.LoadReport, report));
+  }
+}
