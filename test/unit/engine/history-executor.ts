@@ -15,6 +15,8 @@ export function scoreOf(history: readonly number[], token: number): number {
 
 export interface PendingStep {
   readonly batch: StepBatch;
+  /** A step that failed meanwhile has voided blocks that this one reads: its results for those are void too. */
+  voided: boolean;
   /** Computes the step with what its arrays and the cache hold now. */
   succeed(): void;
   fail(code: string): void;
@@ -50,15 +52,20 @@ export class HistoryExecutor implements StepExecutor {
     return new Promise((resolve, reject) => {
       const step: PendingStep = {
         batch,
+        voided: false,
         succeed: () => {
           this.#forget(step);
           this.#write(batch);
-          resolve(this.#output(batch));
+          resolve(this.#output(batch, step.voided));
         },
         fail: (code) => {
           this.#forget(step);
           if (code === 'PIPELINE_LOST') this.#cells.fill(0);
-          for (const block of batch.blockTables) {
+          const lost = new Set(batch.blockTables);
+          for (const other of this.pending) {
+            other.voided ||= code === 'PIPELINE_LOST' || other.batch.blockTables.some((block) => lost.has(block));
+          }
+          for (const block of lost) {
             this.#cells.fill(0, block * this.limits.blockSize, (block + 1) * this.limits.blockSize);
           }
           reject(Object.assign(new Error(`step failed: ${code}`), { code }));
@@ -123,15 +130,16 @@ export class HistoryExecutor implements StepExecutor {
     });
   }
 
-  #history(batch: StepBatch, sequence: number, position: number): number[] {
+  #history(batch: StepBatch, sequence: number, position: number, voided: boolean): number[] {
     return Array.from({ length: position + 1 }, (_, at) => {
       const value = this.#cells[this.#cell(batch, sequence, at)]! - 1 - at * this.#vocabSize;
-      if (value < 0 || value >= this.#vocabSize) this.#violate(`position ${at} of a sequence is not in its blocks`);
+      if (!voided && (value < 0 || value >= this.#vocabSize))
+        this.#violate(`position ${at} of a sequence is not in its blocks`);
       return value;
     });
   }
 
-  #output(batch: StepBatch): StepOutput {
+  #output(batch: StepBatch, voided: boolean): StepOutput {
     const { rows, targets, logprobs, sampling, sequenceIndices, positions, outputTokens, promptTokens } = batch.logits;
     const tokens = new Int32Array(rows.length);
     const scores = new Float32Array(rows.length).fill(Number.NaN);
@@ -139,11 +147,11 @@ export class HistoryExecutor implements StepExecutor {
       let sequence = 0;
       while (batch.sequenceOffsets[sequence + 1]! <= row) sequence++;
       const position = batch.positions[row]!;
-      const history = this.#history(batch, sequence, position);
+      const history = this.#history(batch, sequence, position, voided);
       if (positions[entry] !== position + 1)
         this.#violate(`logits position ${positions[entry]} of row position ${position}`);
       const [prompt, output] = [promptTokens[entry], outputTokens[entry]];
-      if (prompt != null && output != null && [...prompt, ...output].join() !== history.join()) {
+      if (!voided && prompt != null && output != null && [...prompt, ...output].join() !== history.join()) {
         this.#violate('penalty tokens are not the history');
       }
       const target = targets[entry]!;
