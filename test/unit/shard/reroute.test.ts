@@ -39,14 +39,12 @@ describe('rerouteRows', () => {
   });
 
   it('neither loses nor repeats an (expert, row) pair, and keeps its weight and activations', () => {
-    const ids = fc
-      .integer({ min: 1, max: 4 })
-      .chain((topK) =>
-        fc.array(fc.array(fc.integer({ min: -1, max: 6 }), { minLength: topK, maxLength: topK }), {
-          minLength: 1,
-          maxLength: 12,
-        }),
-      );
+    const ids = fc.integer({ min: 1, max: 4 }).chain((topK) =>
+      fc.array(fc.array(fc.integer({ min: -1, max: 6 }), { minLength: topK, maxLength: topK }), {
+        minLength: 1,
+        maxLength: 12,
+      }),
+    );
     fc.assert(
       fc.property(ids, fc.array(fc.integer({ min: -1, max: 3 }), { minLength: 7, maxLength: 7 }), (rows, targets) => {
         const experts = expertRows(rows);

@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { reportFailure } from './exit.ts';
+import { inspectCommand } from './inspect.ts';
+import { serveCommand } from './serve.ts';
+import { synthCommand } from './synth.ts';
+import { version } from './version.ts';
+
+const epilogue = `
+Every option can also be set by a variable, CONCLAVE_ and the flag's name, such as CONCLAVE_MAX_MODEL_LEN=4096, or in the
+YAML file of --config (or CONCLAVE_CONFIG), as max-model-len: 4096. A flag wins over a variable, a variable over the file.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
+
+const program = new Command('conclave')
+  .description('Serves mixture-of-experts language models, each expert a replicated, stateless service.')
+  .version(version)
+  .exitOverride()
+  .addHelpText('after', epilogue);
+for (const command of [serveCommand(), inspectCommand(), synthCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { text, exitCode } = reportFailure(error);
+  if (text !== '') process.stderr.write(`${text}\n`);
+  process.exitCode = exitCode;
+}

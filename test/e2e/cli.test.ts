@@ -1,0 +1,163 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { goldenFolder } from './golden.ts';
+import { root, run, Server } from './server.ts';
+
+const clerk = join(root, 'models/clerk');
+
+function folder(): string {
+  return mkdtempSync(join(tmpdir(), 'conclave-cli-'));
+}
+
+describe('help', () => {
+  it('lists the commands, and says where options come from', async () => {
+    const { code, stdout } = await run(['--help']);
+    expect(code).toBe(0);
+    for (const word of ['serve', 'inspect', 'synth', 'CONCLAVE_MAX_MODEL_LEN', 'Exit codes'])
+      expect(stdout).toContain(word);
+  });
+
+  it('of serve shows every flag under a heading, with its default, and examples', async () => {
+    const { code, stdout } = await run(['serve', '--help']);
+    expect(code).toBe(0);
+    for (const flag of [
+      ...['host', 'port', 'grpc-port', 'served-model-name', 'weights', 'threads', 'max-model-len', 'max-num-seqs'],
+      ...['max-num-batched-tokens', 'kv-memory', 'api-key', 'api-key-file', 'config', 'log-level', 'no-prefix-caching'],
+    ]) {
+      expect(stdout).toContain(`--${flag}`);
+    }
+    for (const heading of ['Model:', 'Engine:', 'Scheduling:', 'Server:', 'Reporting:', 'Examples:']) {
+      expect(stdout).toContain(heading);
+    }
+    expect(stdout).toContain('(default: 8000)');
+  });
+});
+
+describe('inspect', () => {
+  it('reports a checkpoint as text and as JSON', async () => {
+    const text = await run(['inspect', clerk]);
+    expect(text).toMatchObject({ code: 0, stderr: '' });
+    expect(text.stdout).toContain('5.11 M');
+    const json = await run(['inspect', clerk, '--output', 'json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      name: 'clerk',
+      layers: 6,
+      experts: { perLayer: 16, topK: 2 },
+      maxPosition: 512,
+    });
+  });
+
+  it('lists what is wrong with a checkpoint', async () => {
+    const directory = folder();
+    writeFileSync(join(directory, 'config.json'), '{"model_type": "gpt_fish"}');
+    const { code, stderr, stdout } = await run(['inspect', directory]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('gpt_fish');
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe('synth', () => {
+  it('writes a checkpoint that can be served, the same for the same seed', async () => {
+    const [first, second] = [join(folder(), 'a'), join(folder(), 'b')];
+    const written = await run(['synth', 'tiny', first, '--seed', '5', '--output', 'json']);
+    expect(written.code).toBe(0);
+    expect(JSON.parse(written.stdout)).toMatchObject({ shape: 'tiny', seed: 5, directory: first });
+    await run(['synth', 'tiny', second, '--seed', '5']);
+    const weights = (directory: string): Buffer => readFileSync(join(directory, 'model.safetensors'));
+    expect(weights(first).equals(weights(second))).toBe(true);
+
+    await using server = await Server.start([first]);
+    const answer = await server.post<{ usage: object }>('/v1/completions', {
+      model: 'a',
+      prompt: 'Any text',
+      max_tokens: 5,
+      ignore_eos: true,
+    });
+    expect(answer.usage).toMatchObject({ completion_tokens: 5 });
+  });
+
+  it('touches no folder that holds something', async () => {
+    const { code, stderr } = await run(['synth', 'tiny', clerk]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('not empty');
+  });
+});
+
+describe('serve', () => {
+  it('takes flags over the environment over the file', async () => {
+    const file = join(folder(), 'conclave.yaml');
+    writeFileSync(file, `model: ${clerk}\nserved-model-name: file\nmax-model-len: 100\nweights: f32\n`);
+    const environment = {
+      CONCLAVE_CONFIG: file,
+      CONCLAVE_SERVED_MODEL_NAME: 'variable',
+      CONCLAVE_MAX_MODEL_LEN: '120',
+    };
+    await using server = await Server.start(['--max-model-len', '140'], environment);
+    expect(server.ready.model).toMatchObject({ name: 'variable', maxModelLen: 140 });
+    const models = await (await server.fetch('/v1/models')).json();
+    expect(models).toMatchObject({ data: [{ id: 'variable', max_model_len: 140 }] });
+  });
+
+  it('asks for the key that --api-key-file names', async () => {
+    const file = join(folder(), 'keys');
+    writeFileSync(file, '# clients\nsecret-1\n\nsecret-2\n');
+    await using server = await Server.start(['--api-key-file', file]);
+    const ask = (headers: Readonly<Record<string, string>>): Promise<number> =>
+      server.fetch('/v1/models', undefined, { headers }).then(({ status }) => status);
+    expect(await ask({})).toBe(401);
+    expect(await ask({ Authorization: 'Bearer wrong' })).toBe(401);
+    expect(await ask({ Authorization: 'Bearer secret-2' })).toBe(200);
+  });
+
+  it('shows one curl command whose answer can be checked', async () => {
+    await using server = await Server.start(['--output', 'json']);
+    const text = await run(['serve', '--help']);
+    expect(text.stdout).toContain('curl');
+    const answer = await server.post<{ choices: [{ message: { content: string } }] }>('/v1/chat/completions', {
+      model: 'clerk',
+      messages: [{ role: 'user', content: 'What is 974 + 662?' }],
+      temperature: 0,
+    });
+    expect(answer.choices[0].message.content).toBe('974 + 662 = 1636');
+  });
+
+  it.each<[string, readonly string[], number, RegExp]>([
+    ['an unknown flag', ['--max-num-seq', '3'], 2, /did you mean --max-num-seqs/i],
+    ['a bad value', ['--port', '99999'], 2, /--port: expected a whole number from 0 to 65535, got "99999"/],
+    ['a missing folder', ['/does/not/exist'], 1, /\/does\/not\/exist/],
+    ['a folder without a model', [join(root, 'test')], 1, /config\.json/],
+    ['a missing key file', ['--api-key-file', '/does/not/exist'], 2, /--api-key-file.*no such file/s],
+    ['a missing configuration file', ['--config', '/does/not/exist'], 2, /--config.*no such file/s],
+    [
+      'a KV cache that holds no sequence of the length asked for',
+      [goldenFolder('qwen3'), '--max-model-len', '512', '--kv-memory', '64KiB'],
+      1,
+      /--max-model-len 512 .*needs .*--kv-memory/s,
+    ],
+  ])('refuses %s in words', async (_, flags, code, message) => {
+    const finished = await run(['serve', '--port', '0', '--grpc-port', '0', ...flags]);
+    expect(finished).toMatchObject({ code, stdout: '' });
+    expect(finished.stderr).toMatch(message);
+    expect(finished.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('refuses a port that is in use, before it loads anything', async () => {
+    const listener = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => listener.once('listening', resolve));
+    const address = listener.address();
+    const port = String(typeof address === 'object' ? address?.port : 0);
+    for (const flags of [
+      ['--port', port, '--grpc-port', '0'],
+      ['--port', '0', '--grpc-port', port],
+    ]) {
+      const { code, stderr } = await run(['serve', ...flags]);
+      expect(code).toBe(1);
+      expect(stderr).toContain(`127.0.0.1:${port} is in use`);
+    }
+    listener.close();
+  });
+});
