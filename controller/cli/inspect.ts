@@ -57,7 +57,7 @@ export function describeModel(report: ModelReport): string {
   const roles = Object.entries(report.byRole)
     .filter(([, size]) => size.bytes > 0)
     .map(([role, size]): readonly [string, string] => [
-      `  ${role}`,
+      `  ${role.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`,
       `${formatBytes(size.bytes)} (${((100 * size.bytes) / total.bytes).toFixed(1)} %)`,
     ]);
   return [...rows, ['weights', formatBytes(total.bytes)] as const, ...roles]

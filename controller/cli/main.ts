@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
-import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
+
+const widest = 120;
 
 const epilogue = `
 Every option can also be set by a variable, CONCLAVE_ and the flag's name, such as CONCLAVE_MAX_MODEL_LEN=4096, or in the
@@ -11,12 +12,17 @@ YAML file of --config (or CONCLAVE_CONFIG), as max-model-len: 4096. A flag wins 
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
+function helpWidth(): number {
+  return Math.min(process.stdout.columns ?? widest, widest);
+}
+
 const program = new Command('conclave')
   .description('Serves mixture-of-experts language models, each expert a replicated, stateless service.')
   .version(version)
   .exitOverride()
+  .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
   .addHelpText('after', epilogue);
-for (const command of [serveCommand(), inspectCommand(), synthCommand()]) {
+for (const command of [inspectCommand(), synthCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

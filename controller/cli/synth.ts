@@ -13,7 +13,7 @@ interface SynthFlags {
 
 const notes = `
 Shapes:
-  tiny            110 thousand parameters; loads in an instant
+  tiny            158 thousand parameters; loads in an instant
   moe-1b7         1.76 billion parameters, 64 experts, top 8: the largest that a small machine measures in comfort
   olmoe-7b        the shape of OLMoE-1B-7B
   qwen3-30b-a3b   the shape of Qwen3-30B-A3B: 61 GB

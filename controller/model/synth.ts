@@ -26,6 +26,17 @@ export interface SynthResult {
   readonly bytes: number;
 }
 
+/** The folder cannot take a checkpoint. */
+export class FolderError extends Error {
+  override readonly name = 'FolderError';
+  readonly code: 'NOT_EMPTY' | 'NO_SPACE';
+
+  constructor(code: FolderError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 const maxFileBytes = 2_000_000_000;
 const pieceBytes = 8 << 20;
 
@@ -88,9 +99,11 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
 
 async function checkRoom(folder: string, bytes: number): Promise<void> {
   const entries = await readdir(folder);
-  if (entries.length > 0) throw new Error(`${folder} is not empty; expected a new folder`);
+  if (entries.length > 0) throw new FolderError('NOT_EMPTY', `${folder} is not empty; expected a new folder`);
   const { bavail, bsize } = await statfs(folder);
-  if (bytes > bavail * bsize) throw new Error(`${folder} has ${bavail * bsize} bytes free; ${bytes} are needed`);
+  if (bytes > bavail * bsize) {
+    throw new FolderError('NO_SPACE', `${folder} has ${bavail * bsize} bytes free; ${bytes} are needed`);
+  }
 }
 
 /** Writes one file piece by piece; a piece is made while the one before it is written. */
