@@ -3,7 +3,9 @@
 // What a step computes besides matmuls. Row-major f32 unless said otherwise. Like the matmuls, every output row is a
 // fixed function of its own inputs, whatever else is in the batch and however a prompt is cut into chunks.
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -47,17 +49,27 @@ enum class KvType { kF32, kBF16 };
 
 class KvCache {
  public:
+  // Takes all of its memory at once: throws kOutOfMemory now rather than fail in a later step.
   KvCache(const KvCacheShape& shape, KvType type);
   const KvCacheShape& shape() const { return shape_; }
   KvType type() const { return type_; }
-  size_t bytes() const { return storage_.size(); }
-  uint8_t* data() { return storage_.data(); }
-  const uint8_t* data() const { return storage_.data(); }
+  size_t bytes() const { return bytes_; }
+  uint8_t* data() { return storage_.get(); }
+  const uint8_t* data() const { return storage_.get(); }
+
+  // Bytes that a cache of this shape takes; a little above 2 * positions * heads * headDim elements where headDim is no
+  // multiple of 16 or block_size none.
+  static size_t BytesFor(const KvCacheShape& shape, KvType type);
 
  private:
+  struct Unmap {
+    size_t bytes;
+    void operator()(uint8_t* memory) const;
+  };
   KvCacheShape shape_;
   KvType type_;
-  std::vector<uint8_t> storage_;
+  size_t bytes_;
+  std::unique_ptr<uint8_t, Unmap> storage_;
 };
 
 // SequenceRows in native.ts.

@@ -1,0 +1,77 @@
+#pragma once
+
+// The part of attention that one instruction set computes. attention.cc plans the work and calls it.
+//
+// A tile is some consecutive rows of one sequence with all query heads of one key/value head: rows * group query
+// vectors, ordered by row, then head. Keys are taken in segments of 16 groups of 16 positions, counted from position 0:
+//
+//   segment s, vector v:  m = max_j score[j],  l = sum_j 2^(score[j] - m),  o = sum_j 2^(score[j] - m) value[j]
+//   over segments:        M' = max(M, m),  L' = L 2^(M - M') + l 2^(m - M'),  O' = O 2^(M - M') + o 2^(m - M')
+//
+// with score[j] = (q * scale * log2 e) . key[j], -inf where row and position do not see each other. Sums go up in position
+// and segments in order, so that a row's result does not depend on the other rows of its tile, nor on who computes which
+// segment.
+
+#include <cstdint>
+
+namespace conclave {
+
+inline constexpr int kGroupPositions = 16;
+inline constexpr int kLaneBytes = 4;  // A lane holds one f32 or a pair of bf16.
+inline constexpr int kSegmentGroups = 16;
+
+struct AttentionTile {
+  const float* q;      // Of row 0 and the first head; heads are head_dim apart.
+  int64_t row_stride;  // Elements between rows of q and of the output.
+  int rows;
+  int group;  // Query heads per key/value head.
+  int head_dim;
+  int64_t first_position;  // Of row 0; the others follow.
+  int64_t window;          // Positions that a row sees, its own included; 0: all up to its own.
+  float scale;
+  // Of KvLayout.
+  int value_dims;
+  int64_t key_bytes;
+
+};
+
+// A group of positions in the cache.
+struct AttentionGroup {
+  const uint8_t* keys;  // The values follow key_bytes later.
+  int64_t position;     // Of lane 0.
+  int size;             // Lanes in use, from 0.
+};
+
+// m, l and o of the vectors of a tile.
+struct AttentionState {
+  float* max;  // [vectors]
+  float* sum;  // [vectors]
+  float* out;  // [vectors, value_dims]
+
+};
+
+// Elements of scratch for the scores of one row of a register tile: a segment, and an offset against cache-set conflicts.
+inline constexpr int64_t kScoreStride = kSegmentGroups * kGroupPositions + 16;
+inline constexpr int kMaxTileRows = 8;
+
+struct AttentionKernel {
+  // Scaled queries in the form that Segment reads: packed [vectors, head_dim rounded up to even].
+  void (*pack)(const AttentionTile& tile, float* packed);
+  // One segment: `count` of its groups, ascending, at least those that the tile sees. scores: scratch of kMaxTileRows *
+  // kScoreStride.
+  void (*segment)(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, float* scores,
+                  const AttentionState& part);
+  // Adds a segment to `total`, which holds the segments before it.
+  void (*merge)(const AttentionTile& tile, const AttentionState& part, const AttentionState& total);
+  // output = O / L, to where the row and head stand in the output.
+  void (*finish)(const AttentionTile& tile, const AttentionState& total, float* output);
+};
+
+// bf16: for a bf16 cache.
+const AttentionKernel& PortableAttentionKernel(bool bf16);
+const AttentionKernel& Avx2AttentionKernel(bool bf16);
+const AttentionKernel& Avx512AttentionKernel(bool bf16);
+// For CPUs with AVX512-BF16: queries and probabilities are rounded to bf16 as well, products are added in f32.
+const AttentionKernel& Avx512Bf16AttentionKernel();
+
+}  // namespace conclave
