@@ -5,9 +5,7 @@
 namespace conclave {
 
 const AttentionKernel& Avx512AttentionKernel(bool bf16) {
-  static constexpr AttentionKernel kF32 = {PackF32, Segment<F32Lanes>, Merge, Finish};
-  static constexpr AttentionKernel kBf16 = {PackF32, Segment<Bf16Lanes>, Merge, Finish};
-  return bf16 ? kBf16 : kF32;
+  return bf16 ? kAttentionKernel<Bf16Lanes> : kAttentionKernel<F32Lanes>;
 }
 
 }  // namespace conclave

@@ -22,30 +22,26 @@ struct Bf16DotLanes {
   static void StoreLeft(float* row, int at, F x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + at / 2), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
   }
-};
-
-void PackBf16(const AttentionTile& tile, float* packed) {
-  const int pairs = (tile.head_dim + 1) / 2;
-  const F scale = Simd::Broadcast(tile.scale * 1.44269504f);
-  for (int v = 0; v < tile.rows * tile.group; ++v) {
-    const float* q = tile.q + v / tile.group * tile.row_stride + int64_t{v % tile.group} * tile.head_dim;
-    float* row = packed + int64_t{v} * pairs;
-    for (int d = 0; d < tile.head_dim; d += kWidth) {
-      const int rest = tile.head_dim - d;
-      const __mmask16 mask = rest >= kWidth ? 0xffff : static_cast<__mmask16>((1u << rest) - 1);
-      const __m256i bf16 =
-          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, q + d) * scale));
-      const __mmask8 lanes = rest >= kWidth ? 0xff : static_cast<__mmask8>((1u << (rest + 1) / 2) - 1);
-      _mm256_mask_storeu_epi32(row + d / 2, lanes, bf16);
+  static void Pack(const AttentionTile& tile, float* packed) {
+    const int pairs = (tile.head_dim + 1) / 2;
+    const F scale = Simd::Broadcast(tile.scale * 1.44269504f);
+    for (int v = 0; v < tile.rows * tile.group; ++v) {
+      const float* q = tile.q + v / tile.group * tile.row_stride + int64_t{v % tile.group} * tile.head_dim;
+      float* row = packed + int64_t{v} * pairs;
+      for (int d = 0; d < tile.head_dim; d += kWidth) {
+        const int rest = tile.head_dim - d;
+        const __mmask16 mask = rest >= kWidth ? 0xffff : static_cast<__mmask16>((1u << rest) - 1);
+        const __m256i bf16 =
+            reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, q + d) * scale));
+        const __mmask8 lanes = rest >= kWidth ? 0xff : static_cast<__mmask8>((1u << (rest + 1) / 2) - 1);
+        _mm256_mask_storeu_epi32(row + d / 2, lanes, bf16);
+      }
     }
   }
-}
+};
 
 }  // namespace
 
-const AttentionKernel& Avx512Bf16AttentionKernel() {
-  static constexpr AttentionKernel kKernel = {PackBf16, Segment<Bf16DotLanes>, Merge, Finish};
-  return kKernel;
-}
+const AttentionKernel& Avx512Bf16AttentionKernel() { return kAttentionKernel<Bf16DotLanes>; }
 
 }  // namespace conclave

@@ -31,6 +31,17 @@ struct F32Lanes {
     }
   }
   static void StoreLeft(float* row, int at, F x) { Simd::Store(row + at, x); }
+  static void Pack(const AttentionTile& tile, float* packed) {
+    const int head_dim = tile.head_dim;
+    const int padded = (head_dim + 1) / 2 * 2;
+    const float scale = tile.scale * 1.44269504f;
+    for (int v = 0; v < tile.rows * tile.group; ++v) {
+      const float* q = tile.q + v / tile.group * tile.row_stride + int64_t{v % tile.group} * head_dim;
+      float* row = packed + int64_t{v} * padded;
+      for (int d = 0; d < head_dim; ++d) row[d] = q[d] * scale;
+      if (padded > head_dim) row[head_dim] = 0;
+    }
+  }
 };
 
 struct Bf16Lanes {
@@ -47,6 +58,7 @@ struct Bf16Lanes {
     F32Lanes::Add<R, N>(half, left + 1, stride, sum);
   }
   static void StoreLeft(float* row, int at, F x) { Simd::Store(row + at, x); }
+  static void Pack(const AttentionTile& tile, float* packed) { F32Lanes::Pack(tile, packed); }
 };
 
 int64_t FirstKey(const AttentionTile& tile, int row) {
@@ -203,18 +215,6 @@ void Segment(const AttentionTile& tile, const float* packed, const AttentionGrou
   for (; at < vectors; ++at) SegmentRows<Lanes, 1, kVectors[0]>(tile, packed, groups, count, at, scores, part);
 }
 
-void PackF32(const AttentionTile& tile, float* packed) {
-  const int head_dim = tile.head_dim;
-  const int padded = (head_dim + 1) / 2 * 2;
-  const float scale = tile.scale * 1.44269504f;
-  for (int v = 0; v < tile.rows * tile.group; ++v) {
-    const float* q = tile.q + v / tile.group * tile.row_stride + int64_t{v % tile.group} * head_dim;
-    float* row = packed + int64_t{v} * padded;
-    for (int d = 0; d < head_dim; ++d) row[d] = q[d] * scale;
-    if (padded > head_dim) row[head_dim] = 0;
-  }
-}
-
 // 2^(x - max), where -inf stands for nothing yet.
 float Weight(float x, float max) {
   float lanes[kWidth];
@@ -248,6 +248,9 @@ void Finish(const AttentionTile& tile, const AttentionState& total, float* outpu
     for (int d = 0; d < head_dim; ++d) row[d] = out[d] / sum;
   }
 }
+
+template <class Lanes>
+constexpr AttentionKernel kAttentionKernel = {Lanes::Pack, Segment<Lanes>, Merge, Finish};
 
 }  // namespace
 }  // namespace conclave
