@@ -1,0 +1,64 @@
+/** POST /v1/chat/completions. */
+import { invalidField } from '../errors.ts';
+import type { Generation, Inference } from '../gateway/inference.ts';
+import { type AnswerHead, ChunkWriter } from './answer.ts';
+import { ChatDocument, ChatStream } from './chat-answer.ts';
+import { readChatInput } from './chat-messages.ts';
+import { Fields } from './fields.ts';
+import { tokenNames } from './logprobs.ts';
+import type { Plan } from './plan.ts';
+import { encodePrompt, outputTokens } from './prompts.ts';
+import { maxLogprobs, readCommonFields, readStreamFields } from './sampling-fields.ts';
+import { UsageCounter } from './usage.ts';
+
+/** Checks a request and says how it is run and answered. */
+export async function planChat(body: unknown, inference: Inference, head: AnswerHead): Promise<Plan> {
+  const fields = new Fields(body);
+  refuseUnsupported(fields);
+  const common = readCommonFields(fields, inference);
+  const stream = readStreamFields(fields);
+  const logprobs = fields.boolean('logprobs') ?? false;
+  const topLogprobs = fields.integer('top_logprobs', { min: 0, max: maxLogprobs });
+  if (topLogprobs !== null && topLogprobs > 0 && !logprobs) {
+    throw invalidField('top_logprobs', topLogprobs, 'nothing unless "logprobs" is true');
+  }
+  const asked = ['max_completion_tokens', 'max_tokens'].map((name) => ({
+    name,
+    value: fields.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER }),
+  }));
+  const maxTokens = asked.find(({ value }) => value !== null) ?? { name: 'messages', value: null };
+  const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'replace');
+  const text = await inference.text.renderChat(readChatInput(fields));
+  const prompt = await encodePrompt(inference, text, fields.boolean('add_special_tokens') ?? false, 'messages');
+  const { maxModelLen } = inference.model;
+  const generation: Generation = {
+    ...common,
+    promptTokenIds: prompt.tokenIds,
+    maxTokens: outputTokens(prompt.tokenIds.length, maxTokens.value, maxModelLen, inference, maxTokens.name),
+    logprobs: logprobs ? (topLogprobs ?? 0) : null,
+    promptLogprobs: null,
+    textOffsets: false,
+  };
+  const usage = new UsageCounter();
+  const options = { promptTokenIds: prompt.tokenIds, names, logprobs, returnTokenIds: stream.returnTokenIds };
+  return {
+    generations: [generation],
+    streamed: stream.stream,
+    document: () => new ChatDocument(head, common.n, usage, options),
+    stream(events) {
+      const writer = new ChunkWriter(events, 'chat.completion.chunk', head, usage, stream);
+      return { answer: new ChatStream(writer, usage, options), end: () => writer.end() };
+    },
+  };
+}
+
+function refuseUnsupported(fields: Fields): void {
+  const none = 'is not supported';
+  fields.refuse('audio', `audio ${none}`);
+  const modalities = fields.array('modalities', 16) ?? [];
+  if (modalities.some((modality) => modality !== 'text')) fields.refuse('modalities', `only "text" is supported`);
+  fields.refuse('prediction', none);
+  fields.refuse('web_search_options', none);
+  fields.refuse('store', none, false);
+  fields.refuse('echo', `${none} for chat: use /v1/completions`, false);
+}

@@ -1,0 +1,56 @@
+/** POST /v1/completions. */
+import type { Generation, Inference } from '../gateway/inference.ts';
+import { type AnswerHead, ChunkWriter } from './answer.ts';
+import { Fields } from './fields.ts';
+import { tokenNames } from './logprobs.ts';
+import type { Plan } from './plan.ts';
+import { outputTokens, readPrompts } from './prompts.ts';
+import { maxLogprobs, readCommonFields, readStreamFields } from './sampling-fields.ts';
+import { TextDocument, TextStream } from './text-answer.ts';
+import { UsageCounter } from './usage.ts';
+
+/** What OpenAI generates when nothing is said. */
+const defaultMaxTokens = 16;
+
+/** Checks a request and says how it is run and answered. */
+export async function planCompletion(body: unknown, inference: Inference, head: AnswerHead): Promise<Plan> {
+  const fields = new Fields(body);
+  fields.refuse('suffix', 'is not supported', '');
+  const common = readCommonFields(fields, inference);
+  const stream = readStreamFields(fields);
+  const echo = fields.boolean('echo') ?? false;
+  const logprobs = fields.integer('logprobs', { min: 0, max: maxLogprobs });
+  const asked = fields.integer('max_tokens', { min: 0, max: Number.MAX_SAFE_INTEGER });
+  const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
+  const prompts = await readPrompts(fields, inference);
+  const generations = prompts.map(
+    ({ tokenIds }): Generation => ({
+      ...common,
+      promptTokenIds: tokenIds,
+      maxTokens: outputTokens(tokenIds.length, asked, defaultMaxTokens, inference, 'max_tokens'),
+      logprobs,
+      promptLogprobs: echo ? logprobs : null,
+      textOffsets: logprobs !== null,
+    }),
+  );
+  const usage = new UsageCounter();
+  const options = {
+    prompts,
+    n: common.n,
+    table: inference.text.table,
+    names,
+    echo,
+    logprobs: logprobs !== null,
+    returnTokenIds: stream.returnTokenIds,
+    skipSpecialTokens: common.skipSpecialTokens,
+  };
+  return {
+    generations,
+    streamed: stream.stream,
+    document: () => new TextDocument(head, usage, options),
+    stream(events) {
+      const writer = new ChunkWriter(events, 'text_completion', head, usage, stream);
+      return { answer: new TextStream(writer, usage, options), end: () => writer.end() };
+    },
+  };
+}

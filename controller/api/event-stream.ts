@@ -1,0 +1,83 @@
+/**
+ * Server-sent events over an HTTP response. What is written within one turn of the event loop goes out in one write; a
+ * slow reader makes `write` return a promise, so that no more is buffered than one write per sequence.
+ */
+import type { FastifyReply } from 'fastify';
+import type { ServiceError } from '../errors.ts';
+import { errorBody } from './error-response.ts';
+
+export class EventStream {
+  readonly #reply: FastifyReply;
+  #buffer = '';
+  #scheduled = false;
+  #slow: Promise<void> | null = null;
+  #started = false;
+
+  constructor(reply: FastifyReply) {
+    this.#reply = reply;
+  }
+
+  /** Whether the status line has been decided: errors can then only be told as events. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** `data`: JSON without line ends. A promise when the reader is slow. */
+  write(data: string): void | Promise<void> {
+    this.#buffer += `data: ${data}\n\n`;
+    if (!this.#started) {
+      this.#started = true;
+      this.#reply.hijack();
+    }
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => this.#flush());
+    }
+    return this.#slow ?? undefined;
+  }
+
+  end(): void {
+    this.write('[DONE]');
+    this.#close();
+  }
+
+  /** Ends with an error event. */
+  fail(error: ServiceError): void {
+    this.write(JSON.stringify(errorBody(error)));
+    this.#close();
+  }
+
+  #close(): void {
+    this.#flush();
+    this.#reply.raw.end();
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const response = this.#reply.raw;
+    if (this.#buffer === '' || response.destroyed) return;
+    if (!response.headersSent) this.#sendHeaders();
+    const buffer = this.#buffer;
+    this.#buffer = '';
+    if (response.write(buffer) || this.#slow !== null) return;
+    this.#slow = new Promise((resolve) => {
+      const ready = () => {
+        response.off('drain', ready);
+        response.off('close', ready);
+        this.#slow = null;
+        resolve();
+      };
+      response.on('drain', ready);
+      response.on('close', ready);
+    });
+  }
+
+  #sendHeaders(): void {
+    this.#reply.raw.writeHead(200, {
+      ...(this.#reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+      'x-accel-buffering': 'no',
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The routes that generate. A request is admitted, checked, run and answered; it ends early when its client goes away.
+ */
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ServiceError, toServiceError } from '../errors.ts';
+import type { Inference } from '../gateway/inference.ts';
+import type { AnswerHead } from './answer.ts';
+import { planChat } from './chat-completions.ts';
+import { planCompletion } from './completions.ts';
+import { EventStream } from './event-stream.ts';
+import { Fields } from './fields.ts';
+import { resolveModelName } from './model-routes.ts';
+import type { Plan } from './plan.ts';
+
+type Planner = (body: unknown, inference: Inference, head: AnswerHead) => Promise<Plan>;
+
+export function addGenerateRoutes(app: FastifyInstance, inference: Inference): void {
+  app.post('/v1/chat/completions', (request, reply) => answer(request, reply, inference, 'chatcmpl', planChat));
+  app.post('/v1/completions', (request, reply) => answer(request, reply, inference, 'cmpl', planCompletion));
+}
+
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  inference: Inference,
+  prefix: string,
+  plan: Planner,
+): Promise<unknown> {
+  return inference.admit(null, async (controller) => {
+    abortWhenClientLeaves(reply, controller);
+    const head: AnswerHead = {
+      id: `${prefix}-${randomUUID()}`,
+      created: Math.floor(Date.now() / 1000),
+      model: resolveModelName(new Fields(request.body).string('model'), inference),
+      system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
+    };
+    const planned = await plan(request.body, inference, head);
+    return planned.streamed
+      ? answerStream(planned, inference, controller, request, reply)
+      : answerDocument(planned, inference, controller);
+  });
+}
+
+async function answerDocument(plan: Plan, inference: Inference, controller: AbortController): Promise<object> {
+  const document = plan.document();
+  await inference.generateAll(plan.generations, controller, (prompt) => document.consumer(prompt));
+  return document.toJSON();
+}
+
+/** Errors before the first event have a status of their own; later ones are told as an event. */
+async function answerStream(
+  plan: Plan,
+  inference: Inference,
+  controller: AbortController,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const events = new EventStream(reply);
+  const { answer: streamed, end } = plan.stream(events);
+  try {
+    await inference.generateAll(plan.generations, controller, (prompt) => streamed.consumer(prompt));
+    end();
+  } catch (error) {
+    if (!events.started) throw error;
+    const failure = toServiceError(error);
+    const level = failure.code === 'INTERNAL' ? 'error' : 'info';
+    request.log[level]({ err: failure.cause ?? failure }, 'a stream ended with an error');
+    events.fail(failure);
+  }
+  return reply;
+}
+
+function abortWhenClientLeaves(reply: FastifyReply, controller: AbortController): void {
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort(new ServiceError('CANCELLED', 'the client went away'));
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * GenerateRequest and TokenizeRequest, checked by the same rules as their HTTP counterparts.
+ */
+import type { ChatMessages__Output as ChatMessages } from '../../proto/generated/conclave/v1/ChatMessages.ts';
+import type { GenerateRequest__Output as GenerateRequest } from '../../proto/generated/conclave/v1/GenerateRequest.ts';
+import type { SamplingParams__Output as SamplingParams } from '../../proto/generated/conclave/v1/SamplingParams.ts';
+import { invalidField, ServiceError } from '../errors.ts';
+import type { Generation, Inference } from '../gateway/inference.ts';
+import type { SamplingDefaults } from '../gateway/sampling-defaults.ts';
+import { checkTokenIds, describe, inRange, type Range } from './fields.ts';
+import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
+import { checkStops, foldSeed, maxLogprobs, maxSequencesPerPrompt, samplingRanges } from './sampling-fields.ts';
+
+interface PromptFields {
+  readonly text?: string;
+  readonly tokenIds?: { readonly ids: readonly number[] } | null;
+  readonly chat?: ChatMessages | null;
+}
+
+/** Token ids of a request's prompt; `which` says which of its forms is set. */
+export async function readGrpcPrompt(
+  which: 'text' | 'tokenIds' | 'chat' | null,
+  fields: PromptFields,
+  inference: Inference,
+): Promise<readonly number[]> {
+  if (which === 'text') return (await encodePrompt(inference, fields.text ?? '', true, 'text')).tokenIds;
+  if (which === 'tokenIds') return checkPromptTokens(fields.tokenIds?.ids ?? [], inference, 'token_ids.ids');
+  if (which === null)
+    throw new ServiceError('INVALID_REQUEST', 'prompt: expected text, token ids or chat messages', { field: 'prompt' });
+  const messages = fields.chat?.messages ?? [];
+  if (messages.length === 0) throw invalidField('chat.messages', 'no messages', 'at least one message');
+  const rendered = await inference.text.renderChat({
+    messages: messages.map(({ role, content }, i) => {
+      if (role === '') throw invalidField(`chat.messages[${i}].role`, role, 'a role such as "user"');
+      return { role, content };
+    }),
+    tools: null,
+    documents: null,
+    addGenerationPrompt: true,
+    continueFinalMessage: false,
+    templateArguments: {},
+  });
+  return (await encodePrompt(inference, rendered, false, 'chat.messages')).tokenIds;
+}
+
+export async function planGenerate(request: GenerateRequest, inference: Inference): Promise<Generation> {
+  const { model, text } = inference;
+  const limits = request.limits;
+  const n = request.n === 0 ? 1 : request.n;
+  if (n > maxSequencesPerPrompt) throw invalidField('n', n, `at most ${maxSequencesPerPrompt}`);
+  const promptTokenIds = await readGrpcPrompt(request.prompt ?? null, request, inference);
+  const asked = limits?.maxTokens ?? null;
+  return {
+    promptTokenIds,
+    sampling: {
+      ...readSampling(request.sampling, text.samplingDefaults),
+      logitBias: readLogitBias(request.sampling, model.vocabSize),
+    },
+    seed: request.sampling?.seed === undefined ? null : foldSeed(request.sampling.seed),
+    n,
+    maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, inference, 'limits.max_tokens'),
+    ignoreEos: limits?.ignoreEos ?? false,
+    stopTokenIds: checkTokenIds(limits?.stopTokenIds ?? [], 'limits.stop_token_ids', model.vocabSize),
+    stop: checkStops(limits?.stop ?? [], 'limits.stop'),
+    includeStop: false,
+    skipSpecialTokens: true,
+    logprobs: readLogprobs(limits?.logprobs, 'limits.logprobs'),
+    promptLogprobs: readLogprobs(limits?.promptLogprobs, 'limits.prompt_logprobs'),
+    textOffsets: false,
+  };
+}
+
+function readSampling(params: SamplingParams | null, defaults: SamplingDefaults): SamplingDefaults {
+  const read = (value: number | undefined, range: Range, fallback: number, name: string): number => {
+    if (value === undefined) return fallback;
+    if (!inRange(value, range)) throw invalidField(`sampling.${name}`, value, `a number ${describe(range)}`);
+    return value;
+  };
+  const ranges = samplingRanges;
+  return {
+    temperature: read(params?.temperature, ranges.temperature, defaults.temperature, 'temperature'),
+    topK: params?.topK ?? defaults.topK,
+    topP: read(params?.topP, ranges.topP, defaults.topP, 'top_p'),
+    minP: read(params?.minP, ranges.minP, defaults.minP, 'min_p'),
+    repetitionPenalty: read(
+      params?.repetitionPenalty,
+      ranges.repetitionPenalty,
+      defaults.repetitionPenalty,
+      'repetition_penalty',
+    ),
+    presencePenalty: read(
+      params?.presencePenalty,
+      ranges.presencePenalty,
+      defaults.presencePenalty,
+      'presence_penalty',
+    ),
+    frequencyPenalty: read(
+      params?.frequencyPenalty,
+      ranges.frequencyPenalty,
+      defaults.frequencyPenalty,
+      'frequency_penalty',
+    ),
+  };
+}
+
+function readLogitBias(params: SamplingParams | null, vocabSize: number): Readonly<Record<number, number>> {
+  for (const [id, value] of Object.entries(params?.logitBias ?? {})) {
+    if (Number(id) >= vocabSize) throw invalidField('sampling.logit_bias', id, `token ids below ${vocabSize} as keys`);
+    if (!inRange(value, samplingRanges.logitBias)) {
+      throw invalidField(`sampling.logit_bias.${id}`, value, `a number ${describe(samplingRanges.logitBias)}`);
+    }
+  }
+  return params?.logitBias ?? {};
+}
+
+function readLogprobs(value: number | undefined, name: string): number | null {
+  if (value === undefined) return null;
+  if (value > maxLogprobs) throw invalidField(name, value, `at most ${maxLogprobs}`);
+  return value;
+}

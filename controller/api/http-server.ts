@@ -1,0 +1,132 @@
+/**
+ * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { ApiKeys } from '../../proto/api-keys.ts';
+import type { TlsFiles } from '../../proto/server.ts';
+import { ServiceError } from '../errors.ts';
+import type { Inference } from '../gateway/inference.ts';
+import { answerBrokenRequest, fromFramework, sendError } from './error-response.ts';
+import { addGenerateRoutes } from './generate-routes.ts';
+import { addHealthRoutes } from './health-routes.ts';
+import type { Metrics } from './metrics.ts';
+import { addModelRoutes } from './model-routes.ts';
+import { addTokenizeRoutes } from './tokenize-routes.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route needs no API key. */
+    open?: boolean;
+  }
+}
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly tls: TlsFiles | null;
+  readonly apiKeys: ApiKeys;
+  /** Largest request body, in bytes. */
+  readonly maxBodyBytes: number;
+  /** Largest request headers together, in bytes. */
+  readonly maxHeaderBytes: number;
+  /** Time in which a request's headers, and the whole request, must arrive. */
+  readonly receiveTimeoutMs: number;
+  readonly logger: FastifyBaseLogger;
+}
+
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  /** Listens; the port is returned. */
+  start(): Promise<number>;
+  /** Stops listening and closes all connections. */
+  close(): Promise<void>;
+}
+
+export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
+  const app = createApp(options);
+  app.removeContentTypeParser('text/plain');
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (request.routeOptions.config.open === true || options.apiKeys.allows(request.headers.authorization)) return;
+    throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const failure = fromFramework(error);
+    if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a request failed');
+    return sendError(reply, failure);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = knownMethods(app, path);
+    if (methods.length === 0)
+      return sendError(reply, new ServiceError('NOT_FOUND', `there is nothing at ${path.slice(0, 200)}`));
+    reply.header('allow', methods.join(', '));
+    const message = `${path} takes ${methods.join(' or ')}, not ${request.method}`;
+    return sendError(reply, new ServiceError('METHOD_NOT_ALLOWED', message));
+  });
+
+  addHealthRoutes(app, inference, metrics);
+  addModelRoutes(app, inference);
+  addTokenizeRoutes(app, inference);
+  addGenerateRoutes(app, inference);
+
+  return {
+    app,
+    async start() {
+      await app.listen({ host: options.host, port: options.port });
+      const address = app.server.address();
+      return typeof address === 'object' && address !== null ? address.port : options.port;
+    },
+    close: () => app.close(),
+  };
+}
+
+function createApp(options: HttpOptions): FastifyInstance {
+  const server = {
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: options.receiveTimeoutMs,
+    requestTimeout: options.receiveTimeoutMs,
+    connectionsCheckingInterval: Math.min(30_000, options.receiveTimeoutMs),
+  };
+  const { tls } = options;
+  return fastify({
+    ...(tls === null ? { http: server } : { https: { ...server, ...secureContext(tls) } }),
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: options.receiveTimeoutMs,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: true,
+    loggerInstance: options.logger,
+    disableRequestLogging: true,
+    genReqId: requestId,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
+    routerOptions: { maxParamLength: 512 },
+    frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error)),
+  }) as unknown as FastifyInstance;
+}
+
+function secureContext(tls: TlsFiles): object {
+  const client = tls.clientAuthority;
+  return {
+    cert: tls.certificate,
+    key: tls.privateKey,
+    ...(client === null ? {} : { ca: client, requestCert: true, rejectUnauthorized: true }),
+  };
+}
+
+/** The client's own X-Request-Id where it is harmless, else a new one. */
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function knownMethods(app: FastifyInstance, path: string): readonly string[] {
+  const url = path.startsWith('/v1/models/') ? '/v1/models/*' : path;
+  return ['GET', 'HEAD', 'POST'].filter((method) => app.hasRoute({ method: method as 'GET', url }));
+}

@@ -1,0 +1,97 @@
+/**
+ * Prompts of a request as token ids, and how many tokens may follow them.
+ */
+import { invalidField, ServiceError } from '../errors.ts';
+import type { Inference } from '../gateway/inference.ts';
+import { checkTokenIds, type Fields } from './fields.ts';
+
+/** A prompt, and its text where the client sent text. */
+export interface Prompt {
+  readonly tokenIds: readonly number[];
+  readonly text: string | null;
+}
+
+/** Prompts in one request. */
+export const maxPrompts = 1024;
+
+/** `prompt`: a text, token ids, or an array of either. Never empty. */
+export async function readPrompts(fields: Fields, inference: Inference): Promise<readonly Prompt[]> {
+  const given = fields.raw('prompt');
+  const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
+  const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
+  const read = (value: unknown, path: string): Promise<Prompt> => {
+    if (typeof value === 'string') return encodePrompt(inference, value, addSpecialTokens, path);
+    if (!Array.isArray(value)) throw invalidField(path, value, expected);
+    return Promise.resolve({ tokenIds: checkPromptTokens(value, inference, path), text: null });
+  };
+  if (!Array.isArray(given) || typeof given[0] === 'number') return [await read(given, 'prompt')];
+  if (given.length === 0 || given.length > maxPrompts) {
+    throw invalidField('prompt', `${given.length} prompts`, `1 to ${maxPrompts} prompts`);
+  }
+  const prompts: Prompt[] = [];
+  for (const [i, value] of given.entries()) prompts.push(await read(value, `prompt[${i}]`));
+  return prompts;
+}
+
+/** Tokenises a prompt; errors name `path`. */
+export async function encodePrompt(
+  inference: Inference,
+  text: string,
+  addSpecialTokens: boolean,
+  path: string,
+): Promise<Prompt> {
+  const { maxModelLen } = inference.model;
+  let tokenIds: readonly number[];
+  try {
+    tokenIds = await inference.text.encode(text, addSpecialTokens, maxModelLen);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.field !== null) throw error;
+    throw new ServiceError(error.code, `${path}: ${error.message}`, { field: path, cause: error });
+  }
+  return { tokenIds: checkPromptLength(tokenIds, inference, path), text };
+}
+
+export function checkPromptTokens(value: readonly unknown[], inference: Inference, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = inference.model;
+  if (value.length > maxModelLen) throw tooLong(path, value.length, maxModelLen);
+  return checkPromptLength(checkTokenIds(value, path, vocabSize), inference, path);
+}
+
+function checkPromptLength(ids: readonly number[], inference: Inference, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = inference.model;
+  if (ids.length === 0) throw new ServiceError('INVALID_REQUEST', `${path}: the prompt has no tokens`, { field: path });
+  if (ids.length > maxModelLen) throw tooLong(path, ids.length, maxModelLen);
+  for (const id of ids) if (id >= vocabSize) throw invalidField(path, id, `token ids below ${vocabSize}`);
+  return ids;
+}
+
+function tooLong(path: string, tokens: number, maxModelLen: number): ServiceError {
+  const message = `${path}: the prompt has ${tokens} tokens, but this model's maximum context length is ${maxModelLen} tokens`;
+  return new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+}
+
+/**
+ * Tokens to generate: as asked for, `fallback` when nothing was asked for, and never more than the context leaves.
+ * Asking for more than it leaves is an error that names `path`.
+ */
+export function outputTokens(
+  promptTokens: number,
+  asked: number | null,
+  fallback: number,
+  inference: Inference,
+  path: string,
+): number {
+  const { maxModelLen } = inference.model;
+  const left = maxModelLen - promptTokens;
+  if (asked !== null && asked > left) {
+    const message =
+      `${path}: this model's maximum context length is ${maxModelLen} tokens, but ${promptTokens + asked} were asked for ` +
+      `(${promptTokens} in the prompt, ${asked} for the output)`;
+    throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+  }
+  if (asked === null && left === 0) {
+    const message = `the prompt has ${promptTokens} tokens, which is the maximum context length: no room for output`;
+    throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+  }
+  return asked ?? Math.min(fallback, left);
+}

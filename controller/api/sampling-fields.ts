@@ -1,0 +1,159 @@
+/**
+ * The fields that chat and text completions share: how tokens are drawn, when generation ends. Names and meanings are
+ * OpenAI's, and vLLM's where OpenAI has none.
+ */
+import { invalidField } from '../errors.ts';
+import type { Generation, Inference } from '../gateway/inference.ts';
+import type { SamplingDefaults } from '../gateway/sampling-defaults.ts';
+import type { Fields, Range } from './fields.ts';
+
+/** What sampling parameters may be, for both APIs. */
+export const samplingRanges = {
+  temperature: { min: 0, max: Number.MAX_VALUE },
+  topP: { min: 0, max: 1, aboveMin: true },
+  minP: { min: 0, max: 1 },
+  repetitionPenalty: { min: 0, max: Number.MAX_VALUE, aboveMin: true },
+  presencePenalty: { min: -2, max: 2 },
+  frequencyPenalty: { min: -2, max: 2 },
+  logitBias: { min: -100, max: 100 },
+} satisfies Record<string, Range>;
+
+export const maxLogprobs = 20;
+export const maxSequencesPerPrompt = 128;
+const maxBiasEntries = 4096;
+const maxStops = 64;
+const maxStopLength = 4096;
+const maxStopTokens = 1024;
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** Everything of a Generation but the prompt, its length, and log-probabilities. */
+export type CommonFields = Pick<
+  Generation,
+  'sampling' | 'seed' | 'n' | 'ignoreEos' | 'stopTokenIds' | 'stop' | 'includeStop' | 'skipSpecialTokens'
+>;
+
+export interface StreamFields {
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  /** Whether every chunk carries usage so far. */
+  readonly continuousUsage: boolean;
+  readonly returnTokenIds: boolean;
+}
+
+export function readCommonFields(fields: Fields, inference: Inference): CommonFields {
+  refuseUnsupported(fields);
+  const { samplingDefaults } = inference.text;
+  return {
+    sampling: {
+      ...readSampling(fields, samplingDefaults),
+      logitBias: readLogitBias(fields, inference.model.vocabSize),
+    },
+    seed: readSeed(fields),
+    n: fields.integer('n', { min: 1, max: maxSequencesPerPrompt }) ?? 1,
+    ignoreEos: fields.boolean('ignore_eos') ?? false,
+    stopTokenIds: fields.tokenIds('stop_token_ids', maxStopTokens, inference.model.vocabSize) ?? [],
+    stop: readStop(fields),
+    includeStop: fields.boolean('include_stop_str_in_output') ?? false,
+    skipSpecialTokens: fields.boolean('skip_special_tokens') ?? true,
+  };
+}
+
+export function readStreamFields(fields: Fields): StreamFields {
+  const stream = fields.boolean('stream') ?? false;
+  const options = fields.object('stream_options');
+  if (options !== null && !stream) {
+    throw invalidField('stream_options', fields.raw('stream_options'), 'nothing unless "stream" is true');
+  }
+  return {
+    stream,
+    includeUsage: options?.boolean('include_usage') ?? false,
+    continuousUsage: options?.boolean('continuous_usage_stats') ?? false,
+    returnTokenIds: fields.boolean('return_token_ids') ?? false,
+  };
+}
+
+function readSampling(fields: Fields, defaults: SamplingDefaults): SamplingDefaults {
+  const topK = fields.integer('top_k', { min: -1, max: Number.MAX_SAFE_INTEGER });
+  return {
+    temperature: fields.number('temperature', samplingRanges.temperature) ?? defaults.temperature,
+    topK: topK === null ? defaults.topK : Math.min(Math.max(topK, 0), 2 ** 31 - 1),
+    topP: fields.number('top_p', samplingRanges.topP) ?? defaults.topP,
+    minP: fields.number('min_p', samplingRanges.minP) ?? defaults.minP,
+    repetitionPenalty:
+      fields.number('repetition_penalty', samplingRanges.repetitionPenalty) ?? defaults.repetitionPenalty,
+    presencePenalty: fields.number('presence_penalty', samplingRanges.presencePenalty) ?? defaults.presencePenalty,
+    frequencyPenalty: fields.number('frequency_penalty', samplingRanges.frequencyPenalty) ?? defaults.frequencyPenalty,
+  };
+}
+
+function readSeed(fields: Fields): number | null {
+  const seed = fields.number('seed', { min: -(2 ** 63), max: 2 ** 64 });
+  if (seed === null) return null;
+  if (!Number.isInteger(seed)) throw invalidField(fields.path('seed'), seed, 'an integer');
+  return foldSeed(seed);
+}
+
+/** Any integer as one in [0, 2^53); those that are in it stay what they are. */
+export function foldSeed(seed: number): number {
+  return Number(BigInt.asUintN(53, BigInt(seed)));
+}
+
+function readLogitBias(fields: Fields, vocabSize: number): Readonly<Record<number, number>> {
+  const given = fields.jsonObject('logit_bias');
+  if (given === null) return {};
+  const entries = Object.entries(given);
+  const path = fields.path('logit_bias');
+  if (entries.length > maxBiasEntries) {
+    throw invalidField(path, `${entries.length} entries`, `at most ${maxBiasEntries} entries`);
+  }
+  const bias: Record<number, number> = {};
+  for (const [key, value] of entries) {
+    const id = /^\d{1,10}$/.test(key) ? Number(key) : -1;
+    if (id < 0 || id >= vocabSize) throw invalidField(path, key, `token ids from 0 to ${vocabSize - 1} as keys`);
+    if (typeof value !== 'number' || !(value >= -100 && value <= 100)) {
+      throw invalidField(`${path}.${key}`, value, 'a number of at least -100 and at most 100');
+    }
+    bias[id] = value;
+  }
+  return bias;
+}
+
+function readStop(fields: Fields): readonly string[] {
+  const path = fields.path('stop');
+  const given = fields.raw('stop');
+  const list = given === null ? [] : typeof given === 'string' ? [given] : given;
+  if (!Array.isArray(list)) throw invalidField(path, given, 'a string or an array of strings');
+  return checkStops(list, path);
+}
+
+/** Stop texts: bounded in number and length, not empty, well-formed Unicode. */
+export function checkStops(list: readonly unknown[], path: string): readonly string[] {
+  if (list.length > maxStops) throw invalidField(path, `${list.length} entries`, `at most ${maxStops} stop texts`);
+  list.forEach((stop, i) => {
+    const well = typeof stop === 'string' && stop !== '' && stop.length <= maxStopLength && !loneSurrogate.test(stop);
+    if (!well) throw invalidField(`${path}[${i}]`, stop, `a text of 1 to ${maxStopLength} characters`);
+  });
+  return list as readonly string[];
+}
+
+/** Features that clients may ask for and that this server does not have. */
+function refuseUnsupported(fields: Fields): void {
+  const none = 'is not supported';
+  fields.refuse('best_of', `${none}: ask for n`, fields.raw('n') ?? 1);
+  fields.refuse('use_beam_search', `beam search ${none}`, false);
+  fields.refuse('length_penalty', `beam search ${none}`, 1);
+  fields.refuse('min_tokens', none, 0);
+  fields.refuse('bad_words', `${none}: ask for logit_bias`);
+  fields.refuse('allowed_token_ids', `${none}: ask for logit_bias`);
+  fields.refuse('truncate_prompt_tokens', none);
+  fields.refuse('prompt_logprobs', `${none}: ask for echo and logprobs in /v1/completions`);
+  fields.refuse('logits_processors', none);
+  fields.refuse('priority', none, 0);
+  fields.refuse('cache_salt', none);
+  fields.refuse('kv_transfer_params', none);
+  for (const name of ['guided_json', 'guided_regex', 'guided_choice', 'guided_grammar', 'structured_outputs']) {
+    fields.refuse(name, `structured output ${none}`);
+  }
+  const format = fields.object('response_format');
+  format?.refuse('type', `structured output ${none}: only "text" is`, 'text');
+}

@@ -1,0 +1,45 @@
+/** POST /tokenize and /detokenize, in vLLM's shapes. */
+import type { FastifyInstance } from 'fastify';
+import { invalidField } from '../errors.ts';
+import { detokenize } from '../gateway/detokenizer.ts';
+import type { Inference } from '../gateway/inference.ts';
+import { readChatInput } from './chat-messages.ts';
+import { Fields } from './fields.ts';
+import { tokenNames } from './logprobs.ts';
+import { resolveModelName } from './model-routes.ts';
+
+export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): void {
+  const { text, model } = inference;
+
+  app.post('/tokenize', async (request) => {
+    const fields = new Fields(request.body);
+    resolveModelName(fields.string('model'), inference);
+    const tokens = await tokenize(fields, inference);
+    const names = tokenNames(text.table, false, 'replace');
+    return {
+      count: tokens.length,
+      max_model_len: model.maxModelLen,
+      tokens,
+      token_strs: fields.boolean('return_token_strs') === true ? tokens.map((id) => names.name(id)) : null,
+    };
+  });
+
+  app.post('/detokenize', (request) => {
+    const fields = new Fields(request.body);
+    resolveModelName(fields.string('model'), inference);
+    const tokens = fields.tokenIds('tokens', Number.MAX_SAFE_INTEGER, model.vocabSize);
+    if (tokens === null) throw invalidField('tokens', undefined, 'an array of token ids');
+    return { prompt: detokenize(text.table, tokens, false) };
+  });
+}
+
+async function tokenize(fields: Fields, inference: Inference): Promise<readonly number[]> {
+  const { text } = inference;
+  if (fields.has('messages')) {
+    const rendered = await text.renderChat(readChatInput(fields));
+    return text.encode(rendered, fields.boolean('add_special_tokens') ?? false, Number.POSITIVE_INFINITY);
+  }
+  const prompt = fields.string('prompt');
+  if (prompt === null) throw invalidField('prompt', undefined, 'a text, or messages instead');
+  return text.encode(prompt, fields.boolean('add_special_tokens') ?? true, Number.POSITIVE_INFINITY);
+}

@@ -1,0 +1,108 @@
+/**
+ * Chat templates: which of a checkpoint's templates applies, and the variables it sees. Rendering itself is pure, on
+ * this thread for short conversations and on the text thread for long ones.
+ */
+import { Template } from '@huggingface/jinja';
+import { ServiceError } from '../errors.ts';
+import { isObject, type JsonObject, type TextFiles } from './checkpoint-files.ts';
+
+/** A turn as templates see it: `role`, `content` as text or null, and whatever else the client sent. */
+export type ChatTurn = JsonObject & { readonly role: string; readonly content: string | null };
+
+export interface ChatInput {
+  readonly messages: readonly ChatTurn[];
+  /** Function definitions, passed through to the template. */
+  readonly tools: readonly JsonObject[] | null;
+  readonly documents: readonly JsonObject[] | null;
+  readonly addGenerationPrompt: boolean;
+  /** Leave the last message open, so that generation goes on with it. */
+  readonly continueFinalMessage: boolean;
+  /** More variables, as the template's author defines them. */
+  readonly templateArguments: JsonObject;
+}
+
+export interface ChatTemplates {
+  readonly default: string;
+  /** For conversations with tools; null when the default serves them too. */
+  readonly toolUse: string | null;
+}
+
+/** Names that requests must not give new meanings to. */
+export const reservedNames: ReadonlySet<string> = new Set([
+  'messages',
+  'tools',
+  'documents',
+  'add_generation_prompt',
+  'raise_exception',
+  'strftime_now',
+  'range',
+  'namespace',
+]);
+
+/** The templates of a checkpoint; null when it has none. */
+export function readChatTemplates(files: TextFiles): ChatTemplates | null {
+  if (files.chatTemplate !== null) return checked({ default: files.chatTemplate, toolUse: null });
+  const configured = files.tokenizerConfig['chat_template'];
+  if (typeof configured === 'string') return checked({ default: configured, toolUse: null });
+  if (!Array.isArray(configured)) return null;
+  const named = new Map(
+    configured.flatMap((entry: unknown) =>
+      isObject(entry) && typeof entry['template'] === 'string' ? [[String(entry['name']), entry['template']]] : [],
+    ) as [string, string][],
+  );
+  const standard = named.get('default');
+  return standard === undefined ? null : checked({ default: standard, toolUse: named.get('tool_use') ?? null });
+}
+
+function checked(templates: ChatTemplates): ChatTemplates {
+  for (const source of [templates.default, templates.toolUse ?? '']) {
+    try {
+      new Template(source);
+    } catch (error) {
+      throw new Error(`chat template: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  return templates;
+}
+
+export function templateFor(templates: ChatTemplates, input: ChatInput): string {
+  return input.tools !== null && templates.toolUse !== null ? templates.toolUse : templates.default;
+}
+
+/** The variables of a template, as Hugging Face's `apply_chat_template` names them. */
+export function templateVariables(
+  input: ChatInput,
+  specialTokens: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...specialTokens,
+    ...input.templateArguments,
+    messages: input.messages,
+    ...(input.tools === null ? {} : { tools: input.tools }),
+    ...(input.documents === null ? {} : { documents: input.documents }),
+    add_generation_prompt: input.addGenerationPrompt,
+  };
+}
+
+/** Cuts what a template puts after the last message's content, so that generation goes on with it. */
+export function openFinalMessage(rendered: string, input: ChatInput): string {
+  const content = (input.messages.at(-1)?.content ?? '').trim();
+  const at = rendered.lastIndexOf(content);
+  if (content === '' || at < 0) {
+    throw new ServiceError(
+      'INVALID_REQUEST',
+      'the last message cannot be continued: the chat template does not render it as it is',
+      {
+        field: 'continue_final_message',
+      },
+    );
+  }
+  return rendered.slice(0, at + content.length);
+}
+
+/** The error for a template that failed, most often because it raised an exception on purpose. */
+export function templateFailure(message: string): ServiceError {
+  return new ServiceError('INVALID_REQUEST', `the chat template refused the messages: ${message}`, {
+    field: 'messages',
+  });
+}

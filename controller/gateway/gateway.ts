@@ -1,0 +1,158 @@
+/**
+ * The gateway: clients' requests over HTTP and gRPC in, a pipeline's tokens out.
+ *
+ *   const gateway = createGateway({
+ *     model, text: await loadTextModel(directory), router: singlePipeline(engine), engine: () => engine.snapshot(),
+ *     http: { host: '0.0.0.0', port: 8000 }, grpc: { host: '0.0.0.0', port: 8001 }, logger,
+ *   });
+ *   const { httpPort, grpcPort } = await gateway.start();
+ *   …
+ *   await gateway.close(30_000);
+ */
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { type ApiKeys, openAccess } from '../../proto/api-keys.ts';
+import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
+import { createHttpServer } from '../api/http-server.ts';
+import { addInferenceService } from '../api/inference-service.ts';
+import { createMetrics, type EngineSnapshot, type Metrics } from '../api/metrics.ts';
+import { Inference, type ServedModel } from './inference.ts';
+import type { PipelineRouter } from './router.ts';
+import type { TextModel } from './text-model.ts';
+
+export interface Listen {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export interface GatewayOptions {
+  readonly model: ServedModel;
+  readonly text: TextModel;
+  readonly router: PipelineRouter;
+  readonly http: Listen;
+  /** Null: no gRPC. */
+  readonly grpc: Listen | null;
+  readonly logger: FastifyBaseLogger;
+  /** For HTTP and gRPC alike; null: neither is encrypted. */
+  readonly tls?: TlsFiles | null;
+  /** Default: everyone is let in. */
+  readonly apiKeys?: ApiKeys;
+  /** What the engine holds, for metrics; null where none runs in this process. */
+  readonly engine?: (() => EngineSnapshot) | null;
+  /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
+  readonly obstacles?: () => readonly string[];
+  readonly limits?: Partial<GatewayLimits>;
+  /** Whether /metrics reports the process itself. Default true. */
+  readonly processMetrics?: boolean;
+}
+
+export interface GatewayLimits {
+  /** Requests at a time; more get 429. */
+  readonly maxRequests: number;
+  /** Longest that a request may take, in milliseconds; null: no limit. */
+  readonly requestTimeoutMs: number | null;
+  /** Longest that a request waits for a lost pipeline to come back, or for another one. */
+  readonly maxLostMs: number;
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+  /** Time in which a request must have arrived. */
+  readonly receiveTimeoutMs: number;
+}
+
+export const defaultGatewayLimits: GatewayLimits = {
+  maxRequests: 2048,
+  requestTimeoutMs: null,
+  maxLostMs: 120_000,
+  maxBodyBytes: 16 * 2 ** 20,
+  maxHeaderBytes: 16 * 2 ** 10,
+  receiveTimeoutMs: 60_000,
+};
+
+export interface Gateway {
+  /** Where further routes (a dashboard) may be added before `start`. */
+  readonly app: FastifyInstance;
+  /** Where further services may be added before `start`; null without gRPC. */
+  readonly grpc: GrpcServer | null;
+  readonly metrics: Metrics;
+  /** Listens on both ports, and says which they are. */
+  start(): Promise<{ readonly httpPort: number; readonly grpcPort: number | null }>;
+  /**
+   * Takes no new request, finishes those that run, ends what is left after `graceMs`, and stops listening. /ready says
+   * no from the first moment, /health and /metrics answer until the end.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/** How often health checks over gRPC are brought up to date. */
+const healthIntervalMs = 500;
+/** Time for the last bytes to leave once all requests have ended. */
+const closingMs = 1_000;
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const limits: GatewayLimits = { ...defaultGatewayLimits, ...options.limits };
+  const { logger } = options;
+  const apiKeys = options.apiKeys ?? openAccess;
+  const metrics = createMetrics({
+    engine: options.engine ?? null,
+    httpRunning: () => inference.admission.running,
+    processMetrics: options.processMetrics ?? true,
+  });
+  const inference = new Inference({
+    model: options.model,
+    text: options.text,
+    router: options.router,
+    observer: metrics,
+    maxRequests: limits.maxRequests,
+    requestTimeoutMs: limits.requestTimeoutMs,
+    maxLostMs: limits.maxLostMs,
+    obstacles: options.obstacles ?? (() => []),
+    now: () => performance.now(),
+    onLost: (requestId, err) => logger.warn({ err, requestId }, 'a pipeline was lost; the request goes on elsewhere'),
+  });
+  const tls = options.tls ?? null;
+  const http = createHttpServer(inference, metrics, {
+    ...options.http,
+    tls,
+    apiKeys,
+    maxBodyBytes: limits.maxBodyBytes,
+    maxHeaderBytes: limits.maxHeaderBytes,
+    receiveTimeoutMs: limits.receiveTimeoutMs,
+    logger,
+  });
+  const grpc =
+    options.grpc === null
+      ? null
+      : createGrpcServer({ ...options.grpc, tls, apiKeys, maxMessageBytes: limits.maxBodyBytes });
+  if (grpc !== null) {
+    addInferenceService(grpc, inference, (err) => logger.error({ err }, 'a gRPC request failed'));
+  }
+  let healthTimer: NodeJS.Timeout | undefined;
+  let serving = false;
+  const updateHealth = () => {
+    const now = inference.obstacles().length === 0;
+    if (now !== serving) grpc?.setServing(now);
+    serving = now;
+  };
+
+  return {
+    app: http.app,
+    grpc,
+    metrics,
+    async start() {
+      const httpPort = await http.start();
+      const grpcPort = (await grpc?.start()) ?? null;
+      updateHealth();
+      healthTimer = setInterval(updateHealth, healthIntervalMs).unref();
+      return { httpPort, grpcPort };
+    },
+    async close(graceMs) {
+      inference.admission.drain();
+      updateHealth();
+      clearInterval(healthTimer);
+      const timer = setTimeout(() => inference.admission.abortAll(), graceMs);
+      await inference.admission.empty();
+      clearTimeout(timer);
+      await Promise.all([http.close(), grpc?.close(closingMs), options.text.close()]);
+    },
+  };
+}

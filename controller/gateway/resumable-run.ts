@@ -1,0 +1,124 @@
+/**
+ * Runs a request on a pipeline, and when that one is lost, goes on where it stopped on another, or on the same one once
+ * it is back. Bounded by attempts and by the time without progress.
+ */
+import type { RunRequest, RunResponse } from '../../proto/messages.ts';
+import { errorCode, ServiceError, toServiceError } from '../errors.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { PipelineRouter } from './router.ts';
+import { TokenLog } from './token-log.ts';
+
+export interface RunConsumer {
+  /** Takes a response; a promise when the reader is slow, and the next response waits for it. */
+  accept(response: RunResponse): void | Promise<void>;
+  /** Nothing more is wanted. */
+  readonly done: boolean;
+}
+
+export interface ResumeOptions {
+  readonly router: PipelineRouter;
+  /** Most times that a request is given to a pipeline without progress. */
+  readonly maxAttempts: number;
+  /** Longest time without progress after a pipeline was lost, in milliseconds. */
+  readonly maxLostMs: number;
+  /** Milliseconds, from any origin. */
+  readonly now: () => number;
+  /** Waits; rejects when the signal aborts. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** A pipeline was lost and the request goes on elsewhere. */
+  readonly onLost: (requestId: string, error: unknown) => void;
+}
+
+const lostCodes: ReadonlySet<string> = new Set(['UNAVAILABLE', 'PIPELINE_LOST', 'CLOSED', 'DRAINING']);
+const firstDelayMs = 50;
+const longestDelayMs = 2_000;
+
+/** A pipeline that ended its answer too early. */
+class PipelineLost extends Error {
+  readonly code = 'PIPELINE_LOST';
+}
+
+/**
+ * Settles when the request is over or the consumer is done. Rejects with a ServiceError, or with the signal's reason as
+ * soon as it aborts; the consumer is not called after that.
+ */
+export function runResumable(
+  request: RunRequest,
+  signal: AbortSignal,
+  consumer: RunConsumer,
+  options: ResumeOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    attemptUntilDone(request, signal, consumer, options)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+async function attemptUntilDone(
+  request: RunRequest,
+  signal: AbortSignal,
+  consumer: RunConsumer,
+  options: ResumeOptions,
+): Promise<void> {
+  const log = new TokenLog(request);
+  const avoid = new Set<Pipeline>();
+  let failures = 0;
+  let lostAt = 0;
+  const failed = async (error: unknown): Promise<void> => {
+    if (signal.aborted) throw signal.reason;
+    if (failures === 0) lostAt = options.now();
+    failures++;
+    const lostForMs = options.now() - lostAt;
+    if (failures >= options.maxAttempts || lostForMs >= options.maxLostMs) throw toServiceError(error);
+    const delay = Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs, options.maxLostMs - lostForMs);
+    await options.sleep(delay, signal);
+    avoid.clear();
+  };
+
+  for (;;) {
+    const pipeline = options.router.pick(request, avoid);
+    if (pipeline === null) {
+      await failed(new ServiceError('UNAVAILABLE', 'no pipeline can take the request now'));
+      continue;
+    }
+    try {
+      for await (const response of pipeline.run(log.nextAttempt(), signal)) {
+        if (signal.aborted) throw signal.reason;
+        refuseFailure(response);
+        const fresh = log.accept(response);
+        if (fresh === null) continue;
+        failures = 0;
+        const slow = consumer.accept(fresh);
+        if (slow !== undefined) await slow;
+        if (consumer.done) return;
+      }
+      if (log.ended) return;
+      throw new PipelineLost('the pipeline ended its answer before the sequences had ended');
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const code = errorCode(error);
+      const lost = code !== null && lostCodes.has(code);
+      const full = code === 'OVERLOADED';
+      if (!lost && !full) throw toServiceError(error);
+      avoid.add(pipeline);
+      const other = options.router.pick(request, avoid);
+      if (full && !log.begun && other === null) throw toServiceError(error);
+      if (lost) options.onLost(request.requestId, error);
+      if (other === null) await failed(error);
+    }
+  }
+}
+
+/** A sequence that the pipeline gave up ends the request; a partial answer must not look like a whole one. */
+function refuseFailure(response: RunResponse): void {
+  if (response.finishReason === 'FINISH_REASON_ERROR') {
+    throw new ServiceError('INTERNAL', 'the model could not be computed for this request');
+  }
+  if (response.finishReason === 'FINISH_REASON_CANCELLED') {
+    throw new ServiceError('CANCELLED', 'the request was cancelled: it was read too slowly, or the server is stopping');
+  }
+}
