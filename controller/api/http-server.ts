@@ -41,8 +41,8 @@ export interface HttpServer {
   readonly app: FastifyInstance;
   /** Listens; the port is returned. */
   start(): Promise<number>;
-  /** Stops listening and closes all connections. */
-  close(): Promise<void>;
+  /** Stops listening, lets answers finish for `graceMs`, and closes all connections. */
+  close(graceMs: number): Promise<void>;
 }
 
 export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
@@ -84,7 +84,11 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
       const address = app.server.address();
       return typeof address === 'object' && address !== null ? address.port : options.port;
     },
-    close: () => app.close(),
+    async close(graceMs) {
+      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      await app.close();
+      clearTimeout(timer);
+    },
   };
 }
 
@@ -101,7 +105,7 @@ function createApp(options: HttpOptions): FastifyInstance {
     bodyLimit: options.maxBodyBytes,
     requestTimeout: options.receiveTimeoutMs,
     keepAliveTimeout: 75_000,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     loggerInstance: options.logger,
     disableRequestLogging: true,
     genReqId: requestId,

@@ -152,7 +152,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const timer = setTimeout(() => inference.admission.abortAll(), graceMs);
       await inference.admission.empty();
       clearTimeout(timer);
-      await Promise.all([http.close(), grpc?.close(closingMs), options.text.close()]);
+      await Promise.all([http.close(closingMs), grpc?.close(closingMs), options.text.close()]);
     },
   };
 }
