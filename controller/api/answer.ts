@@ -48,8 +48,13 @@ export class ChunkWriter {
   }
 
   /** `choice`: the JSON of the chunk's one choice; `extra`: more members, each with a comma before it. */
-  write(choice: string, extra = ''): void | Promise<void> {
-    return this.#stream.write(`${this.#head}${choice}]${extra}${this.#usageMember()}}`);
+  write(choice: string, extra = ''): void {
+    this.#stream.write(`${this.#head}${choice}]${extra}${this.#usageMember()}}`);
+  }
+
+  /** Resolves when a slow reader has caught up; undefined while it keeps up. */
+  get slow(): Promise<void> | undefined {
+    return this.#stream.slow;
   }
 
   /** Ends the stream. */

@@ -30,11 +30,14 @@ export class ChatStream implements Answer {
   consumer(): GenerationConsumer {
     return {
       onPrompt: (result) => recordPrompt(this.usage, this.#options, result),
-      onPiece: (piece) => this.#write(piece),
+      onPiece: (piece) => {
+        this.#write(piece);
+        return this.#writer.slow;
+      },
     };
   }
 
-  #write(piece: Piece): void | Promise<void> {
+  #write(piece: Piece): void {
     this.usage.addCompletion(piece.tokenIds.length);
     if (!this.#introduced.has(piece.index)) this.#introduce(piece.index);
     const { logprobs, returnTokenIds } = this.#options;
@@ -46,7 +49,7 @@ export class ChatStream implements Answer {
         ? 'null'
         : `${JSON.stringify(piece.finish.reason)},"stop_reason":${JSON.stringify(piece.finish.stop)}`;
     const ids = returnTokenIds ? `,"token_ids":${JSON.stringify(piece.tokenIds)}` : '';
-    return this.#writer.write(
+    this.#writer.write(
       `{"index":${piece.index},"delta":${delta},"logprobs":${scores},"finish_reason":${finish}${ids}}`,
     );
   }

@@ -1,6 +1,6 @@
 /**
  * Server-sent events over an HTTP response. What is written within one turn of the event loop goes out in one write; a
- * slow reader makes `write` return a promise, so that no more is buffered than one write per sequence.
+ * slow reader makes `slow` a promise to wait for, so that no more is buffered than one write per sequence.
  */
 import type { FastifyReply } from 'fastify';
 import type { ServiceError } from '../errors.ts';
@@ -10,7 +10,7 @@ export class EventStream {
   readonly #reply: FastifyReply;
   #buffer = '';
   #scheduled = false;
-  #slow: Promise<void> | null = null;
+  #slow: Promise<void> | undefined;
   #started = false;
 
   constructor(reply: FastifyReply) {
@@ -22,8 +22,13 @@ export class EventStream {
     return this.#started;
   }
 
-  /** `data`: JSON without line ends. A promise when the reader is slow. */
-  write(data: string): void | Promise<void> {
+  /** Resolves when a slow reader has caught up; undefined while it keeps up. */
+  get slow(): Promise<void> | undefined {
+    return this.#slow;
+  }
+
+  /** `data`: JSON without line ends. */
+  write(data: string): void {
     this.#buffer += `data: ${data}\n\n`;
     if (!this.#started) {
       this.#started = true;
@@ -33,7 +38,6 @@ export class EventStream {
       this.#scheduled = true;
       setImmediate(() => this.#flush());
     }
-    return this.#slow ?? undefined;
   }
 
   end(): void {
@@ -59,12 +63,12 @@ export class EventStream {
     if (!response.headersSent) this.#sendHeaders();
     const buffer = this.#buffer;
     this.#buffer = '';
-    if (response.write(buffer) || this.#slow !== null) return;
+    if (response.write(buffer) || this.#slow !== undefined) return;
     this.#slow = new Promise((resolve) => {
       const ready = () => {
         response.off('drain', ready);
         response.off('close', ready);
-        this.#slow = null;
+        this.#slow = undefined;
         resolve();
       };
       response.on('drain', ready);

@@ -71,36 +71,23 @@ export async function planGenerate(request: GenerateRequest, inference: Inferenc
 }
 
 function readSampling(params: SamplingParams | null, defaults: SamplingDefaults): SamplingDefaults {
-  const read = (value: number | undefined, range: Range, fallback: number, name: string): number => {
-    if (value === undefined) return fallback;
-    if (!inRange(value, range)) throw invalidField(`sampling.${name}`, value, `a number ${describe(range)}`);
-    return value;
-  };
-  const ranges = samplingRanges;
+  const read = (key: keyof SamplingDefaults & keyof typeof samplingRanges, name: string): number =>
+    checkNumber(params?.[key], samplingRanges[key], `sampling.${name}`) ?? defaults[key];
   return {
-    temperature: read(params?.temperature, ranges.temperature, defaults.temperature, 'temperature'),
+    temperature: read('temperature', 'temperature'),
     topK: params?.topK ?? defaults.topK,
-    topP: read(params?.topP, ranges.topP, defaults.topP, 'top_p'),
-    minP: read(params?.minP, ranges.minP, defaults.minP, 'min_p'),
-    repetitionPenalty: read(
-      params?.repetitionPenalty,
-      ranges.repetitionPenalty,
-      defaults.repetitionPenalty,
-      'repetition_penalty',
-    ),
-    presencePenalty: read(
-      params?.presencePenalty,
-      ranges.presencePenalty,
-      defaults.presencePenalty,
-      'presence_penalty',
-    ),
-    frequencyPenalty: read(
-      params?.frequencyPenalty,
-      ranges.frequencyPenalty,
-      defaults.frequencyPenalty,
-      'frequency_penalty',
-    ),
+    topP: read('topP', 'top_p'),
+    minP: read('minP', 'min_p'),
+    repetitionPenalty: read('repetitionPenalty', 'repetition_penalty'),
+    presencePenalty: read('presencePenalty', 'presence_penalty'),
+    frequencyPenalty: read('frequencyPenalty', 'frequency_penalty'),
   };
+}
+
+function checkNumber(value: number | undefined, range: Range, path: string): number | null {
+  if (value === undefined) return null;
+  if (!inRange(value, range)) throw invalidField(path, value, `a number ${describe(range)}`);
+  return value;
 }
 
 function readLogitBias(params: SamplingParams | null, vocabSize: number): Readonly<Record<number, number>> {

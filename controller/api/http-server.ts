@@ -3,7 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { ApiKeys } from '../../proto/api-keys.ts';
 import type { TlsFiles } from '../../proto/server.ts';
 import { ServiceError } from '../errors.ts';
@@ -107,12 +107,12 @@ function createApp(options: HttpOptions): FastifyInstance {
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
     loggerInstance: options.logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestId,
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error)),
-  }) as unknown as FastifyInstance;
+  });
 }
 
 function secureContext(tls: TlsFiles): object {
@@ -132,5 +132,5 @@ function requestId(request: IncomingMessage): string {
 
 function knownMethods(app: FastifyInstance, path: string): readonly string[] {
   const url = path.startsWith('/v1/models/') ? '/v1/models/*' : path;
-  return ['GET', 'HEAD', 'POST'].filter((method) => app.hasRoute({ method: method as 'GET', url }));
+  return ['GET', 'HEAD', 'POST'].filter((method) => app.hasRoute({ method: method, url }));
 }

@@ -1,13 +1,7 @@
 /**
  * conclave.v1.InferenceService over gRPC: the same requests as over HTTP, in token ids or text.
  */
-import {
-  type ServiceError as GrpcError,
-  Metadata,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-} from '@grpc/grpc-js';
+import { type ServiceError as GrpcError, Metadata, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
 import type { GenerateRequest__Output as GenerateRequest } from '../../proto/generated/conclave/v1/GenerateRequest.ts';
 import type { GenerateResponse } from '../../proto/generated/conclave/v1/GenerateResponse.ts';
 import type { InferenceServiceHandlers } from '../../proto/generated/conclave/v1/InferenceService.ts';
@@ -37,15 +31,15 @@ export function addInferenceService(
       generate(call, inference).catch((error: unknown) => call.emit('error', toStatus(error)));
     },
     Tokenize(call, callback) {
-      answer(call, callback, toStatus, async () => {
+      void answer(callback, toStatus, async () => {
         resolveModelName(call.request.model, inference);
         const prompt = await readGrpcPrompt(call.request.input ?? null, call.request, inference);
         return { tokenIds: [...prompt], maxModelLen: inference.model.maxModelLen };
       });
     },
-    GetModel(call, callback) {
+    GetModel(_call, callback) {
       const { names, maxModelLen, vocabSize, parameters, activeParameters, digest } = inference.model;
-      answer(call, callback, toStatus, async () => ({
+      void answer(callback, toStatus, async () => ({
         name: names[0],
         maxModelLen,
         vocabSize,
@@ -58,16 +52,19 @@ export function addInferenceService(
   server.addService('conclave.v1.InferenceService', conclave.InferenceService.service, handlers);
 }
 
-function answer<Request, Response>(
-  _call: ServerUnaryCall<Request, Response>,
+async function answer<Response>(
   callback: sendUnaryData<Response>,
   toStatus: (error: unknown) => Partial<GrpcError>,
   work: () => Promise<Response>,
-): void {
-  work().then(
-    (response) => callback(null, response),
-    (error: unknown) => callback(toStatus(error)),
-  );
+): Promise<void> {
+  let response: Response;
+  try {
+    response = await work();
+  } catch (error) {
+    callback(toStatus(error));
+    return;
+  }
+  callback(null, response);
 }
 
 async function generate(call: GenerateCall, inference: Inference): Promise<void> {

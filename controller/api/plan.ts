@@ -8,5 +8,5 @@ export interface Plan {
   readonly generations: readonly Generation[];
   readonly streamed: boolean;
   document(): WholeAnswer;
-  stream(events: EventStream): { readonly answer: Answer; end(): void };
+  stream(events: EventStream): { readonly answer: Answer; readonly end: () => void };
 }

@@ -53,7 +53,7 @@ export class TextStream implements Answer {
       onPiece: (piece) => {
         this.usage.addCompletion(piece.tokenIds.length);
         const first = !begun.has(piece.index);
-        if (!first && piece.text === '' && piece.finish === null && !logprobs && !returnTokenIds) return;
+        if (!first && piece.text === '' && piece.finish === null && !logprobs && !returnTokenIds) return undefined;
         begun.add(piece.index);
         const opening = first && echo && result !== null ? open(this.#options, prompt, result) : null;
         promptLength = opening?.length ?? promptLength;
@@ -63,11 +63,12 @@ export class TextStream implements Answer {
           ? `,"token_ids":${JSON.stringify(piece.tokenIds)}` +
             (first ? `,"prompt_token_ids":${JSON.stringify(this.#options.prompts[prompt]?.tokenIds)}` : '')
           : '';
-        return this.#writer.write(
+        this.#writer.write(
           `{"index":${prompt * n + piece.index},"text":${JSON.stringify((opening?.text ?? '') + piece.text)}` +
             `,"logprobs":${JSON.stringify(scores)},"finish_reason":${JSON.stringify(finish?.reason ?? null)}` +
             `,"stop_reason":${JSON.stringify(finish?.stop ?? null)}${tokens}}`,
         );
+        return this.#writer.slow;
       },
     };
   }

@@ -7,7 +7,7 @@ export class Admission {
   readonly #limit: number;
   readonly #running = new Set<AbortController>();
   #draining = false;
-  #whenEmpty: (() => void)[] = [];
+  readonly #whenEmpty: (() => void)[] = [];
 
   /** `limit`: requests at a time. */
   constructor(limit: number) {

@@ -45,19 +45,23 @@ export function readChatTemplates(files: TextFiles): ChatTemplates | null {
   const configured = files.tokenizerConfig['chat_template'];
   if (typeof configured === 'string') return checked({ default: configured, toolUse: null });
   if (!Array.isArray(configured)) return null;
-  const named = new Map(
-    configured.flatMap((entry: unknown) =>
-      isObject(entry) && typeof entry['template'] === 'string' ? [[String(entry['name']), entry['template']]] : [],
-    ) as [string, string][],
-  );
+  const named = new Map<string, string>();
+  for (const entry of configured as readonly unknown[]) {
+    if (isObject(entry) && typeof entry['template'] === 'string') named.set(String(entry['name']), entry['template']);
+  }
   const standard = named.get('default');
   return standard === undefined ? null : checked({ default: standard, toolUse: named.get('tool_use') ?? null });
+}
+
+/** Throws where the template is not valid Jinja. */
+function compileTemplate(source: string): Template {
+  return new Template(source);
 }
 
 function checked(templates: ChatTemplates): ChatTemplates {
   for (const source of [templates.default, templates.toolUse ?? '']) {
     try {
-      new Template(source);
+      compileTemplate(source);
     } catch (error) {
       throw new Error(`chat template: ${(error as Error).message}`, { cause: error });
     }

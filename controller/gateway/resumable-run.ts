@@ -49,7 +49,7 @@ export function runResumable(
   options: ResumeOptions,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
+    const onAbort = () => reject(toServiceError(signal.reason));
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     attemptUntilDone(request, signal, consumer, options)

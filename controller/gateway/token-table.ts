@@ -101,7 +101,7 @@ function compileDecoder(decoder: unknown): Decoding {
   if (decoder === null || decoder === undefined) {
     return { bytesOf: () => null, textOf: (token) => token, leadingStrip: null, separator: ' ' };
   }
-  const steps = flatten(decoder as DecoderSpec);
+  const steps = flatten(decoder);
   const rewrites: ((token: string) => string)[] = [];
   let byteLevel = false;
   let byteFallback = false;
