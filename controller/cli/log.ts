@@ -7,7 +7,7 @@ export interface LogOptions {
 
 /** A logger that writes lines to `stream`: text for people on a terminal, JSON for programs. */
 export function createLog(options: LogOptions, stream: NodeJS.WriteStream): Logger {
-  const text = options.format === 'text' || (options.format === 'auto' && stream.isTTY === true);
+  const text = options.format === 'text' || (options.format === 'auto' && stream.isTTY);
   const destination: DestinationStream = text ? { write: (line) => void stream.write(textLine(line)) } : stream;
   return pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
