@@ -1,0 +1,178 @@
+// Moves slots, one at a time, while a worker has clearly more or less than its fair share of the load.
+//
+// Every move lowers the board's cost, so it ends; nothing moves while all are within the tolerance, so small changes of
+// load move nothing. A move needs room at its target while the slot still is at its source, and a swap needs it at both:
+// what is planned can be carried out by loading first and freeing afterwards, move by move.
+import type { SlotBoard } from './slot-board.ts';
+
+/** Load that a worker may have above or below its fair share, as a fraction. */
+const tolerance = 0.1;
+/** A swap must shift at least this fraction of a worker's fair share of the layer's load. */
+const swapGain = 0.05;
+const epsilon = 1e-9;
+
+interface Move {
+  readonly unit: number;
+  readonly from: number;
+  readonly to: number;
+  /** Unit that comes back in exchange, or -1. */
+  readonly back: number;
+  readonly gain: number;
+}
+
+/** Resolves conflicts where it can, then balances layers and totals. `spreadLimit` as in placing. */
+export function rebalance(board: SlotBoard, spreadLimit: number): void {
+  if (board.workers.length < 2) return;
+  resolveConflicts(board, spreadLimit);
+  for (let moved = true; moved; ) {
+    moved = false;
+    for (let m = 0; m < board.layers.length; m++) moved = balanceLayer(board, m) || moved;
+    moved = balanceTotals(board) || moved;
+  }
+}
+
+function resolveConflicts(board: SlotBoard, spreadLimit: number): void {
+  for (let unit = 0; unit < board.unitCount; unit++) {
+    for (const from of [...board.holders[unit]!].sort((a, b) => a - b)) {
+      const now = board.conflicts(unit, from, from);
+      if (now === 0) continue;
+      const to = leastConflicting(board, unit, from, now, spreadLimit);
+      if (to >= 0) board.move(unit, from, to);
+    }
+  }
+}
+
+function leastConflicting(board: SlotBoard, unit: number, from: number, now: number, spreadLimit: number): number {
+  const load = board.slotLoad[unit]!;
+  let best = -1;
+  let bestConflicts = now;
+  let bestCost = 0;
+  for (let to = 0; to < board.workers.length; to++) {
+    if (!board.fits(unit, to) || board.fullness(to, load) > spreadLimit) continue;
+    const conflicts = board.conflicts(unit, to, from);
+    if (conflicts > bestConflicts || conflicts === now) continue;
+    const cost = board.costOfAdding(board.layerOf[unit]!, to, load);
+    if (conflicts < bestConflicts || cost < bestCost) {
+      best = to;
+      bestConflicts = conflicts;
+      bestCost = cost;
+    }
+  }
+  return best;
+}
+
+/** Relieves workers that have more than their share of the layer, the fullest first. */
+function balanceLayer(board: SlotBoard, m: number): boolean {
+  let moved = false;
+  const stuck = new Set<number>();
+  for (;;) {
+    let from = -1;
+    for (let worker = 0; worker < board.workers.length; worker++) {
+      if (stuck.has(worker) || board.layerFullness(m, worker) <= 1 + tolerance) continue;
+      if (from < 0 || board.layerFullness(m, worker) > board.layerFullness(m, from)) from = worker;
+    }
+    if (from < 0) return moved;
+    const units = unitsInLayer(board, m, from);
+    const move = bestMove(board, units, from) ?? bestSwap(board, m, units, from);
+    if (move === null) {
+      stuck.add(from);
+    } else {
+      apply(board, move);
+      stuck.clear();
+      moved = true;
+    }
+  }
+}
+
+/** Fills workers that have less than their share of all load, then relieves those that have more. */
+function balanceTotals(board: SlotBoard): boolean {
+  let moved = false;
+  for (let again = true; again; ) {
+    again = false;
+    const order = board.workers.map((_, worker) => worker).sort((a, b) => board.fullness(b) - board.fullness(a) || a - b);
+    for (const to of order.toReversed()) {
+      if (board.fullness(to) >= 1 - tolerance) break;
+      if (fill(board, to, order)) again = true;
+    }
+    for (const from of order) {
+      if (board.fullness(from) <= 1 + tolerance) break;
+      const move = bestMove(board, [...board.unitsOf[from]!], from);
+      if (move === null) continue;
+      apply(board, move);
+      again = true;
+    }
+    moved ||= again;
+  }
+  return moved;
+}
+
+/** Brings one slot to an underloaded worker, from the fullest worker that has one to give. */
+function fill(board: SlotBoard, to: number, order: readonly number[]): boolean {
+  for (const from of order) {
+    if (board.fullness(from) <= board.fullness(to)) return false;
+    let best: Move | null = null;
+    for (const unit of board.unitsOf[from]!) best = better(best, moveTo(board, unit, from, to));
+    if (best === null) continue;
+    apply(board, best);
+    return true;
+  }
+  return false;
+}
+
+function bestMove(board: SlotBoard, units: readonly number[], from: number): Move | null {
+  let best: Move | null = null;
+  for (const unit of units) {
+    for (let to = 0; to < board.workers.length; to++) best = better(best, moveTo(board, unit, from, to));
+  }
+  return best;
+}
+
+function moveTo(board: SlotBoard, unit: number, from: number, to: number): Move | null {
+  if (to === from) return null;
+  const m = board.layerOf[unit]!;
+  const load = board.slotLoad[unit]!;
+  const gain = -board.costOfAdding(m, from, -load) - board.costOfAdding(m, to, load);
+  if (gain <= epsilon * load || !board.fits(unit, to)) return null;
+  if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) return null;
+  return { unit, from, to, back: -1, gain };
+}
+
+/** Exchanges a slot for a lighter one of the same layer, where there is no room for more slots. */
+function bestSwap(board: SlotBoard, m: number, units: readonly number[], from: number): Move | null {
+  let best: Move | null = null;
+  const leastShift = swapGain * board.fairShare[from]! * board.layerMean[m]!;
+  if (board.freeBytes(from) < board.layers[m]!.sliceBytes) return null;
+  for (let back = board.firstUnit[m]!; back < board.firstUnit[m + 1]!; back++) {
+    if (board.holds(back, from)) continue;
+    for (const to of board.holders[back]!) {
+      for (const unit of units) {
+        const shift = board.slotLoad[unit]! - board.slotLoad[back]!;
+        if (shift < leastShift || !board.fits(unit, to)) continue;
+        const gain = -board.costOfAdding(m, from, -shift) - board.costOfAdding(m, to, shift);
+        if (gain <= epsilon * shift || (best !== null && gain <= best.gain)) continue;
+        if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) continue;
+        if (board.conflicts(back, from, to) > board.conflicts(back, to, to)) continue;
+        best = { unit, from, to, back, gain };
+      }
+    }
+  }
+  return best;
+}
+
+function better(best: Move | null, move: Move | null): Move | null {
+  if (best === null || move === null) return best ?? move;
+  return move.gain > best.gain ? move : best;
+}
+
+function apply(board: SlotBoard, move: Move): void {
+  board.move(move.unit, move.from, move.to);
+  if (move.back >= 0) board.move(move.back, move.to, move.from);
+}
+
+function unitsInLayer(board: SlotBoard, m: number, worker: number): number[] {
+  const units: number[] = [];
+  for (let unit = board.firstUnit[m]!; unit < board.firstUnit[m + 1]!; unit++) {
+    if (board.holds(unit, worker)) units.push(unit);
+  }
+  return units;
+}

@@ -1,0 +1,172 @@
+// The state that slot placement works on. A unit is one slice of one logical expert; a slot is one of its replicas.
+//
+// Cost of a placement: sum over layers l and workers w of L(l,w)^2 / (2 q(w) mean(l)) + sum over w of T(w)^2 / (2 q(w) mean),
+// L and T the load of w in the layer and in all, q(w) its fair share of the slots, mean the load per unit of fair share.
+// A layer ends when its busiest worker does, so each layer counts by itself; the totals keep workers alike where a layer
+// has fewer slots than there are workers. Loads are integers, so sums do not depend on the order of additions.
+import { fairShares } from './capacity.ts';
+
+export interface SlotWorker {
+  readonly id: string;
+  readonly node: string;
+  /** Bytes left for slots. */
+  readonly capacityBytes: number;
+  /** Relative; > 0. */
+  readonly speed: number;
+}
+
+/** Routed experts of one layer and how many replicas of each are wanted. */
+export interface SlotLayer {
+  /** Layer index in the model. */
+  readonly layer: number;
+  readonly slices: number;
+  readonly sliceBytes: number;
+  /** Expected load of each expert, integers ≥ 1, [experts]. */
+  readonly loads: readonly number[];
+  /** Replicas wanted of each expert, [experts]. */
+  readonly replicas: readonly number[];
+}
+
+/** Positions of the slots by unit: workers (indices) that hold a replica, in no particular order. */
+export type Holders = readonly (readonly number[])[];
+
+export class SlotBoard {
+  readonly unitCount: number;
+  /** First unit of each layer, and one past the last unit at the end. Units of a layer go by expert, then slice. */
+  readonly firstUnit: Int32Array;
+  readonly layerOf: Int32Array;
+  /** Load of one replica of each unit. */
+  readonly slotLoad: Float64Array;
+  readonly wanted: Int32Array;
+  readonly fairShare: Float64Array;
+  readonly usedBytes: Float64Array;
+  readonly totalLoad: Float64Array;
+  /** [layers * workers]. */
+  readonly layerLoad: Float64Array;
+  /** Load per unit of fair share if all were even, per layer and over all layers. */
+  readonly layerMean: Float64Array;
+  readonly mean: number;
+  readonly nodeOf: Int32Array;
+  readonly nodeCount: number;
+  readonly holders: number[][];
+  readonly unitsOf: Set<number>[];
+  readonly workers: readonly SlotWorker[];
+  readonly layers: readonly SlotLayer[];
+
+  constructor(workers: readonly SlotWorker[], layers: readonly SlotLayer[]) {
+    this.workers = workers;
+    this.layers = layers;
+    this.firstUnit = new Int32Array(layers.length + 1);
+    layers.forEach((layer, m) => {
+      this.firstUnit[m + 1] = this.firstUnit[m]! + layer.loads.length * layer.slices;
+    });
+    this.unitCount = this.firstUnit[layers.length]!;
+    this.layerOf = new Int32Array(this.unitCount);
+    this.slotLoad = new Float64Array(this.unitCount);
+    this.wanted = new Int32Array(this.unitCount);
+    const layerTotal = new Float64Array(layers.length);
+    let wantedBytes = 0;
+    layers.forEach((layer, m) => {
+      for (let unit = this.firstUnit[m]!; unit < this.firstUnit[m + 1]!; unit++) {
+        const expert = Math.floor((unit - this.firstUnit[m]!) / layer.slices);
+        this.layerOf[unit] = m;
+        this.wanted[unit] = layer.replicas[expert]!;
+        this.slotLoad[unit] = Math.max(1, Math.round(layer.loads[expert]! / (layer.slices * layer.replicas[expert]!)));
+        layerTotal[m]! += this.slotLoad[unit]! * this.wanted[unit]!;
+        wantedBytes += layer.sliceBytes * this.wanted[unit]!;
+      }
+    });
+    this.fairShare = fairShares(wantedBytes, workers);
+    const shares = this.fairShare.reduce((sum, share) => sum + share, 0);
+    this.layerMean = layerTotal.map((total) => total / shares);
+    this.mean = layerTotal.reduce((sum, total) => sum + total, 0) / shares;
+    this.usedBytes = new Float64Array(workers.length);
+    this.totalLoad = new Float64Array(workers.length);
+    this.layerLoad = new Float64Array(layers.length * workers.length);
+    const nodes = new Map<string, number>();
+    for (const worker of workers) if (!nodes.has(worker.node)) nodes.set(worker.node, nodes.size);
+    this.nodeOf = Int32Array.from(workers, (worker) => nodes.get(worker.node)!);
+    this.nodeCount = nodes.size;
+    this.holders = Array.from({ length: this.unitCount }, () => []);
+    this.unitsOf = workers.map(() => new Set());
+  }
+
+  bytesOf(unit: number): number {
+    return this.layers[this.layerOf[unit]!]!.sliceBytes;
+  }
+
+  holds(unit: number, worker: number): boolean {
+    return this.holders[unit]!.includes(worker);
+  }
+
+  freeBytes(worker: number): number {
+    return this.workers[worker]!.capacityBytes - this.usedBytes[worker]!;
+  }
+
+  /** Whether the worker can take another replica of the unit. */
+  fits(unit: number, worker: number): boolean {
+    return this.freeBytes(worker) >= this.bytesOf(unit) && !this.holds(unit, worker);
+  }
+
+  place(unit: number, worker: number): void {
+    this.holders[unit]!.push(worker);
+    this.unitsOf[worker]!.add(unit);
+    this.account(unit, worker, 1);
+  }
+
+  remove(unit: number, worker: number): void {
+    const holders = this.holders[unit]!;
+    holders.splice(holders.indexOf(worker), 1);
+    this.unitsOf[worker]!.delete(unit);
+    this.account(unit, worker, -1);
+  }
+
+  move(unit: number, from: number, to: number): void {
+    this.remove(unit, from);
+    this.place(unit, to);
+  }
+
+  /** What `load` more in layer m adds to the cost at the worker. Negative load: what taking it away adds. */
+  costOfAdding(m: number, worker: number, load: number): number {
+    const share = this.fairShare[worker]!;
+    const inLayer = this.layerLoad[m * this.workers.length + worker]!;
+    const inAll = this.totalLoad[worker]!;
+    return (load / share) * ((inLayer + load / 2) / this.layerMean[m]! + (inAll + load / 2) / this.mean);
+  }
+
+  /** Load of the worker in the layer, relative to its fair share. 1: even. */
+  layerFullness(m: number, worker: number): number {
+    return this.layerLoad[m * this.workers.length + worker]! / (this.fairShare[worker]! * this.layerMean[m]!);
+  }
+
+  /** Load of the worker in all, relative to its fair share, with `more` added. */
+  fullness(worker: number, more = 0): number {
+    return (this.totalLoad[worker]! + more) / (this.fairShare[worker]! * this.mean);
+  }
+
+  /**
+   * How badly a replica of the unit would stand on the worker: 2 beside a replica on the same node, 1 beside another slice
+   * of its expert on the same worker, 3 for both. `except` is a holder that is about to give its replica up.
+   */
+  conflicts(unit: number, worker: number, except: number): number {
+    let conflicts = 0;
+    for (const holder of this.holders[unit]!) {
+      if (holder !== except && holder !== worker && this.nodeOf[holder] === this.nodeOf[worker]) conflicts = 2;
+    }
+    const m = this.layerOf[unit]!;
+    const slices = this.layers[m]!.slices;
+    if (slices === 1) return conflicts;
+    const firstSlice = unit - ((unit - this.firstUnit[m]!) % slices);
+    for (let sibling = firstSlice; sibling < firstSlice + slices; sibling++) {
+      if (sibling !== unit && this.holds(sibling, worker)) return conflicts + 1;
+    }
+    return conflicts;
+  }
+
+  private account(unit: number, worker: number, sign: 1 | -1): void {
+    const m = this.layerOf[unit]!;
+    this.usedBytes[worker]! += sign * this.bytesOf(unit);
+    this.totalLoad[worker]! += sign * this.slotLoad[unit]!;
+    this.layerLoad[m * this.workers.length + worker]! += sign * this.slotLoad[unit]!;
+  }
+}
