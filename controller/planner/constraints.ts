@@ -12,18 +12,29 @@ export function constraintProblems(input: PlanInput, model: ModelFootprint): str
   expect(model.layers.length > 0, 'spec.layers', [], 'at least one layer');
   const sizes = ['tensorParallelSize', 'pipelineParallelSize', 'expertTensorParallelSize'] as const;
   for (const size of sizes) {
-    expect(layout[size] === null || isCount(layout[size]), `constraints.layout.${size}`, layout[size], 'an integer ≥ 1');
+    expect(
+      layout[size] === null || isCount(layout[size]),
+      `constraints.layout.${size}`,
+      layout[size],
+      'an integer ≥ 1',
+    );
   }
   expect(isCount(layout.pipelines), 'constraints.layout.pipelines', layout.pipelines, 'an integer ≥ 1');
-  const { defaultReplicas, redundancy, kvTokens } = constraints;
+  const { defaultReplicas, redundancy, kvBlocks, blockSize } = constraints;
   expect(isCount(defaultReplicas), 'constraints.defaultReplicas', defaultReplicas, 'an integer ≥ 1');
   expect(Number.isFinite(redundancy) && redundancy >= 0, 'constraints.redundancy', redundancy, 'a number ≥ 0');
-  expect(Number.isInteger(kvTokens) && kvTokens >= 0, 'constraints.kvTokens', kvTokens, 'an integer ≥ 0');
+  expect(Number.isInteger(kvBlocks) && kvBlocks >= 0, 'constraints.kvBlocks', kvBlocks, 'an integer ≥ 0');
+  expect(isCount(blockSize), 'constraints.blockSize', blockSize, 'an integer ≥ 1');
   constraints.overrides.forEach(({ layer, expert, replicas }, i) => {
     const path = `constraints.overrides[${i}]`;
     const count = model.layers[layer]?.experts?.count ?? 0;
     expect(count > 0, `${path}.layer`, layer, 'a layer with experts');
-    expect(count === 0 || (Number.isInteger(expert) && expert >= 0 && expert < count), `${path}.expert`, expert, `an expert below ${count}`);
+    expect(
+      count === 0 || (Number.isInteger(expert) && expert >= 0 && expert < count),
+      `${path}.expert`,
+      expert,
+      `an expert below ${count}`,
+    );
     expect(isCount(replicas), `${path}.replicas`, replicas, 'an integer ≥ 1');
   });
   const seen = new Set<string>();

@@ -46,8 +46,10 @@ export interface PlanConstraints {
   readonly redundancy: number;
   /** Ids of workers that must hold nothing. */
   readonly draining: readonly string[];
-  /** Positions of cache that every rank of a pipeline makes room for. */
-  readonly kvTokens: number;
+  /** Cache blocks that every rank of a pipeline makes room for. */
+  readonly kvBlocks: number;
+  /** Positions per cache block. */
+  readonly blockSize: number;
   /** When memory or workers do not suffice for the replicas wanted: plan fewer (never less than one of each), or refuse. */
   readonly shortfall: 'accept' | 'refuse';
 }
@@ -59,7 +61,8 @@ export const defaultConstraints: PlanConstraints = {
   overrides: [],
   redundancy: 0,
   draining: [],
-  kvTokens: 0,
+  kvBlocks: 0,
+  blockSize: 16,
   shortfall: 'accept',
 };
 
@@ -71,6 +74,10 @@ export interface PlanInput {
   /** Null while nothing is known: all experts count the same, and there are no extra replicas of hot ones. */
   readonly load: readonly ExpertLoad[] | null;
   readonly constraints: PlanConstraints;
+  /** Revision of the constraints as operators set them; 0 before they did. */
+  readonly constraintsRevision: number;
+  /** Term of the leader that plans. */
+  readonly term: number;
   readonly previous: PlacementPlan | null;
   /** Why a plan is made now, for people. */
   readonly reason: string;
@@ -79,7 +86,7 @@ export interface PlanInput {
 export type PlanResult =
   | {
       readonly kind: 'planned';
-      /** The previous plan itself when nothing changes, else a plan with the next epoch. */
+      /** The previous plan itself when nothing changes, else a plan with the next epoch. Layers with new slices have no checksums. */
       readonly plan: PlacementPlan;
       /** What the constraints ask for and the plan does not give, for people. */
       readonly shortfalls: readonly string[];

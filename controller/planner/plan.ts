@@ -1,6 +1,8 @@
 // The planner: what there is and what is wanted in, one placement plan out. Pure; the same input gives the same plan, and a
-// plan made with its own result as the plan before is that result.
+// plan made with its own result as the plan before is that result. Where what is there stands in the way of any plan at all,
+// the plan is made from scratch.
 import { isDeepStrictEqual } from 'node:util';
+import type { ExpertPlacement__Output as ExpertPlacement } from '../../proto/generated/conclave/v1/ExpertPlacement.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
 import { constraintProblems } from './constraints.ts';
 import { type ExpertSlotOf, type PoolLayer, placeExperts, sliceBytes } from './experts.ts';
@@ -18,11 +20,17 @@ export function plan(input: PlanInput): PlanResult {
   if (invalid.length > 0) return { kind: 'infeasible', problems: invalid };
 
   const former = usable(input);
+  const result = attempt(input, model, former);
+  return result.kind === 'infeasible' && former !== null ? attempt(input, model, null) : result;
+}
+
+function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan | null): PlanResult {
   const workers = [...input.workers]
     .filter((worker) => !input.constraints.draining.includes(worker.id))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const hosts = workers.filter((worker) => worker.roles.includes('expert'));
-  const memory = new StageMemory(model, input.constraints.kvTokens, hosts.length === 0);
+  const { kvBlocks, blockSize } = input.constraints;
+  const memory = new StageMemory(model, kvBlocks * blockSize, hosts.length === 0);
   const stages = planStages({
     model,
     memory,
@@ -33,17 +41,21 @@ export function plan(input: PlanInput): PlanResult {
   if (stages.problems.length > 0) return { kind: 'infeasible', problems: stages.problems };
 
   const reserved = stageBytes(stages.pipelines, memory);
-  const pools = hosts.length > 0 ? [{ workers: hosts, first: 0, end: model.layers.length }] : ownPools(stages.pipelines);
+  const pools =
+    hosts.length > 0 ? [{ workers: hosts, first: 0, end: model.layers.length }] : ownPools(stages.pipelines);
   const experts = planExperts(input, model, former, pools, reserved);
   if (experts.problems.length > 0) return { kind: 'infeasible', problems: experts.problems };
   if (experts.shortfalls.length > 0 && input.constraints.shortfall === 'refuse') {
     return { kind: 'infeasible', problems: experts.shortfalls };
   }
-  const next = assemble(input, model, workers, stages.pipelines, memory, experts);
-  const { previous } = input;
-  const unchanged =
-    previous !== null && isDeepStrictEqual({ ...previous, epoch: 0, reason: '' }, { ...next, epoch: 0, reason: '' });
-  return { kind: 'planned', plan: unchanged ? previous : next, shortfalls: experts.shortfalls };
+  const next = assemble(input, model, workers, stages.pipelines, memory, experts, former);
+  const unchanged = former !== null && samePlacement(former, next);
+  return { kind: 'planned', plan: unchanged ? former : next, shortfalls: experts.shortfalls };
+}
+
+/** Equal but for what says when, why and by whom a plan was made. */
+function samePlacement(a: PlacementPlan, b: PlacementPlan): boolean {
+  return isDeepStrictEqual({ ...a, epoch: 0, term: 0, reason: '' }, { ...b, epoch: 0, term: 0, reason: '' });
 }
 
 /** Workers that hold the experts of a range of layers. */
@@ -144,7 +156,7 @@ function poolLayersOf(
     const asked = new Array<number>(experts.count).fill(constraints.defaultReplicas);
     for (const wish of constraints.overrides) if (wish.layer === layer) asked[wish.expert] = wish.replicas;
     const measured = load?.find((entry) => entry.layer === layer);
-    const before = former?.experts.find((placement) => placement.layer === layer && placement.slices === slices);
+    const before = formerPlacement(former, layer, slices);
     return [
       {
         layer,
@@ -163,6 +175,10 @@ function poolLayersOf(
   });
 }
 
+function formerPlacement(former: PlacementPlan | null, layer: number, slices: number): ExpertPlacement | undefined {
+  return former?.experts.find((placement) => placement.layer === layer && placement.slices === slices);
+}
+
 function assemble(
   input: PlanInput,
   model: ModelFootprint,
@@ -170,6 +186,7 @@ function assemble(
   pipelines: readonly PipelineLayout[],
   memory: StageMemory,
   experts: PlannedExperts,
+  former: PlacementPlan | null,
 ): PlacementPlan {
   const weightBytes = new Map<string, number>();
   const add = (id: string, bytes: number) => weightBytes.set(id, (weightBytes.get(id) ?? 0) + bytes);
@@ -190,7 +207,7 @@ function assemble(
     workers: used.map(({ id, address }) => ({ id, address, weightBytes: weightBytes.get(id)! })),
     pipelines: pipelines.map((stages, p) => ({
       id: `p${p}`,
-      kvTokens: input.constraints.kvTokens,
+      kvBlocks: input.constraints.kvBlocks,
       stages: stages.map((stage) => ({
         firstLayer: stage.first,
         endLayer: stage.end,
@@ -210,9 +227,13 @@ function assemble(
         expert: ordered.map((slot) => slot.expert),
         slice: ordered.map((slot) => slot.slice),
         worker: ordered.map((slot) => slot.worker),
+        checksums: formerPlacement(former, layer, slices)?.checksums ?? [],
       };
     }),
     weights: input.weights,
     reason: input.reason,
+    constraintsRevision: input.constraintsRevision,
+    term: input.term,
+    blockSize: input.constraints.blockSize,
   };
 }

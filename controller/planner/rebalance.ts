@@ -1,14 +1,16 @@
 // Moves slots, one at a time, while a worker has clearly more or less than its fair share of the load.
 //
-// Every move lowers the board's cost, so it ends; nothing moves while all are within the tolerance, so small changes of
-// load move nothing. A move needs room at its target while the slot still is at its source, and a swap needs it at both:
+// Every move lowers the board's cost, so it ends; nothing moves while all are within the tolerance, or when a move would do
+// little more than change places, so small changes move little. A move needs room at its target while the slot still is at its source, and a swap needs it at both:
 // what is planned can be carried out by loading first and freeing afterwards, move by move.
 import type { SlotBoard } from './slot-board.ts';
 
-/** Load that a worker may have above or below its fair share, as a fraction. */
+/** Load that a worker may have above or below its fair share of all load, as a fraction. */
 const tolerance = 0.1;
-/** A swap must shift at least this fraction of a worker's fair share of the layer's load. */
-const swapGain = 0.05;
+/** The same within a layer, where slots are few and a worker's load comes in large pieces. */
+const layerTolerance = 0.25;
+/** A swap must shift at least this fraction of a worker's fair share of the layer's load: it loads two slots, not one. */
+const swapGain = 0.2;
 const epsilon = 1e-9;
 
 interface Move {
@@ -23,7 +25,7 @@ interface Move {
 /** Resolves conflicts where it can, then balances layers and totals. `spreadLimit` as in placing. */
 export function rebalance(board: SlotBoard, spreadLimit: number): void {
   if (board.workers.length < 2) return;
-  resolveConflicts(board, spreadLimit);
+  if (board.nodeCount > 1 || board.layers.some((layer) => layer.slices > 1)) resolveConflicts(board, spreadLimit);
   for (let moved = true; moved; ) {
     moved = false;
     for (let m = 0; m < board.layers.length; m++) moved = balanceLayer(board, m) || moved;
@@ -64,24 +66,21 @@ function leastConflicting(board: SlotBoard, unit: number, from: number, now: num
 /** Relieves workers that have more than their share of the layer, the fullest first. */
 function balanceLayer(board: SlotBoard, m: number): boolean {
   let moved = false;
-  const stuck = new Set<number>();
-  for (;;) {
-    let from = -1;
-    for (let worker = 0; worker < board.workers.length; worker++) {
-      if (stuck.has(worker) || board.layerFullness(m, worker) <= 1 + tolerance) continue;
-      if (from < 0 || board.layerFullness(m, worker) > board.layerFullness(m, from)) from = worker;
-    }
-    if (from < 0) return moved;
-    const units = unitsInLayer(board, m, from);
-    const move = bestMove(board, units, from) ?? bestSwap(board, m, units, from);
-    if (move === null) {
-      stuck.add(from);
-    } else {
+  for (let again = true; again; ) {
+    again = false;
+    const fullness = board.workers.map((_, worker) => board.layerFullness(m, worker));
+    const over = fullness.flatMap((value, worker) => (value > 1 + layerTolerance ? [worker] : []));
+    for (const from of over.sort((a, b) => fullness[b]! - fullness[a]! || a - b)) {
+      const units = unitsInLayer(board, m, from);
+      const move = bestMove(units, from, board, levelsLayer) ?? bestSwap(board, m, units, from);
+      if (move === null) continue;
       apply(board, move);
-      stuck.clear();
-      moved = true;
+      again = true;
+      break;
     }
+    moved ||= again;
   }
+  return moved;
 }
 
 /** Fills workers that have less than their share of all load, then relieves those that have more. */
@@ -89,14 +88,16 @@ function balanceTotals(board: SlotBoard): boolean {
   let moved = false;
   for (let again = true; again; ) {
     again = false;
-    const order = board.workers.map((_, worker) => worker).sort((a, b) => board.fullness(b) - board.fullness(a) || a - b);
+    const order = board.workers
+      .map((_, worker) => worker)
+      .sort((a, b) => board.fullness(b) - board.fullness(a) || a - b);
     for (const to of order.toReversed()) {
       if (board.fullness(to) >= 1 - tolerance) break;
       if (fill(board, to, order)) again = true;
     }
     for (const from of order) {
       if (board.fullness(from) <= 1 + tolerance) break;
-      const move = bestMove(board, [...board.unitsOf[from]!], from);
+      const move = bestMove([...board.unitsOf[from]!], from, board, levelsTotal);
       if (move === null) continue;
       apply(board, move);
       again = true;
@@ -111,7 +112,7 @@ function fill(board: SlotBoard, to: number, order: readonly number[]): boolean {
   for (const from of order) {
     if (board.fullness(from) <= board.fullness(to)) return false;
     let best: Move | null = null;
-    for (const unit of board.unitsOf[from]!) best = better(best, moveTo(board, unit, from, to));
+    for (const unit of board.unitsOf[from]!) best = better(best, moveTo(board, unit, from, to, levelsTotal));
     if (best === null) continue;
     apply(board, best);
     return true;
@@ -119,18 +120,28 @@ function fill(board: SlotBoard, to: number, order: readonly number[]): boolean {
   return false;
 }
 
-function bestMove(board: SlotBoard, units: readonly number[], from: number): Move | null {
+/** Whether a move leaves the fuller of two workers clearly less full: by half of what the slot is to it, at least. */
+type Levels = (board: SlotBoard, m: number, load: number, from: number, to: number) => boolean;
+
+const levelsLayer: Levels = (board, m, load, from, to) =>
+  (board.loadInLayer(m, to) + load) / board.fairShare[to]! <=
+  (board.loadInLayer(m, from) - load / 2) / board.fairShare[from]!;
+
+const levelsTotal: Levels = (board, _m, load, from, to) =>
+  (board.totalLoad[to]! + load) / board.fairShare[to]! <= (board.totalLoad[from]! - load / 2) / board.fairShare[from]!;
+
+function bestMove(units: readonly number[], from: number, board: SlotBoard, levels: Levels): Move | null {
   let best: Move | null = null;
   for (const unit of units) {
-    for (let to = 0; to < board.workers.length; to++) best = better(best, moveTo(board, unit, from, to));
+    for (let to = 0; to < board.workers.length; to++) best = better(best, moveTo(board, unit, from, to, levels));
   }
   return best;
 }
 
-function moveTo(board: SlotBoard, unit: number, from: number, to: number): Move | null {
-  if (to === from) return null;
+function moveTo(board: SlotBoard, unit: number, from: number, to: number, levels: Levels): Move | null {
   const m = board.layerOf[unit]!;
   const load = board.slotLoad[unit]!;
+  if (to === from || !levels(board, m, load, from, to)) return null;
   const gain = -board.costOfAdding(m, from, -load) - board.costOfAdding(m, to, load);
   if (gain <= epsilon * load || !board.fits(unit, to)) return null;
   if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) return null;
@@ -147,7 +158,7 @@ function bestSwap(board: SlotBoard, m: number, units: readonly number[], from: n
     for (const to of board.holders[back]!) {
       for (const unit of units) {
         const shift = board.slotLoad[unit]! - board.slotLoad[back]!;
-        if (shift < leastShift || !board.fits(unit, to)) continue;
+        if (shift < leastShift || !levelsLayer(board, m, shift, from, to) || !board.fits(unit, to)) continue;
         const gain = -board.costOfAdding(m, from, -shift) - board.costOfAdding(m, to, shift);
         if (gain <= epsilon * shift || (best !== null && gain <= best.gain)) continue;
         if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) continue;
@@ -170,9 +181,5 @@ function apply(board: SlotBoard, move: Move): void {
 }
 
 function unitsInLayer(board: SlotBoard, m: number, worker: number): number[] {
-  const units: number[] = [];
-  for (let unit = board.firstUnit[m]!; unit < board.firstUnit[m + 1]!; unit++) {
-    if (board.holds(unit, worker)) units.push(unit);
-  }
-  return units;
+  return [...board.unitsOf[worker]!].filter((unit) => board.layerOf[unit] === m).sort((a, b) => a - b);
 }

@@ -134,6 +134,10 @@ export class SlotBoard {
     return (load / share) * ((inLayer + load / 2) / this.layerMean[m]! + (inAll + load / 2) / this.mean);
   }
 
+  loadInLayer(m: number, worker: number): number {
+    return this.layerLoad[m * this.workers.length + worker]!;
+  }
+
   /** Load of the worker in the layer, relative to its fair share. 1: even. */
   layerFullness(m: number, worker: number): number {
     return this.layerLoad[m * this.workers.length + worker]! / (this.fairShare[worker]! * this.layerMean[m]!);
