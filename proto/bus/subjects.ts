@@ -11,7 +11,8 @@ export interface BucketSpec {
  * workers: WorkerAnnouncement by worker id, written every second; a worker whose key expires is lost.
  * reports: WorkerReport by worker id.
  * plans: PlacementPlan under TARGET_PLAN (what workers work towards) and COMMITTED_PLAN (what has been in force everywhere).
- * control: LeaderLease under LEASE, ClusterConstraints under CONSTRAINTS, the members' secret under MEMBER_KEY.
+ * control: LeaderLease under LEASE, ClusterConstraints under CONSTRAINTS, the members' secret under MEMBER_KEY, gzip of
+ * ServedModel under SERVED_MODEL.
  */
 export const buckets: Readonly<Record<BucketName, BucketSpec>> = {
   workers: { name: 'workers', ttlMs: 5_000 },
@@ -25,6 +26,7 @@ export const COMMITTED_PLAN = 'committed';
 export const LEASE = 'lease';
 export const CONSTRAINTS = 'constraints';
 export const MEMBER_KEY = 'member-key';
+export const SERVED_MODEL = 'model';
 
 /** Name of a bucket on a server that clusters may share. NATS allows letters, digits, "-" and "_". */
 export function bucketId(cluster: string, name: BucketName): string {

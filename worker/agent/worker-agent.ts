@@ -1,5 +1,6 @@
 import type { Bucket, Bus } from '../../proto/bus/bus.ts';
 import { loadSubject } from '../../proto/bus/subjects.ts';
+import { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 import type { MemberKeys } from '../../proto/membership.ts';
@@ -7,7 +8,6 @@ import { conclave, encode } from '../../proto/messages.ts';
 import type { Targets } from '../shard/targets.ts';
 import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
-import { ClusterView } from './cluster-view.ts';
 import type { ExpertAgent } from './expert-agent.ts';
 import { heldByLayer, workerReport } from './reports.ts';
 

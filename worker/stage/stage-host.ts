@@ -34,14 +34,18 @@ export class StageHost {
     this.#options = options;
   }
 
-  /** Pipelines whose rank here is as the target plan wants it. */
+  /** Pipelines whose rank here is as the target plan wants it, or still serves while another worker takes it over. */
   get readyPipelines(): readonly string[] {
     const { workerId } = this.#options;
     const target = this.#target;
-    if (target === null) return [];
-    return plannedRanks(target, workerId)
-      .filter((rank) => isDeepStrictEqual(this.#seats.get(rank.pipeline)?.spec, seatSpec(target, rank)))
-      .map(({ pipeline }) => pipeline);
+    const wanted = new Map(
+      (target === null ? [] : plannedRanks(target, workerId)).map((rank) => [rank.pipeline, rank] as const),
+    );
+    return [...this.#seats].flatMap(([pipeline, seat]) => {
+      const rank = wanted.get(pipeline);
+      const leaving = rank === undefined || target === null;
+      return leaving || isDeepStrictEqual(seat.spec, seatSpec(target, rank)) ? [pipeline] : [];
+    });
   }
 
   /** Why a seat could not be made; null while none failed. */
@@ -140,8 +144,9 @@ export class StageHost {
       for (const rank of target === null ? [] : plannedRanks(target, workerId)) {
         if (target !== null) wanted.set(rank.pipeline, seatSpec(target, rank));
       }
+      const kept = new Set(this.#committed === null ? [] : plannedRanks(this.#committed, workerId).map(pipelineOf));
       for (const [pipeline, seat] of this.#seats) {
-        if (wanted.has(pipeline)) continue;
+        if (wanted.has(pipeline) || kept.has(pipeline)) continue;
         this.#seats.delete(pipeline);
         await seat.close();
       }
@@ -165,6 +170,10 @@ export class StageHost {
     }
     await before?.close();
   }
+}
+
+function pipelineOf({ pipeline }: { readonly pipeline: string }): string {
+  return pipeline;
 }
 
 function holds(holder: Holder, slot: ExpertSlot): boolean {

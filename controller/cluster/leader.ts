@@ -1,0 +1,290 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Bucket } from '../../proto/bus/bus.ts';
+import { COMMITTED_PLAN, TARGET_PLAN } from '../../proto/bus/subjects.ts';
+import type { ClusterView } from '../../proto/cluster-view.ts';
+import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
+import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
+import type { PlanConstraints, PlanInput } from '../planner/input.ts';
+import { plan } from '../planner/plan.ts';
+import type { EventLog } from './events.ts';
+import type { ExpertLoadBook } from './expert-load.ts';
+import { rollbackPlan, rolloutStep } from './rollout.ts';
+
+export interface LeaderOptions {
+  readonly spec: ModelSpec;
+  readonly weights: PlanInput['weights'];
+  /** Layout and defaults from the command line; what operators asked for since comes on top. */
+  readonly baseConstraints: PlanConstraints;
+  /** Workers without which the first plan is not made. */
+  readonly minWorkers: number;
+  /** Milliseconds for which membership must be stable before the first plan. */
+  readonly joinSettleMs: number;
+  readonly view: ClusterView;
+  readonly plans: Bucket;
+  readonly load: ExpertLoadBook;
+  readonly events: EventLog;
+  /** Checksums by slice id that a layer's experts must have; empty when weights are not verified. */
+  readonly checksums: (layer: number, slices: number) => Promise<readonly number[]>;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Told of trouble with the bus; the leader tries again. */
+  readonly onTrouble: (what: string, error: unknown) => void;
+}
+
+/** Milliseconds between looks when nothing happens. */
+const TICK_MS = 250;
+/**
+ * Milliseconds for which a running cluster is not planned anew after this controller took the lead or the bus came back:
+ * heartbeats may have expired meanwhile, and those workers are about to announce themselves again.
+ */
+const HOLD_MS = 3_000;
+
+/**
+ * Plans for the cluster while this controller holds the lease: observed state in, one step out, again and again. Every
+ * write is a compare-and-set at the revision that was decided from, so a leader that lost its lease without noticing
+ * cannot undo what the next one did.
+ */
+export class Leader {
+  readonly #options: LeaderOptions;
+  #term: number | null = null;
+  #plannedFor: string | null = null;
+  #holdUntil = 0;
+  #membersSince = 0;
+  #membersSeen = '';
+  #excluded = new Map<string, number>();
+  #problems: readonly string[] = [];
+  #busy = false;
+  #again = false;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: LeaderOptions) {
+    this.#options = options;
+  }
+
+  /** Why there is no plan for what is asked now; empty when there is one. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Begins to plan under a term of the lease. */
+  lead(term: number): void {
+    this.#term = term;
+    this.#plannedFor = null;
+    this.busReturned();
+    this.#timer ??= setInterval(() => this.wake(), TICK_MS);
+    this.wake();
+  }
+
+  /** The bus was away: what it says of members is old for a moment. */
+  busReturned(): void {
+    this.#holdUntil = this.#options.now() + HOLD_MS;
+  }
+
+  /** Stops planning. */
+  follow(): void {
+    this.#term = null;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /** Something has changed: looks again soon. */
+  wake(): void {
+    this.#again = true;
+    if (this.#busy || this.#term === null) return;
+    this.#busy = true;
+    void this.#run().finally(() => {
+      this.#busy = false;
+    });
+  }
+
+  /** What the planner would be given now, with other constraints when they are passed. */
+  planInput(constraints: ClusterConstraints | null, revision: number, reason: string): PlanInput {
+    const { spec, weights, view, load } = this.#options;
+    const workers = [...view.workers.values()];
+    return {
+      spec,
+      weights,
+      workers,
+      load: load.rates(),
+      constraints: this.#constraints(constraints),
+      previous: view.target,
+      reason,
+      constraintsRevision: revision,
+      term: this.#term ?? view.target?.term ?? 0,
+    };
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && this.#term !== null) {
+      this.#again = false;
+      try {
+        await this.#step(this.#term);
+      } catch (error) {
+        this.#options.onTrouble('planning', error);
+      }
+    }
+  }
+
+  async #step(term: number): Promise<void> {
+    const { view } = this.#options;
+    if (view.target !== null && view.target.term > term) return; // A later leader is at work.
+    if (await this.#restore()) return;
+    const { target, committed } = view;
+    const inputs = this.#inputs();
+    if (target !== null) {
+      const step = rolloutStep({ target, committed, reports: view.reports });
+      if (step.kind === 'commit') return this.#commit(target);
+      if (step.kind === 'fail') return this.#fail(target, step.workerId, step.reason, inputs);
+    }
+    if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
+  }
+
+  /** Puts back what a bus that was restarted without its data has forgotten. */
+  async #restore(): Promise<boolean> {
+    const { view, plans } = this.#options;
+    if (view.target !== null && view.targetRevision === 0) {
+      await plans.create(TARGET_PLAN, encode(conclave.PlacementPlan, view.target));
+      return true;
+    }
+    if (view.committed !== null && view.committedRevision === 0) {
+      await plans.create(COMMITTED_PLAN, encode(conclave.PlacementPlan, view.committed));
+      return true;
+    }
+    return false;
+  }
+
+  async #commit(target: PlacementPlan): Promise<void> {
+    const { view, plans, events } = this.#options;
+    const value = encode(conclave.PlacementPlan, target);
+    const revision = await (view.committedRevision === 0
+      ? plans.create(COMMITTED_PLAN, value)
+      : plans.update(COMMITTED_PLAN, value, view.committedRevision));
+    if (revision === null) return;
+    const message = `plan ${target.epoch} is in force: ${target.reason}`;
+    events.publish({ code: 'PLAN_COMMITTED', severity: 'info', subject: `plan/${target.epoch}`, message });
+  }
+
+  async #fail(target: PlacementPlan, workerId: string, reason: string, inputs: string): Promise<void> {
+    const { view, events } = this.#options;
+    events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
+    if (view.committed === null) {
+      // There is nothing to go back to: plan without the worker until it is restarted.
+      this.#excluded.set(workerId, view.workers.get(workerId)?.startedAtMs ?? 0);
+      this.#plannedFor = null;
+      return this.#plan(this.#inputs());
+    }
+    // The same inputs would give the same plan: wait until something changes.
+    this.#plannedFor = inputs;
+    if (await this.#publish(rollbackPlan(view.committed, target, reason))) {
+      const message = `went back to plan ${view.committed.epoch}: ${reason}`;
+      events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
+    }
+  }
+
+  async #plan(inputs: string): Promise<void> {
+    const { view, events } = this.#options;
+    const constraints = view.constraints;
+    const result = plan(this.planInput(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason()));
+    if (result.kind === 'infeasible') {
+      if (!isDeepStrictEqual(result.problems, this.#problems)) {
+        const message = result.problems.join('; ');
+        events.publish({ code: 'PLAN_INFEASIBLE', severity: 'error', subject: 'plan', message });
+      }
+      this.#problems = result.problems;
+      this.#plannedFor = inputs;
+      return;
+    }
+    this.#problems = [];
+    if (result.plan === view.target) {
+      this.#plannedFor = inputs;
+      return;
+    }
+    const planned = await this.#verified(result.plan);
+    if (!(await this.#publish(planned))) return;
+    this.#plannedFor = inputs;
+    const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
+    const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
+    events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
+  }
+
+  async #publish(next: PlacementPlan): Promise<boolean> {
+    const { view, plans } = this.#options;
+    const value = encode(conclave.PlacementPlan, next);
+    const revision = await (view.targetRevision === 0
+      ? plans.create(TARGET_PLAN, value)
+      : plans.update(TARGET_PLAN, value, view.targetRevision));
+    return revision !== null;
+  }
+
+  async #verified(planned: PlacementPlan): Promise<PlacementPlan> {
+    const experts = await Promise.all(
+      planned.experts.map(async (placement) => ({
+        ...placement,
+        checksums: [...(await this.#options.checksums(placement.layer, placement.slices))],
+      })),
+    );
+    return { ...planned, experts };
+  }
+
+  #constraints(asked: ClusterConstraints | null): PlanConstraints {
+    const { baseConstraints, view } = this.#options;
+    const leaving = [...view.workers.values()].filter((worker) => this.#leaves(worker)).map(({ id }) => id);
+    const draining = [...new Set([...baseConstraints.draining, ...(asked?.draining ?? []), ...leaving])].sort();
+    return {
+      ...baseConstraints,
+      draining,
+      defaultReplicas: asked?.defaultReplicas || baseConstraints.defaultReplicas,
+      overrides: asked?.overrides ?? baseConstraints.overrides,
+    };
+  }
+
+  #leaves({
+    id,
+    draining,
+    startedAtMs,
+  }: {
+    readonly id: string;
+    readonly draining: boolean;
+    readonly startedAtMs: number;
+  }): boolean {
+    return draining || this.#excluded.get(id) === startedAtMs;
+  }
+
+  /** Everything that a new plan would be made for, as one comparable text. */
+  #inputs(): string {
+    const { view } = this.#options;
+    const workers = [...view.workers.values()].map((worker) => ({ ...worker, leaves: this.#leaves(worker) }));
+    workers.sort((a, b) => (a.id < b.id ? -1 : 1));
+    return JSON.stringify([view.constraints?.revision ?? 0, workers]);
+  }
+
+  /** Whether a plan may be made now. For the first, enough workers must be there and none have joined or left for a while. */
+  #settled(): boolean {
+    const { view, minWorkers, joinSettleMs, now } = this.#options;
+    if (view.target !== null) return now() >= this.#holdUntil;
+    const members = [...view.workers.keys()].sort().join();
+    if (members !== this.#membersSeen) {
+      this.#membersSeen = members;
+      this.#membersSince = now();
+    }
+    return view.workers.size >= minWorkers && now() - this.#membersSince >= joinSettleMs;
+  }
+
+  #reason(): string {
+    const { view } = this.#options;
+    const { target, workers, constraints } = view;
+    if (target === null) return 'first plan';
+    if ((constraints?.revision ?? 0) !== target.constraintsRevision)
+      return 'operators asked for other replicas or a drain';
+    const before = new Set(target.workers.map(({ id }) => id));
+    const joined = [...workers.keys()].filter((id) => !before.has(id));
+    const lost = [...before].filter((id) => !workers.has(id));
+    const leaving = [...workers.values()].filter((worker) => this.#leaves(worker) && before.has(worker.id));
+    const parts = [
+      ...(lost.length > 0 ? [`lost ${lost.join(', ')}`] : []),
+      ...(leaving.length > 0 ? [`${leaving.map(({ id }) => id).join(', ')} leaves`] : []),
+      ...(joined.length > 0 ? [`${joined.join(', ')} joined`] : []),
+    ];
+    return parts.length > 0 ? parts.join('; ') : 'workers changed';
+  }
+}
