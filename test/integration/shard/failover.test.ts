@@ -1,0 +1,351 @@
+import {
+  Client,
+  credentials,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  status,
+} from '@grpc/grpc-js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ActivationType, Dispatch, ExpertBank, ExpertRows, ExpertSlot } from '../../../native/native.ts';
+import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
+import { conclave } from '../../../proto/messages.ts';
+import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
+import { Dispatcher } from '../../../worker/shard/dispatcher.ts';
+import type { ShardFailure } from '../../../worker/shard/failure.ts';
+import type { LayerReplicas } from '../../../worker/shard/replicas.ts';
+import { shardService } from '../../../worker/shard/server.ts';
+import { Targets } from '../../../worker/shard/targets.ts';
+
+const HIDDEN = 8;
+const EXPERTS = 6;
+const LAYER = 2;
+const DEADLINE_MS = 2_000;
+
+/** Expert e multiplies its input by e + 1: simple enough to check sums by hand. */
+function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): Uint8Array {
+  const input = new Float32Array(new Uint8Array(rows).buffer);
+  const output = new Float32Array(rowCount * HIDDEN);
+  for (let row = 0; row < rowCount; row++) {
+    for (let j = 0; j < topK; j++) {
+      const id = topkIds[row * topK + j] ?? -1;
+      const weight = topkWeights[row * topK + j] ?? 0;
+      for (let i = 0; id >= 0 && i < HIDDEN; i++) {
+        output[row * HIDDEN + i] = (output[row * HIDDEN + i] ?? 0) + weight * (id + 1) * (input[row * HIDDEN + i] ?? 0);
+      }
+    }
+  }
+  return new Uint8Array(output.buffer);
+}
+
+type Forward = (rows: ExpertRows, type: ActivationType) => Promise<Uint8Array>;
+
+/** A bank that holds every slot and answers as told. */
+function bankOf(forward: Forward): ExpertBank {
+  return {
+    load: async (slots) => slots.map((slot) => ({ ...slot, checksum: 0, bytes: 1 })),
+    unload: () => undefined,
+    has: () => true,
+    forward,
+    slotCount: 0,
+    bytes: 0,
+    close: () => undefined,
+  };
+}
+
+interface Running {
+  readonly address: string;
+  kill(): void;
+}
+
+const cleanups: (() => void)[] = [];
+
+async function startWorker(forward: Forward, address = '127.0.0.1:0'): Promise<Running> {
+  const server = new Server(dataChannelOptions);
+  const shards = {
+    bank: bankOf(forward),
+    rank: () => undefined,
+    denseRank: () => undefined,
+    epoch: () => 1,
+    hidden: HIDDEN,
+  };
+  const observer = { onForward: () => undefined, onRefused: () => undefined };
+  server.addService(conclave.ShardService.service, { ...shardService({ shards, observer }) });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const kill = (): void => server.forceShutdown();
+  cleanups.push(kill);
+  return { address: `127.0.0.1:${port}`, kill };
+}
+
+interface Cluster {
+  readonly dispatcher: Dispatcher;
+  readonly targets: Targets;
+  readonly failures: ShardFailure[];
+  readonly cold: ExpertSlot[];
+  readonly retries: string[];
+  readonly hedges: string[];
+}
+
+/** A stage whose expert e is held by the workers that `holders` lists for it (numbers from 1). */
+async function startStage(
+  workers: readonly Running[],
+  holders: readonly (readonly number[])[],
+  hedgeMs: number | null = null,
+): Promise<Cluster> {
+  const [failures, cold, retries, hedges]: [ShardFailure[], ExpertSlot[], string[], string[]] = [[], [], [], []];
+  const targets = new Targets({
+    credentials: credentials.createInsecure(),
+    metadata: () => new Metadata(),
+    health: { now: () => performance.now(), minDeadlineMs: DEADLINE_MS, maxDeadlineMs: DEADLINE_MS },
+    onChange: () => undefined,
+    onFailure: (failure) => failures.push(failure),
+    probeIntervalMs: 10,
+  });
+  cleanups.push(() => targets.close());
+  targets.update(workers.map(({ address }, i) => ({ id: `w${i + 1}`, address })));
+  await vi.waitFor(() => expect(targets.states().every(({ usable }) => usable)).toBe(true));
+  const replicas: LayerReplicas = { layer: LAYER, slices: 1, targets: holders };
+  const dispatcher = new Dispatcher({
+    hidden: HIDDEN,
+    partialType: 'f32',
+    target: (target) => targets.get(target),
+    replicas: () => replicas,
+    health: targets,
+    bank: bankOf(async () => Promise.reject(new Error('the stage holds no expert'))),
+    cold: new ColdExperts({ ...bankOf(async (rows) => multiply(rows)), has: () => false }, (slots) =>
+      cold.push(...slots),
+    ),
+    observer: {
+      onAnswer: () => undefined,
+      onRetry: (failure) => retries.push(failure.code),
+      onHedge: (peer) => hedges.push(peer),
+      onColdRows: () => undefined,
+    },
+    rankDeadlineMs: 1_000,
+    hedgeMs,
+  });
+  return { dispatcher, targets, failures, cold, retries, hedges };
+}
+
+/** Rows that all ask for every expert, sent to `target`. */
+function dispatchTo(target: number, rowCount = 3): Dispatch {
+  const rows = Float32Array.from({ length: rowCount * HIDDEN }, (_, i) => i + 1);
+  const topkIds = Int32Array.from({ length: rowCount * EXPERTS }, (_, i) => i % EXPERTS);
+  const topkWeights = new Float32Array(rowCount * EXPERTS).fill(0.5);
+  return {
+    index: 0,
+    target,
+    dense: false,
+    rowIndices: Int32Array.from({ length: rowCount }, (_, i) => i),
+    experts: {
+      layer: LAYER,
+      rowCount,
+      type: 'f32',
+      rows: new Uint8Array(rows.buffer),
+      topK: EXPERTS,
+      topkIds,
+      topkWeights,
+    },
+  };
+}
+
+async function total({ dispatcher }: Cluster, dispatch: Dispatch): Promise<number[]> {
+  const step = { kind: 'dispatch', step: 1, layer: LAYER, operator: 'ffn', dispatches: [dispatch] } as const;
+  const sum = new Float32Array(dispatch.experts.rowCount * HIDDEN);
+  for (const { rowIndices, partial } of await dispatcher.collect(step, 1, null)) {
+    const values = new Float32Array(new Uint8Array(partial).buffer);
+    rowIndices.forEach((row, i) => {
+      for (let j = 0; j < HIDDEN; j++)
+        sum[row * HIDDEN + j] = (sum[row * HIDDEN + j] ?? 0) + (values[i * HIDDEN + j] ?? 0);
+    });
+  }
+  return [...sum];
+}
+
+/** What all experts together make of a dispatch: 0.5 times (1 + … + 6) times the input. */
+function expected({ experts }: Dispatch): number[] {
+  return [...new Float32Array(new Uint8Array(experts.rows).buffer)].map((value) => value * 10.5);
+}
+
+const answers: Forward = async (rows) => multiply(rows);
+const everyone = (...workers: readonly number[]) => Array.from({ length: EXPERTS }, () => workers);
+
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
+});
+
+describe('dispatches between workers', () => {
+  it('are answered by the replica that they are sent to', async () => {
+    const stage = await startStage([await startWorker(answers)], everyone(1));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(stage.retries).toEqual([]);
+  });
+
+  it('go to another replica at once when the worker dies while they run', async () => {
+    const dying = await startWorker(() => new Promise(() => undefined));
+    const stage = await startStage([dying, await startWorker(answers)], everyone(1, 2));
+    const answer = total(stage, dispatchTo(1));
+    dying.kill();
+    expect(await answer).toEqual(expected(dispatchTo(1)));
+    expect(stage.retries).toEqual(['PEER_LOST']);
+    expect(stage.targets.usable(1)).toBe(false);
+  });
+
+  it('go to another replica when the worker is silent past the deadline', async () => {
+    const silent = await startWorker(() => new Promise(() => undefined));
+    const stage = await startStage([silent, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(stage.retries).toEqual(['DEADLINE']);
+  });
+
+  it('are split over several workers when no single one holds all the experts', async () => {
+    const dead = await startWorker(() => Promise.reject(new Error('disk on fire')));
+    const others = [await startWorker(answers), await startWorker(answers)];
+    const stage = await startStage(
+      [dead, ...others],
+      [
+        [1, 2],
+        [1, 3],
+        [1, 2],
+        [1, 3],
+        [1, 2],
+        [1, 3],
+      ],
+    );
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(stage.retries).toEqual(['REFUSED']);
+  });
+
+  it('are computed from the checkpoint where no replica is left', async () => {
+    const dying = await startWorker(() => new Promise(() => undefined));
+    const stage = await startStage([dying, await startWorker(answers)], [[1, 2], [1], [1, 2], [1], [1, 2], [1, 2]]);
+    const answer = total(stage, dispatchTo(1));
+    dying.kill();
+    expect(await answer).toEqual(expected(dispatchTo(1)));
+    expect(stage.cold.map(({ expert }) => expert)).toEqual([1, 3]);
+  });
+
+  it('go elsewhere when an answer has the wrong shape, and the worker leaves the routes', async () => {
+    const liar = await startWorker(async () => new Uint8Array(4));
+    const stage = await startStage([liar, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(stage.failures.map(({ code, peer }) => [code, peer])).toEqual([['POISONED', 'w1']]);
+    expect(stage.targets.usable(1)).toBe(false);
+  });
+
+  it('also go to another replica past the hedge deadline, and the first answer counts', async () => {
+    const slow = await startWorker(async (rows) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      return multiply(rows);
+    });
+    const stage = await startStage([slow, await startWorker(answers)], everyone(1, 2), 20);
+    const started = performance.now();
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(performance.now() - started).toBeLessThan(900);
+    expect(stage.hedges).toEqual(['w1']);
+  });
+
+  it('use a worker again once it has come back', async () => {
+    const first = await startWorker(answers);
+    const stage = await startStage([first, await startWorker(answers)], everyone(1, 2));
+    first.kill();
+    await vi.waitFor(() => expect(stage.targets.usable(1)).toBe(false));
+    await startWorker(answers, first.address);
+    await vi.waitFor(() => expect(stage.targets.usable(1)).toBe(true), { timeout: 5_000 });
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+  });
+});
+
+describe('a shard worker', () => {
+  /** A client that sends bytes as they are. */
+  function rawStream(address: string) {
+    const client = new Client(address, credentials.createInsecure(), { 'grpc.max_send_message_length': -1 });
+    cleanups.push(() => client.close());
+    const same = (bytes: Buffer): Buffer => bytes;
+    return client.makeBidiStreamRequest('/conclave.v1.ShardService/Forward', same, same, new Metadata());
+  }
+
+  it.each([
+    { name: 'garbage', bytes: Buffer.alloc(64, 0xff), code: status.INTERNAL },
+    {
+      name: 'a message over the limit',
+      bytes: Buffer.alloc(MAX_DATA_MESSAGE_BYTES + 1),
+      code: status.RESOURCE_EXHAUSTED,
+    },
+  ])('ends the stream of a peer that sends $name, and serves the others on', async ({ bytes, code }) => {
+    const worker = await startWorker(answers);
+    const stage = await startStage([worker], everyone(1));
+    const stream = rawStream(worker.address);
+    const ended = new Promise<number>((resolve) =>
+      stream.on('error', (error: Error & { code: number }) => resolve(error.code)),
+    );
+    stream.on('data', () => undefined);
+    stream.write(bytes);
+    expect(await ended).toBe(code);
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+  });
+
+  it('refuses requests whose arrays do not fit, by field, and keeps the stream', async () => {
+    const worker = await startWorker(answers);
+    const client = new conclave.ShardService(worker.address, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const stream = client.Forward();
+    stream.on('error', () => undefined); // The client is closed at the end.
+    const good = {
+      layer: LAYER,
+      operator: 'OPERATOR_FFN',
+      dtype: 'DATA_TYPE_F32',
+      partialDtype: 'DATA_TYPE_F32',
+      rowCount: 1,
+      rows: Buffer.alloc(32),
+      topK: 1,
+      topkIds: Buffer.alloc(4),
+      topkWeights: Buffer.alloc(4),
+    } as const;
+    const bad = [
+      { request: { ...good, rows: Buffer.alloc(31) }, message: 'rows: expected 32 bytes, got 31' },
+      { request: { ...good, topkIds: Buffer.alloc(8) }, message: 'topk_ids: expected 4 bytes, got 8' },
+      { request: { ...good, topkWeights: Buffer.alloc(0) }, message: 'topk_weights: expected 4 bytes, got 0' },
+      { request: { ...good, dtype: 'DATA_TYPE_I32' }, message: 'dtype: expected BF16 or F32, got DATA_TYPE_I32' },
+      {
+        request: { ...good, operator: 'OPERATOR_UNSPECIFIED' },
+        message: 'operator: expected attention or ffn, got OPERATOR_UNSPECIFIED',
+      },
+      {
+        request: { ...good, operator: 'OPERATOR_ATTENTION' },
+        message: 'attention: expected positions and cache blocks, got nothing',
+      },
+      { request: { ...good, topK: 0 }, message: 'top_k, dense: expected exactly one of experts and a dense slice' },
+      { request: { ...good, dense: true }, message: `no dense slice of layer ${LAYER} is loaded here` },
+      { request: { ...good, rowCount: 0xffffffff }, message: 'rows: expected 137438953440 bytes, got 32' },
+    ] as const;
+    const messages = new Map<number, string>();
+    const all = new Promise<void>((resolve) => {
+      stream.on('data', ({ dispatchId, error }: { dispatchId: number; error: { message: string } | null }) => {
+        messages.set(dispatchId, error?.message ?? 'ok');
+        if (messages.size === bad.length + 1) resolve();
+      });
+    });
+    bad.forEach(({ request }, i) => {
+      stream.write({ ...request, dispatchId: i });
+    });
+    stream.write({ ...good, dispatchId: bad.length });
+    await all;
+    expect(bad.map((_, i) => messages.get(i))).toEqual(bad.map(({ message }) => message));
+    expect(messages.get(bad.length)).toBe('ok');
+    stream.end();
+  });
+});
+
+// The service definition is what clients of other languages see; a change of it is a change of the wire.
+it('serves one bidirectional stream', () => {
+  const definition: ServiceDefinition = conclave.ShardService.service;
+  expect(
+    Object.values(definition).map(({ path, requestStream, responseStream }) => [path, requestStream, responseStream]),
+  ).toEqual([['/conclave.v1.ShardService/Forward', true, true]]);
+});
