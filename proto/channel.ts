@@ -1,4 +1,4 @@
-import type { ChannelOptions } from '@grpc/grpc-js';
+import { type ChannelOptions, compressionAlgorithms } from '@grpc/grpc-js';
 
 /** Largest message of the data path: 4,096 rows of hidden size 8,192 in bf16, with their experts. */
 export const MAX_DATA_MESSAGE_BYTES = 80 * 1024 * 1024;
@@ -12,7 +12,7 @@ export const dataChannelOptions: ChannelOptions = {
   'grpc.max_send_message_length': MAX_DATA_MESSAGE_BYTES,
   'grpc-node.flow_control_window': 16 * 1024 * 1024,
   'grpc-node.max_session_memory': 256,
-  'grpc.default_compression_algorithm': 0,
+  'grpc.default_compression_algorithm': compressionAlgorithms.identity,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   'grpc.initial_reconnect_backoff_ms': 100,

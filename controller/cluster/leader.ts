@@ -51,7 +51,7 @@ export class Leader {
   #holdUntil = 0;
   #membersSince = 0;
   #membersSeen = '';
-  #excluded = new Map<string, number>();
+  readonly #excluded = new Map<string, number>();
   #problems: readonly string[] = [];
   #busy = false;
   #again = false;

@@ -38,7 +38,7 @@ export class ExpertAgent {
   #target: PlacementPlan | null = null;
   #committed: PlacementPlan | null = null;
   #progress = NOTHING;
-  #running: Promise<void> | null = null;
+  #running = false;
   #stale = false;
 
   constructor(options: ExpertAgentOptions) {
@@ -59,8 +59,10 @@ export class ExpertAgent {
     this.#target = target;
     this.#committed = committed;
     this.#stale = true;
-    this.#running ??= this.#reconcile().finally(() => {
-      this.#running = null;
+    if (this.#running) return;
+    this.#running = true;
+    void this.#reconcile().finally(() => {
+      this.#running = false;
     });
   }
 

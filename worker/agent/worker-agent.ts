@@ -42,7 +42,7 @@ export class WorkerAgent {
   #reports: Bucket | null = null;
   #draining = false;
   #reportTimer: NodeJS.Timeout | null = null;
-  #timers: NodeJS.Timeout[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
   #settled: (() => boolean)[] = [];
   readonly #startedAt = new Map<string, number>();
 

@@ -31,7 +31,8 @@ function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): U
     for (let j = 0; j < topK; j++) {
       const id = topkIds[row * topK + j] ?? -1;
       const weight = topkWeights[row * topK + j] ?? 0;
-      for (let i = 0; id >= 0 && i < HIDDEN; i++) {
+      if (id < 0) continue;
+      for (let i = 0; i < HIDDEN; i++) {
         output[row * HIDDEN + i] = (output[row * HIDDEN + i] ?? 0) + weight * (id + 1) * (input[row * HIDDEN + i] ?? 0);
       }
     }
