@@ -56,14 +56,33 @@ Scratch& ThreadScratch() {
 const AttentionKernel& KernelFor(Isa isa, bool bf16) {
   static const CpuFeatures features = DetectCpuFeatures();
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512 && features.avx512) {
-    return bf16 && features.avx512_bf16 ? Avx512Bf16AttentionKernel() : Avx512AttentionKernel(bf16);
-  }
+  if (isa == Isa::kAvx512 && features.avx512) return Avx512AttentionKernel(bf16);
   if (isa == Isa::kAvx2 && features.avx2) return Avx2AttentionKernel(bf16);
 #endif
   if (isa != Isa::kPortable) throw Error(ErrorCode::kUnsupported, "attention: this CPU lacks the instruction set asked for");
   return PortableAttentionKernel(bf16);
 }
+
+// Walks through the groups of a sequence without a division for each.
+class GroupCursor {
+ public:
+  GroupCursor(const KvLayout& layout, int64_t group)
+      : layout_(layout), block_(group / layout.groups_per_block), group_(static_cast<int>(group % layout.groups_per_block)) {}
+  void Advance() {
+    if (++group_ < layout_.groups_per_block) return;
+    group_ = 0;
+    ++block_;
+  }
+  // Entry of the block table, and group of the block.
+  int64_t block() const { return block_; }
+  int group() const { return group_; }
+  int64_t position() const { return block_ * layout_.block_size + int64_t{group_} * kGroupPositions; }
+
+ private:
+  const KvLayout& layout_;
+  int64_t block_;
+  int group_;
+};
 
 class Attention {
  public:
@@ -102,7 +121,7 @@ class Attention {
     });
     const int64_t cut = std::partition_point(plan.units.begin(), plan.units.end(), [](const Unit& u) { return u.part >= 0; }) -
                         plan.units.begin();
-    pool_.ParallelFor(cut, [&](int64_t i, int) { MergeUnit(plan.units[static_cast<size_t>(i)], q, parts, output); });
+    pool_.ParallelFor(cut, [&](int64_t i, int) { MergeUnit(plan.units[static_cast<size_t>(i)], parts, output); });
   }
 
  private:
@@ -166,8 +185,9 @@ class Attention {
 
   void WriteRow(int64_t row, int64_t sequence, const float* k, const float* v) const {
     const int64_t position = where_.positions[static_cast<size_t>(row)];
-    const int64_t group = layout_.GroupOf(position);
-    const int64_t lane = position - layout_.PositionOf(group);
+    const int in_block = static_cast<int>(position % layout_.block_size);
+    const int group = in_block / kGroupPositions;
+    const int lane = in_block % kGroupPositions;
     const int64_t block = BlocksOf(sequence)[position / layout_.block_size];
     const int head_dim = layout_.head_dim;
     for (int head = 0; head < layout_.kv_heads; ++head) {
@@ -176,14 +196,14 @@ class Attention {
       const int64_t from = (row * layout_.kv_heads + head) * head_dim;
       if (layout_.bf16) {
         auto* key = reinterpret_cast<uint16_t*>(keys) + lane * 2;
-        auto* value = reinterpret_cast<uint16_t*>(values) + lane / 2 * layout_.value_dims * 2 + lane % 2;
+        auto* value = reinterpret_cast<uint16_t*>(values) + int64_t{lane / 2} * layout_.value_dims * 2 + lane % 2;
         for (int d = 0; d < head_dim; ++d) {
           key[d / 2 * kGroupPositions * 2 + d % 2] = Bf16FromFloat(k[from + d]);
           value[d * 2] = Bf16FromFloat(v[from + d]);
         }
       } else {
         auto* key = reinterpret_cast<float*>(keys) + lane;
-        auto* value = reinterpret_cast<float*>(values) + lane * layout_.value_dims;
+        auto* value = reinterpret_cast<float*>(values) + int64_t{lane} * layout_.value_dims;
         for (int d = 0; d < head_dim; ++d) {
           key[d * kGroupPositions] = k[from + d];
           value[d] = v[from + d];
@@ -241,35 +261,52 @@ class Attention {
     if (static_cast<int64_t>(plan.parts.size()) < parts) plan.parts.resize(static_cast<size_t>(parts));
   }
 
-  AttentionTile TileOf(const Unit& unit, const float* q) const {
-    const int64_t stride = int64_t{params_.heads} * params_.head_dim;
-    return {.q = q + unit.row * stride + int64_t{unit.kv_head} * group() * params_.head_dim,
-            .row_stride = stride,
-            .rows = unit.rows,
+  AttentionTile TileOf(const Unit& unit) const {
+    return {.rows = unit.rows,
             .group = group(),
             .head_dim = params_.head_dim,
             .first_position = where_.positions[static_cast<size_t>(unit.row)],
             .window = params_.sliding_window,
-            .scale = params_.scale,
             .value_dims = layout_.value_dims,
             .key_bytes = layout_.key_bytes};
   }
 
-  float* OutputOf(const Unit& unit, float* output) const {
-    return output + (unit.row * params_.heads + int64_t{unit.kv_head} * group()) * params_.head_dim;
+  // Offset of query vector v of a unit in q and output.
+  int64_t OffsetOf(const Unit& unit, int64_t v) const {
+    return ((unit.row + v / group()) * params_.heads + int64_t{unit.kv_head} * group() + v % group()) * params_.head_dim;
+  }
+
+  // Queries times scale * log2 e, rows of an even number of elements.
+  void PackQueries(const Unit& unit, const float* q, float* packed) const {
+    const int head_dim = params_.head_dim;
+    const int padded = (head_dim + 1) / 2 * 2;
+    const float scale = params_.scale * 1.44269504f;
+    for (int64_t v = 0; v < int64_t{unit.rows} * group(); ++v) {
+      const float* query = q + OffsetOf(unit, v);
+      float* row = packed + v * padded;
+      for (int d = 0; d < head_dim; ++d) row[d] = query[d] * scale;
+      if (padded > head_dim) row[head_dim] = 0;
+    }
   }
 
   void RunSegment(const Unit& unit, const AttentionTile& tile, const float* packed, int64_t segment, float* scores,
                   const AttentionState& part) const {
+    const int64_t end_all = layout_.GroupOf(tile.first_position + tile.rows - 1) + 1;
     const int64_t begin = std::max(segment * kSegmentGroups, layout_.GroupOf(FirstKey(tile.first_position)));
-    const int64_t end =
-        std::min((segment + 1) * kSegmentGroups, layout_.GroupOf(tile.first_position + tile.rows - 1) + 1);
-    const int32_t* blocks = BlocksOf(unit.sequence);
-    AttentionGroup groups[kSegmentGroups];
+    const int64_t end = std::min((segment + 1) * kSegmentGroups, end_all);
+    AttentionGroup groups[2 * kSegmentGroups];
+    const int64_t ahead = std::min(end + kSegmentGroups, end_all);
+    GroupCursor cursor(layout_, begin);
+    for (int64_t group = begin; group < ahead; ++group, cursor.Advance()) {
+      const int64_t block = BlocksOf(unit.sequence)[cursor.block()];
+      groups[group - begin] = {.keys = cache_ + layout_.GroupOffset(block, unit.kv_head, cursor.group()),
+                               .next_keys = nullptr,
+                               .position = cursor.position(),
+                               .size = layout_.PositionsIn(cursor.group())};
+    }
     for (int64_t group = begin; group < end; ++group) {
-      const int64_t block = blocks[group / layout_.groups_per_block];
-      groups[group - begin] = {cache_ + layout_.GroupOffset(block, unit.kv_head, group), layout_.PositionOf(group),
-                               layout_.PositionsIn(group)};
+      AttentionGroup& g = groups[group - begin];
+      g.next_keys = group + kSegmentGroups < ahead ? groups[group + kSegmentGroups - begin].keys : g.keys;
     }
     kernel_.segment(tile, packed, groups, static_cast<int>(end - begin), scores, part);
   }
@@ -280,9 +317,18 @@ class Attention {
     std::fill_n(total.out, vectors * value_dims, 0.0f);
   }
 
+  // output = O / L.
+  void Finish(const Unit& unit, const AttentionState& total, float* output) const {
+    for (int64_t v = 0; v < int64_t{unit.rows} * group(); ++v) {
+      const float* out = total.out + v * layout_.value_dims;
+      float* row = output + OffsetOf(unit, v);
+      for (int d = 0; d < params_.head_dim; ++d) row[d] = out[d] / total.sum[v];
+    }
+  }
+
   // All segments of a unit, or one of a unit that is cut.
   void RunTask(const Unit& unit, int64_t segment, const float* q, float* parts, float* output) const {
-    const AttentionTile tile = TileOf(unit, q);
+    const AttentionTile tile = TileOf(unit);
     const int64_t vectors = int64_t{unit.rows} * group();
     const int64_t packed_floats = vectors * ((params_.head_dim + 1) / 2 * 2);
     std::vector<float>& work = ThreadScratch().work;
@@ -290,7 +336,7 @@ class Attention {
     float* packed = work.data();
     float* scores = packed + packed_floats;
     float* states = scores + kMaxTileRows * kScoreStride;
-    kernel_.pack(tile, packed);
+    PackQueries(unit, q, packed);
     if (segment >= 0) {
       float* part = parts + unit.part + (segment - unit.first_segment) * StateFloats(vectors);
       RunSegment(unit, tile, packed, segment, scores, StateAt(part, vectors));
@@ -303,11 +349,11 @@ class Attention {
       RunSegment(unit, tile, packed, s, scores, part);
       kernel_.merge(tile, part, total);
     }
-    kernel_.finish(tile, total, OutputOf(unit, output));
+    Finish(unit, total, output);
   }
 
-  void MergeUnit(const Unit& unit, const float* q, float* parts, float* output) const {
-    const AttentionTile tile = TileOf(unit, q);
+  void MergeUnit(const Unit& unit, float* parts, float* output) const {
+    const AttentionTile tile = TileOf(unit);
     const int64_t vectors = int64_t{unit.rows} * group();
     std::vector<float>& work = ThreadScratch().work;
     if (static_cast<int64_t>(work.size()) < StateFloats(vectors)) work.resize(static_cast<size_t>(StateFloats(vectors)));
@@ -316,7 +362,7 @@ class Attention {
     for (int64_t s = unit.first_segment; s < unit.end_segment; ++s) {
       kernel_.merge(tile, StateAt(parts + unit.part + (s - unit.first_segment) * StateFloats(vectors), vectors), total);
     }
-    kernel_.finish(tile, total, OutputOf(unit, output));
+    Finish(unit, total, output);
   }
 
   ThreadPool& pool_;

@@ -21,14 +21,11 @@ inline constexpr int kLaneBytes = 4;  // A lane holds one f32 or a pair of bf16.
 inline constexpr int kSegmentGroups = 16;
 
 struct AttentionTile {
-  const float* q;      // Of row 0 and the first head; heads are head_dim apart.
-  int64_t row_stride;  // Elements between rows of q and of the output.
   int rows;
   int group;  // Query heads per key/value head.
   int head_dim;
   int64_t first_position;  // Of row 0; the others follow.
   int64_t window;          // Positions that a row sees, its own included; 0: all up to its own.
-  float scale;
   // Of KvLayout.
   int value_dims;
   int64_t key_bytes;
@@ -37,9 +34,10 @@ struct AttentionTile {
 
 // A group of positions in the cache.
 struct AttentionGroup {
-  const uint8_t* keys;  // The values follow key_bytes later.
-  int64_t position;     // Of lane 0.
-  int size;             // Lanes in use, from 0.
+  const uint8_t* keys;       // The values follow key_bytes later.
+  const uint8_t* next_keys;  // Of the group a segment later, to be fetched ahead; in the last segment its own.
+  int64_t position;          // Of lane 0.
+  int size;                  // Lanes in use, from 0.
 };
 
 // m, l and o of the vectors of a tile.
@@ -55,23 +53,17 @@ inline constexpr int64_t kScoreStride = kSegmentGroups * kGroupPositions + 16;
 inline constexpr int kMaxTileRows = 8;
 
 struct AttentionKernel {
-  // Scaled queries in the form that Segment reads: packed [vectors, head_dim rounded up to even].
-  void (*pack)(const AttentionTile& tile, float* packed);
-  // One segment: `count` of its groups, ascending, at least those that the tile sees. scores: scratch of kMaxTileRows *
+  // One segment of `packed`, [vectors, head_dim rounded up to even] queries times scale * log2 e: `count` of its groups, ascending, at least those that the tile sees. scores: scratch of kMaxTileRows *
   // kScoreStride.
   void (*segment)(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, float* scores,
                   const AttentionState& part);
   // Adds a segment to `total`, which holds the segments before it.
   void (*merge)(const AttentionTile& tile, const AttentionState& part, const AttentionState& total);
-  // output = O / L, to where the row and head stand in the output.
-  void (*finish)(const AttentionTile& tile, const AttentionState& total, float* output);
 };
 
 // bf16: for a bf16 cache.
 const AttentionKernel& PortableAttentionKernel(bool bf16);
 const AttentionKernel& Avx2AttentionKernel(bool bf16);
 const AttentionKernel& Avx512AttentionKernel(bool bf16);
-// For CPUs with AVX512-BF16: queries and probabilities are rounded to bf16 as well, products are added in f32.
-const AttentionKernel& Avx512Bf16AttentionKernel();
 
 }  // namespace conclave

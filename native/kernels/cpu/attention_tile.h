@@ -17,12 +17,12 @@ constexpr int kWidth = Simd::kWidth;
 constexpr int kVectorsPerGroup = kGroupPositions / kWidth;
 constexpr float kMinusInfinity = -__builtin_inff();
 
-// How a lane of the right operand meets the left one. kLeft: f32 of the left operand per lane.
+// How lanes of the right operand meet elements of the left one: kPair elements a lane.
 struct F32Lanes {
   static constexpr int kPair = 1;
-  static constexpr int kLeft = 1;
   template <int R, int N>
-  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride, F (&sum)[R][N]) {
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride,
+                                                        F (&sum)[R][N]) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const F x = Simd::Broadcast(left[r * stride]);
@@ -30,25 +30,13 @@ struct F32Lanes {
       for (int n = 0; n < N; ++n) sum[r][n] = Simd::Fma(x, right[n], sum[r][n]);
     }
   }
-  static void StoreLeft(float* row, int at, F x) { Simd::Store(row + at, x); }
-  static void Pack(const AttentionTile& tile, float* packed) {
-    const int head_dim = tile.head_dim;
-    const int padded = (head_dim + 1) / 2 * 2;
-    const float scale = tile.scale * 1.44269504f;
-    for (int v = 0; v < tile.rows * tile.group; ++v) {
-      const float* q = tile.q + v / tile.group * tile.row_stride + int64_t{v % tile.group} * head_dim;
-      float* row = packed + int64_t{v} * padded;
-      for (int d = 0; d < head_dim; ++d) row[d] = q[d] * scale;
-      if (padded > head_dim) row[head_dim] = 0;
-    }
-  }
 };
 
 struct Bf16Lanes {
   static constexpr int kPair = 2;
-  static constexpr int kLeft = 2;
   template <int R, int N>
-  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride, F (&sum)[R][N]) {
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride,
+                                                        F (&sum)[R][N]) {
     F half[N];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) half[n] = Simd::FirstOfPair(right[n]);
@@ -57,9 +45,11 @@ struct Bf16Lanes {
     for (int n = 0; n < N; ++n) half[n] = Simd::SecondOfPair(right[n]);
     F32Lanes::Add<R, N>(half, left + 1, stride, sum);
   }
-  static void StoreLeft(float* row, int at, F x) { Simd::Store(row + at, x); }
-  static void Pack(const AttentionTile& tile, float* packed) { F32Lanes::Pack(tile, packed); }
 };
+
+// While keys are read, the values of the same groups are fetched into the second-level cache, and while values are read,
+// the keys of the next segment.
+inline void Fetch(const uint8_t* p) { __builtin_prefetch(p, 0, 2); }
 
 int64_t FirstKey(const AttentionTile& tile, int row) {
   const int64_t first = tile.first_position + row + 1 - tile.window;
@@ -69,9 +59,10 @@ int64_t FirstKey(const AttentionTile& tile, int row) {
 int64_t EndKey(const AttentionTile& tile, int row) { return tile.first_position + row + 1; }
 
 // scores[r][16 g + lane] of vectors [v, v + N), counted over all groups.
-template <class Lanes, int R, int N>
+template <class Lanes, int R, int N, bool kFetch>
 void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v, const float* q, int64_t q_stride,
                   float* scores) {
+  constexpr int64_t kRowBytes = kGroupPositions * kLaneBytes;
   const uint8_t* keys[N];
   for (int n = 0; n < N; ++n) {
     keys[n] = groups[(v + n) / kVectorsPerGroup].keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
@@ -82,12 +73,16 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
   }
-  const int64_t steps = tile.key_bytes / (kGroupPositions * kLaneBytes);
+  const int64_t steps = tile.key_bytes / kRowBytes;
   for (int64_t i = 0; i < steps; ++i) {
+    if constexpr (kFetch) {
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n += kVectorsPerGroup) Fetch(keys[n] + tile.key_bytes + i * kRowBytes);
+    }
     F right[N];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) right[n] = Simd::LoadLanes(keys[n] + i * (kGroupPositions * kLaneBytes));
-    Lanes::template Add<R, N>(right, q + i * Lanes::kLeft, q_stride, sum);
+    for (int n = 0; n < N; ++n) right[n] = Simd::LoadLanes(keys[n] + i * kRowBytes);
+    Lanes::template Add<R, N>(right, q + i * Lanes::kPair, q_stride, sum);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -96,8 +91,7 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
   }
 }
 
-// Turns a row of scores into 2^(score - max), in the form of a left operand, and returns max and sum.
-template <class Lanes>
+// Turns a row of scores into 2^(score - max), and returns max and sum.
 void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key, float* row, float* max, float* sum) {
   const F minus_infinity = Simd::Broadcast(kMinusInfinity);
   F highest = minus_infinity;
@@ -123,13 +117,13 @@ void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t
   for (int j = 0; j < count * kGroupPositions; j += kWidth) {
     const F p = Simd::Exp2(Simd::Load(row + j) - shift, kExp2Polynomial);
     total = total + p;
-    Lanes::StoreLeft(row, j, p);
+    Simd::Store(row + j, p);
   }
   *sum = Simd::Sum(total);
 }
 
 // out[r][dims] of N vectors of dimensions, over the positions below end_key.
-template <class Lanes, int R, int N>
+template <class Lanes, int R, int N, bool kFetch>
 void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int count, int v, int64_t end_key,
                   const float* probabilities, float* out) {
   F sum[R][N];
@@ -139,18 +133,23 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
     for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
   }
   const int64_t row_bytes = int64_t{tile.value_dims} * kLaneBytes;
-  constexpr int kLeftPerGroup = kGroupPositions / Lanes::kPair * Lanes::kLeft;
   for (int g = 0; g < count; ++g) {
     const uint8_t* values = groups[g].keys + tile.key_bytes + v * kWidth * kLaneBytes;
-    const float* left = probabilities + g * kLeftPerGroup;
+    const float* left = probabilities + g * kGroupPositions;
     const int64_t seen = end_key - groups[g].position;
     const int positions = seen < groups[g].size ? static_cast<int>(seen) : groups[g].size;
     const int steps = positions / Lanes::kPair;
     for (int i = 0; i < steps; ++i) {
+      if constexpr (kFetch) {
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n += kVectorsPerGroup) {
+          Fetch(groups[g].next_keys + i * row_bytes + (v + n) * kWidth * kLaneBytes);
+        }
+      }
       F right[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) right[n] = Simd::LoadLanes(values + i * row_bytes + n * kWidth * kLaneBytes);
-      Lanes::template Add<R, N>(right, left + i * Lanes::kLeft, kScoreStride, sum);
+      Lanes::template Add<R, N>(right, left + i * Lanes::kPair, kScoreStride, sum);
     }
     if (steps * Lanes::kPair < positions) {
       // The other half of this pair is not the sequence's: left over from another one, it may be NaN.
@@ -159,7 +158,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
       for (int n = 0; n < N; ++n) {
         right[n] = Simd::DropSecond(Simd::LoadLanes(values + steps * row_bytes + n * kWidth * kLaneBytes));
       }
-      Lanes::template Add<R, N>(right, left + steps * Lanes::kLeft, kScoreStride, sum);
+      Lanes::template Add<R, N>(right, left + steps * Lanes::kPair, kScoreStride, sum);
     }
   }
 #pragma GCC unroll 8
@@ -170,7 +169,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
 }
 
 // Vectors [at, at + R) of the tile.
-template <class Lanes, int R, int N>
+template <class Lanes, int R, int N, bool kFetch>
 void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, int at,
                  float* scores, const AttentionState& part) {
   const int64_t first_key = FirstKey(tile, at / tile.group);
@@ -181,38 +180,47 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
   }
   while (count > 0 && groups[count - 1].position >= end_key) --count;
 
-  const int64_t q_stride = (tile.head_dim + 1) / 2 * (Lanes::kLeft * 2 / Lanes::kPair);
+  const int64_t q_stride = (tile.head_dim + 1) / 2 * 2;
   const float* q = packed + at * q_stride;
   const int vectors = count * kVectorsPerGroup;
   int v = 0;
-  for (; v + N <= vectors; v += N) ScoreVectors<Lanes, R, N>(tile, groups, v, q, q_stride, scores);
-  for (; v < vectors; ++v) ScoreVectors<Lanes, R, 1>(tile, groups, v, q, q_stride, scores);
+  for (; v + N <= vectors; v += N) ScoreVectors<Lanes, R, N, kFetch>(tile, groups, v, q, q_stride, scores);
+  for (; v < vectors; ++v) ScoreVectors<Lanes, R, 1, kFetch>(tile, groups, v, q, q_stride, scores);
 
   for (int r = 0; r < R; ++r) {
     const int row = (at + r) / tile.group;
-    Softmax<Lanes>(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride, part.max + at + r,
+    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride, part.max + at + r,
                    part.sum + at + r);
   }
 
   float* out = part.out + int64_t{at} * tile.value_dims;
   const int value_vectors = tile.value_dims / kWidth;
   v = 0;
-  for (; v + N <= value_vectors; v += N) ValueVectors<Lanes, R, N>(tile, groups, count, v, end_key, scores, out);
-  for (; v < value_vectors; ++v) ValueVectors<Lanes, R, 1>(tile, groups, count, v, end_key, scores, out);
+  for (; v + N <= value_vectors; v += N) ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
+  for (; v < value_vectors; ++v) ValueVectors<Lanes, R, 1, kFetch>(tile, groups, count, v, end_key, scores, out);
+}
+
+// The first register tile fetches what the others then find in the cache.
+template <class Lanes, int R, int N>
+inline void NextRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, int* at,
+                     float* scores, const AttentionState& part) {
+  for (; *at + R <= tile.rows * tile.group; *at += R) {
+    if (*at == 0) {
+      SegmentRows<Lanes, R, N, true>(tile, packed, groups, count, *at, scores, part);
+    } else {
+      SegmentRows<Lanes, R, N, false>(tile, packed, groups, count, *at, scores, part);
+    }
+  }
 }
 
 template <class Lanes>
 void Segment(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, float* scores,
              const AttentionState& part) {
-  constexpr const int(&kVectors)[4] = Simd::kTileVectors;
-  const int vectors = tile.rows * tile.group;
   int at = 0;
-  if constexpr (kVectors[3] > 0) {
-    for (; at + 8 <= vectors; at += 8) SegmentRows<Lanes, 8, kVectors[3]>(tile, packed, groups, count, at, scores, part);
-  }
-  for (; at + 4 <= vectors; at += 4) SegmentRows<Lanes, 4, kVectors[2]>(tile, packed, groups, count, at, scores, part);
-  for (; at + 2 <= vectors; at += 2) SegmentRows<Lanes, 2, kVectors[1]>(tile, packed, groups, count, at, scores, part);
-  for (; at < vectors; ++at) SegmentRows<Lanes, 1, kVectors[0]>(tile, packed, groups, count, at, scores, part);
+  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 4, Simd::kTileVectorsOf4>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 2, 4>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 1, 4>(tile, packed, groups, count, &at, scores, part);
 }
 
 // 2^(x - max), where -inf stands for nothing yet.
@@ -239,18 +247,8 @@ void Merge(const AttentionTile& tile, const AttentionState& part, const Attentio
   }
 }
 
-void Finish(const AttentionTile& tile, const AttentionState& total, float* output) {
-  const int head_dim = tile.head_dim;
-  for (int v = 0; v < tile.rows * tile.group; ++v) {
-    const float* out = total.out + int64_t{v} * tile.value_dims;
-    float* row = output + v / tile.group * tile.row_stride + int64_t{v % tile.group} * head_dim;
-    const float sum = total.sum[v];
-    for (int d = 0; d < head_dim; ++d) row[d] = out[d] / sum;
-  }
-}
-
 template <class Lanes>
-constexpr AttentionKernel kAttentionKernel = {Lanes::Pack, Segment<Lanes>, Merge, Finish};
+constexpr AttentionKernel kAttentionKernel = {Segment<Lanes>, Merge};
 
 }  // namespace
 }  // namespace conclave

@@ -45,18 +45,14 @@ struct KvLayout {
   int64_t GroupOf(int64_t position) const {
     return position / block_size * groups_per_block + position % block_size / kGroupPositions;
   }
-  // First position of a group.
-  int64_t PositionOf(int64_t group) const {
-    return group / groups_per_block * block_size + group % groups_per_block * kGroupPositions;
-  }
-  // Positions in a group: 16 but in the last one of a block.
-  int PositionsIn(int64_t group) const {
-    const int rest = block_size - static_cast<int>(group % groups_per_block) * kGroupPositions;
+  // Positions in a group of a block: 16 but in the last one.
+  int PositionsIn(int group) const {
+    const int rest = block_size - group * kGroupPositions;
     return rest < kGroupPositions ? rest : kGroupPositions;
   }
-  // Offset of a group's keys; `block` is its entry of the block table.
-  int64_t GroupOffset(int64_t block, int head, int64_t group) const {
-    return block * block_bytes() + (int64_t{head} * groups_per_block + group % groups_per_block) * group_bytes;
+  // Offset of the keys of a group of a block.
+  int64_t GroupOffset(int64_t block, int head, int group) const {
+    return block * block_bytes() + (int64_t{head} * groups_per_block + group) * group_bytes;
   }
 };
 

@@ -11,7 +11,10 @@ namespace {
 
 struct Simd {
   static constexpr int kWidth = 8;
-  static constexpr int kTileVectors[4] = {4, 4, 2, 0};
+  // Rows and vectors of a register tile of a matrix product, and vectors of one with 4 rows.
+  static constexpr int kTileRows = 6;
+  static constexpr int kTileVectors = 2;
+  static constexpr int kTileVectorsOf4 = 2;
   using F = __m256;
 
   static F Zero() { return _mm256_setzero_ps(); }

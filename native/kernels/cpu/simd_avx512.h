@@ -15,8 +15,10 @@ namespace {
 
 struct Simd {
   static constexpr int kWidth = 16;
-  // Vectors of the right operand that a tile of 1, 2, 4 and 8 rows keeps in registers; 0: no such tile.
-  static constexpr int kTileVectors[4] = {8, 4, 4, 2};
+  // Rows and vectors of a register tile of a matrix product, and vectors of one with 4 rows.
+  static constexpr int kTileRows = 8;
+  static constexpr int kTileVectors = 2;
+  static constexpr int kTileVectorsOf4 = 4;
   using F = __m512;
 
   static F Zero() { return _mm512_setzero_ps(); }

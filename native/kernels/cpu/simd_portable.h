@@ -10,8 +10,10 @@ namespace {
 
 struct Simd {
   static constexpr int kWidth = 4;
-  // Vectors of the right operand that a tile of 1, 2, 4 and 8 rows keeps in registers; 0: no such tile.
-  static constexpr int kTileVectors[4] = {4, 4, 2, 0};
+  // Rows and vectors of a register tile of a matrix product, and vectors of one with 4 rows.
+  static constexpr int kTileRows = 4;
+  static constexpr int kTileVectors = 2;
+  static constexpr int kTileVectorsOf4 = 2;
   using F = float __attribute__((vector_size(16)));
   using I = int32_t __attribute__((vector_size(16)));
 
