@@ -25,7 +25,10 @@ const maxIndexBytes = 100_000_000;
 
 /** Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. */
 export async function readCheckpoint(directory: string, problems: Problems): Promise<Checkpoint> {
-  const weightMap = await findWeightMap(directory, problems);
+  const weightMap = await findWeightMap(directory, problems).catch((error: Error) => {
+    problems.add(describe(error));
+    return new Map<string, string>();
+  });
   const paths = weightMap === null ? [single] : [...new Set(weightMap.values())].sort();
   const files: CheckpointFile[] = [];
   const tensors = new Map<string, CheckpointTensor>();
@@ -48,15 +51,14 @@ export async function readCheckpoint(directory: string, problems: Problems): Pro
   return { files, tensors, complete: paths.length > 0 && files.length === paths.length };
 }
 
-/** Tensor name → file from the index; null for a checkpoint of a single file. */
+/** Tensor name → file from the index; null for a checkpoint of a single file. Throws when there is neither. */
 async function findWeightMap(directory: string, problems: Problems): Promise<ReadonlyMap<string, string> | null> {
   const names = new Set(await readdir(directory));
   if (names.has(single)) return null;
   if (!names.has(index)) {
     const others = [...names].filter((name) => /\.(safetensors|bin|gguf|pth?)$/.test(name)).sort();
     const found = others.length === 0 ? 'no weight file is there' : `found ${quote(others)}`;
-    problems.add(`expected ${single} or ${index}; ${found}`);
-    return new Map();
+    throw new Error(`expected ${single} or ${index}; ${found}`);
   }
   try {
     const path = join(directory, index);
@@ -64,8 +66,7 @@ async function findWeightMap(directory: string, problems: Problems): Promise<Rea
     if (size > maxIndexBytes) throw new Error(`${size} bytes; at most ${maxIndexBytes} are read`);
     return parseWeightMap(await readFile(path, 'utf8'), problems);
   } catch (error) {
-    problems.add(`${index}: ${describe(error as Error)}`);
-    return new Map();
+    throw new Error(`${index}: ${describe(error as Error)}`, { cause: error });
   }
 }
 
@@ -75,6 +76,7 @@ export function parseWeightMap(text: string, problems: Problems): ReadonlyMap<st
   if (typeof entries !== 'object' || entries === null || Array.isArray(entries)) {
     throw new Error('expected an object at "weight_map"');
   }
+  if (Object.keys(entries).length === 0) throw new Error('"weight_map" is empty');
   const weightMap = new Map<string, string>();
   for (const [name, path] of Object.entries(entries) as [string, unknown][]) {
     if (typeof path === 'string' && isInside(path)) weightMap.set(name, path);

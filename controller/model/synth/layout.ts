@@ -28,10 +28,10 @@ export function layOut(
   maxFileBytes: number,
 ): Layout {
   const groups: PlannedTensor[][] = [];
-  let filled = Number.POSITIVE_INFINITY;
+  let filled = 0;
   for (const { name, shape } of tensors) {
     const bytes = shape.reduce((product, length) => product * length, 2);
-    if (filled + bytes > maxFileBytes) {
+    if (groups.length === 0 || filled + bytes > maxFileBytes) {
       groups.push([]);
       filled = 0;
     }
