@@ -19,7 +19,7 @@ export class ResponseQueue implements AsyncIterableIterator<RunResponse> {
   readonly #events: ResponseQueueEvents;
   /** Unread responses in order of their first token, at most one per sequence. */
   readonly #unread: RunResponse[] = [];
-  #waiters: { resolve(result: IteratorResult<RunResponse>): void; reject(error: unknown): void }[] = [];
+  readonly #waiters: { readonly resolve: (result: IteratorResult<RunResponse>) => void }[] = [];
   #state: 'new' | 'open' | 'ended' = 'new';
 
   constructor(events: ResponseQueueEvents) {
@@ -44,8 +44,7 @@ export class ResponseQueue implements AsyncIterableIterator<RunResponse> {
   /** Ends the stream behind what is unread. */
   end(): void {
     this.#state = 'ended';
-    for (const { resolve } of this.#waiters) resolve({ done: true, value: undefined });
-    this.#waiters = [];
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve({ done: true, value: undefined });
   }
 
   next(): Promise<IteratorResult<RunResponse>> {
@@ -64,7 +63,7 @@ export class ResponseQueue implements AsyncIterableIterator<RunResponse> {
       return Promise.resolve({ done: false, value });
     }
     if (this.#state === 'ended') return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    return new Promise((resolve) => this.#waiters.push({ resolve }));
   }
 
   return(): Promise<IteratorResult<RunResponse>> {

@@ -8,7 +8,7 @@
  */
 import type { StepOutput } from '../../native/native.ts';
 import { StepPlan } from './batch.ts';
-import { BlockManager } from './block-manager.ts';
+import type { BlockManager } from './block-manager.ts';
 import type { EngineLimits } from './limits.ts';
 import type { FinishReason, Sequence } from './sequence.ts';
 import { SequenceList } from './sequence-list.ts';

@@ -16,16 +16,21 @@ const transientCodes: ReadonlySet<string> = new Set([
   'SLOT_NOT_LOADED',
   // Other workers.
   'BUSY',
+  'CACHE_LOST',
   'DEADLINE',
   'PEER_LOST',
   'PIPELINE_LOST',
   'POISONED',
   'REFUSED',
+  'UNAVAILABLE',
 ]);
+
+/** A worker that held a part of the cache is gone. */
+const cacheLostCodes: ReadonlySet<string> = new Set(['CACHE_LOST', 'PIPELINE_LOST']);
 
 /** Reads an executor's error by its `code`. */
 export function classifyStepFailure(error: unknown): StepFailure {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (code === 'CLOSED') return { kind: 'fatal', cacheLost: false };
-  return { kind: transientCodes.has(code) ? 'transient' : 'unknown', cacheLost: code === 'PIPELINE_LOST' };
+  return { kind: transientCodes.has(code) ? 'transient' : 'unknown', cacheLost: cacheLostCodes.has(code) };
 }

@@ -46,7 +46,7 @@ export class StepLoop implements Engine {
   /** Failed steps since the last that succeeded; while a retry is put off, no step is started. */
   #failedSteps = 0;
   #backingOff = false;
-  #idleWaiters: (() => void)[] = [];
+  readonly #idleWaiters: (() => void)[] = [];
 
   constructor(options: StepLoopOptions) {
     this.#options = options;

@@ -67,7 +67,8 @@ type RigLimits = typeof rigLimits extends fc.Arbitrary<infer T> ? T : never;
 function reference({ prompt, seed, penalty, ignoreEos, maxTokens }: Spec, index: number): number[] {
   const most = Math.min(maxTokens ?? maxModelLen, maxModelLen - prompt.length);
   const output: number[] = [];
-  while (output.length < most && (ignoreEos || output.at(-1) !== eos)) {
+  const end = ignoreEos ? null : eos;
+  while (output.length < most && output.at(-1) !== end) {
     output.push(nextToken([...prompt, ...output], seed ?? 0, seed === null && !penalty ? 0 : index, vocabSize));
   }
   return output;

@@ -30,8 +30,8 @@ const observer: EngineObserver = {
   onFirstToken: (id, index, ms) => told.push(`first token of ${id}.${index} after ${ms}`),
   onFinished: ({ requestId, index, reason }) =>
     told.push(`${requestId}.${index} ${reason.replace('FINISH_REASON_', '')}`),
-  onStepFailed: (_, retried, failed) => told.push(`retried [${retried}] failed [${failed}]`),
-  onFault: (error) => told.push(`fault: ${error}`),
+  onStepFailed: (_, retried, failed) => told.push(`retried [${retried.join()}] failed [${failed.join()}]`),
+  onFault: (error) => told.push(`fault: ${String(error)}`),
 };
 
 function engineWith(limits: Partial<EngineOptions['limits']> = {}, on: StepExecutor = executor): Engine {
@@ -187,7 +187,7 @@ describe('a request', () => {
     const next = engine.run(endless('e'), never);
     void next.next();
     expect(engine.snapshot()).toMatchObject({ running: 1, waiting: 2 });
-    await engine.stop();
+    await Promise.all([engine.stop(), settle()]);
   });
 });
 
@@ -323,7 +323,7 @@ describe('a failed step', () => {
         throw new Error('broken');
       },
     ],
-    ['rejects with no error at all', () => Promise.reject(null)],
+    ['rejects without a code', () => Promise.reject(new Error('no code'))],
     ['is closed', () => Promise.reject(Object.assign(new Error('closed'), { code: 'CLOSED' }))],
     ['returns too few tokens', () => Promise.resolve(output({ tokens: new Int32Array(0) }))],
     ['returns an unknown token', () => Promise.resolve(output({ tokens: Int32Array.of(vocabSize) }))],

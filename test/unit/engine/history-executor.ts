@@ -164,7 +164,7 @@ export class HistoryExecutor implements StepExecutor {
               sampling[entry] ? sequenceIndices[entry]! : 0,
               this.#vocabSize,
             );
-      if (logprobs[entry]! >= 0) scores[entry] = scoreOf(history, tokens[entry]!);
+      if (logprobs[entry]! >= 0) scores[entry] = scoreOf(history, tokens[entry] ?? 0);
     });
     return {
       tokens,

@@ -130,8 +130,8 @@ describe('a request in the forms that steps use', () => {
   });
 
   it('stops at the model’s tokens unless told to ignore them', () => {
-    expect([...check(runRequest('a', [1], { stopTokenIds: [9] })).stopTokens].sort()).toEqual([2, 3, 9]);
-    expect([...check(runRequest('a', [1], { stopTokenIds: [9], ignoreEos: true })).stopTokens]).toEqual([9]);
+    expect(check(runRequest('a', [1], { stopTokenIds: [9] })).stopTokens).toEqual(new Set([9, 2, 3]));
+    expect(check(runRequest('a', [1], { stopTokenIds: [9], ignoreEos: true })).stopTokens).toEqual(new Set([9]));
   });
 
   it('has one sequence when it names no number', () => {
