@@ -27,7 +27,6 @@ export interface DenseShape {
   readonly path: string;
   readonly names: FfnNames;
   readonly intermediate: number;
-  readonly bias: boolean;
 }
 
 export interface MoeShape {
@@ -97,8 +96,8 @@ export const plainAttention: AttentionShape = {
 export const projections: FfnNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
 
 /** The usual dense feed-forward network at `mlp`. */
-export function denseFfn(intermediate: number, bias = false): DenseShape {
-  return { kind: 'dense', path: 'mlp', names: projections, intermediate, bias };
+export function denseFfn(intermediate: number): DenseShape {
+  return { kind: 'dense', path: 'mlp', names: projections, intermediate };
 }
 
 /** Whether layer `index` has experts: every `decoder_sparse_step`-th does, unless `mlp_only_layers` names it. */

@@ -37,6 +37,7 @@ export interface ExpertReport {
   readonly each: Size;
 }
 
+/** What `conclave inspect --output json` prints: keys are added, never renamed or removed. */
 export interface ModelReport {
   readonly name: string;
   readonly modelType: string;

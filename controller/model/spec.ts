@@ -35,10 +35,10 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     bias: bias ? tensors.claim(`${name}.bias`, [out]) : null,
   });
 
-  const ffn = (path: string, names: FfnNames, intermediate: number, bias: boolean): DenseFfnSpec => ({
-    gate: linear(`${path}.${names.gate}`, intermediate, hidden, bias),
-    up: linear(`${path}.${names.up}`, intermediate, hidden, bias),
-    down: linear(`${path}.${names.down}`, hidden, intermediate, bias),
+  const ffn = (path: string, names: FfnNames, intermediate: number): DenseFfnSpec => ({
+    gate: linear(`${path}.${names.gate}`, intermediate, hidden, false),
+    up: linear(`${path}.${names.up}`, intermediate, hidden, false),
+    down: linear(`${path}.${names.down}`, hidden, intermediate, false),
     activation: 'ACTIVATION_SILU',
   });
 
@@ -64,7 +64,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
   };
 
   const dense = (layer: string, shape: DenseShape): DenseFfnSpec =>
-    ffn(`${layer}.${shape.path}`, shape.names, shape.intermediate, shape.bias);
+    ffn(`${layer}.${shape.path}`, shape.names, shape.intermediate);
 
   const moe = (layer: string, shape: MoeShape): MoeSpec => {
     const path = `${layer}.${shape.path}`;
@@ -76,9 +76,9 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
         weightMultiplier: 1,
       },
       experts: Array.from({ length: shape.experts }, (_, expert) =>
-        ffn(`${path}.experts.${expert}`, shape.names, shape.intermediate, false),
+        ffn(`${path}.experts.${expert}`, shape.names, shape.intermediate),
       ),
-      sharedExpert: shape.shared && ffn(`${path}.shared_expert`, shape.names, shape.shared.intermediate, false),
+      sharedExpert: shape.shared && ffn(`${path}.shared_expert`, shape.names, shape.shared.intermediate),
       sharedExpertGate: shape.shared && tensors.claim(`${path}.shared_expert_gate.weight`, [1, hidden]),
     };
   };

@@ -23,6 +23,6 @@ export const llama = defineFamily({
   },
   layer: (config) => ({
     attention: { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_bias },
-    ffn: denseFfn(config.intermediate_size, config.mlp_bias),
+    ffn: denseFfn(config.intermediate_size),
   }),
 });
