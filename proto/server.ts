@@ -3,6 +3,8 @@
  * optional client certificates, API keys.
  */
 import {
+  type ChannelOptions,
+  type Metadata,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -31,18 +33,31 @@ export interface GrpcServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly tls?: TlsFiles | null;
-  /** Asked for by every service but grpc.health.v1. */
+  /** Asked for by every service but grpc.health.v1 and those that have an access rule of their own. */
   readonly apiKeys?: ApiKeys;
   /** Largest message taken, in bytes. Default 16 MiB. */
   readonly maxMessageBytes?: number;
   /** Calls at a time per connection. Default 1024. */
   readonly maxConcurrentStreams?: number;
+  /** Further options of the channels, such as flow control. */
+  readonly channelOptions?: ChannelOptions;
 }
+
+/** Whether a call with this metadata is let in. */
+export type AccessRule = (metadata: Metadata) => boolean;
 
 /** A gRPC server with health checking and reflection. Nothing is served until `start`. */
 export interface GrpcServer {
-  /** `name` is the full one, such as "conclave.v1.InferenceService"; it takes part in health checking. */
-  addService(name: string, definition: ServiceDefinition, handlers: UntypedServiceImplementation): void;
+  /**
+   * `name` is the full one, such as "conclave.v1.InferenceService"; it takes part in health checking. `access` decides on its
+   * calls instead of the API keys.
+   */
+  addService(
+    name: string,
+    definition: ServiceDefinition,
+    handlers: UntypedServiceImplementation,
+    access?: AccessRule,
+  ): void;
   /** What health checks say of a service, and of the whole server under "". */
   setServing(serving: boolean): void;
   /** Listens; the port is returned. */
@@ -54,6 +69,7 @@ export interface GrpcServer {
 const mebibyte = 2 ** 20;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const rules = new Map<string, AccessRule>();
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes ?? 16 * mebibyte,
     'grpc.max_send_message_length': options.maxMessageBytes ?? 16 * mebibyte,
@@ -61,14 +77,16 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.enable_channelz': 0,
-    interceptors: [requireApiKey(options.apiKeys ?? openAccess)],
+    ...options.channelOptions,
+    interceptors: [guard(options.apiKeys ?? openAccess, rules)],
   });
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
   const services: string[] = [];
   return {
-    addService(name, definition, handlers) {
+    addService(name, definition, handlers, access) {
       server.addService(definition, handlers);
+      if (access !== undefined) rules.set(name, access);
       services.push(name);
       health.setStatus(name, 'NOT_SERVING');
     },
@@ -103,16 +121,19 @@ function credentials(tls: TlsFiles | null): ServerCredentials {
   return ServerCredentials.createSsl(tls.clientAuthority, [pair], tls.clientAuthority !== null);
 }
 
-function requireApiKey(apiKeys: ApiKeys): ServerInterceptor {
-  return (method, call) =>
-    new ServerInterceptingCall(call, {
+function guard(apiKeys: ApiKeys, rules: ReadonlyMap<string, AccessRule>): ServerInterceptor {
+  const byApiKey: AccessRule = (metadata) => apiKeys.allows(metadata.get('authorization')[0]?.toString());
+  return (method, call) => {
+    const service = method.path.split('/')[1] ?? '';
+    const allows = service === 'grpc.health.v1.Health' ? () => true : (rules.get(service) ?? byApiKey);
+    return new ServerInterceptingCall(call, {
       start(next) {
         const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, forward) => {
-          const presented = metadata.get('authorization')[0]?.toString();
-          if (method.path.startsWith('/grpc.health.v1.') || apiKeys.allows(presented)) forward(metadata);
-          else call.sendStatus({ code: status.UNAUTHENTICATED, details: 'missing or unknown API key' });
+          if (allows(metadata)) forward(metadata);
+          else call.sendStatus({ code: status.UNAUTHENTICATED, details: `missing or unknown key for ${service}` });
         });
         next(listener.build());
       },
     });
+  };
 }

@@ -1,7 +1,6 @@
 import type { Bucket, Bus } from '../../proto/bus/bus.ts';
 import { loadSubject } from '../../proto/bus/subjects.ts';
 import { ClusterView } from '../../proto/cluster-view.ts';
-import type { ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
@@ -17,7 +16,6 @@ export interface WorkerAgentOptions {
   readonly keys: MemberKeys;
   readonly announcement: WorkerAnnouncement & { readonly id: string; readonly startedAtMs: number };
   readonly targets: Targets;
-  readonly publishEvent: (event: Omit<ClusterEvent, 'atMs'>) => void;
   /** Told of trouble with the bus; the agent goes on. */
   readonly onTrouble: (what: string, error: unknown) => void;
   readonly heartbeatMs?: number;

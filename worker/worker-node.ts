@@ -1,0 +1,270 @@
+/**
+ * A worker process: native engine, shards, stages and the agent that follows the cluster's plans.
+ *
+ *   const node = await startWorkerNode({ native, bus, directory, … });
+ *   …
+ *   await node.drain(25_000);
+ *   await node.close();
+ */
+import { gunzipSync } from 'node:zlib';
+import type { ChannelCredentials, ServerWritableStream } from '@grpc/grpc-js';
+import type { Isa, Native, WeightsFormat } from '../native/native.ts';
+import type { Bus } from '../proto/bus/bus.ts';
+import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../proto/channel.ts';
+import type { RunRequest__Output } from '../proto/generated/conclave/v1/RunRequest.ts';
+import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts';
+import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
+import { MemberKeys } from '../proto/membership.ts';
+import { conclave, decode } from '../proto/messages.ts';
+import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
+import { ExpertAgent } from './agent/expert-agent.ts';
+import { FailureEvents } from './agent/failure-events.ts';
+import { WorkerAgent } from './agent/worker-agent.ts';
+import type { EngineObserver } from './engine/observer.ts';
+import { ColdExperts } from './shard/cold-experts.ts';
+import type { DispatchObserver } from './shard/dispatcher.ts';
+import type { ShardFailure } from './shard/failure.ts';
+import { type ShardObserver, shardService } from './shard/server.ts';
+import { Targets } from './shard/targets.ts';
+import { serveSteps } from './stage/hop.ts';
+import { serveRun } from './stage/run-service.ts';
+import { StageHost } from './stage/stage-host.ts';
+
+export interface WorkerObserver extends DispatchObserver, ShardObserver {
+  /** A peer failed; its rows went elsewhere. */
+  onPeerFailure(failure: ShardFailure): void;
+  /** Experts were loaded here because no replica answered. */
+  onColdLoad(layer: number, experts: readonly number[]): void;
+  /** Trouble that the worker survives. */
+  onTrouble(what: string, error: unknown): void;
+  readonly engine: EngineObserver;
+}
+
+export interface WorkerNodeOptions {
+  readonly native: Native;
+  readonly bus: Bus;
+  readonly cluster: string;
+  readonly id: string;
+  readonly node: string;
+  readonly version: string;
+  /** Checkpoint folder of the served model. */
+  readonly directory: string;
+  readonly roles: readonly ('stage' | 'expert')[];
+  readonly memoryBytes: number;
+  readonly threads: number;
+  readonly isa: Isa | null;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Host by which others reach this worker. */
+  readonly advertiseHost: string;
+  readonly tls: TlsFiles | null;
+  /** For connections to other workers. */
+  readonly credentials: ChannelCredentials;
+  readonly hedgeMs: number | null;
+  /** Least milliseconds that a dispatch may take before its rows go elsewhere. */
+  readonly dispatchDeadlineMs: number;
+  readonly overlapRows: number;
+  /** Milliseconds to wait for a controller to say what is served. */
+  readonly modelDeadlineMs: number;
+  readonly observer: WorkerObserver;
+}
+
+export interface WorkerNode {
+  readonly address: string;
+  readonly agent: WorkerAgent;
+  /** Moves everything off this worker; resolves with whether that happened in time. */
+  drain(deadlineMs: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Longest that a dispatch may take, in milliseconds: a first one that finds everything cold. */
+const MAX_DISPATCH_MS = 10_000;
+/** Longest that a worker that nobody can replace may take, in milliseconds. */
+const RANK_DEADLINE_MS = 30_000;
+
+/** Joins a cluster. Rejects when no controller says what is served, or the checkpoint here does not fit it. */
+export async function startWorkerNode(options: WorkerNodeOptions): Promise<WorkerNode> {
+  const { native, bus, observer, credentials } = options;
+  const closers: (() => void | Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    const model = await servedModel(bus, options.modelDeadlineMs);
+    const { spec } = model;
+    if (spec === null) throw new Error('the controller named no model');
+    const weights = weightsFormat(model.weights);
+    const runtime = native.createRuntime({ threads: options.threads, isa: options.isa });
+    closers.push(() => runtime.close());
+    const store = await native.openWeights(runtime, { directory: options.directory, spec, weights });
+    closers.push(() => store.close());
+    const bank = native.createExpertBank(runtime, store);
+    const coldBank = native.createExpertBank(runtime, store);
+    closers.push(
+      () => bank.close(),
+      () => coldBank.close(),
+    );
+
+    const told = new FailureEvents({ bus, cluster: options.cluster, wallClock: Date.now });
+    const onFailure = (failure: ShardFailure): void => {
+      observer.onPeerFailure(failure);
+      told.tell(failure.code, `worker/${failure.peer}`, `seen by ${options.id}: ${failure.message}`);
+    };
+    const keys = new MemberKeys();
+    const metadata = () => keys.metadata();
+    const targets = new Targets({
+      credentials,
+      metadata,
+      health: {
+        now: () => performance.now(),
+        minDeadlineMs: options.dispatchDeadlineMs,
+        maxDeadlineMs: MAX_DISPATCH_MS,
+      },
+      onChange: () => stages.refreshRoutes(),
+      onFailure,
+    });
+    closers.push(() => targets.close());
+    const cold = new ColdExperts(coldBank, (slots) => {
+      const [layer, experts] = [slots[0]?.layer ?? 0, slots.map(({ expert }) => expert)];
+      observer.onColdLoad(layer, experts);
+      const message = `layer ${layer}, experts ${experts.join(', ')}: no replica answered, computed on the stage`;
+      told.tell('COLD_LOAD', `worker/${options.id}`, message);
+    });
+    const wireType = weights === 'f32' ? 'f32' : 'bf16';
+    const stages: StageHost = new StageHost({
+      workerId: options.id,
+      spec,
+      holders: () => agent.holders(),
+      onChange: () => agent.changed(),
+      seat: {
+        hidden: spec.hiddenSize,
+        model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
+        limits: {
+          maxModelLen: model.maxModelLen,
+          maxSequences: model.maxNumSeqs,
+          maxBatchedTokens: Math.max(model.maxNumBatchedTokens, model.maxNumSeqs),
+        },
+        wireType,
+        targets,
+        bank,
+        cold,
+        credentials,
+        metadata,
+        epoch: () => agent.view.committed?.epoch ?? 0,
+        dispatchObserver: observer,
+        engineObserver: observer.engine,
+        hedgeMs: options.hedgeMs,
+        rankDeadlineMs: RANK_DEADLINE_MS,
+        overlapRows: options.overlapRows,
+        createStage: ({ rank, blockSize }, rankTargets, onProgress) =>
+          native.createStage(
+            runtime,
+            store,
+            bank,
+            { ...rank, kvBlocks: rank.kvBlocks, blockSize, rankTargets, dispatchType: wireType },
+            onProgress,
+          ),
+        createRankShard: ({ rank, blockSize }, onProgress) =>
+          native.createRankShard(runtime, store, { ...rank, kvBlocks: rank.kvBlocks, blockSize }, onProgress),
+        onProgress: () => agent.changed(),
+        onPoisoned: onFailure,
+        partnerReady: (workerId, pipeline) => agent.partnerReady(workerId, pipeline),
+      },
+    });
+    closers.push(() => stages.close());
+
+    const server = createGrpcServer({
+      host: options.host,
+      port: options.port,
+      tls: options.tls,
+      maxMessageBytes: MAX_DATA_MESSAGE_BYTES,
+      channelOptions: dataChannelOptions,
+    });
+    const members = (given: Parameters<MemberKeys['accepts']>[0]): boolean => keys.accepts(given);
+    const shards = {
+      bank,
+      hidden: spec.hiddenSize,
+      rank: (pipeline: string) => stages.rank(pipeline),
+      denseRank: (layer: number) => stages.denseRank(layer),
+      epoch: () => agent.view.committed?.epoch ?? 0,
+    };
+    const shardHandlers = { ...shardService({ shards, observer }) };
+    server.addService('conclave.v1.ShardService', conclave.ShardService.service, shardHandlers, members);
+    const stageHandlers = {
+      Run: (call: ServerWritableStream<RunRequest__Output, RunResponse>) => void serveRun(call, () => stages.engine),
+      Step: (stream: Parameters<typeof serveSteps>[0]) => serveSteps(stream, (pipeline) => stages.runner(pipeline)),
+    };
+    server.addService('conclave.v1.StageService', conclave.StageService.service, stageHandlers, members);
+    const port = await server.start();
+    closers.push(() => server.close(1_000));
+    const address = `${options.advertiseHost.includes(':') ? `[${options.advertiseHost}]` : options.advertiseHost}:${port}`;
+
+    const agent: WorkerAgent = new WorkerAgent({
+      cluster: options.cluster,
+      bus,
+      keys,
+      targets,
+      announcement: {
+        id: options.id,
+        address,
+        node: options.node,
+        pid: process.pid,
+        roles: [...options.roles],
+        memoryBytes: options.memoryBytes,
+        cores: options.threads,
+        device: 'cpu',
+        version: options.version,
+        startedAtMs: Date.now(),
+      },
+      onTrouble: (what, error) => observer.onTrouble(what, error),
+    });
+    const experts = new ExpertAgent({
+      workerId: options.id,
+      bank,
+      onChange: () => agent.changed(),
+      routesSettled: (epoch) => agent.routesSettled(epoch),
+    });
+    closers.push(() => agent.stop());
+    await agent.start(experts, stages);
+    server.setServing(true);
+    return { address, agent, drain: (deadlineMs) => agent.drain(deadlineMs), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** What the cluster serves, as its controllers say on the bus. */
+async function servedModel(bus: Bus, deadlineMs: number): Promise<ServedModel> {
+  const control = await bus.bucket('control');
+  return new Promise((resolve, reject) => {
+    const finish = (act: () => void): void => {
+      clearTimeout(timer);
+      queueMicrotask(stop);
+      act();
+    };
+    const timer = setTimeout(
+      () =>
+        finish(() =>
+          reject(new Error(`no controller said within ${deadlineMs} ms what the cluster serves; is one running?`)),
+        ),
+      deadlineMs,
+    );
+    const stop = control.watch(({ key, value }) => {
+      if (key !== 'model' || value === null) return;
+      finish(() => {
+        try {
+          resolve(decode(conclave.ServedModel, gunzipSync(value)));
+        } catch (error) {
+          reject(new Error('what the controller says of the model cannot be read', { cause: error }));
+        }
+      });
+    });
+  });
+}
+
+function weightsFormat(name: string): WeightsFormat {
+  if (name === 'f32' || name === 'bf16' || name === 'q8') return name;
+  throw new Error(`weights: expected f32, bf16 or q8, got "${name}"`);
+}
