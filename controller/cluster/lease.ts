@@ -1,0 +1,144 @@
+import type { Bucket } from '../../proto/bus/bus.ts';
+import { LEASE } from '../../proto/bus/subjects.ts';
+import type { LeaderLease } from '../../proto/generated/conclave/v1/LeaderLease.ts';
+import { conclave, decode, encode } from '../../proto/messages.ts';
+
+export interface LeaseOptions {
+  readonly bucket: Bucket;
+  readonly controllerId: string;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Milliseconds since the epoch; only shown to people. */
+  readonly wallClock: () => number;
+  /** The lease is held from now on, under this term. */
+  readonly onLead: (term: number) => void;
+  /** The lease is no longer held. */
+  readonly onFollow: () => void;
+  /** Told of trouble with the bus. */
+  readonly onTrouble: (error: unknown) => void;
+  readonly renewMs?: number;
+  readonly expiryMs?: number;
+}
+
+/**
+ * Leadership by a lease on the bus, written by compare-and-set; the term is the fencing token.
+ *
+ * Wall clocks are never compared. A candidate takes over once the lease has not changed for `expiryMs` by its own clock,
+ * counted from when it saw the last change. The holder counts from before its last successful write, and steps down when
+ * that is longer ago than `expiryMs` less one renewal: earlier than any candidate can have begun to wait that long.
+ */
+export class Lease {
+  readonly #options: LeaseOptions;
+  readonly #renewMs: number;
+  readonly #expiryMs: number;
+  #stopWatch: (() => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #seen: { readonly lease: LeaderLease; readonly revision: number; readonly at: number } | null = null;
+  #held: { readonly term: number; revision: number; renewedAt: number } | null = null;
+  #ready = false;
+  #busy = false;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.#renewMs = options.renewMs ?? 1_000;
+    this.#expiryMs = options.expiryMs ?? 3_500;
+  }
+
+  /** Term under which this controller leads, or null. */
+  get term(): number | null {
+    return this.#held?.term ?? null;
+  }
+
+  /** Watches the lease and begins to compete for it. */
+  start(): void {
+    const { bucket, now, onTrouble } = this.#options;
+    this.#stopWatch = bucket.watch(
+      ({ key, value, revision }) => {
+        if (key !== LEASE) return;
+        try {
+          this.#seen = value === null ? null : { lease: decode(conclave.LeaderLease, value), revision, at: now() };
+        } catch (error) {
+          onTrouble(error);
+        }
+      },
+      () => {
+        this.#ready = true;
+        void this.tick();
+      },
+    );
+    this.#timer = setInterval(() => void this.tick(), this.#renewMs / 2);
+  }
+
+  /** Gives the lease up, so that another controller takes over at once. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#stopWatch?.();
+    const held = this.#held;
+    if (held === null) return;
+    this.#follow();
+    const free = encode(conclave.LeaderLease, { controllerId: '', term: held.term, renewedAtMs: 0 });
+    await this.#options.bucket.update(LEASE, free, held.revision).catch(this.#options.onTrouble);
+  }
+
+  /** Renews the lease, or takes it when it is free. Called by the timer; tests call it. */
+  async tick(): Promise<void> {
+    if (this.#busy || !this.#ready) {
+      this.#stepDownWhenLate();
+      return;
+    }
+    this.#busy = true;
+    try {
+      await (this.#held === null ? this.#acquire() : this.#renew(this.#held));
+    } catch (error) {
+      this.#options.onTrouble(error);
+    } finally {
+      this.#busy = false;
+    }
+    this.#stepDownWhenLate();
+  }
+
+  async #renew(held: NonNullable<typeof this.#held>): Promise<void> {
+    const { bucket, now } = this.#options;
+    const startedAt = now();
+    if (startedAt - held.renewedAt < this.#renewMs / 2) return;
+    const revision = await (this.#seen === null
+      ? bucket.create(LEASE, this.#claim(held.term)) // The bus forgot it.
+      : bucket.update(LEASE, this.#claim(held.term), held.revision));
+    if (this.#held !== held) return;
+    if (revision === null) {
+      this.#follow();
+      return;
+    }
+    held.revision = revision;
+    held.renewedAt = startedAt;
+  }
+
+  async #acquire(): Promise<void> {
+    const { bucket, now, onLead } = this.#options;
+    const seen = this.#seen;
+    const startedAt = now();
+    const free = seen === null || seen.lease.controllerId === '' || startedAt - seen.at > this.#expiryMs;
+    if (!free) return;
+    const term = Number(seen?.lease.term ?? 0) + 1;
+    const claim = this.#claim(term);
+    const revision = await (seen === null ? bucket.create(LEASE, claim) : bucket.update(LEASE, claim, seen.revision));
+    if (revision === null) return; // Another controller was faster.
+    this.#held = { term, revision, renewedAt: startedAt };
+    onLead(term);
+  }
+
+  #stepDownWhenLate(): void {
+    const held = this.#held;
+    if (held !== null && this.#options.now() - held.renewedAt > this.#expiryMs - this.#renewMs) this.#follow();
+  }
+
+  #follow(): void {
+    this.#held = null;
+    this.#options.onFollow();
+  }
+
+  #claim(term: number): Buffer {
+    const { controllerId, wallClock } = this.#options;
+    return encode(conclave.LeaderLease, { controllerId, term, renewedAtMs: wallClock() });
+  }
+}
