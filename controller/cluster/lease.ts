@@ -20,6 +20,13 @@ export interface LeaseOptions {
   readonly expiryMs?: number;
 }
 
+interface Held {
+  readonly term: number;
+  revision: number;
+  /** When the last successful write was begun. */
+  renewedAt: number;
+}
+
 /**
  * Leadership by a lease on the bus, written by compare-and-set; the term is the fencing token.
  *
@@ -34,7 +41,7 @@ export class Lease {
   #stopWatch: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seen: { readonly lease: LeaderLease; readonly revision: number; readonly at: number } | null = null;
-  #held: { readonly term: number; revision: number; renewedAt: number } | null = null;
+  #held: Held | null = null;
   #ready = false;
   #busy = false;
 
@@ -97,7 +104,7 @@ export class Lease {
     this.#stepDownWhenLate();
   }
 
-  async #renew(held: NonNullable<typeof this.#held>): Promise<void> {
+  async #renew(held: Held): Promise<void> {
     const { bucket, now } = this.#options;
     const startedAt = now();
     if (startedAt - held.renewedAt < this.#renewMs / 2) return;
