@@ -22,6 +22,7 @@ export interface Checkpoint {
 const single = 'model.safetensors';
 const index = 'model.safetensors.index.json';
 const maxIndexBytes = 100_000_000;
+const maxFiles = 10_000;
 
 /** Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. */
 export async function readCheckpoint(directory: string, problems: Problems): Promise<Checkpoint> {
@@ -82,6 +83,8 @@ export function parseWeightMap(text: string, problems: Problems): ReadonlyMap<st
     if (typeof path === 'string' && isInside(path)) weightMap.set(name, path);
     else problems.add(`${index}: weight_map.${name} is ${quote(path)}; expected a .safetensors path inside the folder`);
   }
+  const files = new Set(weightMap.values()).size;
+  if (files > maxFiles) throw new Error(`"weight_map" names ${files} files; at most ${maxFiles} are read`);
   return weightMap;
 }
 

@@ -15,31 +15,37 @@ export function deriveDimensions(
   report: (problem: string) => void,
 ): Dimensions | null {
   let valid = true;
-  const require = (condition: boolean, problem: string) => {
-    if (condition) return;
+  const check = (holds: boolean, problem: string) => {
+    if (holds) return;
     valid = false;
     report(problem);
   };
-  const { hidden_size: hidden, num_attention_heads: heads } = config;
+  const { hidden_size: hidden, num_attention_heads: heads, num_hidden_layers: layers } = config;
   const kvHeads = config.num_key_value_heads ?? heads;
   const headDim = config.head_dim ?? hidden / heads;
-  require(headDim % 2 === 0 &&
-    headDim <=
-      65_536, `hidden_size / num_attention_heads is ${hidden} / ${heads}; without head_dim an even number up to 65536 is expected`);
-  require(heads % kvHeads ===
-    0, `num_attention_heads is ${heads}; expected a multiple of num_key_value_heads, which is ${kvHeads}`);
+  check(
+    headDim % 2 === 0 && headDim <= 65_536,
+    `hidden_size / num_attention_heads is ${hidden} / ${heads}; without head_dim an even number up to 65536 is expected`,
+  );
+  check(
+    heads % kvHeads === 0,
+    `num_attention_heads is ${heads}; expected a multiple of num_key_value_heads, which is ${kvHeads}`,
+  );
   const { num_experts: experts, num_experts_per_tok: topK } = config;
-  if (experts !== undefined && topK !== undefined && (experts > 0 || !('mlp_only_layers' in config))) {
-    require(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
+  const mayBeDense = experts === 0 && 'mlp_only_layers' in config;
+  if (experts !== undefined && topK !== undefined && !mayBeDense) {
+    check(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
   }
-  const types = config.layer_types;
+  const { layer_types: types, use_sliding_window: slides, sliding_window: window } = config;
   if (types) {
-    require(types.length ===
-      config.num_hidden_layers, `layer_types has ${types.length} entries; expected num_hidden_layers, which is ${config.num_hidden_layers}`);
-    require(!types.includes('sliding_attention') ||
-      Boolean(
-        config.use_sliding_window && config.sliding_window,
-      ), `layer_types has sliding_attention, but use_sliding_window is ${quote(config.use_sliding_window)} and sliding_window ${quote(config.sliding_window)}`);
+    check(
+      types.length === layers,
+      `layer_types has ${types.length} entries; expected num_hidden_layers, which is ${layers}`,
+    );
+    check(
+      !types.includes('sliding_attention') || Boolean(slides && window),
+      `layer_types has sliding_attention, but use_sliding_window is ${quote(slides)} and sliding_window ${quote(window)}`,
+    );
   }
   return valid ? { hidden, heads, kvHeads, headDim } : null;
 }

@@ -1,6 +1,9 @@
 /** How many problems an error lists; the rest are counted. */
 const listed = 50;
 
+/** Longest problem, in characters: names come from files. */
+const longest = 500;
+
 /** A checkpoint that cannot be served. The message lists what is wrong and what was expected. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
@@ -35,7 +38,7 @@ export class Problems {
 
   add(message: string): void {
     this.#count++;
-    if (this.#messages.length < listed) this.#messages.push(message);
+    if (this.#messages.length < listed) this.#messages.push(cut(message, longest));
   }
 
   /** Throws a ModelError when there is any problem. */
@@ -46,6 +49,9 @@ export class Problems {
 
 /** A value from a file, for a message: JSON, cut to a readable length. */
 export function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+  return cut(JSON.stringify(value) ?? String(value), 80);
+}
+
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }

@@ -119,6 +119,15 @@ describe('a sharded checkpoint', () => {
     ]);
   });
 
+  test('is refused when its index names thousands of files', async () => {
+    const problems = await problemsOf(
+      await shardedFolder((weightMap) => {
+        for (let i = 0; i < 10_000; i++) weightMap[`t${i}`] = `${i}.safetensors`;
+      }),
+    );
+    expect(problems).toEqual(['model.safetensors.index.json: "weight_map" names 10002 files; at most 10000 are read']);
+  });
+
   test.each([
     ['{', /^model.safetensors.index.json: /],
     ['[]', /^model.safetensors.index.json: expected a JSON object$/],
@@ -196,6 +205,12 @@ describe('the tensors', () => {
     expect(await problemsOf(await folderOf(config, headless))).toEqual([
       'tensor "lm_head.weight" is missing; expected shape [320,64]',
     ]);
+  });
+
+  test('have names of bounded length in the list', async () => {
+    const name = 'x'.repeat(100_000);
+    const [problem] = await problemsOf(await folderOf(config, { ...entries, [name]: { dtype: 'F32', shape: [1] } }));
+    expect(problem).toMatch(/^tensor "x{76}\.\.\. \(F32, \[1\]\) is not part of the model$/);
   });
 
   test('are not looked for by the billion', async () => {
