@@ -5,20 +5,9 @@ import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/con
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 
-/** What a tensor is there for, and how reports call it. */
-export const roleLabels = {
-  embedding: 'embedding',
-  attention: 'attention',
-  router: 'router',
-  experts: 'routed experts',
-  sharedExperts: 'shared experts',
-  denseFfn: 'dense FFN',
-  norms: 'norms',
-  head: 'head',
-} as const;
-export type Role = keyof typeof roleLabels;
-
-const roles = Object.keys(roleLabels) as readonly Role[];
+/** What a tensor is there for. */
+const roles = ['embedding', 'attention', 'router', 'experts', 'sharedExperts', 'denseFfn', 'norms', 'head'] as const;
+export type Role = (typeof roles)[number];
 
 export interface Size {
   readonly parameters: number;
