@@ -4,7 +4,6 @@
  */
 
 export const endOfText = 256;
-export const startOfMessage = 257;
 export const endOfMessage = 258;
 
 const specials = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
