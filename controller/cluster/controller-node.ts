@@ -1,0 +1,210 @@
+/**
+ * A controller's part in a cluster: what it serves is on the bus, plans are made while it leads, requests are routed to the
+ * pipelines, and ControlService answers. The gateway around it is the same as in one process.
+ */
+import { randomBytes } from 'node:crypto';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import type { Bucket, Bus } from '../../proto/bus/bus.ts';
+import { loadSubjects, MEMBER_KEY, SERVED_MODEL } from '../../proto/bus/subjects.ts';
+import { ClusterView } from '../../proto/cluster-view.ts';
+import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { ServedModel } from '../../proto/generated/conclave/v1/ServedModel.ts';
+import { MemberKeys } from '../../proto/membership.ts';
+import { conclave, decode, encode, type ModelSpec } from '../../proto/messages.ts';
+import type { AccessRule, GrpcServer } from '../../proto/server.ts';
+import type { PlanConstraints } from '../planner/input.ts';
+import { expertChecksums } from './checksums.ts';
+import { ClusterRouter } from './cluster-router.ts';
+import { editConstraints, withoutGone } from './constraints.ts';
+import { controlService } from './control-service.ts';
+import { EventLog } from './events.ts';
+import { ExpertLoadBook } from './expert-load.ts';
+import { Leader } from './leader.ts';
+import { Lease } from './lease.ts';
+import { clusterStatus } from './status.ts';
+
+export interface ControllerNodeOptions {
+  readonly bus: Bus;
+  readonly cluster: string;
+  readonly id: string;
+  /** Checkpoint folder, for checksums. */
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  /** "f32", "bf16" or "q8". */
+  readonly weights: 'f32' | 'bf16' | 'q8';
+  readonly maxModelLen: number;
+  readonly maxNumSeqs: number;
+  readonly maxNumBatchedTokens: number;
+  readonly constraints: PlanConstraints;
+  readonly minWorkers: number;
+  /** Whether workers must compare experts with checksums that this controller makes of its own copy. */
+  readonly verifyWeights: boolean;
+  /** For connections to workers. */
+  readonly credentials: ChannelCredentials;
+  /** Told of trouble that is survived. */
+  readonly onTrouble: (what: string, error: unknown) => void;
+}
+
+export interface ControllerNode {
+  readonly router: ClusterRouter;
+  readonly events: EventLog;
+  readonly view: ClusterView;
+  readonly status: () => GetStatusResponse;
+  /** Whether this controller leads. */
+  readonly leads: () => boolean;
+  /** Why requests cannot be answered now; empty: they can. */
+  readonly obstacles: () => readonly string[];
+  /** Adds ControlService; calls must satisfy `access`. */
+  serve(grpc: GrpcServer, access: AccessRule | undefined): void;
+  close(): Promise<void>;
+}
+
+/** Largest value on the bus, in bytes; NATS takes 1 MiB by default. */
+const MAX_VALUE_BYTES = 1_000_000;
+
+/** Joins the cluster as a controller. Rejects when the cluster serves another model. */
+export async function startControllerNode(options: ControllerNodeOptions): Promise<ControllerNode> {
+  const { bus, cluster, spec, onTrouble } = options;
+  const control = await bus.bucket('control');
+  const served = compressed(options);
+  const keys = new MemberKeys();
+  const load = new ExpertLoadBook(spec);
+  const events = new EventLog({ bus, cluster, wallClock: Date.now });
+  const failures: Record<string, number> = {};
+  const checksums = new Map<string, Promise<readonly number[]>>();
+  const view = new ClusterView({
+    bus,
+    keys,
+    onChange: (change) => {
+      leader.wake();
+      if (change === 'workers') releaseDrains();
+    },
+    onUnreadable: (key, error) => onTrouble(`value of "${key}" on the bus`, error),
+  });
+  const leader = new Leader({
+    spec,
+    weights: options.weights,
+    baseConstraints: options.constraints,
+    minWorkers: options.minWorkers,
+    joinSettleMs: 500,
+    view,
+    plans: await bus.bucket('plans'),
+    load,
+    events,
+    checksums: (layer, slices) => {
+      if (!options.verifyWeights) return Promise.resolve([]);
+      const key = `${layer}/${slices}`;
+      const known = checksums.get(key) ?? expertChecksums(spec, options.directory, layer, slices);
+      checksums.set(key, known);
+      return known;
+    },
+    now: () => performance.now(),
+    onTrouble,
+  });
+  const lease = new Lease({
+    bucket: control,
+    controllerId: options.id,
+    now: () => performance.now(),
+    wallClock: Date.now,
+    onLead: (term) => {
+      leader.lead(term);
+      events.publish({
+        code: 'LEADER',
+        severity: 'info',
+        subject: `controller/${options.id}`,
+        message: `leads in term ${term}`,
+      });
+    },
+    onFollow: () => leader.follow(),
+    onTrouble: (error) => onTrouble('lease', error),
+  });
+  /** A drained worker that has left is used again when it comes back. */
+  const releaseDrains = (): void => {
+    const asked = view.constraints?.value.draining ?? [];
+    if (lease.term === null || asked.every((id) => view.workers.has(id))) return;
+    editConstraints(control, (now) => withoutGone(now, new Set(view.workers.keys()))).catch((error: unknown) =>
+      onTrouble('constraints', error),
+    );
+  };
+
+  await announce(control, served, spec.digest);
+  const stops = [
+    bus.subscribe(loadSubjects(cluster), (payload) => {
+      try {
+        load.add(decode(conclave.LoadReport, payload));
+      } catch (error) {
+        onTrouble('load report', error);
+      }
+    }),
+    bus.onState((state) => {
+      if (state !== 'connected') return;
+      leader.busReturned();
+      announce(control, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
+    }),
+    events.watch(({ code, severity }) => {
+      if (severity !== 'info') failures[code] = (failures[code] ?? 0) + 1;
+    }),
+  ];
+  await view.start();
+  lease.start();
+
+  const router = new ClusterRouter({ view, credentials: options.credentials, keys });
+  const status = (): GetStatusResponse =>
+    clusterStatus({ model: spec.name, view, load, events, bus: bus.state, problems: leader.problems, failures });
+  const planInput = leader.planInput.bind(leader);
+  return {
+    router,
+    events,
+    view,
+    status,
+    leads: () => lease.term !== null,
+    obstacles: () => obstacles(view, router, leader.problems),
+    serve: (grpc, access) => {
+      const handlers = { ...controlService({ spec, view, control, load, events, status, planInput }) };
+      grpc.addService('conclave.v1.ControlService', conclave.ControlService.service, handlers, access);
+    },
+    close: async () => {
+      for (const stop of stops) stop();
+      await lease.stop();
+      view.stop();
+      router.close();
+      events.close();
+    },
+  };
+}
+
+function obstacles(view: ClusterView, router: ClusterRouter, problems: readonly string[]): readonly string[] {
+  if (router.ready && view.committed !== null) return [];
+  if (problems.length > 0) return problems;
+  if (view.target === null) return ['no plan yet: too few workers have joined'];
+  const loading = [...view.reports.values()]
+    .filter(({ state }) => state === 'WORKER_STATE_LOADING')
+    .map(({ id }) => id);
+  const what = loading.length > 0 ? `${loading.sort().join(', ')} are loading` : 'no pipeline is ready';
+  return [`plan ${view.target.epoch} is being rolled out: ${what}`];
+}
+
+function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens }: ControllerNodeOptions): Buffer {
+  const message: ServedModel = { spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens };
+  const bytes = gzipSync(encode(conclave.ServedModel, message));
+  if (bytes.byteLength > MAX_VALUE_BYTES) {
+    throw new Error(
+      `the model's description takes ${bytes.byteLength} bytes on the bus; at most ${MAX_VALUE_BYTES} fit`,
+    );
+  }
+  return bytes;
+}
+
+/** Says on the bus what is served and makes the members' secret, unless they are there. */
+async function announce(control: Bucket, served: Buffer, digest: string): Promise<void> {
+  await control.create(MEMBER_KEY, Buffer.from(randomBytes(32).toString('base64url')));
+  if ((await control.create(SERVED_MODEL, served)) !== null) return;
+  const entry = await control.get(SERVED_MODEL);
+  const other = entry === null ? null : decode(conclave.ServedModel, gunzipSync(entry.value)).spec;
+  if (other === null || other.digest === digest) return;
+  throw new Error(
+    `the cluster serves "${other.name}" (digest ${other.digest.slice(0, 12)}…), this controller has another model ` +
+      `(digest ${digest.slice(0, 12)}…): give it a --cluster name of its own`,
+  );
+}
