@@ -128,7 +128,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     );
   };
 
-  await announce(control, served, spec.digest);
+  await announce(bus, served, spec.digest);
   const stops = [
     bus.subscribe(loadSubjects(cluster), (payload) => {
       try {
@@ -140,7 +140,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     bus.onState((state) => {
       if (state !== 'connected') return;
       leader.busReturned();
-      announce(control, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
+      announce(bus, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
     events.watch(({ code, severity }) => {
       if (severity !== 'info') failures[code] = (failures[code] ?? 0) + 1;
@@ -196,15 +196,38 @@ function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedToken
   return bytes;
 }
 
-/** Says on the bus what is served and makes the members' secret, unless they are there. */
-async function announce(control: Bucket, served: Buffer, digest: string): Promise<void> {
+/**
+ * Says on the bus what is served and makes the members' secret. A cluster that has workers keeps its model; one without is
+ * given this controller's.
+ */
+async function announce(bus: Bus, served: Buffer, digest: string): Promise<void> {
+  const control = await bus.bucket('control');
   await control.create(MEMBER_KEY, Buffer.from(randomBytes(32).toString('base64url')));
   if ((await control.create(SERVED_MODEL, served)) !== null) return;
   const entry = await control.get(SERVED_MODEL);
   const other = entry === null ? null : decode(conclave.ServedModel, gunzipSync(entry.value)).spec;
-  if (other === null || other.digest === digest) return;
-  throw new Error(
-    `the cluster serves "${other.name}" (digest ${other.digest.slice(0, 12)}…), this controller has another model ` +
-      `(digest ${digest.slice(0, 12)}…): give it a --cluster name of its own`,
-  );
+  if (other !== null && other.digest !== digest && (await hasWorkers(bus))) {
+    throw new Error(
+      `the cluster serves "${other.name}" (digest ${other.digest.slice(0, 12)}…) with workers, this controller has another ` +
+        `model (digest ${digest.slice(0, 12)}…): give it a --cluster name of its own, or stop the workers first`,
+    );
+  }
+  await control.put(SERVED_MODEL, served);
+}
+
+async function hasWorkers(bus: Bus): Promise<boolean> {
+  const workers = await bus.bucket('workers');
+  let found = false;
+  await new Promise<void>((resolve) => {
+    const stop = workers.watch(
+      ({ value }) => {
+        found ||= value !== null;
+      },
+      () => {
+        resolve();
+        queueMicrotask(() => stop());
+      },
+    );
+  });
+  return found;
 }
