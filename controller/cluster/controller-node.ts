@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import type { Bucket, Bus } from '../../proto/bus/bus.ts';
+import type { Bus } from '../../proto/bus/bus.ts';
 import { loadSubjects, MEMBER_KEY, SERVED_MODEL } from '../../proto/bus/subjects.ts';
 import { ClusterView } from '../../proto/cluster-view.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';

@@ -1,0 +1,49 @@
+// The other process of the dispatch bench: ShardService over a bank that returns its rows, and a plain echo beside it.
+import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { ExpertBank } from '../../native/native.ts';
+import { dataChannelOptions } from '../../proto/channel.ts';
+import { conclave } from '../../proto/messages.ts';
+import { shardService } from '../../worker/shard/server.ts';
+import { echoService } from './echo.ts';
+
+const hidden = Number(process.argv[2]);
+
+/** The partial sums are the rows themselves: what is measured is the way, not the experts. */
+const bank: ExpertBank = {
+  load: () => Promise.resolve([]),
+  unload: () => undefined,
+  has: () => true,
+  forward: ({ rows }) => Promise.resolve(rows),
+  slotCount: 0,
+  bytes: 0,
+  close: () => undefined,
+};
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port);
+      else reject(error);
+    });
+  });
+}
+
+const ours = new Server(dataChannelOptions);
+const shards = { bank, hidden, rank: () => undefined, denseRank: () => undefined, epoch: () => 1 };
+const observer = { onForward: () => undefined, onRefused: () => undefined };
+ours.addService(conclave.ShardService.service, { ...shardService({ shards, observer }) });
+
+const plain = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
+plain.addService(echoService, {
+  Echo: (stream: ServerDuplexStream<Buffer, Buffer>) => {
+    stream.on('data', (bytes: Buffer) => stream.write(bytes));
+    stream.on('end', () => stream.end());
+  },
+});
+
+const [shardPort, echoPort] = [await listen(ours), await listen(plain)];
+process.send?.({ shardPort, echoPort });
+process.on('disconnect', () => {
+  ours.forceShutdown();
+  plain.forceShutdown();
+});
