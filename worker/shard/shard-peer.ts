@@ -1,8 +1,8 @@
-import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, type Metadata } from '@grpc/grpc-js';
 import { dataChannelOptions } from '../../proto/channel.ts';
 import type { ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
-import { conclave } from '../../proto/messages.ts';
+import { shardDefinition } from './definition.ts';
 import { StreamPeer } from './stream-peer.ts';
 
 /** One dispatch as the caller knows it: the peer numbers it. */
@@ -27,11 +27,12 @@ export class ShardPeer {
 
   constructor(options: ShardPeerOptions) {
     const { id, address, credentials, metadata, onState } = options;
-    const client = new conclave.ShardService(address, credentials, dataChannelOptions);
+    const client = new Client(address, credentials, dataChannelOptions);
+    const { path, requestSerialize, responseDeserialize } = shardDefinition.Forward;
     this.id = id;
     this.#stream = new StreamPeer<ForwardRequest, ForwardResponse>({
       id,
-      open: () => client.Forward(metadata()),
+      open: () => client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata()),
       close: () => client.close(),
       idOf: (response) => response.dispatchId,
       errorOf: ({ error }) => (error === null ? null : `${error.code}: ${error.message}`),
