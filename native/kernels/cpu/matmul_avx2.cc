@@ -1,4 +1,4 @@
-// AVX2 with FMA and F16C: tiles of up to 5 rows by 16, 10 of the 16 registers for sums.
+// AVX2 with FMA and F16C: tiles of up to 6 rows by 16, 12 of the 16 registers for sums.
 
 #include "kernels/cpu/avx2_vector.h"
 #include "kernels/cpu/matmul_simd.h"
@@ -6,7 +6,7 @@
 namespace conclave {
 namespace {
 
-constexpr int kFloatRows = 5;
+constexpr int kFloatRows = 6;
 constexpr int kQ8Rows = 2;
 
 // Signed times signed bytes: |w| as unsigned, its sign moved to x. Sums of two products stay below
@@ -25,7 +25,7 @@ struct SignedDot {
 };
 
 template <template <typename> typename Columns>
-constexpr auto kMultiply = MultiplyByTiles<FloatTiles<Avx2, Columns<Avx2>>, kFloatRows>;
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Avx2, Columns, kFloatRows>>;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ const TileKernels& Avx2Tiles() {
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kRounded, kMultiply<Bf16Columns>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
-             MultiplyByTiles<Q8Tiles<Avx2, SignedDot>, kQ8Rows>},
+             MultiplyByTiles<Q8Kind<Avx2, SignedDot, kQ8Rows>>},
       .encode = {EncodeF32, EncodeRounded<Avx2>, nullptr, EncodeQ8<Avx2>},
       .activate = Activate<Avx2>,
   };

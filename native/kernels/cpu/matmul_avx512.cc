@@ -1,4 +1,4 @@
-// AVX-512 F, BW, VL, DQ: tiles of up to 12 rows by 32, 24 of the 32 registers for sums.
+// AVX-512 F, BW, VL, DQ: tiles of up to 14 rows by 32, 28 of the 32 registers for sums.
 
 #include "kernels/cpu/avx512_vector.h"
 #include "kernels/cpu/matmul_simd.h"
@@ -6,7 +6,7 @@
 namespace conclave {
 namespace {
 
-constexpr int kFloatRows = 12;
+constexpr int kFloatRows = 14;
 constexpr int kQ8Rows = 4;
 
 // Signed times signed bytes: |w| as unsigned, its sign moved to x. Sums of two products stay below
@@ -27,7 +27,7 @@ struct SignedDot {
 };
 
 template <template <typename> typename Columns>
-constexpr auto kMultiply = MultiplyByTiles<FloatTiles<Avx512, Columns<Avx512>>, kFloatRows>;
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Avx512, Columns, kFloatRows>>;
 
 }  // namespace
 
@@ -40,7 +40,7 @@ const TileKernels& Avx512Tiles() {
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kRounded, kMultiply<Bf16Columns>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
-             MultiplyByTiles<Q8Tiles<Avx512, SignedDot>, kQ8Rows>},
+             MultiplyByTiles<Q8Kind<Avx512, SignedDot, kQ8Rows>>},
       .encode = {EncodeF32, EncodeRounded<Avx512>, nullptr, EncodeQ8<Avx512>},
       .activate = Activate<Avx512>,
   };

@@ -6,42 +6,45 @@
 namespace conclave {
 namespace {
 
-constexpr int kBf16Rows = 12;
-
-template <int kRows>
-void Bf16Tile(const TileArgs& args, int64_t row) {
-  __m512 sums[kRows][2];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) sums[i][0] = sums[i][1] = _mm512_setzero_ps();
-  RowPointers<kRows> x(args.activations + row * args.activation_stride, args.activation_stride);
-  const uint8_t* pair = args.panel;
-  const uint8_t* const end = pair + args.cols / 2 * 128;
-  while (pair != end) {
+template <int kRows, int64_t kPrefetchBytes>
+void Bf16Tile(const TileBlock& block) {
+  constexpr int kPairs = 4;  // of columns, each round
+  constexpr int kPairBytes = 128;
+  const uint8_t* prefetch = block.prefetch;
+  Sums<Avx512, kRows> sums(block);
+  RowPointers<kRows> x(block.activations + block.begin * 2, block.activation_stride);
+  const uint8_t* pair = block.weights;
+  const uint8_t* const end = pair + (block.end - block.begin) / 2 * kPairBytes;
+  for (; pair != end; pair += kPairs * kPairBytes, x.Advance(kPairs * 4)) {
+    Prefetch<kPrefetchBytes>(prefetch, block.prefetch_step);
 #pragma GCC unroll 4
-    for (int step = 0; step < 4; ++step) {
-      const auto w0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(pair + step * 128));
-      const auto w1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(pair + step * 128 + 64));
+    for (int step = 0; step < kPairs; ++step) {
+      const auto w0 = reinterpret_cast<__m512bh>(Avx512::LoadInt(pair + step * kPairBytes));
+      const auto w1 = reinterpret_cast<__m512bh>(Avx512::LoadInt(pair + step * kPairBytes + 64));
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
         const auto value = reinterpret_cast<__m512bh>(Avx512::BroadcastInt(x[i] + step * 4));
-        sums[i][0] = _mm512_dpbf16_ps(sums[i][0], w0, value);
-        sums[i][1] = _mm512_dpbf16_ps(sums[i][1], w1, value);
+        sums.of[i][0] = _mm512_dpbf16_ps(sums.of[i][0], w0, value);
+        sums.of[i][1] = _mm512_dpbf16_ps(sums.of[i][1], w1, value);
       }
     }
-    pair += 4 * 128;
-    x.Advance(16);
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    float* out = args.output + (row + i) * args.output_stride;
-    _mm512_storeu_ps(out, sums[i][0]);
-    _mm512_storeu_ps(out + 16, sums[i][1]);
-  }
+  sums.Store(block);
 }
 
-struct Bf16Tiles {
+struct Bf16Kind {
+  static constexpr int kMostRows = 14;
+  static constexpr int64_t kBlockColumns = 256;
+  static constexpr int64_t kColumnBytes = 64;
+  static constexpr int64_t kScratchBytes = 1;
   template <int kRows>
-  static constexpr TileFunction kTile = Bf16Tile<kRows>;
+  static constexpr TileFunction kStream = Bf16Tile<kRows, 512>;
+  template <int kRows>
+  static constexpr TileFunction kTile = Bf16Tile<kRows, 256>;
+
+  static const uint8_t* Prepare(const uint8_t* weights, int64_t /*cols*/, uint8_t* /*scratch*/) {
+    return weights;
+  }
 };
 
 void EncodeBf16(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
@@ -56,7 +59,7 @@ void EncodeBf16(const float* x, int64_t first, int64_t count, int64_t /*cols*/, 
 }  // namespace
 
 TileKernel Avx512Bf16Tile() {
-  return {WeightEncoding::kBF16, ActivationEncoding::kBF16, MultiplyByTiles<Bf16Tiles, kBf16Rows>};
+  return {WeightEncoding::kBF16, ActivationEncoding::kBF16, MultiplyByTiles<Bf16Kind>};
 }
 
 EncodeRows Avx512Bf16Encoder() { return EncodeBf16; }

@@ -25,7 +25,7 @@ struct OffsetDot {
 
 TileKernel Avx512VnniTile() {
   return {WeightEncoding::kQ8Offset, ActivationEncoding::kQ8,
-          MultiplyByTiles<Q8Tiles<Avx512, OffsetDot>, kQ8Rows>};
+          MultiplyByTiles<Q8Kind<Avx512, OffsetDot, kQ8Rows>>};
 }
 
 }  // namespace conclave

@@ -17,32 +17,32 @@ namespace {
 
 #define CONCLAVE_INLINE __attribute__((always_inline)) inline
 
-// Weights of two columns, as f32: even column lanes 0 and 1, odd column lanes 0 and 1.
+// Two columns of a panel; Load widens vector `half` (0, 1) of one of them (kOdd) to f32.
 template <typename V>
 struct F32Columns {
   static constexpr int64_t kPairBytes = V::kLanes * 16;
-  static CONCLAVE_INLINE void Load(const uint8_t* pair, typename V::Float w[4]) {
-    for (int i = 0; i < 4; ++i) w[i] = V::LoadF32(pair + i * V::kLanes * 4);
+  template <int kOdd>
+  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
+    return V::LoadF32(pair + (kOdd * 2 + half) * V::kLanes * 4);
   }
 };
 
 template <typename V>
 struct F16Columns {
   static constexpr int64_t kPairBytes = V::kLanes * 8;
-  static CONCLAVE_INLINE void Load(const uint8_t* pair, typename V::Float w[4]) {
-    for (int i = 0; i < 4; ++i) w[i] = V::LoadF16(pair + i * V::kLanes * 2);
+  template <int kOdd>
+  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
+    return V::LoadF16(pair + (kOdd * 2 + half) * V::kLanes * 2);
   }
 };
 
 template <typename V>
 struct Bf16Columns {
   static constexpr int64_t kPairBytes = V::kLanes * 8;
-  static CONCLAVE_INLINE void Load(const uint8_t* pair, typename V::Float w[4]) {
-    for (int i = 0; i < 2; ++i) {
-      const typename V::Int both = V::LoadInt(pair + i * V::kLanes * 4);
-      w[i] = V::LowBf16(both);
-      w[2 + i] = V::HighBf16(both);
-    }
+  template <int kOdd>
+  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
+    const typename V::Int both = V::LoadInt(pair + half * V::kLanes * 4);
+    return kOdd != 0 ? V::HighBf16(both) : V::LowBf16(both);
   }
 };
 
@@ -64,62 +64,110 @@ struct RowPointers {
   }
 };
 
-// sums[i] += x[i][k] * w[k] in f32, in ascending order of k.
-template <typename V, typename Columns, int kRows>
-void FloatTile(const TileArgs& args, int64_t row) {
-  typename V::Float sums[kRows][2];
+// Columns [begin, end) of some rows of a product, begin and end multiples of kColumnGroup.
+struct TileBlock {
+  const uint8_t* weights;      // of column begin
+  const uint8_t* activations;  // of the first row
+  int64_t activation_stride;   // bytes
+  int64_t cols;                // of the whole product
+  int64_t begin;
+  int64_t end;
+  float* output;  // of the first row; holds the sums up to begin
+  int64_t output_stride;
+  const uint8_t* prefetch;  // weights to fetch into the L2 cache meanwhile
+  int64_t prefetch_step;    // bytes from one fetch to the next; 0: none are wanted
+};
+
+// The sums of a tile, in registers: two vectors per row.
+template <typename V, int kRows>
+struct Sums {
+  typename V::Float of[kRows][2];
+
+  CONCLAVE_INLINE explicit Sums(const TileBlock& block) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) sums[i][0] = sums[i][1] = V::Zero();
-  RowPointers<kRows> x(args.activations + row * args.activation_stride, args.activation_stride);
-  const uint8_t* pair = args.panel;
-  const uint8_t* const end = pair + args.cols / 2 * Columns::kPairBytes;
-  while (pair != end) {
-#pragma GCC unroll 2
-    for (int step = 0; step < 2; ++step) {
-      typename V::Float w[4];
-      Columns::Load(pair + step * Columns::kPairBytes, w);
-#pragma GCC unroll 2
-      for (int odd = 0; odd < 2; ++odd) {
+    for (int i = 0; i < kRows; ++i) of[i][0] = of[i][1] = V::Zero();
+    if (block.begin == 0) return;
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i) {
-          const typename V::Float value = V::Broadcast(x[i] + step * 8 + odd * 4);
-          sums[i][0] = V::MultiplyAdd(value, w[odd * 2], sums[i][0]);
-          sums[i][1] = V::MultiplyAdd(value, w[odd * 2 + 1], sums[i][1]);
-        }
-      }
+    for (int i = 0; i < kRows; ++i) {
+      const float* in = block.output + i * block.output_stride;
+      of[i][0] = V::LoadF32(in);
+      of[i][1] = V::LoadF32(in + V::kLanes);
     }
-    pair += 2 * Columns::kPairBytes;
-    x.Advance(16);
   }
+  CONCLAVE_INLINE void Store(const TileBlock& block) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      float* out = block.output + i * block.output_stride;
+      V::Store(out, of[i][0]);
+      V::Store(out + V::kLanes, of[i][1]);
+    }
+  }
+};
+
+// Fetches kBytes a round.
+template <int64_t kBytes>
+CONCLAVE_INLINE void Prefetch(const uint8_t*& p, int64_t step) {
+#pragma GCC unroll 32
+  for (int64_t at = 0; at < kBytes; at += 64, p += step) __builtin_prefetch(p, 0, 2);
+}
+
+// sums[i] += x[i] * w for one column.
+template <typename V, typename Columns, int kOdd, int kRows>
+CONCLAVE_INLINE void AddColumn(const uint8_t* pair, const RowPointers<kRows>& x, int64_t at,
+                               Sums<V, kRows>& sums) {
+  const typename V::Float w0 = Columns::template Load<kOdd>(pair, 0);
+  const typename V::Float w1 = Columns::template Load<kOdd>(pair, 1);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    float* out = args.output + (row + i) * args.output_stride;
-    V::Store(out, sums[i][0]);
-    V::Store(out + V::kLanes, sums[i][1]);
+    const typename V::Float value = V::Broadcast(x[i] + at);
+    sums.of[i][0] = V::MultiplyAdd(value, w0, sums.of[i][0]);
+    sums.of[i][1] = V::MultiplyAdd(value, w1, sums.of[i][1]);
   }
+}
+
+// sums[i] += x[i][k] * w[k] in f32, in ascending order of k.
+template <typename V, typename Columns, int kRows, int64_t kPrefetchBytes>
+void FloatTile(const TileBlock& block) {
+  constexpr int kPairs = 2;  // of columns, each round
+  const uint8_t* prefetch = block.prefetch;
+  Sums<V, kRows> sums(block);
+  RowPointers<kRows> x(block.activations + block.begin * 4, block.activation_stride);
+  const uint8_t* pair = block.weights;
+  const uint8_t* const end = pair + (block.end - block.begin) / 2 * Columns::kPairBytes;
+  for (; pair != end; pair += kPairs * Columns::kPairBytes, x.Advance(kPairs * 8)) {
+    Prefetch<kPrefetchBytes>(prefetch, block.prefetch_step);
+#pragma GCC unroll 2
+    for (int step = 0; step < kPairs; ++step) {
+      AddColumn<V, Columns, 0>(pair + step * Columns::kPairBytes, x, step * 8, sums);
+      AddColumn<V, Columns, 1>(pair + step * Columns::kPairBytes, x, step * 8 + 4, sums);
+    }
+  }
+  sums.Store(block);
 }
 
 // Groups of int8: dots are exact, then sums[i] += dot * (scale of x * scale of w), in ascending
 // order of groups.
-template <typename V, typename Dot, int kRows>
-void Q8Tile(const TileArgs& args, int64_t row) {
-  constexpr int64_t kScales = 2 * V::kLanes * kColumnGroup;  // bytes of int8 in a group
-  typename V::Float sums[kRows][2];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) sums[i][0] = sums[i][1] = V::Zero();
-  const int64_t groups = args.cols / kColumnGroup;
-  const uint8_t* const first = args.activations + row * args.activation_stride;
-  RowPointers<kRows> x(first, args.activation_stride);
-  RowPointers<kRows> x_scale(first + args.cols, args.activation_stride);
-  const uint8_t* weights = args.panel;
-  for (int64_t group = 0; group < groups; ++group) {
+template <typename V, typename Dot, int kRows, int64_t kPrefetchBytes>
+void Q8Tile(const TileBlock& block) {
+  const uint8_t* prefetch = block.prefetch;
+  constexpr int64_t kVector = V::kLanes * 4;  // bytes
+  constexpr int64_t kScales = 2 * V::kLanes * kColumnGroup;
+  constexpr int64_t kGroupBytes = kScales + 2 * kVector;
+  Sums<V, kRows> sums(block);
+  const uint8_t* const scales = block.activations + block.cols + block.begin / kColumnGroup * 4;
+  const int64_t to_offsets = block.cols / kColumnGroup * 4;
+  RowPointers<kRows> x(block.activations + block.begin, block.activation_stride);
+  RowPointers<kRows> x_scale(scales, block.activation_stride);
+  const uint8_t* weights = block.weights;
+  for (int64_t group = block.begin; group != block.end; group += kColumnGroup) {
+    Prefetch<kPrefetchBytes>(prefetch, block.prefetch_step);
     typename V::Int dots[kRows][2];
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) dots[i][0] = dots[i][1] = Dot::Start(x_scale[i] + groups * 4);
+    for (int i = 0; i < kRows; ++i) dots[i][0] = dots[i][1] = Dot::Start(x_scale[i] + to_offsets);
 #pragma GCC unroll 8
     for (int step = 0; step < 8; ++step) {
-      const typename Dot::Weights w0(V::LoadInt(weights + step * V::kLanes * 8));
-      const typename Dot::Weights w1(V::LoadInt(weights + step * V::kLanes * 8 + V::kLanes * 4));
+      const typename Dot::Weights w0(V::LoadInt(weights + step * 2 * kVector));
+      const typename Dot::Weights w1(V::LoadInt(weights + step * 2 * kVector + kVector));
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
         const typename V::Int value = V::BroadcastInt(x[i] + step * 4);
@@ -128,64 +176,131 @@ void Q8Tile(const TileArgs& args, int64_t row) {
       }
     }
     const typename V::Float s0 = V::LoadF32(weights + kScales);
-    const typename V::Float s1 = V::LoadF32(weights + kScales + V::kLanes * 4);
+    const typename V::Float s1 = V::LoadF32(weights + kScales + kVector);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const typename V::Float scale = V::Broadcast(x_scale[i]);
-      sums[i][0] = V::MultiplyAdd(V::ToFloat(dots[i][0]), V::Multiply(scale, s0), sums[i][0]);
-      sums[i][1] = V::MultiplyAdd(V::ToFloat(dots[i][1]), V::Multiply(scale, s1), sums[i][1]);
+      sums.of[i][0] = V::MultiplyAdd(V::ToFloat(dots[i][0]), V::Multiply(scale, s0), sums.of[i][0]);
+      sums.of[i][1] = V::MultiplyAdd(V::ToFloat(dots[i][1]), V::Multiply(scale, s1), sums.of[i][1]);
     }
-    weights += kScales + V::kLanes * 8;
+    weights += kGroupBytes;
     x.Advance(kColumnGroup);
     x_scale.Advance(4);
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    float* out = args.output + (row + i) * args.output_stride;
-    V::Store(out, sums[i][0]);
-    V::Store(out + V::kLanes, sums[i][1]);
-  }
+  sums.Store(block);
 }
 
-using TileFunction = void (*)(const TileArgs& args, int64_t row);
+using TileFunction = void (*)(const TileBlock& block);
 
-// Tiles of 1 to kMost rows of a kind.
-template <typename V, typename Columns>
-struct FloatTiles {
-  template <int kRows>
-  static constexpr TileFunction kTile = FloatTile<V, Columns, kRows>;
-};
-template <typename V, typename Dot>
-struct Q8Tiles {
-  template <int kRows>
-  static constexpr TileFunction kTile = Q8Tile<V, Dot, kRows>;
+// A kind of tiles says how many rows fit the registers, how many columns go through all tiles
+// before the next ones do (so that their weights stay in the L1 cache), how many bytes of a panel a
+// column takes, and what the tiles are: kStream reads weights from memory and fetches as many
+// ahead; kTile reads what Prepare made of a block of columns, and two of them fetch as many as a
+// block has.
+template <typename V, template <typename> typename Columns, int kRows>
+struct FloatKind {
+  static constexpr int kMostRows = kRows;
+  static constexpr int64_t kBlockColumns = 128;
+  static constexpr int64_t kColumnBytes = Columns<V>::kPairBytes / 2;
+  static constexpr int64_t kScratchBytes = kBlockColumns * 2 * V::kLanes * 4;
+  template <int kTileRows>
+  static constexpr TileFunction kStream = FloatTile<V, Columns<V>, kTileRows, 4 * kColumnBytes>;
+  template <int kTileRows>
+  static constexpr TileFunction kTile = FloatTile<V, F32Columns<V>, kTileRows, 2 * kColumnBytes>;
+
+  // Widens to f32 once for all tiles.
+  static const uint8_t* Prepare(const uint8_t* weights, int64_t cols, uint8_t* scratch) {
+    if constexpr (kColumnBytes == F32Columns<V>::kPairBytes / 2) return weights;
+    auto* out = reinterpret_cast<float*>(scratch);
+    for (int64_t k = 0; k < cols; k += 2, out += 4 * V::kLanes) {
+      const uint8_t* pair = weights + k * kColumnBytes;
+      for (int half = 0; half < 2; ++half) {
+        V::Store(out + half * V::kLanes, Columns<V>::template Load<0>(pair, half));
+        V::Store(out + (2 + half) * V::kLanes, Columns<V>::template Load<1>(pair, half));
+      }
+    }
+    return scratch;
+  }
 };
 
-template <typename Tiles, int kMost>
+template <typename V, typename Dot, int kRows>
+struct Q8Kind {
+  static constexpr int kMostRows = kRows;
+  static constexpr int64_t kBlockColumns = 512;
+  static constexpr int64_t kColumnBytes = 2 * V::kLanes * (kColumnGroup + 4) / kColumnGroup;
+  static constexpr int64_t kScratchBytes = 1;
+  template <int kTileRows>
+  static constexpr TileFunction kStream = Q8Tile<V, Dot, kTileRows, kColumnGroup * kColumnBytes>;
+  template <int kTileRows>
+  static constexpr TileFunction kTile = Q8Tile<V, Dot, kTileRows, kColumnGroup * kColumnBytes / 2>;
+
+  static const uint8_t* Prepare(const uint8_t* weights, int64_t /*cols*/, uint8_t* /*scratch*/) {
+    return weights;
+  }
+};
+
+template <typename Kind>
 struct TileTable {
-  TileFunction of_rows[kMost + 1];
+  TileFunction stream[Kind::kMostRows + 1];
+  TileFunction tile[Kind::kMostRows + 1];
 
   template <int kRows>
   constexpr void Fill() {
-    of_rows[kRows] = Tiles::template kTile<kRows>;
+    stream[kRows] = Kind::template kStream<kRows>;
+    tile[kRows] = Kind::template kTile<kRows>;
     if constexpr (kRows > 1) Fill<kRows - 1>();
   }
-  constexpr TileTable() : of_rows{} { Fill<kMost>(); }
+  constexpr TileTable() : stream{}, tile{} { Fill<Kind::kMostRows>(); }
 };
 
-// Rows go through tiles of nearly equal height.
-template <typename Tiles, int kMost>
+// How far ahead of its use streamed weights are fetched: several times what arrives during one
+// access to memory.
+constexpr int64_t kFetchAhead = 8192;
+
+// Few rows go through the panel at once, as fast as memory gives it. More go through it block by
+// block of columns, in tiles of nearly equal height, while the next panel is fetched into the L2
+// cache. Both add in the same order.
+template <typename Kind>
 void MultiplyByTiles(const TileArgs& args) {
-  static constexpr TileTable<Tiles, kMost> kTable;
-  int64_t tiles = (args.rows + kMost - 1) / kMost;
-  for (int64_t row = 0; tiles > 0; --tiles) {
-    const int64_t rows = (args.rows - row + tiles - 1) / tiles;
-    kTable.of_rows[rows](args, row);
-    row += rows;
+  static constexpr TileTable<Kind> kTable;
+  TileBlock block = {.weights = args.panel,
+                     .activations = args.activations,
+                     .activation_stride = args.activation_stride,
+                     .cols = args.cols,
+                     .begin = 0,
+                     .end = args.cols,
+                     .output = args.output,
+                     .output_stride = args.output_stride,
+                     .prefetch = args.panel + kFetchAhead,
+                     .prefetch_step = 64};
+  if (args.rows <= Kind::kMostRows) {
+    if (args.rows > 0) kTable.stream[args.rows](block);
+    return;
+  }
+  alignas(64) uint8_t scratch[Kind::kScratchBytes];
+  const int64_t tiles = (args.rows + Kind::kMostRows - 1) / Kind::kMostRows;
+  for (; block.begin < args.cols; block.begin = block.end) {
+    block.end = block.begin + Kind::kBlockColumns < args.cols ? block.begin + Kind::kBlockColumns
+                                                              : args.cols;
+    const int64_t offset = block.begin * Kind::kColumnBytes;
+    const int64_t bytes = (block.end - block.begin) * Kind::kColumnBytes;
+    block.weights = Kind::Prepare(args.panel + offset, block.end - block.begin, scratch);
+    int64_t row = 0;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t rows = (args.rows - row + tiles - tile - 1) / (tiles - tile);
+      const bool fetch = args.next_panel != nullptr && tile < 2;
+      block.prefetch = fetch ? args.next_panel + offset + bytes / 2 * tile : block.weights;
+      block.prefetch_step = fetch ? 64 : 0;
+      block.activations = args.activations + row * args.activation_stride;
+      block.output = args.output + row * args.output_stride;
+      kTable.tile[rows](block);
+      row += rows;
+    }
   }
 }
 
-void EncodeF32(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
+[[maybe_unused]] void EncodeF32(const float* x, int64_t first, int64_t count, int64_t /*cols*/,
+                                uint8_t* row) {
   std::memcpy(row + first * 4, x, static_cast<size_t>(count) * 4);
 }
 

@@ -5,21 +5,23 @@
 namespace conclave {
 namespace {
 
-// A task should be long beside the cost of handing it out (about 0.1 us), and short beside the
-// whole product. Reading 64 KiB of weights, or two million multiply-adds, takes 5 to 30 us.
-constexpr int64_t kTaskBytes = 64 << 10;
-constexpr int64_t kTaskMacs = 2 << 20;
-constexpr int64_t kTasksPerThread = 4;
+// What one core does in a nanosecond, roughly: it decides how work is shared, not what it takes.
+constexpr double kBytesPerNanosecond = 16;
+constexpr double kMacsPerNanosecond = 100;
+// Handing out a task takes about 0.1 us.
+constexpr double kShortestTask = 4000;
+// A task takes at most this part of a thread's share of what remains.
+constexpr double kPartOfShare = 0.25;
 // Rows are cut no finer, so that tiles stay full.
-constexpr int64_t kLeastRows = 48;
+constexpr int64_t kLeastRows = 56;
 
-int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+double PanelCost(const ProductExtent& product) {
+  return std::max(static_cast<double>(product.panel_bytes) / kBytesPerNanosecond,
+                  static_cast<double>(product.panel_macs * product.rows) / kMacsPerNanosecond);
+}
 
-int64_t PanelsPerTask(const ProductExtent& product) {
-  const int64_t by_bytes = kTaskBytes / product.panel_bytes;
-  const int64_t by_macs = kTaskMacs / (product.panel_macs * product.rows);
-  const int64_t panels = std::max<int64_t>(1, std::min(by_bytes, by_macs));
-  return CeilDivide(panels, product.panel_multiple) * product.panel_multiple;
+int64_t PanelsFor(double value, int64_t multiple) {
+  return std::max<int64_t>(1, static_cast<int64_t>(value) / multiple) * multiple;
 }
 
 }  // namespace
@@ -27,23 +29,31 @@ int64_t PanelsPerTask(const ProductExtent& product) {
 void CutIntoTasks(std::span<const ProductExtent> products, int threads,
                   std::vector<MatmulTask>& tasks) {
   tasks.clear();
-  int64_t panel_tasks = 0;
+  double remaining = 0;
+  double longest = 0;
   for (const ProductExtent& product : products) {
-    if (product.rows > 0) panel_tasks += CeilDivide(product.panels, PanelsPerTask(product));
+    if (product.rows == 0) continue;
+    remaining += PanelCost(product) * static_cast<double>(product.panels);
+    longest = std::max(longest, PanelCost(product) * static_cast<double>(product.panel_multiple));
   }
-  const int64_t row_parts =
-      panel_tasks == 0 ? 1 : CeilDivide(threads == 1 ? 1 : kTasksPerThread * threads, panel_tasks);
+  const double share = kPartOfShare / threads;
+  const auto row_parts = static_cast<int64_t>(threads == 1 ? 1 : longest / (remaining * share)) + 1;
   for (size_t index = 0; index < products.size(); ++index) {
     const ProductExtent& product = products[index];
     if (product.rows == 0) continue;
-    const int64_t panels = PanelsPerTask(product);
-    const int64_t rows = std::max(kLeastRows, CeilDivide(product.rows, row_parts));
-    for (int64_t panel = 0; panel < product.panels; panel += panels) {
+    const double cost = PanelCost(product);
+    const int64_t rows =
+        row_parts == 1 ? product.rows : std::max(kLeastRows, (product.rows - 1) / row_parts + 1);
+    for (int64_t panel = 0; panel < product.panels;) {
+      const double target = std::max(remaining * share, kShortestTask);
+      const int64_t end =
+          std::min(product.panels, panel + PanelsFor(target / cost, product.panel_multiple));
       for (int64_t row = 0; row < product.rows; row += rows) {
-        tasks.push_back({static_cast<int64_t>(index), panel,
-                         std::min(panel + panels, product.panels), row,
-                         std::min(row + rows, product.rows)});
+        tasks.push_back(
+            {static_cast<int64_t>(index), panel, end, row, std::min(row + rows, product.rows)});
       }
+      remaining -= cost * static_cast<double>(end - panel);
+      panel = end;
     }
   }
 }

@@ -27,7 +27,9 @@ struct MatmulTask {
 };
 
 // Cuts along panels, so that one thread reads a panel for all rows; along rows only where there are
-// too few panels to keep the threads busy. Products without rows get no task.
+// too few panels to keep the threads busy. Tasks are long at first, so that weights are read in
+// long runs, and short at the end, so that the threads end together. Products without rows get no
+// task.
 void CutIntoTasks(std::span<const ProductExtent> products, int threads,
                   std::vector<MatmulTask>& tasks);
 

@@ -35,7 +35,8 @@ inline constexpr int kActivationEncodings = 4;
 
 struct TileArgs {
   const uint8_t* panel;
-  int64_t cols;  // K
+  const uint8_t* next_panel;  // read after this one by the same thread; or null
+  int64_t cols;               // K
   const uint8_t* activations;
   int64_t activation_stride;  // bytes
   int64_t rows;

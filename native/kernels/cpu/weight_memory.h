@@ -17,8 +17,8 @@ class WeightMemory {
   std::shared_ptr<uint8_t> Allocate(size_t bytes);
 
  private:
-  struct Mappings;
-  std::shared_ptr<Mappings> mappings_;
+  struct Regions;
+  std::shared_ptr<Regions> regions_;
 };
 
 }  // namespace conclave
