@@ -32,7 +32,7 @@ constexpr int64_t kKeyRows = 512;
 
 struct Options {
   int threads = 2;
-  int layers = 8;
+  int layers = 14;
   int repeats = 9;
   WeightsFormat format = WeightsFormat::kBF16;
   Isa isa = SupportedIsas().back();
@@ -73,8 +73,7 @@ class Bench {
   }
 
   void Run() {
-    for (int64_t m : {1, 2, 4, 8, 16, 32}) MeasureBySource(m);
-    for (int64_t m : {128, 512}) MeasureBySource(m);
+    for (int64_t m : {1, 2, 4, 8, 16, 32, 128, 512}) Measure(m);
   }
 
  private:
@@ -86,25 +85,26 @@ class Bench {
 
   // Memory of the packed experts, for the bandwidth limit: what the kernels read, read plainly.
   double ReadBandwidth() {
-    static std::vector<uint8_t> memory(size_t{1} << 30, 1);
+    static std::vector<uint8_t> memory(size_t{1} << 29, 1);
     double best = 0;
     for (int i = 0; i < 2; ++i) best = std::max(best, MeasureReadBandwidth(pool_, memory));
     return best;
   }
 
-  void MeasureBySource(int64_t m) {
-    std::mt19937 random(static_cast<uint32_t>(m));
-    std::vector<std::vector<int64_t>> counts;
-    for (size_t layer = 0; layer < layers_.size(); ++layer) {
-      std::vector<int64_t> count(kExperts);
-      std::vector<int> ids(kExperts);
-      std::iota(ids.begin(), ids.end(), 0);
-      for (int64_t row = 0; row < m; ++row) {
-        std::shuffle(ids.begin(), ids.end(), random);
-        for (int i = 0; i < kTopK; ++i) ++count[static_cast<size_t>(ids[static_cast<size_t>(i)])];
-      }
-      counts.push_back(count);
+  // Rows of each expert when every one of m rows goes to kTopK experts at random.
+  static std::vector<int64_t> Route(int64_t m, std::mt19937& random) {
+    std::vector<int64_t> counts(kExperts);
+    std::vector<int> ids(kExperts);
+    std::iota(ids.begin(), ids.end(), 0);
+    for (int64_t row = 0; row < m; ++row) {
+      std::shuffle(ids.begin(), ids.end(), random);
+      for (int i = 0; i < kTopK; ++i) ++counts[static_cast<size_t>(ids[static_cast<size_t>(i)])];
     }
+    return counts;
+  }
+
+  void Measure(int64_t m) {
+    std::mt19937 random(static_cast<uint32_t>(m));
     const auto rows = static_cast<size_t>(m * kTopK);
     std::vector<float> input(rows * kHidden);
     std::normal_distribution<float> normal(0, 1);
@@ -135,10 +135,11 @@ class Bench {
         dense += Seconds(start);
         dense_bytes += static_cast<double>(layer.q.bytes() + 2 * layer.k.bytes() + layer.o.bytes());
 
+        const std::vector<int64_t> counts = Route(m, random);
         std::vector<FfnGroup> groups;
         int64_t row = 0;
         for (size_t expert = 0; expert < kExperts; ++expert) {
-          const int64_t count = counts[index][expert];
+          const int64_t count = counts[expert];
           if (count == 0) continue;
           const FfnWeights& weights = layer.experts[expert];
           groups.push_back({&weights, row, row + count});
@@ -159,7 +160,6 @@ class Bench {
            layers * static_cast<double>(rows) * 3 * kHidden * kWidth, limit);
     Report("qkv + o", m, dense_seconds, dense_bytes,
            layers * static_cast<double>(m) * (kQueryRows * 2 + kKeyRows * 2) * kHidden, limit);
-    if (m >= 128 && arithmetic_.empty()) arithmetic_ = MeasureArithmetic(pool_);
   }
 
   void Report(const char* name, int64_t m, std::vector<double>& seconds, double bytes, double macs,
@@ -179,7 +179,6 @@ class Bench {
   ThreadPool pool_;
   std::unique_ptr<MatmulKernels> kernels_;
   std::vector<Layer> layers_;
-  std::vector<ArithmeticLimit> arithmetic_;
   int64_t packed_elements_ = 0;
 };
 

@@ -27,69 +27,83 @@ const char* Name(SourceType type) {
 size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; }
 
 template <typename Bits>
-bool AllFinite(const Bits* x, int64_t count, Bits exponent_mask) {
+bool AllFinite(const Bits* x, int64_t count, uint32_t exponent_mask) {
+  const auto mask = static_cast<Bits>(exponent_mask);
   Bits bad = 0;
-  for (int64_t i = 0; i < count; ++i)
-    bad |= static_cast<Bits>((x[i] & exponent_mask) == exponent_mask);
+  for (int64_t i = 0; i < count; ++i) bad |= static_cast<Bits>((x[i] & mask) == mask);
   return bad == 0;
 }
 
-// Reads rows of the source, which need not be aligned, into padded rows of one element type.
+// Reads rows of the source, which need not be aligned, checks them, and converts them to one
+// element type.
 class RowReader {
  public:
-  RowReader(const SourceMatrix& source, int64_t padded_cols)
+  explicit RowReader(const SourceMatrix& source)
       : source_(source),
-        raw_(static_cast<size_t>(padded_cols)),
-        wide_(static_cast<size_t>(padded_cols)) {}
+        raw_(static_cast<size_t>(source.cols)),
+        wide_(static_cast<size_t>(source.cols)) {}
 
   // 16-bit elements as they are.
-  const uint16_t* Raw(int64_t row) {
-    std::memcpy(raw_.data(), RowData(row), static_cast<size_t>(source_.cols) * 2);
-    const uint16_t mask = source_.type == SourceType::kF16 ? 0x7c00 : 0x7f80;
-    if (!AllFinite<uint16_t>(raw_.data(), source_.cols, mask)) ThrowNonFinite(row);
-    return raw_.data();
+  void Raw(int64_t row, uint16_t* out) const {
+    std::memcpy(out, RowData(row), static_cast<size_t>(source_.cols) * 2);
+    if (!AllFinite<uint16_t>(out, source_.cols, ExponentMask())) ThrowNonFinite(row);
   }
 
-  const float* Float(int64_t row) {
+  void Float(int64_t row, float* out) {
     if (source_.type == SourceType::kF32) {
-      std::memcpy(wide_.data(), RowData(row), static_cast<size_t>(source_.cols) * 4);
-      if (!std::all_of(wide_.begin(), wide_.end(), [](float x) { return std::isfinite(x); }))
+      std::memcpy(out, RowData(row), static_cast<size_t>(source_.cols) * 4);
+      if (!AllFinite<uint32_t>(reinterpret_cast<const uint32_t*>(out), source_.cols,
+                               ExponentMask())) {
         ThrowNonFinite(row);
-      return wide_.data();
+      }
+      return;
     }
-    const uint16_t* raw = Raw(row);
-    const auto widen = source_.type == SourceType::kF16 ? FloatFromF16 : FloatFromBf16;
-    for (int64_t i = 0; i < source_.cols; ++i) wide_[static_cast<size_t>(i)] = widen(raw[i]);
-    return wide_.data();
+    Raw(row, raw_.data());
+    if (source_.type == SourceType::kF16) {
+      for (int64_t i = 0; i < source_.cols; ++i)
+        out[i] = FloatFromF16(raw_[static_cast<size_t>(i)]);
+    } else {
+      for (int64_t i = 0; i < source_.cols; ++i)
+        out[i] = FloatFromBf16(raw_[static_cast<size_t>(i)]);
+    }
   }
 
-  const uint16_t* Bf16(int64_t row) {
-    if (source_.type == SourceType::kBF16) return Raw(row);
-    const float* x = Float(row);
-    for (int64_t i = 0; i < source_.cols; ++i) raw_[static_cast<size_t>(i)] = Bf16FromFloat(x[i]);
-    if (!AllFinite<uint16_t>(raw_.data(), source_.cols, 0x7f80)) {
+  void Bf16(int64_t row, uint16_t* out) {
+    if (source_.type == SourceType::kBF16) return Raw(row, out);
+    Float(row, wide_.data());
+    for (int64_t i = 0; i < source_.cols; ++i)
+      out[i] = Bf16FromFloat(wide_[static_cast<size_t>(i)]);
+    if (!AllFinite<uint16_t>(out, source_.cols, 0x7f80)) {
       throw Error(ErrorCode::kNonFinite, "weights: row " + std::to_string(row) +
                                              " has an element beyond the range of bf16");
     }
-    return raw_.data();
   }
 
  private:
-  const uint8_t* RowData(int64_t row) const {
+  const uint8_t* Element(int64_t row, int64_t col) const {
     return static_cast<const uint8_t*>(source_.data) +
-           static_cast<size_t>(row * source_.stride) * ElementBytes(source_.type);
+           static_cast<size_t>(row * source_.stride + col) * ElementBytes(source_.type);
+  }
+  const uint8_t* RowData(int64_t row) const { return Element(row, 0); }
+
+  uint32_t ExponentMask() const {
+    switch (source_.type) {
+      case SourceType::kF32:
+        return 0x7f800000;
+      case SourceType::kF16:
+        return 0x7c00;
+      case SourceType::kBF16:
+        return 0x7f80;
+    }
+    return 0;
   }
 
   [[noreturn]] void ThrowNonFinite(int64_t row) const {
     int64_t col = 0;
     for (; col < source_.cols; ++col) {
-      const uint8_t* element = RowData(row) + static_cast<size_t>(col) * ElementBytes(source_.type);
       uint32_t bits = 0;
-      std::memcpy(&bits, element, ElementBytes(source_.type));
-      const uint32_t mask = source_.type == SourceType::kF32   ? 0x7f800000
-                            : source_.type == SourceType::kF16 ? 0x7c00
-                                                               : 0x7f80;
-      if ((bits & mask) == mask) break;
+      std::memcpy(&bits, Element(row, col), ElementBytes(source_.type));
+      if ((bits & ExponentMask()) == ExponentMask()) break;
     }
     throw Error(ErrorCode::kNonFinite, std::string("weights: the ") + Name(source_.type) +
                                            " element at row " + std::to_string(row) + ", column " +
@@ -101,35 +115,99 @@ class RowReader {
   std::vector<float> wide_;
 };
 
-// One row of a panel of single elements: [K][R].
-template <typename Element>
-void Interleave(const Element* row, int64_t cols, int panel_rows, uint8_t* lane) {
-  auto* out = reinterpret_cast<Element*>(lane);
-  for (int64_t k = 0; k < cols; ++k) out[k * panel_rows] = row[k];
-}
-
-// One row of a panel of pairs: [K / 2][R][2].
-void InterleavePairs(const uint16_t* row, int64_t cols, int panel_rows, uint8_t* lane) {
-  for (int64_t k = 0; k < cols; k += 2) std::memcpy(lane + k * panel_rows * 2, row + k, 4);
-}
-
-// One row of a panel of groups: quantised to nearest with scale = max|x| / 127.
-void InterleaveQ8(const float* row, int64_t cols, int panel_rows, int lane, uint8_t flip,
-                  uint8_t* panel) {
-  const size_t group_bytes = static_cast<size_t>(panel_rows) * (kColumnGroup + sizeof(float));
-  for (int64_t group = 0; group < cols / kColumnGroup;
-       ++group, panel += group_bytes, row += kColumnGroup) {
-    float largest = 0;
-    for (int i = 0; i < kColumnGroup; ++i) largest = std::max(largest, std::fabs(row[i]));
-    const float scale = largest < kSmallestQ8 ? 0 : largest / 127;
-    const float inverse = largest < kSmallestQ8 ? 0 : 127 / largest;
-    for (int i = 0; i < kColumnGroup; ++i) {
-      const auto value = static_cast<int8_t>(std::lrintf(row[i] * inverse));
-      panel[(i / 4 * panel_rows + lane) * 4 + i % 4] = static_cast<uint8_t>(value) ^ flip;
+// rows [panel_rows][count] of units, `row_bytes` apart, to out [count][panel_rows]. Goes by blocks
+// of units, so that the lines written stay in the L1 cache until they are full.
+template <typename Unit>
+void Interleave(const uint8_t* rows, int64_t row_bytes, int64_t count, int panel_rows,
+                uint8_t* out) {
+  constexpr int64_t kBlock = 64;
+  auto* const units = reinterpret_cast<Unit*>(out);
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, count);
+    for (int row = 0; row < panel_rows; ++row) {
+      const auto* in = reinterpret_cast<const Unit*>(rows + row * row_bytes);
+      for (int64_t i = begin; i < end; ++i) units[i * panel_rows + row] = in[i];
     }
-    std::memcpy(panel + panel_rows * kColumnGroup + lane * sizeof(float), &scale, sizeof(float));
   }
 }
+
+// Packs one panel after the other, through rows of elements in panel order.
+class PanelPacker {
+ public:
+  PanelPacker(const SourceMatrix& source, const PackedMatrix::Layout& layout)
+      : source_(source),
+        layout_(layout),
+        reader_(source),
+        row_bytes_(RoundUp(layout.padded_cols * 4, 64) | 64),
+        rows_(static_cast<size_t>(row_bytes_ * layout.tiles->panel_rows)),
+        wide_(static_cast<size_t>(layout.padded_cols)) {}
+
+  void Pack(int64_t index, uint8_t* panel) {
+    const int panel_rows = layout_.tiles->panel_rows;
+    const int64_t first = index * panel_rows;
+    const int64_t rows = std::min<int64_t>(panel_rows, source_.rows - first);
+    // Columns and rows beyond the source stay zero from the start, but the last panel may have
+    // fewer rows than the one before.
+    if (rows < panel_rows) std::fill(rows_.begin(), rows_.end(), uint8_t{0});
+    for (int64_t row = 0; row < rows; ++row) ReadRow(first + row, rows_.data() + row * row_bytes_);
+    switch (layout_.kernel->weights) {
+      case WeightEncoding::kF32:
+        return Interleave<uint32_t>(rows_.data(), row_bytes_, layout_.padded_cols, panel_rows,
+                                    panel);
+      case WeightEncoding::kF16:
+        return Interleave<uint16_t>(rows_.data(), row_bytes_, layout_.padded_cols, panel_rows,
+                                    panel);
+      case WeightEncoding::kBF16:
+        return Interleave<uint32_t>(rows_.data(), row_bytes_, layout_.padded_cols / 2, panel_rows,
+                                    panel);
+      case WeightEncoding::kQ8:
+        return InterleaveGroups(0, panel);
+      case WeightEncoding::kQ8Offset:
+        return InterleaveGroups(0x80808080, panel);
+    }
+  }
+
+ private:
+  void ReadRow(int64_t row, uint8_t* out) {
+    switch (layout_.kernel->weights) {
+      case WeightEncoding::kF32:
+        return reader_.Float(row, reinterpret_cast<float*>(out));
+      case WeightEncoding::kF16:
+        return reader_.Raw(row, reinterpret_cast<uint16_t*>(out));
+      case WeightEncoding::kBF16:
+        return reader_.Bf16(row, reinterpret_cast<uint16_t*>(out));
+      case WeightEncoding::kQ8:
+      case WeightEncoding::kQ8Offset:
+        // Weights are quantised as activations are.
+        reader_.Float(row, wide_.data());
+        layout_.tiles->encode[static_cast<size_t>(ActivationEncoding::kQ8)](
+            wide_.data(), 0, layout_.padded_cols, layout_.padded_cols, out);
+    }
+  }
+
+  void InterleaveGroups(uint32_t flip, uint8_t* panel) const {
+    const int panel_rows = layout_.tiles->panel_rows;
+    const int64_t groups = layout_.padded_cols / kColumnGroup;
+    constexpr int64_t kQuads = kColumnGroup / 4;
+    auto* out = reinterpret_cast<uint32_t*>(panel);
+    for (int64_t group = 0; group < groups; ++group, out += (kQuads + 1) * panel_rows) {
+      for (int row = 0; row < panel_rows; ++row) {
+        const uint8_t* const encoded = rows_.data() + row * row_bytes_;
+        const auto* const quads = reinterpret_cast<const uint32_t*>(encoded) + group * kQuads;
+        for (int64_t i = 0; i < kQuads; ++i) out[i * panel_rows + row] = quads[i] ^ flip;
+        out[kQuads * panel_rows + row] =
+            reinterpret_cast<const uint32_t*>(encoded + layout_.padded_cols)[group];
+      }
+    }
+  }
+
+  const SourceMatrix& source_;
+  const PackedMatrix::Layout& layout_;
+  RowReader reader_;
+  int64_t row_bytes_;  // room for a row in any encoding
+  std::vector<uint8_t> rows_;
+  std::vector<float> wide_;
+};
 
 const TileKernel& KernelFor(const TileKernels& tiles, SourceType type, WeightsFormat format) {
   switch (format) {
@@ -161,24 +239,6 @@ size_t PanelBytes(WeightEncoding encoding, int64_t cols, int panel_rows) {
   return 0;
 }
 
-void PackRow(RowReader& reader, int64_t row, const PackedMatrix::Layout& layout, int lane,
-             uint8_t* panel) {
-  const int64_t cols = layout.padded_cols;
-  const int panel_rows = layout.tiles->panel_rows;
-  switch (layout.kernel->weights) {
-    case WeightEncoding::kF32:
-      return Interleave(reader.Float(row), cols, panel_rows, panel + lane * 4);
-    case WeightEncoding::kF16:
-      return Interleave(reader.Raw(row), cols, panel_rows, panel + lane * 2);
-    case WeightEncoding::kBF16:
-      return InterleavePairs(reader.Bf16(row), cols, panel_rows, panel + lane * 4);
-    case WeightEncoding::kQ8:
-      return InterleaveQ8(reader.Float(row), cols, panel_rows, lane, 0, panel);
-    case WeightEncoding::kQ8Offset:
-      return InterleaveQ8(reader.Float(row), cols, panel_rows, lane, 0x80, panel);
-  }
-}
-
 }  // namespace
 
 PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format,
@@ -201,16 +261,9 @@ PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, We
   const std::shared_ptr<uint8_t> data =
       memory.Allocate(static_cast<size_t>(layout.panels) * layout.panel_bytes);
 
-  RowReader reader(source, layout.padded_cols);
+  PanelPacker packer(source, layout);
   for (int64_t index = 0; index < layout.panels; ++index) {
-    uint8_t* panel = data.get() + static_cast<size_t>(index) * layout.panel_bytes;
-    const int64_t first_row = index * tiles.panel_rows;
-    const int64_t rows = std::min<int64_t>(tiles.panel_rows, source.rows - first_row);
-    if (rows < tiles.panel_rows) {
-      // A zero weight of kQ8Offset is 128, but the scale of such rows is zero.
-      std::memset(panel, 0, layout.panel_bytes);
-    }
-    for (int lane = 0; lane < rows; ++lane) PackRow(reader, first_row + lane, layout, lane, panel);
+    packer.Pack(index, data.get() + static_cast<size_t>(index) * layout.panel_bytes);
   }
   layout.data = data;
   return PackedMatrix(std::make_shared<const PackedMatrix::Layout>(std::move(layout)));
