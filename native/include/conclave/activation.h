@@ -1,0 +1,48 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace conclave {
+
+// Encoding of activations that cross the boundary; see ActivationType in native.ts.
+enum class ActivationType { kF32, kBF16 };
+
+inline size_t ActivationBytes(ActivationType type) { return type == ActivationType::kF32 ? 4 : 2; }
+
+inline float Bf16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+// Rounds to nearest, ties to even; NaN stays NaN.
+inline uint16_t FloatToBf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+// `bytes` may be unaligned.
+inline void DecodeActivations(ActivationType type, const uint8_t* bytes, int64_t count, float* output) {
+  if (type == ActivationType::kF32) {
+    std::memcpy(output, bytes, static_cast<size_t>(count) * 4);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, bytes + 2 * i, 2);
+    output[i] = Bf16ToFloat(bits);
+  }
+}
+
+inline void EncodeActivations(ActivationType type, const float* input, int64_t count, uint8_t* bytes) {
+  if (type == ActivationType::kF32) {
+    std::memcpy(bytes, input, static_cast<size_t>(count) * 4);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const uint16_t bits = FloatToBf16(input[i]);
+    std::memcpy(bytes + 2 * i, &bits, 2);
+  }
+}
+
+}  // namespace conclave

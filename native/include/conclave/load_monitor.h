@@ -1,0 +1,33 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace conclave {
+
+// Watches a load: counts its bytes, reports them at most ten times a second and once at the end, and ends it when asked to.
+class LoadMonitor {
+ public:
+  using Report = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+
+  // `report` may be empty. The load ends with kClosed once one of the `cancelled` flags is true.
+  LoadMonitor(Report report, std::vector<const std::atomic<bool>*> cancelled)
+      : report_(std::move(report)), cancelled_(std::move(cancelled)) {}
+
+  void Expect(uint64_t bytes) { total_ += bytes; }
+  // Counts bytes that are done; throws kClosed.
+  void Add(uint64_t bytes);
+  void Finish() const;
+
+ private:
+  Report report_;
+  std::vector<const std::atomic<bool>*> cancelled_;
+  uint64_t done_ = 0;
+  uint64_t total_ = 0;
+  std::chrono::steady_clock::time_point reported_{};
+};
+
+}  // namespace conclave
