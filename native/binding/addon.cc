@@ -1,0 +1,34 @@
+// The addon's exports: Native in native.ts.
+
+#include <napi.h>
+
+#include "binding/environment.h"
+#include "binding/expert_bank_handle.h"
+#include "binding/rank_shard_handle.h"
+#include "binding/runtime_handle.h"
+#include "binding/stage_handle.h"
+#include "binding/weight_store_handle.h"
+
+namespace conclave::binding {
+namespace {
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData<Environment>(new Environment(env));
+  RuntimeHandle::Define(env);
+  WeightStoreHandle::Define(env);
+  ExpertBankHandle::Define(env);
+  RankShardHandle::Define(env);
+  StageHandle::Define(env);
+  exports.Set("hardware", Napi::Function::New<Hardware>(env, "hardware"));
+  exports.Set("createRuntime", Napi::Function::New<CreateRuntime>(env, "createRuntime"));
+  exports.Set("openWeights", Napi::Function::New<OpenWeights>(env, "openWeights"));
+  exports.Set("createExpertBank", Napi::Function::New<CreateExpertBank>(env, "createExpertBank"));
+  exports.Set("createRankShard", Napi::Function::New<CreateRankShard>(env, "createRankShard"));
+  exports.Set("createStage", Napi::Function::New<CreateStage>(env, "createStage"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace conclave::binding
+
+NODE_API_MODULE(conclave, conclave::binding::Initialize)

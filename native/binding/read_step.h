@@ -1,0 +1,28 @@
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "conclave/expert_bank.h"
+#include "conclave/expert_route.h"
+#include "conclave/stage.h"
+#include "conclave/step.h"
+
+namespace conclave::binding {
+
+ActivationType ReadActivationType(Napi::Value value, const std::string& path);
+ExpertSlot ReadExpertSlot(Napi::Value value, const std::string& path);
+std::vector<ExpertSlot> ReadExpertSlots(Napi::Value value, const std::string& path);
+ExpertRows ReadExpertRows(Napi::Value value, const std::string& path);
+ExpertRoute ReadExpertRoute(Napi::Value value, const std::string& path);
+RankSlice ReadRankSlice(Napi::Value value, const std::string& path);
+CacheOptions ReadCacheOptions(Napi::Value value, const std::string& path);
+StageOptions ReadStageOptions(Napi::Value value, const std::string& path);
+SequenceRowsData ReadSequenceRows(Napi::Value value, const std::string& path);
+// Leaves out what the stage does not read: tokens but at the first layer, logits but at the last.
+StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool first, bool last);
+std::vector<PartialSum> ReadPartialSums(Napi::Value value, const std::string& path);
+
+}  // namespace conclave::binding

@@ -1,0 +1,72 @@
+#include "binding/runtime_handle.h"
+
+#include "conclave/hardware.h"
+
+namespace conclave::binding {
+namespace {
+
+const char* Name(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable: return "portable";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
+  }
+  return "portable";
+}
+
+}  // namespace
+
+RuntimeHandle::RuntimeHandle(const Napi::CallbackInfo& info)
+    : Handle(info), threads_(open()->compute()->pool.threads()), isa_(open()->compute()->isa) {}
+
+std::vector<RuntimeHandle::PropertyDescriptor> RuntimeHandle::Methods() {
+  return {
+      InstanceAccessor<&RuntimeHandle::Threads>("threads"),
+      InstanceAccessor<&RuntimeHandle::InstructionSet>("isa"),
+      InstanceMethod<&RuntimeHandle::Close>("close"),
+  };
+}
+
+Napi::Value RuntimeHandle::Threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threads_); }
+
+Napi::Value RuntimeHandle::InstructionSet(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), Name(isa_));
+}
+
+void RuntimeHandle::Close(const Napi::CallbackInfo&) {
+  if (const auto state = TakeState()) (*state)->Close();
+}
+
+Napi::Value Hardware(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const std::vector<Isa> supported = SupportedIsas();
+    const Napi::Array isas = Napi::Array::New(env, supported.size());
+    for (size_t i = 0; i < supported.size(); ++i) isas.Set(static_cast<uint32_t>(i), Name(supported[i]));
+    const std::vector<std::string> names = CpuExtensions();
+    const Napi::Array extensions = Napi::Array::New(env, names.size());
+    for (size_t i = 0; i < names.size(); ++i) extensions.Set(static_cast<uint32_t>(i), names[i]);
+    const Napi::Object hardware = Napi::Object::New(env);
+    hardware.Set("isa", Name(supported.back()));
+    hardware.Set("isas", isas);
+    hardware.Set("cpus", UsableCpus());
+    hardware.Set("extensions", extensions);
+    return hardware;
+  });
+}
+
+Napi::Value CreateRuntime(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const Fields options(info[0], "options");
+    const auto threads = static_cast<int>(options.Integer("threads", 1, 1024));
+    const Isa isa = options.Get("isa").IsNull()
+                        ? SupportedIsas().back()
+                        : options.Choice<Isa>("isa", {{"portable", Isa::kPortable}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}});
+    const auto runtime = std::make_shared<Runtime>(threads, isa);
+    Environment::Of(env).Watch(runtime);
+    return RuntimeHandle::Make(env, runtime);
+  });
+}
+
+}  // namespace conclave::binding

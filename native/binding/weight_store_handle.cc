@@ -1,0 +1,43 @@
+#include "binding/weight_store_handle.h"
+
+#include "binding/read_spec.h"
+#include "binding/runtime_handle.h"
+
+namespace conclave::binding {
+
+std::vector<WeightStoreHandle::PropertyDescriptor> WeightStoreHandle::Methods() {
+  return {
+      InstanceAccessor<&WeightStoreHandle::Weights>("weights"),
+      InstanceMethod<&WeightStoreHandle::Close>("close"),
+  };
+}
+
+Napi::Value WeightStoreHandle::Weights(const Napi::CallbackInfo& info) {
+  const char* name = format_ == WeightsFormat::kF32 ? "f32" : format_ == WeightsFormat::kBF16 ? "bf16" : "q8";
+  return Napi::String::New(info.Env(), name);
+}
+
+void WeightStoreHandle::Close(const Napi::CallbackInfo&) {
+  if (auto state = TakeState()) state->runtime->Release(std::move(state->store));
+}
+
+Napi::Value OpenWeights(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return GuardPromise(env, [&] {
+    const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
+    const Fields options(info[1], "options");
+    const std::string directory = options.String("directory");
+    const auto format = options.Choice<WeightsFormat>(
+        "weights", {{"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}});
+    const auto spec = std::make_shared<ModelSpec>(ReadModelSpec(options.Get("spec"), "options.spec"));
+    // A weak reference: threads of the runtime must not be the ones that end it.
+    const std::weak_ptr<Runtime> owner = runtime;
+    const auto work = [=](const Call& call) {
+      const auto store = std::make_shared<const WeightStore>(directory, std::move(*spec), format);
+      call.Resolve([=](Napi::Env js) -> Napi::Value { return WeightStoreHandle::Make(js, {owner.lock(), store}); });
+    };
+    return Environment::Of(env).Run({runtime, runtime->loader(), work});
+  });
+}
+
+}  // namespace conclave::binding

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+
+#include "conclave/compute.h"
+#include "conclave/executor.h"
+
+namespace conclave {
+
+// The threads of a Runtime in native.ts: an executor that calculates, and a loader beside it.
+class Runtime {
+ public:
+  Runtime(int threads, Isa isa);
+  ~Runtime();
+
+  const std::shared_ptr<Compute>& compute() const { return compute_; }
+  Executor& executor() { return executor_; }
+  Executor& loader() { return loader_; }
+
+  // Takes no more work; what is queued still runs.
+  void Close();
+  // Drops what is queued and waits for what runs, which ends early.
+  void Stop();
+  // Frees on the loader's thread, which may take its time.
+  void Release(std::shared_ptr<const void> object);
+
+ private:
+  std::shared_ptr<Compute> compute_;
+  Executor executor_;
+  Executor loader_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,33 @@
+#include "conclave/hardware.h"
+
+#include <algorithm>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include "kernels/cpu/cpu_features.h"
+
+namespace conclave {
+
+int UsableCpus() {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+std::vector<std::string> CpuExtensions() {
+  const CpuFeatures features = DetectCpuFeatures();
+  std::vector<std::string> names;
+  if (features.avx2) names.insert(names.end(), {"avx2", "fma", "f16c"});
+  if (features.avx512) names.push_back("avx512");
+  if (features.avx512_bf16) names.push_back("avx512_bf16");
+  if (features.avx512_vnni) names.push_back("avx512_vnni");
+  return names;
+}
+
+}  // namespace conclave
