@@ -31,4 +31,5 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace conclave::binding
 
-NODE_API_MODULE(conclave, conclave::binding::Initialize)
+using conclave::binding::Initialize;
+NODE_API_MODULE(conclave, Initialize)

@@ -8,7 +8,7 @@ namespace {
 
 template <typename Element>
 Napi::Value WriteTyped(Napi::Env env, const std::vector<Element>& values) {
-  const auto array = Napi::TypedArrayOf<Element>::New(env, values.size());
+  auto array = Napi::TypedArrayOf<Element>::New(env, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(Element));
   return array;
 }
