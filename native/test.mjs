@@ -1,0 +1,24 @@
+// `npm run test:native [-- --sanitize] [-- CTEST_ARGUMENT…]`: builds and runs the native tests, with --sanitize under the
+// address and undefined-behaviour sanitizers.
+import { spawnSync } from 'node:child_process';
+import { BuildError, buildNative } from './build.mjs';
+
+const rest = process.argv.slice(2).filter((argument) => argument !== '--sanitize');
+const sanitize = rest.length < process.argv.length - 2;
+const variables = {
+  CONCLAVE_NATIVE_TESTS: 'ON',
+  CONCLAVE_NODE_ADDON: 'OFF',
+  CONCLAVE_SANITIZE: sanitize ? 'address;undefined' : '',
+};
+
+try {
+  const build = buildNative(sanitize ? 'build-sanitize' : 'build-test', variables, true);
+  const result = spawnSync('ctest', ['--test-dir', build, '--output-on-failure', '--no-tests=error', ...rest], {
+    stdio: 'inherit',
+  });
+  process.exitCode = result.status ?? 1;
+} catch (error) {
+  if (!(error instanceof BuildError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
