@@ -49,5 +49,7 @@ function run(args, quiet) {
   if (result.error !== undefined) throw new BuildError(`cmake ${args.join(' ')}: ${result.error.message}`);
   if (result.status === 0) return;
   const output = quiet ? `${result.stdout}${result.stderr}` : '';
-  throw new BuildError(`${output}cmake ${args.join(' ')} failed (${result.signal ?? `exit ${result.status}`}).\n${remedy}`);
+  throw new BuildError(
+    `${output}cmake ${args.join(' ')} failed (${result.signal ?? `exit ${result.status}`}).\n${remedy}`,
+  );
 }

@@ -13,7 +13,7 @@ const variables = {
 
 try {
   const build = buildNative(sanitize ? 'build-sanitize' : 'build-test', variables, true);
-  const result = spawnSync('ctest', ['--test-dir', build, '--output-on-failure', '--no-tests=error', ...rest], {
+  const result = spawnSync('ctest', ['--test-dir', build, '--output-on-failure', '--no-tests=error', '--progress', ...rest], {
     stdio: 'inherit',
   });
   process.exitCode = result.status ?? 1;

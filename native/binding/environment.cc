@@ -6,8 +6,8 @@ namespace conclave::binding {
 
 Completions::Completions(Napi::Env env) {
   const Napi::String name = Napi::String::New(env, "conclave");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
-                                                             OnWake, &wake_);
+  const napi_status status = napi_create_threadsafe_function(
+      env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, OnWake, &wake_);
   if (status != napi_ok) throw Napi::Error::New(env, "conclave: no thread-safe function");
   napi_unref_threadsafe_function(env, wake_);
 }
@@ -51,22 +51,27 @@ void Completions::Push(Work work) {
 }
 
 void Call::Resolve(std::function<Napi::Value(Napi::Env)> make) const {
-  completions_->Push([id = id_, make = std::move(make)](Environment& environment) { environment.Settle(id, &make, nullptr); });
+  completions_->Push([id = id_, make = std::move(make)](Environment& environment) {
+    environment.Settle(id, &make, nullptr);
+  });
 }
 
 void Call::Reject(Failure failure) const {
-  completions_->Push(
-      [id = id_, failure = std::move(failure)](Environment& environment) { environment.Settle(id, nullptr, &failure); });
+  completions_->Push([id = id_, failure = std::move(failure)](Environment& environment) {
+    environment.Settle(id, nullptr, &failure);
+  });
 }
 
 void Call::Progress(uint64_t done_bytes, uint64_t total_bytes) const {
-  completions_->Push([=, id = id_](Environment& environment) { environment.Report(id, done_bytes, total_bytes); });
+  completions_->Push(
+      [=, id = id_](Environment& environment) { environment.Report(id, done_bytes, total_bytes); });
 }
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
 // The hook is added after the thread-safe function, so it runs before that is torn down.
-Environment::Environment(Napi::Env env) : env_(env), completions_(std::make_shared<Completions>(env)) {
+Environment::Environment(Napi::Env env)
+    : env_(env), completions_(std::make_shared<Completions>(env)) {
   napi_add_env_cleanup_hook(env, OnCleanup, this);
 }
 
@@ -81,7 +86,8 @@ void Environment::OnCleanup(void* data) {
 
 Napi::Value Environment::Run(Task task) {
   const Call call(completions_, next_call_++);
-  Pending pending{Napi::Promise::Deferred(env_), std::move(task.runtime), {}, std::move(task.after)};
+  Pending pending{
+      Napi::Promise::Deferred(env_), std::move(task.runtime), {}, std::move(task.after)};
   if (!task.progress.IsEmpty()) pending.progress = Napi::Persistent(task.progress);
   const Napi::Promise promise = pending.deferred.Promise();
   if (pending_.empty()) completions_->KeepAlive(env_, true);
@@ -106,7 +112,8 @@ void Environment::Watch(const std::shared_ptr<Runtime>& runtime) {
   runtimes_.push_back(runtime);
 }
 
-void Environment::Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)>* make, const Failure* failure) {
+void Environment::Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)>* make,
+                         const Failure* failure) {
   const auto found = pending_.find(id);
   if (found == pending_.end()) return;
   const Pending pending = std::move(found->second);

@@ -1,7 +1,8 @@
 #pragma once
 
-// What the addon keeps per JavaScript environment (the main thread's and each worker thread's), and how work on native
-// threads settles promises there. Native threads hold numbers of calls, never JavaScript values.
+// What the addon keeps per JavaScript environment (the main thread's and each worker thread's), and
+// how work on native threads settles promises there. Native threads hold numbers of calls, never
+// JavaScript values.
 
 #include <napi.h>
 
@@ -46,7 +47,8 @@ class Completions {
 // A promise that work on a native thread settles.
 class Call {
  public:
-  Call(std::shared_ptr<Completions> completions, uint64_t id) : completions_(std::move(completions)), id_(id) {}
+  Call(std::shared_ptr<Completions> completions, uint64_t id)
+      : completions_(std::move(completions)), id_(id) {}
 
   // `make` runs on the JavaScript thread and returns the promise's value.
   void Resolve(std::function<Napi::Value(Napi::Env)> make) const;
@@ -69,13 +71,15 @@ class Environment {
 
   explicit Environment(Napi::Env env);
 
-  // Runs `work` on a thread of the runtime, which is kept until the promise is settled; what `work` throws rejects it.
+  // Runs `work` on a thread of the runtime, which is kept until the promise is settled; what `work`
+  // throws rejects it.
   struct Task {
     std::shared_ptr<Runtime> runtime;
     Executor& executor;
     std::function<void(const Call&)> work;
-    Napi::Function progress = {};             // may be empty
-    std::function<void()> after = nullptr;  // on the JavaScript thread, before the promise is settled; may be empty
+    Napi::Function progress = {};  // may be empty
+    std::function<void()> after =
+        nullptr;  // on the JavaScript thread, before the promise is settled; may be empty
   };
   Napi::Value Run(Task task);
 
@@ -83,8 +87,11 @@ class Environment {
   void Watch(const std::shared_ptr<Runtime>& runtime);
 
   Completions& completions() { return *completions_; }
-  Napi::FunctionReference& constructor(HandleKind kind) { return constructors_[static_cast<size_t>(kind)]; }
-  // The state of a handle while its constructor runs; null when JavaScript calls a constructor by itself.
+  Napi::FunctionReference& constructor(HandleKind kind) {
+    return constructors_[static_cast<size_t>(kind)];
+  }
+  // The state of a handle while its constructor runs; null when JavaScript calls a constructor by
+  // itself.
   void* constructing = nullptr;
 
  private:
@@ -96,7 +103,8 @@ class Environment {
     std::function<void()> after;
   };
 
-  void Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)>* make, const Failure* failure);
+  void Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)>* make,
+              const Failure* failure);
   void Report(uint64_t id, uint64_t done_bytes, uint64_t total_bytes);
   static void OnCleanup(void* environment);
 

@@ -35,7 +35,8 @@ Napi::Value ExpertBankHandle::Load(const Napi::CallbackInfo& info) {
       const auto loaded = std::make_shared<std::vector<LoadedSlot>>(bank->Load(slots, monitor));
       call.Resolve([loaded](Napi::Env js) { return WriteLoadedSlots(js, *loaded); });
     };
-    const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
+    const auto self =
+        std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
     const auto account = [this, self, env] {
       if (!closed()) Account(env, static_cast<int64_t>(open().bank->bytes()));
     };
@@ -64,7 +65,8 @@ Napi::Value ExpertBankHandle::Forward(const Napi::CallbackInfo& info) {
     const auto rows = std::make_shared<const ExpertRows>(ReadExpertRows(info[0], "rows"));
     const ActivationType partial_type = ReadActivationType(info[1], "partialType");
     const auto work = [=, bank = bank](const Call& call) {
-      const auto partial = std::make_shared<std::vector<uint8_t>>(bank->Forward(*rows, partial_type));
+      const auto partial =
+          std::make_shared<std::vector<uint8_t>>(bank->Forward(*rows, partial_type));
       call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
@@ -72,7 +74,8 @@ Napi::Value ExpertBankHandle::Forward(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ExpertBankHandle::SlotCount(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), closed() ? 0 : static_cast<double>(open().bank->slot_count()));
+  return Napi::Number::New(info.Env(),
+                           closed() ? 0 : static_cast<double>(open().bank->slot_count()));
 }
 
 Napi::Value ExpertBankHandle::Bytes(const Napi::CallbackInfo& info) {
@@ -91,8 +94,10 @@ Napi::Value CreateExpertBank(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
     const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
-    const std::shared_ptr<const WeightStore> store = WeightStoreHandle::From(info[1], "store").open().store;
-    return ExpertBankHandle::Make(env, {runtime, std::make_shared<ExpertBank>(runtime->compute(), store)});
+    const std::shared_ptr<const WeightStore> store =
+        WeightStoreHandle::From(info[1], "store").open().store;
+    return ExpertBankHandle::Make(
+        env, {runtime, std::make_shared<ExpertBank>(runtime->compute(), store)});
   });
 }
 

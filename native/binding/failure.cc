@@ -8,15 +8,24 @@ namespace {
 
 const char* CodeName(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kClosed: return "CLOSED";
-    case ErrorCode::kInvalidArgument: return "INVALID_ARGUMENT";
-    case ErrorCode::kCorruptCheckpoint: return "CORRUPT_CHECKPOINT";
-    case ErrorCode::kUnsupported: return "UNSUPPORTED";
-    case ErrorCode::kSlotNotLoaded: return "SLOT_NOT_LOADED";
-    case ErrorCode::kNonFinite: return "NON_FINITE";
-    case ErrorCode::kOutOfMemory: return "OUT_OF_MEMORY";
-    case ErrorCode::kIo: return "IO";
-    case ErrorCode::kInternal: return "INTERNAL";
+    case ErrorCode::kClosed:
+      return "CLOSED";
+    case ErrorCode::kInvalidArgument:
+      return "INVALID_ARGUMENT";
+    case ErrorCode::kCorruptCheckpoint:
+      return "CORRUPT_CHECKPOINT";
+    case ErrorCode::kUnsupported:
+      return "UNSUPPORTED";
+    case ErrorCode::kSlotNotLoaded:
+      return "SLOT_NOT_LOADED";
+    case ErrorCode::kNonFinite:
+      return "NON_FINITE";
+    case ErrorCode::kOutOfMemory:
+      return "OUT_OF_MEMORY";
+    case ErrorCode::kIo:
+      return "IO";
+    case ErrorCode::kInternal:
+      return "INTERNAL";
   }
   return "INTERNAL";
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// Base of the objects that the addon hands out. A handle is made by the addon alone, is recognised by its tag, and lets go of
-// what it holds on close().
+// Base of the objects that the addon hands out. A handle is made by the addon alone, is recognised
+// by its tag, and lets go of what it holds on close().
 
 #include <napi.h>
 
@@ -24,7 +24,8 @@ class Handle : public Napi::ObjectWrap<Self> {
   explicit Handle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Self>(info) {
     auto* state = static_cast<State*>(Environment::Of(info.Env()).constructing);
     if (state == nullptr) {
-      throw ToJavaScript(info.Env(), {ErrorCode::kInvalidArgument, std::string(Self::kName) + ": made by the addon only"});
+      throw ToJavaScript(info.Env(), {ErrorCode::kInvalidArgument,
+                                      std::string(Self::kName) + ": made by the addon only"});
     }
     info.This().template As<Napi::Object>().TypeTag(&Self::kTag);
     state_ = std::move(*state);
@@ -33,7 +34,8 @@ class Handle : public Napi::ObjectWrap<Self> {
   ~Handle() override { this->Account(this->Env(), 0); }
 
   static void Define(Napi::Env env) {
-    Environment::Of(env).constructor(Self::kKind) = Napi::Persistent(Self::DefineClass(env, Self::kName, Self::Methods()));
+    Environment::Of(env).constructor(Self::kKind) =
+        Napi::Persistent(Self::DefineClass(env, Self::kName, Self::Methods()));
   }
 
   static Napi::Object Make(Napi::Env env, State state) {
@@ -51,7 +53,8 @@ class Handle : public Napi::ObjectWrap<Self> {
 
   // The handle that a JavaScript argument is.
   static Self& From(Napi::Value value, const std::string& path) {
-    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&Self::kTag)) Refuse(path, std::string("a ") + Self::kName, value);
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&Self::kTag))
+      Refuse(path, std::string("a ") + Self::kName, value);
     return *Self::Unwrap(value.As<Napi::Object>());
   }
 

@@ -26,8 +26,8 @@ Napi::Value RankShardHandle::Attention(const Napi::CallbackInfo& info) {
     const auto where = std::make_shared<const SequenceRowsData>(ReadSequenceRows(info[3], "where"));
     const ActivationType partial_type = ReadActivationType(info[4], "partialType");
     const auto work = [=, shard = shard](const Call& call) {
-      const auto partial =
-          std::make_shared<std::vector<uint8_t>>(shard->Attention(layer, type, *rows, where->view(), partial_type));
+      const auto partial = std::make_shared<std::vector<uint8_t>>(
+          shard->Attention(layer, type, *rows, where->view(), partial_type));
       call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
@@ -43,7 +43,8 @@ Napi::Value RankShardHandle::Ffn(const Napi::CallbackInfo& info) {
     const auto rows = std::make_shared<const std::vector<uint8_t>>(ReadUint8Array(info[2], "rows"));
     const ActivationType partial_type = ReadActivationType(info[3], "partialType");
     const auto work = [=, shard = shard](const Call& call) {
-      const auto partial = std::make_shared<std::vector<uint8_t>>(shard->Ffn(layer, type, *rows, partial_type));
+      const auto partial =
+          std::make_shared<std::vector<uint8_t>>(shard->Ffn(layer, type, *rows, partial_type));
       call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
@@ -65,7 +66,8 @@ Napi::Value CreateRankShard(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return GuardPromise(env, [&] {
     const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
-    const std::shared_ptr<const WeightStore> store = WeightStoreHandle::From(info[1], "store").open().store;
+    const std::shared_ptr<const WeightStore> store =
+        WeightStoreHandle::From(info[1], "store").open().store;
     const RankSlice slice = ReadRankSlice(info[2], "options");
     const CacheOptions cache = ReadCacheOptions(info[2], "options");
     const Napi::Function progress = ReadFunctionOrNull(info[3], "onProgress");
@@ -76,7 +78,9 @@ Napi::Value CreateRankShard(const Napi::CallbackInfo& info) {
       if (reports) report = [&call](uint64_t done, uint64_t total) { call.Progress(done, total); };
       LoadMonitor monitor(report, {stopping});
       const auto shard = std::make_shared<RankShard>(compute, store, slice, cache, monitor);
-      call.Resolve([=](Napi::Env js) -> Napi::Value { return RankShardHandle::Make(js, {owner.lock(), shard}); });
+      call.Resolve([=](Napi::Env js) -> Napi::Value {
+        return RankShardHandle::Make(js, {owner.lock(), shard});
+      });
     };
     return Environment::Of(env).Run({runtime, runtime->loader(), work, progress});
   });

@@ -12,22 +12,34 @@ constexpr uint32_t kMaxElements = 1 << 24;
 
 const char* TypedArrayName(napi_typedarray_type type) {
   switch (type) {
-    case napi_int8_array: return "Int8Array";
-    case napi_uint8_array: return "Uint8Array";
-    case napi_uint8_clamped_array: return "Uint8ClampedArray";
-    case napi_int16_array: return "Int16Array";
-    case napi_uint16_array: return "Uint16Array";
-    case napi_int32_array: return "Int32Array";
-    case napi_uint32_array: return "Uint32Array";
-    case napi_float32_array: return "Float32Array";
-    case napi_float64_array: return "Float64Array";
-    default: return "typed array";
+    case napi_int8_array:
+      return "Int8Array";
+    case napi_uint8_array:
+      return "Uint8Array";
+    case napi_uint8_clamped_array:
+      return "Uint8ClampedArray";
+    case napi_int16_array:
+      return "Int16Array";
+    case napi_uint16_array:
+      return "Uint16Array";
+    case napi_int32_array:
+      return "Int32Array";
+    case napi_uint32_array:
+      return "Uint32Array";
+    case napi_float32_array:
+      return "Float32Array";
+    case napi_float64_array:
+      return "Float64Array";
+    default:
+      return "typed array";
   }
 }
 
 template <typename Element>
-std::vector<Element> ReadTyped(Napi::Value value, const std::string& path, napi_typedarray_type type) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) Refuse(path, TypedArrayName(type), value);
+std::vector<Element> ReadTyped(Napi::Value value, const std::string& path,
+                               napi_typedarray_type type) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    Refuse(path, TypedArrayName(type), value);
   const auto array = value.As<Napi::TypedArrayOf<Element>>();
   std::vector<Element> copy(array.ElementLength());
   if (!copy.empty()) std::memcpy(copy.data(), array.Data(), copy.size() * sizeof(Element));
@@ -47,7 +59,8 @@ std::string Describe(Napi::Value value) {
   }
   if (value.IsTypedArray()) {
     const auto array = value.As<Napi::TypedArray>();
-    return std::string(TypedArrayName(array.TypedArrayType())) + "(" + std::to_string(array.ElementLength()) + ")";
+    return std::string(TypedArrayName(array.TypedArrayType())) + "(" +
+           std::to_string(array.ElementLength()) + ")";
   }
   if (value.IsArray()) return "array of " + std::to_string(value.As<Napi::Array>().Length());
   if (value.IsFunction()) return "function";
@@ -55,12 +68,14 @@ std::string Describe(Napi::Value value) {
 }
 
 void Refuse(const std::string& path, const std::string& expected, Napi::Value got) {
-  throw Error(ErrorCode::kInvalidArgument, path + ": expected " + expected + ", got " + Describe(got));
+  throw Error(ErrorCode::kInvalidArgument,
+              path + ": expected " + expected + ", got " + Describe(got));
 }
 
 int64_t ReadInteger(Napi::Value value, const std::string& path, int64_t least, int64_t most) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
-  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most) && number == std::floor(number))) {
+  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most) &&
+        number == std::floor(number))) {
     Refuse(path, "an integer from " + std::to_string(least) + " to " + std::to_string(most), value);
   }
   return static_cast<int64_t>(number);
@@ -92,7 +107,8 @@ std::vector<Napi::Value> ReadArray(Napi::Value value, const std::string& path) {
   if (!value.IsArray()) Refuse(path, "an array", value);
   const auto array = value.As<Napi::Array>();
   const uint32_t length = array.Length();
-  if (length > kMaxElements) Refuse(path, "at most " + std::to_string(kMaxElements) + " elements", value);
+  if (length > kMaxElements)
+    Refuse(path, "at most " + std::to_string(kMaxElements) + " elements", value);
   std::vector<Napi::Value> elements;
   for (uint32_t i = 0; i < length; ++i) elements.push_back(array.Get(i));
   return elements;

@@ -1,6 +1,7 @@
 #pragma once
 
-// Reads JavaScript values into C++ ones. Every error names the field, what was expected and what came.
+// Reads JavaScript values into C++ ones. Every error names the field, what was expected and what
+// came.
 
 #include <napi.h>
 
@@ -29,7 +30,8 @@ std::vector<Napi::Value> ReadArray(Napi::Value value, const std::string& path);
 Napi::Function ReadFunctionOrNull(Napi::Value value, const std::string& path);
 
 template <typename Enum>
-Enum ReadChoice(Napi::Value value, const std::string& path, std::initializer_list<std::pair<const char*, Enum>> choices) {
+Enum ReadChoice(Napi::Value value, const std::string& path,
+                std::initializer_list<std::pair<const char*, Enum>> choices) {
   const std::string text = value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
   std::string expected;
   for (const auto& [name, choice] : choices) {
@@ -58,9 +60,15 @@ class Fields {
   double Number(const char* key) const { return ReadNumber(Get(key), PathOf(key)); }
   float Float(const char* key) const { return static_cast<float>(Number(key)); }
   std::string String(const char* key) const { return ReadString(Get(key), PathOf(key)); }
-  std::vector<int32_t> Int32s(const char* key) const { return ReadInt32Array(Get(key), PathOf(key)); }
-  std::vector<float> Floats(const char* key) const { return ReadFloat32Array(Get(key), PathOf(key)); }
-  std::vector<uint8_t> Bytes(const char* key) const { return ReadUint8Array(Get(key), PathOf(key)); }
+  std::vector<int32_t> Int32s(const char* key) const {
+    return ReadInt32Array(Get(key), PathOf(key));
+  }
+  std::vector<float> Floats(const char* key) const {
+    return ReadFloat32Array(Get(key), PathOf(key));
+  }
+  std::vector<uint8_t> Bytes(const char* key) const {
+    return ReadUint8Array(Get(key), PathOf(key));
+  }
   std::vector<Napi::Value> Array(const char* key) const { return ReadArray(Get(key), PathOf(key)); }
   template <typename Enum>
   Enum Choice(const char* key, std::initializer_list<std::pair<const char*, Enum>> choices) const {
@@ -72,7 +80,8 @@ class Fields {
     const std::vector<Napi::Value> values = Array(key);
     std::vector<decltype(make(Napi::Value(), std::string()))> made;
     made.reserve(values.size());
-    for (size_t i = 0; i < values.size(); ++i) made.push_back(make(values[i], PathOf(key) + "[" + std::to_string(i) + "]"));
+    for (size_t i = 0; i < values.size(); ++i)
+      made.push_back(make(values[i], PathOf(key) + "[" + std::to_string(i) + "]"));
     return made;
   }
 

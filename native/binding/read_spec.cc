@@ -12,7 +12,8 @@ constexpr int64_t kMaxInt32 = (int64_t{1} << 31) - 1;
 
 // An enum of the wire: names that the engine does not know are UNSUPPORTED.
 template <typename Enum>
-Enum ReadEnum(const Fields& fields, const char* key, std::initializer_list<std::pair<const char*, Enum>> choices) {
+Enum ReadEnum(const Fields& fields, const char* key,
+              std::initializer_list<std::pair<const char*, Enum>> choices) {
   const std::string name = fields.String(key);
   for (const auto& [known, choice] : choices) {
     if (name == known) return choice;
@@ -26,15 +27,19 @@ TensorRef ReadTensor(Napi::Value value, const std::string& path) {
   tensor.name = fields.String("name");
   tensor.file = static_cast<uint32_t>(fields.Integer("file", 0, kMaxUint32));
   tensor.offset = static_cast<uint64_t>(fields.Integer("offset", 0, kMaxSafeInteger));
-  tensor.type = ReadEnum<SourceType>(fields, "dtype", {{"DATA_TYPE_F32", SourceType::kF32},
-                                                       {"DATA_TYPE_F16", SourceType::kF16},
-                                                       {"DATA_TYPE_BF16", SourceType::kBF16}});
-  tensor.shape = fields.Map(
-      "shape", [](Napi::Value length, const std::string& at) { return ReadInteger(length, at, 0, kMaxUint32); });
+  tensor.type = ReadEnum<SourceType>(fields, "dtype",
+                                     {{"DATA_TYPE_F32", SourceType::kF32},
+                                      {"DATA_TYPE_F16", SourceType::kF16},
+                                      {"DATA_TYPE_BF16", SourceType::kBF16}});
+  tensor.shape = fields.Map("shape", [](Napi::Value length, const std::string& at) {
+    return ReadInteger(length, at, 0, kMaxUint32);
+  });
   return tensor;
 }
 
-TensorRef ReadTensor(const Fields& fields, const char* key) { return ReadTensor(fields.Get(key), fields.PathOf(key)); }
+TensorRef ReadTensor(const Fields& fields, const char* key) {
+  return ReadTensor(fields.Get(key), fields.PathOf(key));
+}
 
 LinearSpec ReadLinear(const Fields& parent, const char* key) {
   const Fields fields = parent.Object(key);
@@ -52,13 +57,14 @@ NormSpec ReadNorm(const Fields& parent, const char* key) {
 Rope ReadRope(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
   Rope rope;
-  rope.inverse_frequencies = fields.Map("inverseFrequencies", [](Napi::Value frequency, const std::string& at) {
-    return static_cast<float>(ReadNumber(frequency, at));
-  });
+  rope.inverse_frequencies =
+      fields.Map("inverseFrequencies", [](Napi::Value frequency, const std::string& at) {
+        return static_cast<float>(ReadNumber(frequency, at));
+      });
   rope.attention_factor = fields.Float("attentionFactor");
   rope.rotary_dim = static_cast<int>(fields.Integer("rotaryDim", 0, kMaxInt32));
-  rope.interleaved =
-      ReadEnum<bool>(fields, "layout", {{"ROPE_LAYOUT_HALF", false}, {"ROPE_LAYOUT_INTERLEAVED", true}});
+  rope.interleaved = ReadEnum<bool>(
+      fields, "layout", {{"ROPE_LAYOUT_HALF", false}, {"ROPE_LAYOUT_INTERLEAVED", true}});
   return rope;
 }
 
@@ -76,9 +82,10 @@ AttentionSpec ReadAttention(const Fields& fields) {
   attention.o = ReadLinear(fields, "o");
   if (fields.Has("qNorm")) attention.q_norm = ReadNorm(fields, "qNorm");
   if (fields.Has("kNorm")) attention.k_norm = ReadNorm(fields, "kNorm");
-  attention.qk_norm = ReadEnum<QkNorm>(fields, "qkNorm", {{"QK_NORM_UNSPECIFIED", QkNorm::kNone},
-                                                          {"QK_NORM_PER_HEAD", QkNorm::kPerHead},
-                                                          {"QK_NORM_FULL_WIDTH", QkNorm::kFullWidth}});
+  attention.qk_norm = ReadEnum<QkNorm>(fields, "qkNorm",
+                                       {{"QK_NORM_UNSPECIFIED", QkNorm::kNone},
+                                        {"QK_NORM_PER_HEAD", QkNorm::kPerHead},
+                                        {"QK_NORM_FULL_WIDTH", QkNorm::kFullWidth}});
   attention.clip_qkv = fields.Float("clipQkv");
   return attention;
 }
@@ -88,7 +95,8 @@ DenseFfnSpec ReadFfn(const Fields& fields) {
   ffn.gate = ReadLinear(fields, "gate");
   ffn.up = ReadLinear(fields, "up");
   ffn.down = ReadLinear(fields, "down");
-  ffn.activation = ReadEnum<Activation>(fields, "activation", {{"ACTIVATION_SILU", Activation::kSilu}});
+  ffn.activation =
+      ReadEnum<Activation>(fields, "activation", {{"ACTIVATION_SILU", Activation::kSilu}});
   return ffn;
 }
 
@@ -96,8 +104,9 @@ GateSpec ReadGate(const Fields& fields) {
   GateSpec gate;
   gate.weight = ReadTensor(fields, "weight");
   gate.top_k = static_cast<int>(fields.Integer("topK", 1, 65536));
-  gate.scoring = ReadEnum<GateScoring>(fields, "scoring", {{"GATE_SCORING_SOFTMAX_ALL", GateScoring::kSoftmaxAll},
-                                                           {"GATE_SCORING_SOFTMAX_TOPK", GateScoring::kSoftmaxTopK}});
+  gate.scoring = ReadEnum<GateScoring>(fields, "scoring",
+                                       {{"GATE_SCORING_SOFTMAX_ALL", GateScoring::kSoftmaxAll},
+                                        {"GATE_SCORING_SOFTMAX_TOPK", GateScoring::kSoftmaxTopK}});
   gate.weight_multiplier = fields.Float("weightMultiplier");
   return gate;
 }
@@ -105,10 +114,12 @@ GateSpec ReadGate(const Fields& fields) {
 MoeSpec ReadMoe(const Fields& fields) {
   MoeSpec moe;
   moe.gate = ReadGate(fields.Object("gate"));
-  moe.experts = fields.Map(
-      "experts", [](Napi::Value value, const std::string& path) { return ReadFfn(Fields(value, path)); });
+  moe.experts = fields.Map("experts", [](Napi::Value value, const std::string& path) {
+    return ReadFfn(Fields(value, path));
+  });
   if (fields.Has("sharedExpert")) moe.shared_expert = ReadFfn(fields.Object("sharedExpert"));
-  if (fields.Has("sharedExpertGate")) moe.shared_expert_gate = ReadTensor(fields, "sharedExpertGate");
+  if (fields.Has("sharedExpertGate"))
+    moe.shared_expert_gate = ReadTensor(fields, "sharedExpertGate");
   return moe;
 }
 
@@ -129,7 +140,8 @@ LayerSpec ReadLayer(Napi::Value value, const std::string& path) {
 
 CheckpointFile ReadFile(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.String("path"), static_cast<uint64_t>(fields.Integer("bytes", 0, kMaxSafeInteger))};
+  return {fields.String("path"),
+          static_cast<uint64_t>(fields.Integer("bytes", 0, kMaxSafeInteger))};
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ Sampling ReadSampling(Napi::Value value, const std::string& path) {
 // Throws unless a column of the wanted rows has one entry for each.
 void CheckLength(const Fields& fields, const char* key, size_t got, size_t expected) {
   if (got != expected) {
-    throw Error(ErrorCode::kInvalidArgument, fields.PathOf(key) + ": expected " + std::to_string(expected) +
-                                                 " entries, one per wanted row, got " + std::to_string(got));
+    throw Error(ErrorCode::kInvalidArgument,
+                fields.PathOf(key) + ": expected " + std::to_string(expected) +
+                    " entries, one per wanted row, got " + std::to_string(got));
   }
 }
 
@@ -59,7 +60,8 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
   const auto each = [&](const char* key, const auto& assign) {
     const std::vector<Napi::Value> values = fields.Array(key);
     CheckLength(fields, key, values.size(), rows.size());
-    for (size_t i = 0; i < values.size(); ++i) assign(wanted[i], values[i], fields.PathOf(key) + "[" + std::to_string(i) + "]");
+    for (size_t i = 0; i < values.size(); ++i)
+      assign(wanted[i], values[i], fields.PathOf(key) + "[" + std::to_string(i) + "]");
   };
   each("sampling", [](LogitsRow& row, Napi::Value value, const std::string& path) {
     if (!value.IsNull()) row.sampling = ReadSampling(value, path);
@@ -76,12 +78,14 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
 }  // namespace
 
 ActivationType ReadActivationType(Napi::Value value, const std::string& path) {
-  return ReadChoice<ActivationType>(value, path, {{"f32", ActivationType::kF32}, {"bf16", ActivationType::kBF16}});
+  return ReadChoice<ActivationType>(
+      value, path, {{"f32", ActivationType::kF32}, {"bf16", ActivationType::kBF16}});
 }
 
 ExpertSlot ReadExpertSlot(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Int32("layer"), fields.Int32("expert"), fields.Int32("slice"), fields.Int32("slices")};
+  return {fields.Int32("layer"), fields.Int32("expert"), fields.Int32("slice"),
+          fields.Int32("slices")};
 }
 
 std::vector<ExpertSlot> ReadExpertSlots(Napi::Value value, const std::string& path) {
@@ -107,13 +111,15 @@ ExpertRows ReadExpertRows(Napi::Value value, const std::string& path) {
 
 ExpertRoute ReadExpertRoute(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Int32("slices"), fields.Int32s("offsets"), fields.Int32s("targets"), fields.Floats("shares")};
+  return {fields.Int32("slices"), fields.Int32s("offsets"), fields.Int32s("targets"),
+          fields.Floats("shares")};
 }
 
 RankSlice ReadRankSlice(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Int32("firstLayer"), fields.Int32("endLayer"), fields.Int32("firstKvHead"), fields.Int32("endKvHead"),
-          fields.Int32("ffnBegin"),   fields.Int32("ffnEnd"),   fields.Int32("ffnParts")};
+  return {fields.Int32("firstLayer"), fields.Int32("endLayer"), fields.Int32("firstKvHead"),
+          fields.Int32("endKvHead"),  fields.Int32("ffnBegin"), fields.Int32("ffnEnd"),
+          fields.Int32("ffnParts")};
 }
 
 CacheOptions ReadCacheOptions(Napi::Value value, const std::string& path) {
@@ -129,14 +135,15 @@ StageOptions ReadStageOptions(Napi::Value value, const std::string& path) {
   options.rank_targets = fields.Map("rankTargets", [](Napi::Value target, const std::string& at) {
     return static_cast<int32_t>(ReadInteger(target, at, 1, kMaxInt32));
   });
-  options.dispatch_type = ReadActivationType(fields.Get("dispatchType"), fields.PathOf("dispatchType"));
+  options.dispatch_type =
+      ReadActivationType(fields.Get("dispatchType"), fields.PathOf("dispatchType"));
   return options;
 }
 
 SequenceRowsData ReadSequenceRows(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Int32s("positions"), fields.Int32s("sequenceOffsets"), fields.Int32s("blockTables"),
-          fields.Int32s("blockOffsets")};
+  return {fields.Int32s("positions"), fields.Int32s("sequenceOffsets"),
+          fields.Int32s("blockTables"), fields.Int32s("blockOffsets")};
 }
 
 StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool first, bool last) {
@@ -153,7 +160,8 @@ std::vector<PartialSum> ReadPartialSums(Napi::Value value, const std::string& pa
   std::vector<PartialSum> partials;
   for (const Napi::Value& element : ReadArray(value, path)) {
     const Fields fields(element, path + "[" + std::to_string(partials.size()) + "]");
-    partials.push_back({fields.Int32s("rowIndices"), ReadActivationType(fields.Get("type"), fields.PathOf("type")),
+    partials.push_back({fields.Int32s("rowIndices"),
+                        ReadActivationType(fields.Get("type"), fields.PathOf("type")),
                         fields.Bytes("partial")});
   }
   return partials;

@@ -7,9 +7,12 @@ namespace {
 
 const char* Name(Isa isa) {
   switch (isa) {
-    case Isa::kPortable: return "portable";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512: return "avx512";
+    case Isa::kPortable:
+      return "portable";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
   }
   return "portable";
 }
@@ -27,7 +30,9 @@ std::vector<RuntimeHandle::PropertyDescriptor> RuntimeHandle::Methods() {
   };
 }
 
-Napi::Value RuntimeHandle::Threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threads_); }
+Napi::Value RuntimeHandle::Threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), threads_);
+}
 
 Napi::Value RuntimeHandle::InstructionSet(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), Name(isa_));
@@ -42,7 +47,8 @@ Napi::Value Hardware(const Napi::CallbackInfo& info) {
   return Guard(env, [&]() -> Napi::Value {
     const std::vector<Isa> supported = SupportedIsas();
     const Napi::Array isas = Napi::Array::New(env, supported.size());
-    for (size_t i = 0; i < supported.size(); ++i) isas.Set(static_cast<uint32_t>(i), Name(supported[i]));
+    for (size_t i = 0; i < supported.size(); ++i)
+      isas.Set(static_cast<uint32_t>(i), Name(supported[i]));
     const std::vector<std::string> names = CpuExtensions();
     const Napi::Array extensions = Napi::Array::New(env, names.size());
     for (size_t i = 0; i < names.size(); ++i) extensions.Set(static_cast<uint32_t>(i), names[i]);
@@ -62,7 +68,9 @@ Napi::Value CreateRuntime(const Napi::CallbackInfo& info) {
     const auto threads = static_cast<int>(options.Integer("threads", 1, 1024));
     const Isa isa = options.Get("isa").IsNull()
                         ? SupportedIsas().back()
-                        : options.Choice<Isa>("isa", {{"portable", Isa::kPortable}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}});
+                        : options.Choice<Isa>("isa", {{"portable", Isa::kPortable},
+                                                      {"avx2", Isa::kAvx2},
+                                                      {"avx512", Isa::kAvx512}});
     const auto runtime = std::make_shared<Runtime>(threads, isa);
     Environment::Of(env).Watch(runtime);
     return RuntimeHandle::Make(env, runtime);

@@ -21,7 +21,9 @@ Stage::Deliver DeliverTo(const Call& call) {
 }  // namespace
 
 StageHandle::StageHandle(const Napi::CallbackInfo& info)
-    : Handle(info), weight_bytes_(open().stage->weight_bytes()), cache_bytes_(open().stage->cache_bytes()) {
+    : Handle(info),
+      weight_bytes_(open().stage->weight_bytes()),
+      cache_bytes_(open().stage->cache_bytes()) {
   Account(info.Env(), static_cast<int64_t>(weight_bytes_ + cache_bytes_));
 }
 
@@ -58,8 +60,10 @@ Napi::Value StageHandle::Resume(const Napi::CallbackInfo& info) {
   return GuardPromise(env, [&] {
     const auto [runtime, stage] = open();
     const int64_t step = ReadInteger(info[0], "step", 1, kMaxStep);
-    const auto partials = std::make_shared<const std::vector<PartialSum>>(ReadPartialSums(info[1], "partials"));
-    const auto work = [step, partials, stage = stage, stopping = &runtime->executor().stopping()](const Call& call) {
+    const auto partials =
+        std::make_shared<const std::vector<PartialSum>>(ReadPartialSums(info[1], "partials"));
+    const auto work = [step, partials, stage = stage,
+                       stopping = &runtime->executor().stopping()](const Call& call) {
       stage->Resume(step, *partials, *stopping, DeliverTo(call));
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
@@ -83,14 +87,16 @@ void StageHandle::SetRoute(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StageHandle::TakeExpertRows(const Napi::CallbackInfo& info) {
-  return Guard(info.Env(), [&] { return WriteExpertRowCounts(info.Env(), open().stage->TakeExpertRows()); });
+  return Guard(info.Env(),
+               [&] { return WriteExpertRowCounts(info.Env(), open().stage->TakeExpertRows()); });
 }
 
 Napi::Value StageHandle::TakeProfile(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&]() -> Napi::Value {
     const auto seconds = open().stage->profile().Take();
     const Napi::Object profile = Napi::Object::New(info.Env());
-    for (int i = 0; i < kProfileParts; ++i) profile.Set(ProfilePartName(static_cast<ProfilePart>(i)), seconds[i]);
+    for (int i = 0; i < kProfileParts; ++i)
+      profile.Set(ProfilePartName(static_cast<ProfilePart>(i)), seconds[i]);
     return profile;
   });
 }
@@ -114,7 +120,8 @@ Napi::Value CreateStage(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return GuardPromise(env, [&] {
     const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
-    const std::shared_ptr<const WeightStore> store = WeightStoreHandle::From(info[1], "store").open().store;
+    const std::shared_ptr<const WeightStore> store =
+        WeightStoreHandle::From(info[1], "store").open().store;
     const std::shared_ptr<ExpertBank> bank = ExpertBankHandle::From(info[2], "bank").open().bank;
     const StageOptions options = ReadStageOptions(info[3], "options");
     const Napi::Function progress = ReadFunctionOrNull(info[4], "onProgress");
@@ -125,7 +132,9 @@ Napi::Value CreateStage(const Napi::CallbackInfo& info) {
       if (reports) report = [&call](uint64_t done, uint64_t total) { call.Progress(done, total); };
       LoadMonitor monitor(report, {stopping});
       const auto stage = std::make_shared<Stage>(compute, store, bank, options, monitor);
-      call.Resolve([=](Napi::Env js) -> Napi::Value { return StageHandle::Make(js, {owner.lock(), stage}); });
+      call.Resolve([=](Napi::Env js) -> Napi::Value {
+        return StageHandle::Make(js, {owner.lock(), stage});
+      });
     };
     return Environment::Of(env).Run({runtime, runtime->loader(), work, progress});
   });

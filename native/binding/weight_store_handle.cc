@@ -13,7 +13,9 @@ std::vector<WeightStoreHandle::PropertyDescriptor> WeightStoreHandle::Methods() 
 }
 
 Napi::Value WeightStoreHandle::Weights(const Napi::CallbackInfo& info) {
-  const char* name = format_ == WeightsFormat::kF32 ? "f32" : format_ == WeightsFormat::kBF16 ? "bf16" : "q8";
+  const char* name = format_ == WeightsFormat::kF32    ? "f32"
+                     : format_ == WeightsFormat::kBF16 ? "bf16"
+                                                       : "q8";
   return Napi::String::New(info.Env(), name);
 }
 
@@ -28,13 +30,17 @@ Napi::Value OpenWeights(const Napi::CallbackInfo& info) {
     const Fields options(info[1], "options");
     const std::string directory = options.String("directory");
     const auto format = options.Choice<WeightsFormat>(
-        "weights", {{"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}});
-    const auto spec = std::make_shared<ModelSpec>(ReadModelSpec(options.Get("spec"), "options.spec"));
+        "weights",
+        {{"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}});
+    const auto spec =
+        std::make_shared<ModelSpec>(ReadModelSpec(options.Get("spec"), "options.spec"));
     // A weak reference: threads of the runtime must not be the ones that end it.
     const std::weak_ptr<Runtime> owner = runtime;
     const auto work = [=](const Call& call) {
       const auto store = std::make_shared<const WeightStore>(directory, std::move(*spec), format);
-      call.Resolve([=](Napi::Env js) -> Napi::Value { return WeightStoreHandle::Make(js, {owner.lock(), store}); });
+      call.Resolve([=](Napi::Env js) -> Napi::Value {
+        return WeightStoreHandle::Make(js, {owner.lock(), store});
+      });
     };
     return Environment::Of(env).Run({runtime, runtime->loader(), work});
   });

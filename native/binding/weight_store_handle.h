@@ -21,7 +21,8 @@ class WeightStoreHandle : public Handle<WeightStoreHandle, WeightStoreState> {
   static constexpr napi_type_tag kTag = {0x5d0b9a4e7f1c4c22, 0x8be2c4d07a6f1302};
   static std::vector<PropertyDescriptor> Methods();
 
-  explicit WeightStoreHandle(const Napi::CallbackInfo& info) : Handle(info), format_(open().store->format()) {}
+  explicit WeightStoreHandle(const Napi::CallbackInfo& info)
+      : Handle(info), format_(open().store->format()) {}
 
  private:
   Napi::Value Weights(const Napi::CallbackInfo& info);

@@ -74,7 +74,8 @@ Napi::Value WriteBytes(Napi::Env env, std::vector<uint8_t>&& bytes) {
   if (bytes.empty()) return Napi::Buffer<uint8_t>::New(env, 0);
   auto owned = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
   const auto buffer = Napi::Buffer<uint8_t>::NewOrCopy(
-      env, owned->data(), owned->size(), [](Napi::Env, uint8_t*, std::vector<uint8_t>* memory) { delete memory; }, owned.get());
+      env, owned->data(), owned->size(),
+      [](Napi::Env, uint8_t*, std::vector<uint8_t>* memory) { delete memory; }, owned.get());
   owned.release();
   return buffer;
 }
@@ -95,12 +96,14 @@ Napi::Value WriteLoadedSlots(Napi::Env env, const std::vector<LoadedSlot>& slots
 }
 
 Napi::Value WriteStepProgress(Napi::Env env, StepProgress&& progress) {
-  return std::visit([env](auto&& alternative) { return Write(env, std::move(alternative)); }, std::move(progress));
+  return std::visit([env](auto&& alternative) { return Write(env, std::move(alternative)); },
+                    std::move(progress));
 }
 
 Napi::Value WriteExpertRowCounts(Napi::Env env, const std::vector<std::vector<uint32_t>>& counts) {
   const Napi::Array array = Napi::Array::New(env, counts.size());
-  for (size_t i = 0; i < counts.size(); ++i) array.Set(static_cast<uint32_t>(i), WriteTyped(env, counts[i]));
+  for (size_t i = 0; i < counts.size(); ++i)
+    array.Set(static_cast<uint32_t>(i), WriteTyped(env, counts[i]));
   return array;
 }
 

@@ -18,14 +18,17 @@ Dispatch StartDispatch(const DispatchInput& input, int32_t target) {
 }
 
 void AddAllRows(const DispatchInput& input, Dispatch& dispatch) {
-  for (int64_t row = 0; row < input.rows; ++row) dispatch.row_indices.push_back(static_cast<int32_t>(row));
+  for (int64_t row = 0; row < input.rows; ++row)
+    dispatch.row_indices.push_back(static_cast<int32_t>(row));
 }
 
-// Adds the rows that need experts, unless all rows are in, and the experts: top_k is the most that one row needs here.
+// Adds the rows that need experts, unless all rows are in, and the experts: top_k is the most that
+// one row needs here.
 void AddExperts(std::span<const ExpertEntry> entries, Dispatch& dispatch) {
   if (dispatch.row_indices.empty()) {
     for (const ExpertEntry& entry : entries) {
-      if (dispatch.row_indices.empty() || dispatch.row_indices.back() != entry.row) dispatch.row_indices.push_back(entry.row);
+      if (dispatch.row_indices.empty() || dispatch.row_indices.back() != entry.row)
+        dispatch.row_indices.push_back(entry.row);
     }
   }
   ExpertRows& experts = dispatch.experts;
@@ -51,15 +54,15 @@ void EncodeRows(const DispatchInput& input, Dispatch& dispatch) {
   experts.row_count = static_cast<int64_t>(dispatch.row_indices.size());
   experts.rows.resize(dispatch.row_indices.size() * row_bytes);
   for (size_t i = 0; i < dispatch.row_indices.size(); ++i) {
-    EncodeActivations(input.type, input.input + dispatch.row_indices[i] * input.hidden, input.hidden,
-                      experts.rows.data() + i * row_bytes);
+    EncodeActivations(input.type, input.input + dispatch.row_indices[i] * input.hidden,
+                      input.hidden, experts.rows.data() + i * row_bytes);
   }
 }
 
 }  // namespace
 
-RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids, std::span<const float> weights,
-                           int64_t rows, int64_t top_k) {
+RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids,
+                           std::span<const float> weights, int64_t rows, int64_t top_k) {
   std::vector<int32_t> rows_of(static_cast<size_t>(experts), 0);
   for (const int32_t id : ids) ++rows_of[id];
   const std::vector<int32_t> targets = ChooseTargets(route, rows_of);
@@ -69,7 +72,8 @@ RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<cons
   std::vector<std::pair<int32_t, float>> row_experts;
   for (int64_t row = 0; row < rows; ++row) {
     row_experts.clear();
-    for (int64_t j = 0; j < top_k; ++j) row_experts.emplace_back(ids[row * top_k + j], weights[row * top_k + j]);
+    for (int64_t j = 0; j < top_k; ++j)
+      row_experts.emplace_back(ids[row * top_k + j], weights[row * top_k + j]);
     std::sort(row_experts.begin(), row_experts.end());
     for (const auto& [expert, weight] : row_experts) {
       for (int32_t slice = 0; slice < route.slices; ++slice) {
@@ -83,7 +87,8 @@ RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<cons
   return routed;
 }
 
-std::vector<Dispatch> BuildDispatches(const DispatchInput& input, std::span<const int32_t> rank_targets, bool dense,
+std::vector<Dispatch> BuildDispatches(const DispatchInput& input,
+                                      std::span<const int32_t> rank_targets, bool dense,
                                       const RoutedEntries& routed) {
   std::map<int32_t, Dispatch> by_target;
   for (const int32_t target : rank_targets) {
@@ -92,7 +97,8 @@ std::vector<Dispatch> BuildDispatches(const DispatchInput& input, std::span<cons
     AddAllRows(input, dispatch);
   }
   for (const RoutedEntries::Remote& remote : routed.remote) {
-    Dispatch& dispatch = by_target.emplace(remote.target, StartDispatch(input, remote.target)).first->second;
+    Dispatch& dispatch =
+        by_target.emplace(remote.target, StartDispatch(input, remote.target)).first->second;
     AddExperts(remote.entries, dispatch);
   }
   std::vector<Dispatch> dispatches;
@@ -111,26 +117,29 @@ std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t 
   return counts;
 }
 
-void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected, int64_t rows, int64_t hidden) {
+void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
+                   int64_t rows, int64_t hidden) {
   std::vector<int32_t> answers(static_cast<size_t>(rows), 0);
   std::vector<float> decoded(static_cast<size_t>(hidden));
   for (size_t p = 0; p < partials.size(); ++p) {
     const PartialSum& partial = partials[p];
     const size_t row_bytes = static_cast<size_t>(hidden) * ActivationBytes(partial.type);
     if (partial.partial.size() != partial.row_indices.size() * row_bytes) {
-      Fail(ErrorCode::kInvalidArgument, "partials[", p, "].partial: expected ", partial.row_indices.size() * row_bytes,
-           " bytes for [", partial.row_indices.size(), ", ", hidden, "], got ", partial.partial.size());
+      Fail(ErrorCode::kInvalidArgument, "partials[", p, "].partial: expected ",
+           partial.row_indices.size() * row_bytes, " bytes for [", partial.row_indices.size(), ", ",
+           hidden, "], got ", partial.partial.size());
     }
     int32_t least = 0;
     for (size_t i = 0; i < partial.row_indices.size(); ++i) {
       const int32_t row = partial.row_indices[i];
       if (row < least || row >= rows) {
-        Fail(ErrorCode::kInvalidArgument, "partials[", p, "].rowIndices[", i, "]: expected ascending rows from ", least, " to ",
-             rows - 1, ", got ", row);
+        Fail(ErrorCode::kInvalidArgument, "partials[", p, "].rowIndices[", i,
+             "]: expected ascending rows from ", least, " to ", rows - 1, ", got ", row);
       }
       least = row + 1;
       ++answers[row];
-      DecodeActivations(partial.type, partial.partial.data() + i * row_bytes, hidden, decoded.data());
+      DecodeActivations(partial.type, partial.partial.data() + i * row_bytes, hidden,
+                        decoded.data());
       // x * 0 is 0 for finite x and NaN otherwise; a sum of them shows any.
       float zero = 0;
       for (const float value : decoded) zero += value * 0;
@@ -142,23 +151,27 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
   }
   for (int64_t row = 0; row < rows; ++row) {
     if (answers[row] < expected[row]) {
-      Fail(ErrorCode::kInvalidArgument, "partials: row ", row, " of the batch was dispatched ", expected[row],
-           " times and is answered ", answers[row], " times");
+      Fail(ErrorCode::kInvalidArgument, "partials: row ", row, " of the batch was dispatched ",
+           expected[row], " times and is answered ", answers[row], " times");
     }
   }
 }
 
-void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden, float* sum) {
+void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden,
+                 float* sum) {
   for (const PartialSum& partial : partials) {
     const size_t row_bytes = static_cast<size_t>(hidden) * ActivationBytes(partial.type);
-    ParallelRows(pool, static_cast<int64_t>(partial.row_indices.size()), hidden, [&](int64_t first, int64_t end) {
-      std::vector<float> decoded(static_cast<size_t>(hidden));
-      for (int64_t i = first; i < end; ++i) {
-        DecodeActivations(partial.type, partial.partial.data() + static_cast<size_t>(i) * row_bytes, hidden, decoded.data());
-        float* target = sum + partial.row_indices[i] * hidden;
-        for (int64_t j = 0; j < hidden; ++j) target[j] += decoded[j];
-      }
-    });
+    ParallelRows(pool, static_cast<int64_t>(partial.row_indices.size()), hidden,
+                 [&](int64_t first, int64_t end) {
+                   std::vector<float> decoded(static_cast<size_t>(hidden));
+                   for (int64_t i = first; i < end; ++i) {
+                     DecodeActivations(partial.type,
+                                       partial.partial.data() + static_cast<size_t>(i) * row_bytes,
+                                       hidden, decoded.data());
+                     float* target = sum + partial.row_indices[i] * hidden;
+                     for (int64_t j = 0; j < hidden; ++j) target[j] += decoded[j];
+                   }
+                 });
   }
 }
 

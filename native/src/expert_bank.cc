@@ -21,18 +21,22 @@ SlotParts PartsOf(const DenseFfnSpec& expert, const ExpertSlot& slot) {
 }
 
 std::string Name(const ExpertSlot& slot) {
-  return Message("layer ", slot.layer, " expert ", slot.expert, " slice ", slot.slice, " of ", slot.slices);
+  return Message("layer ", slot.layer, " expert ", slot.expert, " slice ", slot.slice, " of ",
+                 slot.slices);
 }
 
 uint64_t SourceBytes(const DenseFfnSpec& expert, const ExpertSlot& slot) {
-  const uint64_t all = expert.gate.weight.bytes() + expert.up.weight.bytes() + expert.down.weight.bytes();
+  const uint64_t all =
+      expert.gate.weight.bytes() + expert.up.weight.bytes() + expert.down.weight.bytes();
   return all / static_cast<uint64_t>(slot.slices);
 }
 
 }  // namespace
 
 ExpertBank::ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store)
-    : compute_(std::move(compute)), store_(std::move(store)), layers_(store_->spec().layers.size()) {}
+    : compute_(std::move(compute)),
+      store_(std::move(store)),
+      layers_(store_->spec().layers.size()) {}
 
 const MoeSpec& ExpertBank::Moe(int layer) const {
   const auto& layers = store_->spec().layers;
@@ -48,14 +52,17 @@ void ExpertBank::CheckBounds(size_t index, const ExpertSlot& slot) const {
   const MoeSpec& moe = Moe(slot.layer);
   const auto experts = static_cast<int>(moe.experts.size());
   if (slot.expert < 0 || slot.expert >= experts) {
-    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].expert: expected 0 to ", experts - 1, ", got ", slot.expert);
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].expert: expected 0 to ", experts - 1,
+         ", got ", slot.expert);
   }
   const int64_t width = moe.experts[slot.expert].width();
   if (slot.slices < 1 || slot.slices > width) {
-    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", width, ", got ", slot.slices);
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", width, ", got ",
+         slot.slices);
   }
   if (slot.slice < 0 || slot.slice >= slot.slices) {
-    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slice: expected 0 to ", slot.slices - 1, ", got ", slot.slice);
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slice: expected 0 to ", slot.slices - 1,
+         ", got ", slot.slice);
   }
 }
 
@@ -66,16 +73,18 @@ void ExpertBank::Check(std::span<const ExpertSlot> slots) const {
     const ExpertSlot& slot = slots[i];
     CheckBounds(i, slot);
     int& expected = slices[slot.layer];
-    if (expected == 0) expected = layers_[slot.layer].slices != 0 ? layers_[slot.layer].slices : slot.slices;
+    if (expected == 0)
+      expected = layers_[slot.layer].slices != 0 ? layers_[slot.layer].slices : slot.slices;
     if (slot.slices != expected) {
-      Fail(ErrorCode::kInvalidArgument, "slots[", i, "].slices: layer ", slot.layer, " is cut into ", expected, ", got ",
-           slot.slices);
+      Fail(ErrorCode::kInvalidArgument, "slots[", i, "].slices: layer ", slot.layer,
+           " is cut into ", expected, ", got ", slot.slices);
     }
   }
 }
 
 std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, LoadMonitor& monitor) {
-  for (const ExpertSlot& slot : slots) monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+  for (const ExpertSlot& slot : slots)
+    monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
   std::vector<LoadedSlot> loaded;
   for (const ExpertSlot& slot : slots) {
     std::shared_ptr<const LoadedExpert> expert = Find(slot);
@@ -112,7 +121,8 @@ std::shared_ptr<const LoadedExpert> ExpertBank::LoadSlot(const ExpertSlot& slot)
   loaded->weights.down = load(expert.down, parts.down);
   loaded->weights.activation = expert.activation;
   loaded->checksum = checksum;
-  loaded->bytes = loaded->weights.gate.bytes() + loaded->weights.up.bytes() + loaded->weights.down.bytes();
+  loaded->bytes =
+      loaded->weights.gate.bytes() + loaded->weights.up.bytes() + loaded->weights.down.bytes();
   return loaded;
 }
 
@@ -153,14 +163,16 @@ bool ExpertBank::Has(const ExpertSlot& slot) const {
   return Find(slot) != nullptr;
 }
 
-std::vector<std::shared_ptr<const LoadedExpert>> ExpertBank::Acquire(int layer, int slices, std::span<const int32_t> ids) const {
+std::vector<std::shared_ptr<const LoadedExpert>> ExpertBank::Acquire(
+    int layer, int slices, std::span<const int32_t> ids) const {
   const std::lock_guard lock(mutex_);
   const Layer& table = layers_[layer];
   std::vector<std::shared_ptr<const LoadedExpert>> experts;
   experts.reserve(ids.size());
   for (const int32_t id : ids) {
     if (table.slices != slices || !table.slots[id]) {
-      Fail(ErrorCode::kSlotNotLoaded, Name({layer, id / slices, id % slices, slices}), " is not loaded");
+      Fail(ErrorCode::kSlotNotLoaded, Name({layer, id / slices, id % slices, slices}),
+           " is not loaded");
     }
     experts.push_back(table.slots[id]);
   }
@@ -170,17 +182,20 @@ std::vector<std::shared_ptr<const LoadedExpert>> ExpertBank::Acquire(int layer, 
 int ExpertBank::CheckRows(const ExpertRows& rows) const {
   const MoeSpec& moe = Moe(rows.layer);
   const int64_t hidden = store_->spec().hidden_size;
-  if (rows.row_count < 1) Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
-  if (rows.top_k < 1) Fail(ErrorCode::kInvalidArgument, "topK: expected at least 1, got ", rows.top_k);
-  const auto expected_bytes = static_cast<uint64_t>(rows.row_count * hidden) * ActivationBytes(rows.type);
+  if (rows.row_count < 1)
+    Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
+  if (rows.top_k < 1)
+    Fail(ErrorCode::kInvalidArgument, "topK: expected at least 1, got ", rows.top_k);
+  const auto expected_bytes =
+      static_cast<uint64_t>(rows.row_count * hidden) * ActivationBytes(rows.type);
   if (rows.rows.size() != expected_bytes) {
-    Fail(ErrorCode::kInvalidArgument, "rows: expected ", expected_bytes, " bytes for [", rows.row_count, ", ", hidden, "], got ",
-         rows.rows.size());
+    Fail(ErrorCode::kInvalidArgument, "rows: expected ", expected_bytes, " bytes for [",
+         rows.row_count, ", ", hidden, "], got ", rows.rows.size());
   }
   const auto entries = static_cast<uint64_t>(rows.row_count * rows.top_k);
   if (rows.topk_ids.size() != entries || rows.topk_weights.size() != entries) {
-    Fail(ErrorCode::kInvalidArgument, "topkIds, topkWeights: expected ", entries, " entries, got ", rows.topk_ids.size(), " and ",
-         rows.topk_weights.size());
+    Fail(ErrorCode::kInvalidArgument, "topkIds, topkWeights: expected ", entries, " entries, got ",
+         rows.topk_ids.size(), " and ", rows.topk_weights.size());
   }
   int slices = 0;
   {
@@ -191,10 +206,12 @@ int ExpertBank::CheckRows(const ExpertRows& rows) const {
   const auto slots = static_cast<int64_t>(moe.experts.size()) * slices;
   for (size_t i = 0; i < entries; ++i) {
     if (rows.topk_ids[i] < -1 || rows.topk_ids[i] >= slots) {
-      Fail(ErrorCode::kInvalidArgument, "topkIds[", i, "]: expected -1 to ", slots - 1, ", got ", rows.topk_ids[i]);
+      Fail(ErrorCode::kInvalidArgument, "topkIds[", i, "]: expected -1 to ", slots - 1, ", got ",
+           rows.topk_ids[i]);
     }
     if (!std::isfinite(rows.topk_weights[i])) {
-      Fail(ErrorCode::kInvalidArgument, "topkWeights[", i, "]: expected a finite number, got ", rows.topk_weights[i]);
+      Fail(ErrorCode::kInvalidArgument, "topkWeights[", i, "]: expected a finite number, got ",
+           rows.topk_weights[i]);
     }
   }
   return slices;
@@ -208,7 +225,8 @@ std::vector<uint8_t> ExpertBank::Forward(const ExpertRows& rows, ActivationType 
   entries.reserve(rows.topk_ids.size());
   for (int64_t i = 0; i < rows.row_count * rows.top_k; ++i) {
     if (rows.topk_ids[i] < 0) continue;
-    entries.push_back({rows.topk_ids[i], static_cast<int32_t>(i / rows.top_k), rows.topk_weights[i]});
+    entries.push_back(
+        {rows.topk_ids[i], static_cast<int32_t>(i / rows.top_k), rows.topk_weights[i]});
   }
   sum_.Sort(entries, slots);
   const auto experts = Acquire(rows.layer, slices, sum_.used());

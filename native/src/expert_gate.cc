@@ -12,16 +12,17 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
       scoring_(spec.gate.scoring),
       multiplier_(spec.gate.weight_multiplier) {}
 
-void ExpertGate::Forward(Compute& compute, Buffer<float>& logits, const float* input, int64_t rows, int32_t* ids,
-                         float* weights) const {
+void ExpertGate::Forward(Compute& compute, Buffer<float>& logits, const float* input, int64_t rows,
+                         int32_t* ids, float* weights) const {
   float* scores = logits.Reserve(rows * experts_);
   compute.kernels->Matmul(compute.pool, weight_, input, rows, nullptr, scores);
   ParallelRows(compute.pool, rows, int64_t{experts_} * 4, [&](int64_t first, int64_t end) {
-    TopKGate(scores + first * experts_, end - first, experts_, top_k_, scoring_, multiplier_, ids + first * top_k_,
-             weights + first * top_k_);
+    TopKGate(scores + first * experts_, end - first, experts_, top_k_, scoring_, multiplier_,
+             ids + first * top_k_, weights + first * top_k_);
   });
   for (int64_t i = 0; i < rows * top_k_; ++i) {
-    if (ids[i] < 0 || ids[i] >= experts_) Fail(ErrorCode::kNonFinite, "row ", i / top_k_, ": the gate has no finite scores");
+    if (ids[i] < 0 || ids[i] >= experts_)
+      Fail(ErrorCode::kNonFinite, "row ", i / top_k_, ": the gate has no finite scores");
   }
 }
 

@@ -1,5 +1,6 @@
-// Balancing: slices with one replica have no choice and count as load first. The others go, largest group of rows first, to
-// the replica whose load after it would be least in proportion to its share. Ties go to the lower slice and the earlier replica.
+// Balancing: slices with one replica have no choice and count as load first. The others go, largest
+// group of rows first, to the replica whose load after it would be least in proportion to its
+// share. Ties go to the lower slice and the earlier replica.
 
 #include "conclave/expert_route.h"
 
@@ -25,31 +26,33 @@ void ValidateRoute(const ExpertRoute& route, int experts) {
   }
   const size_t expected = static_cast<size_t>(experts) * static_cast<size_t>(route.slices) + 1;
   if (route.offsets.size() != expected) {
-    Fail(ErrorCode::kInvalidArgument, "route.offsets: expected ", expected, " entries (", experts, " experts of ", route.slices,
-         " slices, and one), got ", route.offsets.size());
+    Fail(ErrorCode::kInvalidArgument, "route.offsets: expected ", expected, " entries (", experts,
+         " experts of ", route.slices, " slices, and one), got ", route.offsets.size());
   }
   if (route.shares.size() != route.targets.size()) {
-    Fail(ErrorCode::kInvalidArgument, "route.shares: expected ", route.targets.size(), " entries, one per target, got ",
-         route.shares.size());
+    Fail(ErrorCode::kInvalidArgument, "route.shares: expected ", route.targets.size(),
+         " entries, one per target, got ", route.shares.size());
   }
   for (size_t i = 0; i < expected; ++i) {
     const int32_t least = i == 0 ? 0 : route.offsets[i - 1];
     if (route.offsets[i] < least || static_cast<size_t>(route.offsets[i]) > route.targets.size() ||
         (i == 0 && route.offsets[i] != 0)) {
-      Fail(ErrorCode::kInvalidArgument, "route.offsets[", i, "]: expected ", least, " to ", route.targets.size(), ", got ",
-           route.offsets[i]);
+      Fail(ErrorCode::kInvalidArgument, "route.offsets[", i, "]: expected ", least, " to ",
+           route.targets.size(), ", got ", route.offsets[i]);
     }
   }
   if (static_cast<size_t>(route.offsets.back()) != route.targets.size()) {
-    Fail(ErrorCode::kInvalidArgument, "route.offsets[", expected - 1, "]: expected ", route.targets.size(), ", got ",
-         route.offsets.back());
+    Fail(ErrorCode::kInvalidArgument, "route.offsets[", expected - 1, "]: expected ",
+         route.targets.size(), ", got ", route.offsets.back());
   }
   for (size_t i = 0; i < route.targets.size(); ++i) {
     if (route.targets[i] < 0) {
-      Fail(ErrorCode::kInvalidArgument, "route.targets[", i, "]: expected 0 or more, got ", route.targets[i]);
+      Fail(ErrorCode::kInvalidArgument, "route.targets[", i, "]: expected 0 or more, got ",
+           route.targets[i]);
     }
     if (!std::isfinite(route.shares[i]) || route.shares[i] <= 0) {
-      Fail(ErrorCode::kInvalidArgument, "route.shares[", i, "]: expected a finite number above 0, got ", route.shares[i]);
+      Fail(ErrorCode::kInvalidArgument, "route.shares[", i,
+           "]: expected a finite number above 0, got ", route.shares[i]);
     }
   }
 }
@@ -71,7 +74,8 @@ std::vector<int32_t> ChooseTargets(const ExpertRoute& route, std::span<const int
     }
   }
   const auto group = [&](size_t slot) { return rows[slot / static_cast<size_t>(route.slices)]; };
-  std::stable_sort(free.begin(), free.end(), [&](size_t a, size_t b) { return group(a) > group(b); });
+  std::stable_sort(free.begin(), free.end(),
+                   [&](size_t a, size_t b) { return group(a) > group(b); });
   for (const size_t slot : free) {
     int32_t best = route.offsets[slot];
     double least = 0;

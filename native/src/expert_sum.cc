@@ -19,8 +19,8 @@ void ExpertSum::Sort(std::span<const ExpertEntry> entries, int64_t slots) {
   for (const ExpertEntry& entry : entries) sorted_[ends_[entry.slot]++] = entry;
 }
 
-void ExpertSum::Run(Compute& compute, std::span<const FfnWeights* const> weights, const float* input, int64_t rows,
-                    int64_t hidden, float* sum) {
+void ExpertSum::Run(Compute& compute, std::span<const FfnWeights* const> weights,
+                    const float* input, int64_t rows, int64_t hidden, float* sum) {
   const auto entries = static_cast<int64_t>(sorted_.size());
   const size_t row_bytes = static_cast<size_t>(hidden) * sizeof(float);
   float* gathered = gathered_.Reserve(entries * hidden);

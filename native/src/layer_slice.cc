@@ -10,9 +10,13 @@
 namespace conclave {
 namespace {
 
-const float* DataOrNull(const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); }
+const float* DataOrNull(const std::vector<float>& values) {
+  return values.empty() ? nullptr : values.data();
+}
 
-Range HeadRange(int first, int end, int head_dim) { return {int64_t{first} * head_dim, int64_t{end} * head_dim}; }
+Range HeadRange(int first, int end, int head_dim) {
+  return {int64_t{first} * head_dim, int64_t{end} * head_dim};
+}
 
 Range QueryRange(const AttentionSpec& spec, const RankSlice& slice) {
   const int group = spec.heads / spec.kv_heads;
@@ -27,7 +31,8 @@ std::vector<float> Bias(TensorLoader& loader, const LinearSpec& linear, Range pa
   return linear.bias ? loader.Vector(*linear.bias, part) : std::vector<float>();
 }
 
-// A norm over all heads only occurs where the slice has all heads; a per-head norm is the same for each head.
+// A norm over all heads only occurs where the slice has all heads; a per-head norm is the same for
+// each head.
 std::vector<float> NormWeight(TensorLoader& loader, const std::optional<NormSpec>& norm) {
   return norm ? loader.Vector(norm->weight) : std::vector<float>();
 }
@@ -44,14 +49,17 @@ PackedMatrix TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part
   return Matrix(tensor, part, store_.format());
 }
 
-PackedMatrix TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part, WeightsFormat format) {
+PackedMatrix TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part,
+                                  WeightsFormat format) {
   PackedMatrix packed = store_.Pack(kernels_, tensor, part, format);
   store_.Release(tensor);
   monitor_.Add(tensor.bytes());
   return packed;
 }
 
-std::vector<float> TensorLoader::Vector(const TensorRef& tensor) { return Vector(tensor, {0, tensor.elements()}); }
+std::vector<float> TensorLoader::Vector(const TensorRef& tensor) {
+  return Vector(tensor, {0, tensor.elements()});
+}
 
 std::vector<float> TensorLoader::Vector(const TensorRef& tensor, Range part) {
   std::vector<float> values = store_.Vector(tensor, part);
@@ -63,12 +71,13 @@ uint64_t SourceBytes(const LinearSpec& linear) {
   return linear.weight.bytes() + (linear.bias ? linear.bias->bytes() : 0);
 }
 
-AttentionSlice::AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope, const RankSlice& slice,
-                               const CacheOptions& cache, bool output_bias)
+AttentionSlice::AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
+                               const RankSlice& slice, const CacheOptions& cache, bool output_bias)
     : rope_(rope),
       qk_norm_(spec.qk_norm),
       clip_(spec.clip_qkv),
-      cache_({cache.kv_blocks, cache.block_size, slice.end_kv_head - slice.first_kv_head, spec.head_dim},
+      cache_({cache.kv_blocks, cache.block_size, slice.end_kv_head - slice.first_kv_head,
+              spec.head_dim},
              loader.store().format() == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16) {
   const Range q = QueryRange(spec, slice);
   const Range kv = KeyRange(spec, slice);
@@ -86,22 +95,24 @@ AttentionSlice::AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, 
   q_epsilon_ = spec.q_norm ? spec.q_norm->epsilon : 0;
   k_epsilon_ = spec.k_norm ? spec.k_norm->epsilon : 0;
   const int kv_heads = slice.end_kv_head - slice.first_kv_head;
-  params_ = {kv_heads * (spec.heads / spec.kv_heads), kv_heads, spec.head_dim, spec.scale, spec.sliding_window};
+  params_ = {kv_heads * (spec.heads / spec.kv_heads), kv_heads, spec.head_dim, spec.scale,
+             spec.sliding_window};
 }
 
-void AttentionSlice::Normalize(Compute& compute, const std::vector<float>& weight, float epsilon, int64_t rows, int heads,
-                               float* x) const {
+void AttentionSlice::Normalize(Compute& compute, const std::vector<float>& weight, float epsilon,
+                               int64_t rows, int heads, float* x) const {
   if (weight.empty()) return;
   const bool per_head = qk_norm_ == QkNorm::kPerHead;
   const int64_t width = per_head ? params_.head_dim : int64_t{heads} * params_.head_dim;
   const int64_t count = per_head ? rows * heads : rows;
   ParallelRows(compute.pool, count, width, [&](int64_t first, int64_t end) {
-    RmsNorm(compute.isa, x + first * width, weight.data(), epsilon, end - first, width, width, x + first * width);
+    RmsNorm(compute.isa, x + first * width, weight.data(), epsilon, end - first, width, width,
+            x + first * width);
   });
 }
 
-void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const SequenceRows& where, const float* input,
-                             float* output) {
+void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const SequenceRows& where,
+                             const float* input, float* output) {
   const auto rows = static_cast<int64_t>(where.positions.size());
   const int64_t q_width = int64_t{params_.heads} * params_.head_dim;
   const int64_t kv_width = int64_t{params_.kv_heads} * params_.head_dim;
@@ -109,7 +120,8 @@ void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const Sequ
   float* k = scratch.k.Reserve(rows * kv_width);
   float* v = scratch.v.Reserve(rows * kv_width);
   const std::array<const PackedMatrix*, 3> weights{&q_, &k_, &v_};
-  const std::array<const float*, 3> biases{DataOrNull(q_bias_), DataOrNull(k_bias_), DataOrNull(v_bias_)};
+  const std::array<const float*, 3> biases{DataOrNull(q_bias_), DataOrNull(k_bias_),
+                                           DataOrNull(v_bias_)};
   const std::array<float*, 3> projected{q, k, v};
   compute.kernels->MatmulMany(compute.pool, weights, input, rows, biases, projected);
   if (clip_ > 0) {
@@ -121,8 +133,10 @@ void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const Sequ
   Normalize(compute, k_norm_, k_epsilon_, rows, params_.kv_heads, k);
   ParallelRows(compute.pool, rows, q_width + kv_width, [&](int64_t first, int64_t end) {
     const int32_t* positions = where.positions.data() + first;
-    ApplyRope(rope_, positions, end - first, params_.heads, params_.head_dim, q_width, q + first * q_width);
-    ApplyRope(rope_, positions, end - first, params_.kv_heads, params_.head_dim, kv_width, k + first * kv_width);
+    ApplyRope(rope_, positions, end - first, params_.heads, params_.head_dim, q_width,
+              q + first * q_width);
+    ApplyRope(rope_, positions, end - first, params_.kv_heads, params_.head_dim, kv_width,
+              k + first * kv_width);
   });
   float* attended = scratch.attended.Reserve(rows * q_width);
   PagedAttention(compute.isa, compute.pool, params_, where, q, k, v, cache_, attended);
@@ -130,13 +144,15 @@ void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const Sequ
 }
 
 uint64_t AttentionSlice::weight_bytes() const {
-  const size_t vectors = q_bias_.size() + k_bias_.size() + v_bias_.size() + o_bias_.size() + q_norm_.size() + k_norm_.size();
+  const size_t vectors = q_bias_.size() + k_bias_.size() + v_bias_.size() + o_bias_.size() +
+                         q_norm_.size() + k_norm_.size();
   return q_.bytes() + k_.bytes() + v_.bytes() + o_.bytes() + vectors * sizeof(float);
 }
 
 uint64_t AttentionSlice::SourceBytes(const AttentionSpec& spec) {
   uint64_t bytes = 0;
-  for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.v, &spec.o}) bytes += conclave::SourceBytes(*linear);
+  for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.v, &spec.o})
+    bytes += conclave::SourceBytes(*linear);
   if (spec.q_norm) bytes += spec.q_norm->weight.bytes();
   if (spec.k_norm) bytes += spec.k_norm->weight.bytes();
   return bytes;
@@ -155,8 +171,8 @@ DenseSlice::DenseSlice(TensorLoader& loader, const LayerSpec& spec, Range width)
   }
 }
 
-void DenseSlice::Forward(Compute& compute, SliceScratch& scratch, const float* input, int64_t rows, int64_t hidden,
-                         float* output) {
+void DenseSlice::Forward(Compute& compute, SliceScratch& scratch, const float* input, int64_t rows,
+                         int64_t hidden, float* output) {
   const FfnGroup group{&weights_, 0, rows};
   compute.kernels->GroupedFfn(compute.pool, {&group, 1}, input, output);
   if (!gate_) return;
@@ -171,19 +187,23 @@ void DenseSlice::Forward(Compute& compute, SliceScratch& scratch, const float* i
 }
 
 uint64_t DenseSlice::weight_bytes() const {
-  return weights_.gate.bytes() + weights_.up.bytes() + weights_.down.bytes() + (gate_ ? gate_.bytes() : 0);
+  return weights_.gate.bytes() + weights_.up.bytes() + weights_.down.bytes() +
+         (gate_ ? gate_.bytes() : 0);
 }
 
 uint64_t DenseSlice::SourceBytes(const LayerSpec& spec) {
   const DenseFfnSpec& dense = *spec.dense();
-  uint64_t bytes = conclave::SourceBytes(dense.gate) + conclave::SourceBytes(dense.up) + conclave::SourceBytes(dense.down);
-  if (spec.moe() != nullptr && spec.moe()->shared_expert_gate) bytes += spec.moe()->shared_expert_gate->bytes();
+  uint64_t bytes = conclave::SourceBytes(dense.gate) + conclave::SourceBytes(dense.up) +
+                   conclave::SourceBytes(dense.down);
+  if (spec.moe() != nullptr && spec.moe()->shared_expert_gate)
+    bytes += spec.moe()->shared_expert_gate->bytes();
   return bytes;
 }
 
-LayerSlice::LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer, const RankSlice& slice, const CacheOptions& cache,
-                       bool output_bias)
-    : attention(loader, spec.layers[layer].attention, spec.ropes[spec.layers[layer].attention.rope], slice, cache, output_bias) {
+LayerSlice::LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer,
+                       const RankSlice& slice, const CacheOptions& cache, bool output_bias)
+    : attention(loader, spec.layers[layer].attention, spec.ropes[spec.layers[layer].attention.rope],
+                slice, cache, output_bias) {
   const DenseFfnSpec* whole = spec.layers[layer].dense();
   if (whole == nullptr) return;
   const Range width = SliceRange(whole->width(), slice.ffn_begin, slice.ffn_end, slice.ffn_parts);
@@ -191,7 +211,8 @@ LayerSlice::LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer, c
 }
 
 uint64_t LayerSlice::SourceBytes(const LayerSpec& spec) {
-  return AttentionSlice::SourceBytes(spec.attention) + (spec.dense() != nullptr ? DenseSlice::SourceBytes(spec) : 0);
+  return AttentionSlice::SourceBytes(spec.attention) +
+         (spec.dense() != nullptr ? DenseSlice::SourceBytes(spec) : 0);
 }
 
 }  // namespace conclave

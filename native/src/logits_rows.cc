@@ -7,7 +7,8 @@ namespace conclave {
 namespace {
 
 [[noreturn]] void Refuse(size_t entry, const char* field, const std::string& expected, double got) {
-  Fail(ErrorCode::kInvalidArgument, "logits.", field, " of entry ", entry, ": expected ", expected, ", got ", got);
+  Fail(ErrorCode::kInvalidArgument, "logits.", field, " of entry ", entry, ": expected ", expected,
+       ", got ", got);
 }
 
 void CheckRange(size_t entry, const char* field, double value, double least, double most) {
@@ -15,7 +16,8 @@ void CheckRange(size_t entry, const char* field, double value, double least, dou
 }
 
 void CheckTokens(size_t entry, const char* field, std::span<const int32_t> tokens, int64_t vocab) {
-  for (const int32_t token : tokens) CheckRange(entry, field, token, 0, static_cast<double>(vocab - 1));
+  for (const int32_t token : tokens)
+    CheckRange(entry, field, token, 0, static_cast<double>(vocab - 1));
 }
 
 void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
@@ -24,10 +26,12 @@ void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
   CheckRange(entry, "sampling.topP", sampling.top_p, 0, 1);
   CheckRange(entry, "sampling.minP", sampling.min_p, 0, 1);
   if (!std::isfinite(sampling.repetition_penalty) || sampling.repetition_penalty <= 0) {
-    Refuse(entry, "sampling.repetitionPenalty", "a finite number above 0", sampling.repetition_penalty);
+    Refuse(entry, "sampling.repetitionPenalty", "a finite number above 0",
+           sampling.repetition_penalty);
   }
-  for (const auto& [field, value] : {std::pair{"sampling.presencePenalty", sampling.presence_penalty},
-                                     std::pair{"sampling.frequencyPenalty", sampling.frequency_penalty}}) {
+  for (const auto& [field, value] :
+       {std::pair{"sampling.presencePenalty", sampling.presence_penalty},
+        std::pair{"sampling.frequencyPenalty", sampling.frequency_penalty}}) {
     if (!std::isfinite(value)) Refuse(entry, field, "a finite number", value);
   }
   CheckTokens(entry, "sampling.biasTokens", sampling.bias_tokens, vocab);
@@ -45,7 +49,8 @@ void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
 void ValidateLogitsRows(std::span<const LogitsRow> wanted, int64_t rows, int64_t vocab) {
   for (size_t i = 0; i < wanted.size(); ++i) {
     const LogitsRow& row = wanted[i];
-    CheckRange(i, "rows", row.row, i == 0 ? 0 : wanted[i - 1].row + 1, static_cast<double>(rows - 1));
+    CheckRange(i, "rows", row.row, i == 0 ? 0 : wanted[i - 1].row + 1,
+               static_cast<double>(rows - 1));
     CheckRange(i, "targets", row.target, -1, static_cast<double>(vocab - 1));
     CheckRange(i, "logprobs", row.logprobs, -1, static_cast<double>(vocab));
     CheckRange(i, "positions", row.position, 0, 2147483647);

@@ -64,12 +64,15 @@ void MappedFile::Populate(uint64_t offset, uint64_t length) const {
   if (length == 0) return;
   const uint64_t found = SizeOf(descriptor_, path_);
   if (found < size_) {
-    Fail(ErrorCode::kCorruptCheckpoint, path_, ": expected ", size_, " bytes, found ", found, " since it was opened");
+    Fail(ErrorCode::kCorruptCheckpoint, path_, ": expected ", size_, " bytes, found ", found,
+         " since it was opened");
   }
   const Pages pages = PagesAround(offset, length);
   // A kernel that does not know the advice (EINVAL) reads the pages on first use.
-  if (madvise(const_cast<uint8_t*>(data_) + pages.begin, pages.length, MADV_POPULATE_READ) != 0 && errno != EINVAL) {
-    Fail(ErrorCode::kIo, path_, ": reading ", length, " bytes at ", offset, ": ", std::strerror(errno));
+  if (madvise(const_cast<uint8_t*>(data_) + pages.begin, pages.length, MADV_POPULATE_READ) != 0 &&
+      errno != EINVAL) {
+    Fail(ErrorCode::kIo, path_, ": reading ", length, " bytes at ", offset, ": ",
+         std::strerror(errno));
   }
 }
 

@@ -6,8 +6,8 @@
 
 namespace conclave {
 
-RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store, const RankSlice& slice,
-                     const CacheOptions& cache, LoadMonitor& monitor)
+RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+                     const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor)
     : compute_(std::move(compute)),
       store_(std::move(store)),
       slice_(slice),
@@ -30,7 +30,8 @@ RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const Wei
 
 LayerSlice& RankShard::Layer(int layer) {
   if (layer < slice_.first_layer || layer >= slice_.end_layer) {
-    Fail(ErrorCode::kInvalidArgument, "layer: expected ", slice_.first_layer, " to ", slice_.end_layer - 1, ", got ", layer);
+    Fail(ErrorCode::kInvalidArgument, "layer: expected ", slice_.first_layer, " to ",
+         slice_.end_layer - 1, ", got ", layer);
   }
   return layers_[layer - slice_.first_layer];
 }
@@ -38,7 +39,8 @@ LayerSlice& RankShard::Layer(int layer) {
 int64_t RankShard::Decode(ActivationType type, std::span<const uint8_t> rows) {
   const size_t row_bytes = static_cast<size_t>(hidden_) * ActivationBytes(type);
   if (rows.empty() || rows.size() % row_bytes != 0) {
-    Fail(ErrorCode::kInvalidArgument, "rows: expected a multiple of ", row_bytes, " bytes, got ", rows.size());
+    Fail(ErrorCode::kInvalidArgument, "rows: expected a multiple of ", row_bytes, " bytes, got ",
+         rows.size());
   }
   const auto count = static_cast<int64_t>(rows.size() / row_bytes);
   DecodeActivations(type, rows.data(), count * hidden_, input_.Reserve(count * hidden_));
@@ -51,19 +53,22 @@ std::vector<uint8_t> RankShard::Encode(ActivationType type, int64_t rows) const 
   return bytes;
 }
 
-std::vector<uint8_t> RankShard::Attention(int layer, ActivationType type, std::span<const uint8_t> rows,
-                                          const SequenceRows& where, ActivationType partial_type) {
+std::vector<uint8_t> RankShard::Attention(int layer, ActivationType type,
+                                          std::span<const uint8_t> rows, const SequenceRows& where,
+                                          ActivationType partial_type) {
   AttentionSlice& attention = Layer(layer).attention;
   ValidateSequenceRows("where.", where, cache_);
   const int64_t count = Decode(type, rows);
   if (static_cast<size_t>(count) != where.positions.size()) {
-    Fail(ErrorCode::kInvalidArgument, "where.positions: expected ", count, " entries, one per row, got ", where.positions.size());
+    Fail(ErrorCode::kInvalidArgument, "where.positions: expected ", count,
+         " entries, one per row, got ", where.positions.size());
   }
   attention.Forward(*compute_, scratch_, where, input_.data(), output_.Reserve(count * hidden_));
   return Encode(partial_type, count);
 }
 
-std::vector<uint8_t> RankShard::Ffn(int layer, ActivationType type, std::span<const uint8_t> rows, ActivationType partial_type) {
+std::vector<uint8_t> RankShard::Ffn(int layer, ActivationType type, std::span<const uint8_t> rows,
+                                    ActivationType partial_type) {
   LayerSlice& slice = Layer(layer);
   if (store_->spec().layers[layer].dense() == nullptr) {
     Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no dense part");

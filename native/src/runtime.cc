@@ -17,7 +17,8 @@ Isa Checked(Isa isa) {
 
 }  // namespace
 
-Runtime::Runtime(int threads, Isa isa) : compute_(std::make_shared<Compute>(threads, Checked(isa))) {}
+Runtime::Runtime(int threads, Isa isa)
+    : compute_(std::make_shared<Compute>(threads, Checked(isa))) {}
 
 Runtime::~Runtime() { Stop(); }
 

@@ -24,7 +24,8 @@ void CheckPositive(const std::string& path, float value) {
 }
 
 void CheckFinite(const std::string& path, float value) {
-  if (!std::isfinite(value)) Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number, got ", value);
+  if (!std::isfinite(value))
+    Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number, got ", value);
 }
 
 class SpecValidator {
@@ -35,8 +36,10 @@ class SpecValidator {
     CheckSizes();
     Tensor("embedding", spec_.embedding, {spec_.vocab_size, spec_.hidden_size});
     CheckFinite("embeddingMultiplier", spec_.embedding_multiplier);
-    for (size_t i = 0; i < spec_.ropes.size(); ++i) CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
-    for (size_t i = 0; i < spec_.layers.size(); ++i) CheckLayer(Message("layers[", i, "]"), spec_.layers[i]);
+    for (size_t i = 0; i < spec_.ropes.size(); ++i)
+      CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
+    for (size_t i = 0; i < spec_.layers.size(); ++i)
+      CheckLayer(Message("layers[", i, "]"), spec_.layers[i]);
     Norm("finalNorm", spec_.final_norm, spec_.hidden_size);
     Linear("head", spec_.head, spec_.vocab_size, spec_.hidden_size);
     CheckFinite("logitMultiplier", spec_.logit_multiplier);
@@ -55,12 +58,12 @@ class SpecValidator {
 
   void Tensor(const std::string& path, const TensorRef& tensor, const std::vector<int64_t>& shape) {
     if (tensor.shape != shape) {
-      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path, "): expected shape ", ShapeText(shape),
-           ", got ", ShapeText(tensor.shape));
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path, "): expected shape ",
+           ShapeText(shape), ", got ", ShapeText(tensor.shape));
     }
     if (tensor.file >= spec_.files.size()) {
-      Fail(ErrorCode::kInvalidArgument, "tensor ", tensor.name, " (", path, "): file ", tensor.file, " of ",
-           spec_.files.size());
+      Fail(ErrorCode::kInvalidArgument, "tensor ", tensor.name, " (", path, "): file ", tensor.file,
+           " of ", spec_.files.size());
     }
     uint64_t end = 0;
     uint64_t bytes = static_cast<uint64_t>(ElementBytes(tensor.type));
@@ -69,8 +72,8 @@ class SpecValidator {
     }
     const CheckpointFile& file = spec_.files[tensor.file];
     if (__builtin_add_overflow(tensor.offset, bytes, &end) || end > file.bytes) {
-      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": ", bytes, " bytes at offset ", tensor.offset,
-           " do not lie within the ", file.bytes, " bytes of ", file.path);
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": ", bytes, " bytes at offset ",
+           tensor.offset, " do not lie within the ", file.bytes, " bytes of ", file.path);
     }
   }
 
@@ -82,17 +85,20 @@ class SpecValidator {
   void Norm(const std::string& path, const NormSpec& norm, int64_t width) {
     Tensor(path + ".weight", norm.weight, {width});
     if (!std::isfinite(norm.epsilon) || norm.epsilon < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".epsilon: expected a finite number from 0, got ", norm.epsilon);
+      Fail(ErrorCode::kInvalidArgument, path, ".epsilon: expected a finite number from 0, got ",
+           norm.epsilon);
     }
   }
 
   void CheckRope(const std::string& path, const Rope& rope) {
-    if (rope.rotary_dim < 0 || static_cast<size_t>(rope.rotary_dim) != 2 * rope.inverse_frequencies.size()) {
-      Fail(ErrorCode::kInvalidArgument, path, ".rotaryDim: expected twice the ", rope.inverse_frequencies.size(),
-           " inverse frequencies, got ", rope.rotary_dim);
+    if (rope.rotary_dim < 0 ||
+        static_cast<size_t>(rope.rotary_dim) != 2 * rope.inverse_frequencies.size()) {
+      Fail(ErrorCode::kInvalidArgument, path, ".rotaryDim: expected twice the ",
+           rope.inverse_frequencies.size(), " inverse frequencies, got ", rope.rotary_dim);
     }
     CheckFinite(path + ".attentionFactor", rope.attention_factor);
-    for (const float frequency : rope.inverse_frequencies) CheckFinite(path + ".inverseFrequencies", frequency);
+    for (const float frequency : rope.inverse_frequencies)
+      CheckFinite(path + ".inverseFrequencies", frequency);
   }
 
   void CheckLayer(const std::string& path, const LayerSpec& layer) {
@@ -109,21 +115,26 @@ class SpecValidator {
 
   void CheckAttention(const std::string& path, const AttentionSpec& a) {
     if (a.heads < 1 || a.kv_heads < 1 || a.heads % a.kv_heads != 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".heads: expected a multiple of kvHeads ", a.kv_heads, ", got ", a.heads);
+      Fail(ErrorCode::kInvalidArgument, path, ".heads: expected a multiple of kvHeads ", a.kv_heads,
+           ", got ", a.heads);
     }
-    if (a.head_dim < 1) Fail(ErrorCode::kInvalidArgument, path, ".headDim: expected at least 1, got ", a.head_dim);
+    if (a.head_dim < 1)
+      Fail(ErrorCode::kInvalidArgument, path, ".headDim: expected at least 1, got ", a.head_dim);
     if (a.rope < 0 || static_cast<size_t>(a.rope) >= spec_.ropes.size()) {
-      Fail(ErrorCode::kInvalidArgument, path, ".rope: expected an index below ", spec_.ropes.size(), ", got ", a.rope);
+      Fail(ErrorCode::kInvalidArgument, path, ".rope: expected an index below ", spec_.ropes.size(),
+           ", got ", a.rope);
     }
     if (spec_.ropes[a.rope].rotary_dim > a.head_dim) {
       Fail(ErrorCode::kInvalidArgument, path, ".rope: rotates ", spec_.ropes[a.rope].rotary_dim,
            " dimensions of a head of ", a.head_dim);
     }
     if (a.sliding_window < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".slidingWindow: expected 0 or more, got ", a.sliding_window);
+      Fail(ErrorCode::kInvalidArgument, path, ".slidingWindow: expected 0 or more, got ",
+           a.sliding_window);
     }
     if (!std::isfinite(a.clip_qkv) || a.clip_qkv < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".clipQkv: expected a finite number from 0, got ", a.clip_qkv);
+      Fail(ErrorCode::kInvalidArgument, path, ".clipQkv: expected a finite number from 0, got ",
+           a.clip_qkv);
     }
     CheckPositive(path + ".scale", a.scale);
     const int64_t q_width = int64_t{a.heads} * a.head_dim;
@@ -133,7 +144,8 @@ class SpecValidator {
     Linear(path + ".v", a.v, kv_width, spec_.hidden_size);
     Linear(path + ".o", a.o, spec_.hidden_size, q_width);
     if ((a.q_norm || a.k_norm) && a.qk_norm == QkNorm::kNone) {
-      Fail(ErrorCode::kInvalidArgument, path, ".qkNorm: expected PER_HEAD or FULL_WIDTH where qNorm or kNorm is present");
+      Fail(ErrorCode::kInvalidArgument, path,
+           ".qkNorm: expected PER_HEAD or FULL_WIDTH where qNorm or kNorm is present");
     }
     const bool per_head = a.qk_norm == QkNorm::kPerHead;
     if (a.q_norm) Norm(path + ".qNorm", *a.q_norm, per_head ? a.head_dim : q_width);
@@ -143,15 +155,17 @@ class SpecValidator {
   void CheckFfn(const std::string& path, const DenseFfnSpec& ffn) {
     const int64_t width = ffn.gate.weight.shape.empty() ? 0 : ffn.gate.weight.shape[0];
     if (width < 1) {
-      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", ffn.gate.weight.name, " (", path, ".gate.weight): expected shape [width, ",
-           spec_.hidden_size, "], got ", ShapeText(ffn.gate.weight.shape));
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", ffn.gate.weight.name, " (", path,
+           ".gate.weight): expected shape [width, ", spec_.hidden_size, "], got ",
+           ShapeText(ffn.gate.weight.shape));
     }
     Linear(path + ".gate", ffn.gate, width, spec_.hidden_size);
     Linear(path + ".up", ffn.up, width, spec_.hidden_size);
     Linear(path + ".down", ffn.down, spec_.hidden_size, width);
     for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down}) {
       if (linear->bias) {
-        Fail(ErrorCode::kUnsupported, "tensor ", linear->bias->name, " (", path, "): feed-forward biases are not supported");
+        Fail(ErrorCode::kUnsupported, "tensor ", linear->bias->name, " (", path,
+             "): feed-forward biases are not supported");
       }
     }
   }
@@ -162,15 +176,18 @@ class SpecValidator {
       Fail(ErrorCode::kInvalidArgument, path, ".experts: expected 1 to 65536, got ", experts);
     }
     if (moe.gate.top_k < 1 || moe.gate.top_k > experts) {
-      Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", experts, ", got ", moe.gate.top_k);
+      Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", experts, ", got ",
+           moe.gate.top_k);
     }
     CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
     Tensor(path + ".gate.weight", moe.gate.weight, {experts, spec_.hidden_size});
-    for (size_t e = 0; e < moe.experts.size(); ++e) CheckFfn(Message(path, ".experts[", e, "]"), moe.experts[e]);
+    for (size_t e = 0; e < moe.experts.size(); ++e)
+      CheckFfn(Message(path, ".experts[", e, "]"), moe.experts[e]);
     if (moe.shared_expert) CheckFfn(path + ".sharedExpert", *moe.shared_expert);
     if (moe.shared_expert_gate) {
       if (!moe.shared_expert) {
-        Fail(ErrorCode::kInvalidArgument, path, ".sharedExpertGate: present without a shared expert");
+        Fail(ErrorCode::kInvalidArgument, path,
+             ".sharedExpertGate: present without a shared expert");
       }
       Tensor(path + ".sharedExpertGate", *moe.shared_expert_gate, {1, spec_.hidden_size});
     }
@@ -190,7 +207,8 @@ int64_t TensorRef::elements() const {
 uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements() * ElementBytes(type)); }
 
 const DenseFfnSpec* LayerSpec::dense() const {
-  if (const MoeSpec* routed = moe()) return routed->shared_expert ? &*routed->shared_expert : nullptr;
+  if (const MoeSpec* routed = moe())
+    return routed->shared_expert ? &*routed->shared_expert : nullptr;
   return &std::get<DenseFfnSpec>(ffn);
 }
 

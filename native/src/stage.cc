@@ -21,11 +21,13 @@ struct Stage::Layer {
   }
 
   uint64_t weight_bytes() const {
-    return (attention_norm.size() + ffn_norm.size()) * sizeof(float) + slice.weight_bytes() + (gate ? gate->weight_bytes() : 0);
+    return (attention_norm.size() + ffn_norm.size()) * sizeof(float) + slice.weight_bytes() +
+           (gate ? gate->weight_bytes() : 0);
   }
 
   static uint64_t SourceBytes(const LayerSpec& spec) {
-    return spec.attention_norm.weight.bytes() + spec.ffn_norm.weight.bytes() + LayerSlice::SourceBytes(spec) +
+    return spec.attention_norm.weight.bytes() + spec.ffn_norm.weight.bytes() +
+           LayerSlice::SourceBytes(spec) +
            (spec.moe() != nullptr ? spec.moe()->gate.weight.bytes() : 0);
   }
 
@@ -45,16 +47,16 @@ struct Stage::MicroBatch {
   std::shared_ptr<const ExpertRoutes> routes;
   int layer = 0;
   LayerOperator op = LayerOperator::kAttention;
-  bool waiting = false;                // a dispatch is delivered and not yet answered
-  std::vector<int32_t> answers;        // [rows]; partial sums that each row waits for
-  std::exception_ptr failure;          // of the local shards, while waiting
-  Buffer<float> residual;              // [rows, H]
-  Buffer<float> normalized;            // [rows, H]; the operator's input
-  Buffer<float> sum;                   // [rows, H]; the operator's output
+  bool waiting = false;          // a dispatch is delivered and not yet answered
+  std::vector<int32_t> answers;  // [rows]; partial sums that each row waits for
+  std::exception_ptr failure;    // of the local shards, while waiting
+  Buffer<float> residual;        // [rows, H]
+  Buffer<float> normalized;      // [rows, H]; the operator's input
+  Buffer<float> sum;             // [rows, H]; the operator's output
 };
 
-Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store, std::shared_ptr<ExpertBank> bank,
-             StageOptions options, LoadMonitor& monitor)
+Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+             std::shared_ptr<ExpertBank> bank, StageOptions options, LoadMonitor& monitor)
     : compute_(std::move(compute)),
       store_(std::move(store)),
       bank_(std::move(bank)),
@@ -65,11 +67,13 @@ Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore
   ValidateCacheOptions(options_.cache);
   for (size_t i = 0; i < options_.rank_targets.size(); ++i) {
     if (options_.rank_targets[i] < 1) {
-      Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected 1 or more, got ", options_.rank_targets[i]);
+      Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected 1 or more, got ",
+           options_.rank_targets[i]);
     }
   }
   if (options_.rank_targets.empty() && !HoldsEverything(spec, options_.slice)) {
-    Fail(ErrorCode::kInvalidArgument, "rankTargets: expected the ranks that hold the other heads and dense parts, got none");
+    Fail(ErrorCode::kInvalidArgument,
+         "rankTargets: expected the ranks that hold the other heads and dense parts, got none");
   }
   if (&bank_->store() != store_.get()) {
     Fail(ErrorCode::kInvalidArgument, "bank: expected a bank of the same weight store");
@@ -82,7 +86,8 @@ Stage::~Stage() = default;
 void Stage::Load(LoadMonitor& monitor) {
   const ModelSpec& spec = store_->spec();
   const RankSlice& slice = options_.slice;
-  for (int i = slice.first_layer; i < slice.end_layer; ++i) monitor.Expect(Layer::SourceBytes(spec.layers[i]));
+  for (int i = slice.first_layer; i < slice.end_layer; ++i)
+    monitor.Expect(Layer::SourceBytes(spec.layers[i]));
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *compute_->kernels, monitor);
   ExpertRoutes routes;
@@ -92,7 +97,8 @@ void Stage::Load(LoadMonitor& monitor) {
     weight_bytes_ += layer.weight_bytes();
     cache_bytes_ += layer.slice.attention.cache_bytes();
     const int experts = layer.gate ? layer.gate->experts() : 0;
-    routes.push_back(layer.gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts)) : nullptr);
+    routes.push_back(layer.gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
+                                : nullptr);
     expert_rows_.emplace_back(static_cast<size_t>(experts), 0);
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
@@ -104,12 +110,16 @@ void Stage::Load(LoadMonitor& monitor) {
   monitor.Finish();
 }
 
-bool Stage::has_last_layer() const { return static_cast<size_t>(options_.slice.end_layer) == store_->spec().layers.size(); }
+bool Stage::has_last_layer() const {
+  return static_cast<size_t>(options_.slice.end_layer) == store_->spec().layers.size();
+}
 
-Stage::Layer& Stage::LayerOf(const MicroBatch& step) { return layers_[step.layer - options_.slice.first_layer]; }
+Stage::Layer& Stage::LayerOf(const MicroBatch& step) {
+  return layers_[step.layer - options_.slice.first_layer];
+}
 
-void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes, const std::atomic<bool>& stopping,
-                  const Deliver& deliver) {
+void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
+                  const std::atomic<bool>& stopping, const Deliver& deliver) {
   Check(batch);
   if (idle_.empty()) idle_.push_back(std::make_unique<MicroBatch>());
   std::unique_ptr<MicroBatch> owned = std::move(idle_.back());
@@ -127,10 +137,12 @@ void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes, c
   });
 }
 
-void Stage::Resume(int64_t id, std::span<const PartialSum> partials, const std::atomic<bool>& stopping, const Deliver& deliver) {
+void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
+                   const std::atomic<bool>& stopping, const Deliver& deliver) {
   const auto found = steps_.find(id);
   if (found == steps_.end() || !found->second->waiting) {
-    Fail(ErrorCode::kInvalidArgument, "step: expected a step that waits for partial sums, got ", id);
+    Fail(ErrorCode::kInvalidArgument, "step: expected a step that waits for partial sums, got ",
+         id);
   }
   MicroBatch& step = *found->second;
   if (step.failure) {
@@ -187,23 +199,26 @@ void Stage::Check(const StepBatch& batch) const {
   const int64_t rows = batch.rows();
   const ModelSpec& spec = store_->spec();
   if (has_first_layer()) {
-    if (batch.hidden) Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected null at the first stage");
+    if (batch.hidden)
+      Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected null at the first stage");
     if (static_cast<int64_t>(batch.token_ids.size()) != rows) {
-      Fail(ErrorCode::kInvalidArgument, "batch.tokenIds: expected ", rows, " entries, one per position, got ",
-           batch.token_ids.size());
+      Fail(ErrorCode::kInvalidArgument, "batch.tokenIds: expected ", rows,
+           " entries, one per position, got ", batch.token_ids.size());
     }
     for (size_t i = 0; i < batch.token_ids.size(); ++i) {
       if (batch.token_ids[i] < 0 || batch.token_ids[i] >= spec.vocab_size) {
-        Fail(ErrorCode::kInvalidArgument, "batch.tokenIds[", i, "]: expected 0 to ", spec.vocab_size - 1, ", got ",
-             batch.token_ids[i]);
+        Fail(ErrorCode::kInvalidArgument, "batch.tokenIds[", i, "]: expected 0 to ",
+             spec.vocab_size - 1, ", got ", batch.token_ids[i]);
       }
     }
   } else {
-    if (!batch.hidden) Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected the output of the stage before, got null");
+    if (!batch.hidden)
+      Fail(ErrorCode::kInvalidArgument,
+           "batch.hidden: expected the output of the stage before, got null");
     const auto bytes = static_cast<size_t>(rows * hidden_ * 4);
     if (batch.hidden->size() != bytes) {
-      Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected ", bytes, " bytes for f32 [", rows, ", ", hidden_, "], got ",
-           batch.hidden->size());
+      Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected ", bytes, " bytes for f32 [", rows,
+           ", ", hidden_, "], got ", batch.hidden->size());
     }
   }
   if (has_last_layer()) ValidateLogitsRows(batch.logits, rows, spec.vocab_size);
@@ -232,7 +247,8 @@ void Stage::Enter(MicroBatch& step) {
 void Stage::Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver) {
   while (step.layer < options_.slice.end_layer) {
     if (stopping) Fail(ErrorCode::kClosed, "the runtime is closed");
-    const bool done = step.op == LayerOperator::kAttention ? RunAttention(step, deliver) : RunFfn(step, deliver);
+    const bool done =
+        step.op == LayerOperator::kAttention ? RunAttention(step, deliver) : RunFfn(step, deliver);
     if (!done) return;
     Complete(step);
   }
@@ -246,7 +262,8 @@ void Stage::Normalize(const std::vector<float>& weight, float epsilon, MicroBatc
   const float* x = step.residual.data();
   float* output = step.normalized.data();
   ParallelRows(compute_->pool, step.batch.rows(), hidden_, [&](int64_t first, int64_t end) {
-    RmsNorm(compute_->isa, x + first * hidden_, weight.data(), epsilon, end - first, hidden_, hidden_, output + first * hidden_);
+    RmsNorm(compute_->isa, x + first * hidden_, weight.data(), epsilon, end - first, hidden_,
+            hidden_, output + first * hidden_);
   });
 }
 
@@ -255,11 +272,14 @@ bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
   Normalize(layer.attention_norm, layer.attention_epsilon, step);
   const bool remote = !options_.rank_targets.empty();
   if (remote) {
-    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(), options_.dispatch_type};
-    Await(step, LayerOperator::kAttention, BuildDispatches(input, options_.rank_targets, false, {}), deliver);
+    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(),
+                              options_.dispatch_type};
+    Await(step, LayerOperator::kAttention, BuildDispatches(input, options_.rank_targets, false, {}),
+          deliver);
   }
   const Profile::Span span(profile_, ProfilePart::kAttention);
-  layer.slice.attention.Forward(*compute_, scratch_, step.batch.where.view(), step.normalized.data(), step.sum.data());
+  layer.slice.attention.Forward(*compute_, scratch_, step.batch.where.view(),
+                                step.normalized.data(), step.sum.data());
   return !remote;
 }
 
@@ -267,11 +287,13 @@ bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
   Layer& layer = LayerOf(step);
   Normalize(layer.ffn_norm, layer.ffn_epsilon, step);
   const RoutedEntries routed = layer.gate ? Route(step) : RoutedEntries();
-  const std::span<const int32_t> ranks =
-      layer.has_dense ? std::span<const int32_t>(options_.rank_targets) : std::span<const int32_t>();
+  const std::span<const int32_t> ranks = layer.has_dense
+                                             ? std::span<const int32_t>(options_.rank_targets)
+                                             : std::span<const int32_t>();
   const bool remote = !ranks.empty() || !routed.remote.empty();
   if (remote) {
-    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(), options_.dispatch_type};
+    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(),
+                              options_.dispatch_type};
     Await(step, LayerOperator::kFfn, BuildDispatches(input, ranks, true, routed), deliver);
   }
   RunLocalFfn(step, routed);
@@ -284,13 +306,15 @@ RoutedEntries Stage::Route(MicroBatch& step) {
   const int64_t rows = step.batch.rows();
   gate_ids_.resize(static_cast<size_t>(rows * gate.top_k()));
   gate_weights_.resize(gate_ids_.size());
-  gate.Forward(*compute_, gate_logits_, step.normalized.data(), rows, gate_ids_.data(), gate_weights_.data());
+  gate.Forward(*compute_, gate_logits_, step.normalized.data(), rows, gate_ids_.data(),
+               gate_weights_.data());
   const size_t index = static_cast<size_t>(step.layer - options_.slice.first_layer);
   {
     const std::lock_guard lock(mutex_);
     for (const int32_t id : gate_ids_) ++expert_rows_[index][id];
   }
-  return RouteEntries(*(*step.routes)[index], gate.experts(), gate_ids_, gate_weights_, rows, gate.top_k());
+  return RouteEntries(*(*step.routes)[index], gate.experts(), gate_ids_, gate_weights_, rows,
+                      gate.top_k());
 }
 
 void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
@@ -315,7 +339,8 @@ void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
   for (int64_t i = 0; i < elements; ++i) sum[i] += partial[i];
 }
 
-void Stage::Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches, const Deliver& deliver) {
+void Stage::Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches,
+                  const Deliver& deliver) {
   step.answers = CountAnswers(dispatches, step.batch.rows());
   step.waiting = true;
   deliver(DispatchProgress{step.id, step.layer, op, std::move(dispatches)});
@@ -344,7 +369,8 @@ StepProgress Stage::Finish(MicroBatch& step) {
 void Stage::SetRoute(int layer, ExpertRoute route) {
   const int first = options_.slice.first_layer;
   if (layer < first || layer >= options_.slice.end_layer) {
-    Fail(ErrorCode::kInvalidArgument, "layer: expected ", first, " to ", options_.slice.end_layer - 1, ", got ", layer);
+    Fail(ErrorCode::kInvalidArgument, "layer: expected ", first, " to ",
+         options_.slice.end_layer - 1, ", got ", layer);
   }
   const std::optional<ExpertGate>& gate = layers_[layer - first].gate;
   if (!gate) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");

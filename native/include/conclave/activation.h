@@ -12,7 +12,9 @@ enum class ActivationType { kF32, kBF16 };
 
 inline size_t ActivationBytes(ActivationType type) { return type == ActivationType::kF32 ? 4 : 2; }
 
-inline float Bf16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float Bf16ToFloat(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 // Rounds to nearest, ties to even; NaN stays NaN.
 inline uint16_t FloatToBf16(float value) {
@@ -22,7 +24,8 @@ inline uint16_t FloatToBf16(float value) {
 }
 
 // `bytes` may be unaligned.
-inline void DecodeActivations(ActivationType type, const uint8_t* bytes, int64_t count, float* output) {
+inline void DecodeActivations(ActivationType type, const uint8_t* bytes, int64_t count,
+                              float* output) {
   if (type == ActivationType::kF32) {
     std::memcpy(output, bytes, static_cast<size_t>(count) * 4);
     return;
@@ -34,7 +37,8 @@ inline void DecodeActivations(ActivationType type, const uint8_t* bytes, int64_t
   }
 }
 
-inline void EncodeActivations(ActivationType type, const float* input, int64_t count, uint8_t* bytes) {
+inline void EncodeActivations(ActivationType type, const float* input, int64_t count,
+                              uint8_t* bytes) {
   if (type == ActivationType::kF32) {
     std::memcpy(bytes, input, static_cast<size_t>(count) * 4);
     return;

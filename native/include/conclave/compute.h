@@ -7,7 +7,8 @@
 
 namespace conclave {
 
-// What calculates: used by one thread at a time, the runtime's executor (MatmulKernels::Pack excepted).
+// What calculates: used by one thread at a time, the runtime's executor (MatmulKernels::Pack
+// excepted).
 struct Compute {
   Compute(int threads, Isa instruction_set)
       : pool(threads), kernels(CreateMatmulKernels(instruction_set)), isa(instruction_set) {}

@@ -33,22 +33,25 @@ struct RoutedEntries {
 };
 
 // Expands the gate's choice, ids and weights [rows, top_k], by slices and splits it by target.
-RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids, std::span<const float> weights,
-                           int64_t rows, int64_t top_k);
+RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids,
+                           std::span<const float> weights, int64_t rows, int64_t top_k);
 
-// One dispatch per target: every row for the rank targets (`dense` says whether their dense slices run), and the rows that
-// need experts of the others. Ascending targets.
-std::vector<Dispatch> BuildDispatches(const DispatchInput& input, std::span<const int32_t> rank_targets, bool dense,
+// One dispatch per target: every row for the rank targets (`dense` says whether their dense slices
+// run), and the rows that need experts of the others. Ascending targets.
+std::vector<Dispatch> BuildDispatches(const DispatchInput& input,
+                                      std::span<const int32_t> rank_targets, bool dense,
                                       const RoutedEntries& routed);
 
 // How many dispatches name each row.
 std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t rows);
 
-// Throws kInvalidArgument for a partial sum of the wrong shape or for a row that lacks an answer, kNonFinite naming the
-// partial sum that holds a NaN or an infinity.
-void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected, int64_t rows, int64_t hidden);
+// Throws kInvalidArgument for a partial sum of the wrong shape or for a row that lacks an answer,
+// kNonFinite naming the partial sum that holds a NaN or an infinity.
+void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
+                   int64_t rows, int64_t hidden);
 
 // sum [rows, hidden] += the partial sums, in their order.
-void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden, float* sum);
+void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden,
+                 float* sum);
 
 }  // namespace conclave

@@ -9,7 +9,8 @@
 
 namespace conclave {
 
-// One thread that runs tasks in the order in which they came. Tasks report their own errors and must not throw.
+// One thread that runs tasks in the order in which they came. Tasks report their own errors and
+// must not throw.
 class Executor {
  public:
   Executor();
@@ -22,7 +23,8 @@ class Executor {
   void Post(std::function<void()> task);
   // Takes no more tasks. Those that are queued still run; does not wait for them.
   void Close();
-  // Drops the tasks that wait and ends the thread when the running one returns. Long tasks ask stopping() now and then.
+  // Drops the tasks that wait and ends the thread when the running one returns. Long tasks ask
+  // stopping() now and then.
   void Stop();
   const std::atomic<bool>& stopping() const { return stopping_; }
 

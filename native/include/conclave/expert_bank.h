@@ -50,14 +50,17 @@ struct LoadedExpert {
   uint64_t bytes;
 };
 
-// Routed experts that have been loaded. Load runs on any one thread at a time beside the others; Forward on the executor.
+// Routed experts that have been loaded. Load runs on any one thread at a time beside the others;
+// Forward on the executor.
 class ExpertBank {
  public:
   ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store);
 
-  // Throws kInvalidArgument when a slot does not exist in the model or cuts a layer otherwise than the slots that are loaded.
+  // Throws kInvalidArgument when a slot does not exist in the model or cuts a layer otherwise than
+  // the slots that are loaded.
   void Check(std::span<const ExpertSlot> slots) const;
-  // Loads the slots that are not loaded yet; each can be used as soon as it is. Adds to the monitor's expectation.
+  // Loads the slots that are not loaded yet; each can be used as soon as it is. Adds to the
+  // monitor's expectation.
   std::vector<LoadedSlot> Load(std::span<const ExpertSlot> slots, LoadMonitor& monitor);
   // Slots that are not loaded are ignored.
   void Unload(std::span<const ExpertSlot> slots);
@@ -65,7 +68,8 @@ class ExpertBank {
   // Weighted sums, [row_count, hidden] in `partial_type`.
   std::vector<uint8_t> Forward(const ExpertRows& rows, ActivationType partial_type);
   // Weights of slots of a layer by slot id. Throws kSlotNotLoaded naming the first that is missing.
-  std::vector<std::shared_ptr<const LoadedExpert>> Acquire(int layer, int slices, std::span<const int32_t> ids) const;
+  std::vector<std::shared_ptr<const LoadedExpert>> Acquire(int layer, int slices,
+                                                           std::span<const int32_t> ids) const;
 
   const WeightStore& store() const { return *store_; }
   int64_t slot_count() const;

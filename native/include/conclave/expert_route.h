@@ -28,8 +28,9 @@ ExpertRoute LocalRoute(int experts);
 // Throws kInvalidArgument unless the route is one for `experts` experts.
 void ValidateRoute(const ExpertRoute& route, int experts);
 
-// Picks a target for each slice of each expert that has rows; rows[e] is the number of rows of logical expert e. Entry
-// e * slices + s of the result is meaningless where rows[e] is 0. The same input gives the same choice everywhere.
+// Picks a target for each slice of each expert that has rows; rows[e] is the number of rows of
+// logical expert e. Entry e * slices + s of the result is meaningless where rows[e] is 0. The same
+// input gives the same choice everywhere.
 std::vector<int32_t> ChooseTargets(const ExpertRoute& route, std::span<const int32_t> rows);
 
 }  // namespace conclave

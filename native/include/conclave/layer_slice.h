@@ -22,9 +22,11 @@ struct CacheOptions {
 
 void ValidateCacheOptions(const CacheOptions& cache);
 
-// Throws kInvalidArgument unless the rows are consecutive positions of their sequences, every block that they need is in the
-// table and in the cache, and no two sequences write to one block. `path` is put before the names of the fields.
-void ValidateSequenceRows(const std::string& path, const SequenceRows& where, const CacheOptions& cache);
+// Throws kInvalidArgument unless the rows are consecutive positions of their sequences, every block
+// that they need is in the table and in the cache, and no two sequences write to one block. `path`
+// is put before the names of the fields.
+void ValidateSequenceRows(const std::string& path, const SequenceRows& where,
+                          const CacheOptions& cache);
 
 // Memory that the slices of all layers share while they run, one at a time.
 struct SliceScratch {
@@ -57,18 +59,21 @@ uint64_t SourceBytes(const LinearSpec& linear);
 class AttentionSlice {
  public:
   // `output_bias`: this slice adds the output projection's bias (one slice of each layer does).
-  AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope, const RankSlice& slice,
-                 const CacheOptions& cache, bool output_bias);
+  AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
+                 const RankSlice& slice, const CacheOptions& cache, bool output_bias);
 
-  // output [rows, H] = this slice's part of attention(input [rows, H]); writes the rows' keys and values into the cache.
-  void Forward(Compute& compute, SliceScratch& scratch, const SequenceRows& where, const float* input, float* output);
+  // output [rows, H] = this slice's part of attention(input [rows, H]); writes the rows' keys and
+  // values into the cache.
+  void Forward(Compute& compute, SliceScratch& scratch, const SequenceRows& where,
+               const float* input, float* output);
 
   uint64_t weight_bytes() const;
   uint64_t cache_bytes() const { return cache_.bytes(); }
   static uint64_t SourceBytes(const AttentionSpec& spec);
 
  private:
-  void Normalize(Compute& compute, const std::vector<float>& weight, float epsilon, int64_t rows, int heads, float* x) const;
+  void Normalize(Compute& compute, const std::vector<float>& weight, float epsilon, int64_t rows,
+                 int heads, float* x) const;
 
   Rope rope_;
   AttentionParams params_;
@@ -86,8 +91,10 @@ class DenseSlice {
  public:
   DenseSlice(TensorLoader& loader, const LayerSpec& spec, Range width);
 
-  // output [rows, H] = this slice's part, times sigmoid of the shared expert's gate where there is one.
-  void Forward(Compute& compute, SliceScratch& scratch, const float* input, int64_t rows, int64_t hidden, float* output);
+  // output [rows, H] = this slice's part, times sigmoid of the shared expert's gate where there is
+  // one.
+  void Forward(Compute& compute, SliceScratch& scratch, const float* input, int64_t rows,
+               int64_t hidden, float* output);
 
   uint64_t weight_bytes() const;
   static uint64_t SourceBytes(const LayerSpec& spec);
@@ -99,13 +106,15 @@ class DenseSlice {
 
 // One layer of a tensor-parallel rank.
 struct LayerSlice {
-  LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer, const RankSlice& slice, const CacheOptions& cache,
-             bool output_bias);
+  LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer, const RankSlice& slice,
+             const CacheOptions& cache, bool output_bias);
 
   AttentionSlice attention;
   std::optional<DenseSlice> dense;
 
-  uint64_t weight_bytes() const { return attention.weight_bytes() + (dense ? dense->weight_bytes() : 0); }
+  uint64_t weight_bytes() const {
+    return attention.weight_bytes() + (dense ? dense->weight_bytes() : 0);
+  }
   static uint64_t SourceBytes(const LayerSpec& spec);
 };
 

@@ -8,7 +8,8 @@
 
 namespace conclave {
 
-// Watches a load: counts its bytes, reports them at most ten times a second and once at the end, and ends it when asked to.
+// Watches a load: counts its bytes, reports them at most ten times a second and once at the end,
+// and ends it when asked to.
 class LoadMonitor {
  public:
   using Report = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;

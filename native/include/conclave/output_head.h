@@ -18,15 +18,18 @@ class OutputHead {
   OutputHead(TensorLoader& loader, const ModelSpec& spec);
 
   // Results for the wanted rows of x [rows, H], in order.
-  StepOutput Forward(Compute& compute, Profile& profile, std::span<const LogitsRow> wanted, const float* x);
+  StepOutput Forward(Compute& compute, Profile& profile, std::span<const LogitsRow> wanted,
+                     const float* x);
 
-  uint64_t weight_bytes() const { return weight_.bytes() + (norm_.size() + bias_.size()) * sizeof(float); }
+  uint64_t weight_bytes() const {
+    return weight_.bytes() + (norm_.size() + bias_.size()) * sizeof(float);
+  }
   static uint64_t SourceBytes(const ModelSpec& spec);
 
  private:
   // Results of wanted rows that fit into memory at once.
-  void ForwardPart(Compute& compute, Profile& profile, std::span<const LogitsRow> wanted, const float* x,
-                   std::span<LogitsResult> results);
+  void ForwardPart(Compute& compute, Profile& profile, std::span<const LogitsRow> wanted,
+                   const float* x, std::span<LogitsResult> results);
 
   int64_t hidden_;
   int64_t vocab_;
@@ -39,8 +42,8 @@ class OutputHead {
   Buffer<float> logits_;  // [part, V]
 };
 
-// Throws kInvalidArgument unless the wanted rows are ascending rows of the batch and every token, count and sampling
-// parameter is in its range.
+// Throws kInvalidArgument unless the wanted rows are ascending rows of the batch and every token,
+// count and sampling parameter is in its range.
 void ValidateLogitsRows(std::span<const LogitsRow> wanted, int64_t rows, int64_t vocab);
 
 }  // namespace conclave

@@ -8,7 +8,17 @@
 namespace conclave {
 
 // Where a step's time goes.
-enum class ProfilePart { kEmbedding, kNorm, kAttention, kGate, kExperts, kDense, kCombine, kHead, kSampling };
+enum class ProfilePart {
+  kEmbedding,
+  kNorm,
+  kAttention,
+  kGate,
+  kExperts,
+  kDense,
+  kCombine,
+  kHead,
+  kSampling
+};
 constexpr int kProfileParts = 9;
 const char* ProfilePartName(ProfilePart part);
 

@@ -14,12 +14,13 @@ namespace conclave {
 // RankShard in native.ts. Runs on the executor.
 class RankShard {
  public:
-  RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store, const RankSlice& slice,
-            const CacheOptions& cache, LoadMonitor& monitor);
+  RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+            const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor);
 
-  std::vector<uint8_t> Attention(int layer, ActivationType type, std::span<const uint8_t> rows, const SequenceRows& where,
-                                 ActivationType partial_type);
-  std::vector<uint8_t> Ffn(int layer, ActivationType type, std::span<const uint8_t> rows, ActivationType partial_type);
+  std::vector<uint8_t> Attention(int layer, ActivationType type, std::span<const uint8_t> rows,
+                                 const SequenceRows& where, ActivationType partial_type);
+  std::vector<uint8_t> Ffn(int layer, ActivationType type, std::span<const uint8_t> rows,
+                           ActivationType partial_type);
 
   // Weights and cache.
   uint64_t bytes() const { return bytes_; }

@@ -18,11 +18,13 @@ struct RankSlice {
   int ffn_parts = 1;
 };
 
-// Elements [begin / parts, end / parts) of `width`, cut at multiples of the quantisation group (32) where the width allows it,
-// so that a quantised slice equals the slice of the quantised whole. Every machine cuts at the same places.
+// Elements [begin / parts, end / parts) of `width`, cut at multiples of the quantisation group (32)
+// where the width allows it, so that a quantised slice equals the slice of the quantised whole.
+// Every machine cuts at the same places.
 Range SliceRange(int64_t width, int64_t begin, int64_t end, int64_t parts);
 
-// Throws kInvalidArgument when the slice does not fit the model, kUnsupported when it cannot be calculated by itself.
+// Throws kInvalidArgument when the slice does not fit the model, kUnsupported when it cannot be
+// calculated by itself.
 void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice);
 
 // Whether the slice holds all heads and all of the dense parts.

@@ -1,6 +1,7 @@
 #pragma once
 
-// ModelSpec of model.proto as C++ structs: what the engine executes. Shapes and meanings are described there.
+// ModelSpec of model.proto as C++ structs: what the engine executes. Shapes and meanings are
+// described there.
 
 #include <cstdint>
 #include <optional>
@@ -87,7 +88,8 @@ struct LayerSpec {
   float residual_multiplier = 1;
 
   const MoeSpec* moe() const { return std::get_if<MoeSpec>(&ffn); }
-  // The part that tensor parallelism slices: the dense network or the shared expert. Null when there is neither.
+  // The part that tensor parallelism slices: the dense network or the shared expert. Null when
+  // there is neither.
   const DenseFfnSpec* dense() const;
 };
 
@@ -105,8 +107,9 @@ struct ModelSpec {
   float logit_multiplier = 1;
 };
 
-// Checks that every tensor lies in its file and has the shape that its role needs, and that every parameter is one that the
-// engine can execute. Throws kInvalidArgument, kCorruptCheckpoint or kUnsupported naming the tensor or the parameter.
+// Checks that every tensor lies in its file and has the shape that its role needs, and that every
+// parameter is one that the engine can execute. Throws kInvalidArgument, kCorruptCheckpoint or
+// kUnsupported naming the tensor or the parameter.
 void ValidateSpec(const ModelSpec& spec);
 
 }  // namespace conclave

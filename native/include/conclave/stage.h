@@ -31,23 +31,25 @@ struct StageOptions {
   ActivationType dispatch_type = ActivationType::kBF16;
 };
 
-// Stage in native.ts: the owner of the residual stream for a range of layers. Begin, Resume and Abort run on the executor,
-// the rest on any thread.
+// Stage in native.ts: the owner of the residual stream for a range of layers. Begin, Resume and
+// Abort run on the executor, the rest on any thread.
 class Stage {
  public:
-  // Receives the result of a Begin or Resume, once. A dispatch is delivered before the layer's local shards run.
+  // Receives the result of a Begin or Resume, once. A dispatch is delivered before the layer's
+  // local shards run.
   using Deliver = std::function<void(StepProgress)>;
 
-  Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store, std::shared_ptr<ExpertBank> bank,
-        StageOptions options, LoadMonitor& monitor);
+  Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+        std::shared_ptr<ExpertBank> bank, StageOptions options, LoadMonitor& monitor);
   ~Stage();
 
-  // Throws what makes the micro-batch fail; once a dispatch is delivered, the next Resume throws it. `stopping` ends the
-  // work between layers with kClosed.
-  void Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes, const std::atomic<bool>& stopping,
-             const Deliver& deliver);
+  // Throws what makes the micro-batch fail; once a dispatch is delivered, the next Resume throws
+  // it. `stopping` ends the work between layers with kClosed.
+  void Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
+             const std::atomic<bool>& stopping, const Deliver& deliver);
   // A refused set of partial sums (kInvalidArgument, kNonFinite) leaves the step as it was.
-  void Resume(int64_t step, std::span<const PartialSum> partials, const std::atomic<bool>& stopping, const Deliver& deliver);
+  void Resume(int64_t step, std::span<const PartialSum> partials, const std::atomic<bool>& stopping,
+              const Deliver& deliver);
   void Abort(int64_t step);
 
   void SetRoute(int layer, ExpertRoute route);
@@ -75,11 +77,13 @@ class Stage {
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
-  void Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches, const Deliver& deliver);
+  void Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches,
+             const Deliver& deliver);
   // Adds the sum to the residual stream and moves on to the next operator.
   void Complete(MicroBatch& step);
   StepProgress Finish(MicroBatch& step);
-  // Runs `work`; its error ends the step unless a dispatch has been delivered, then it waits for Resume.
+  // Runs `work`; its error ends the step unless a dispatch has been delivered, then it waits for
+  // Resume.
   template <typename Work>
   void Guard(MicroBatch& step, const Work& work);
   void Retire(MicroBatch& step);

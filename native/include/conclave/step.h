@@ -1,6 +1,7 @@
 #pragma once
 
-// A step's input and output: StepBatch, StepProgress and what they hold in native.ts, as structs that own their memory.
+// A step's input and output: StepBatch, StepProgress and what they hold in native.ts, as structs
+// that own their memory.
 
 #include <cstdint>
 #include <optional>

@@ -34,9 +34,10 @@ class WeightStore {
   const ModelSpec& spec() const { return spec_; }
   WeightsFormat format() const { return format_; }
 
-  // Part of a two-dimensional tensor, packed for the kernels. Throws kCorruptCheckpoint naming the tensor when an element
-  // is not finite.
-  PackedMatrix Pack(const MatmulKernels& kernels, const TensorRef& tensor, const Rectangle& part, WeightsFormat format) const;
+  // Part of a two-dimensional tensor, packed for the kernels. Throws kCorruptCheckpoint naming the
+  // tensor when an element is not finite.
+  PackedMatrix Pack(const MatmulKernels& kernels, const TensorRef& tensor, const Rectangle& part,
+                    WeightsFormat format) const;
   // Part of a one-dimensional tensor in f32; the same error.
   std::vector<float> Vector(const TensorRef& tensor, Range part) const;
   // Continues a CRC-32C over the bytes of a part, row by row.

@@ -38,7 +38,7 @@ const TileKernels& Avx512Tiles() {
       .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
       .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
-      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kRounded, kMultiply<Bf16Columns>},
+      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
              MultiplyByTiles<Q8Kind<Avx512, SignedDot, kQ8Rows>>},
       .encode = {EncodeF32, EncodeRounded<Avx512>, nullptr, EncodeQ8<Avx512>},

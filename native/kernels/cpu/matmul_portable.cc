@@ -141,7 +141,7 @@ const TileKernels& PortableTiles() {
       .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, Multiply<F32Panel>},
       .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, Multiply<F16Panel>},
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, Multiply<Bf16Panel>},
-      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kRounded, Multiply<Bf16Panel>},
+      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, Multiply<Bf16Panel>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8, MultiplyQ8},
       .encode = {EncodeF32, EncodeRounded, EncodeBf16, EncodeQ8},
       .activate = Activate,

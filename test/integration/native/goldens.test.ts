@@ -41,7 +41,9 @@ describe.each(families)('%s', (family) => {
         if (result === undefined) throw new Error('no result');
         expect(difference(result.logprobs, goldens[index]?.promptLogprobs ?? [])).toBeLessThan(tolerance);
         expect(result.continuation).toEqual(goldens[index]?.continuation);
-        expect(difference(result.continuationLogprobs, goldens[index]?.continuationLogprobs ?? [])).toBeLessThan(tolerance);
+        expect(difference(result.continuationLogprobs, goldens[index]?.continuationLogprobs ?? [])).toBeLessThan(
+          tolerance,
+        );
       }
     } finally {
       model.close();
@@ -63,20 +65,39 @@ describe.each(families)('%s', (family) => {
       model.close();
     }
   });
+});
 
-  test.each(['bf16', 'q8'] as const)('%s agrees with the reference on the likeliest token', async (weights) => {
-    const likeliest = goldens.flatMap((golden) => golden.likeliest);
-    for (const isa of isas) {
+describe.each(isas)('on %s', (isa) => {
+  // Teacher forcing over prompts and continuations of all families: the tiny checkpoints have random weights, so some of
+  // their positions are nearly tied.
+  async function agreement(weights: 'bf16' | 'q8'): Promise<number> {
+    let [agreed, positions] = [0, 0];
+    for (const family of families) {
       const model = await openModel(native, goldenFolder(family), { isa, weights });
       try {
-        const scores = await score(localRun(model.stage), prompts);
-        const got = scores.flatMap((result) => result.likeliest);
-        const agreement = got.filter((token, index) => token === likeliest[index]).length / likeliest.length;
-        // 74 positions: bf16 keeps all but at most one where two tokens are nearly tied; int8 rounds more coarsely.
-        expect(agreement, isa).toBeGreaterThanOrEqual(weights === 'bf16' ? 0.98 : 0.9);
+        const goldens = readGoldens(family);
+        const texts = goldens.map(({ prompt, continuation }) => [...prompt, ...continuation.slice(0, -1)]);
+        const scores = await score(localRun(model.stage), texts);
+        for (const [index, golden] of goldens.entries()) {
+          const expected = [...golden.likeliest, ...golden.continuation.slice(1)];
+          const got = scores[index]?.likeliest ?? [];
+          expect(got).toHaveLength(expected.length);
+          agreed += got.filter((token, position) => token === expected[position]).length;
+          positions += expected.length;
+        }
       } finally {
         model.close();
       }
     }
+    return agreed / positions;
+  }
+
+  test('bf16 agrees with the reference on the likeliest token in 99 % of all positions', async () => {
+    expect(await agreement('bf16')).toBeGreaterThanOrEqual(0.99);
+  });
+
+  // A row of the tiny checkpoints is two groups of 32, where int8 rounding weighs far more than in a model of real width.
+  test('q8 agrees with the reference on the likeliest token in 85 % of all positions', async () => {
+    expect(await agreement('q8')).toBeGreaterThanOrEqual(0.85);
   });
 });

@@ -1,3 +1,4 @@
+import { compileModel } from '../../../controller/model/compile.ts';
 import type {
   ExpertBank,
   ExpertSlot,
@@ -10,7 +11,6 @@ import type {
   WeightStore,
   WeightsFormat,
 } from '../../../native/native.ts';
-import { compileModel } from '../../../controller/model/compile.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 
 export const blockSize = 4;
@@ -167,18 +167,28 @@ export async function score(
   const sequences = prompts.map((prompt, index) => ({
     tokens: [...prompt],
     done: 0,
-    blocks: Array.from({ length: perSequence }, (_, block) => (block * prompts.length + index) * 7 % kvBlocks),
-    scores: { logprobs: [] as number[], likeliest: [] as number[], continuation: [] as number[], continuationLogprobs: [] as number[] },
+    blocks: Array.from({ length: perSequence }, (_, block) => ((block * prompts.length + index) * 7) % kvBlocks),
+    scores: {
+      logprobs: [] as number[],
+      likeliest: [] as number[],
+      continuation: [] as number[],
+      continuationLogprobs: [] as number[],
+    },
   }));
   const length = (prompt: readonly number[]) => prompt.length + generate;
   for (;;) {
-    const running = sequences.filter((sequence, index) => sequence.done < length(prompts[index] ?? []) - (generate > 0 ? 1 : 0));
+    const running = sequences.filter(
+      (sequence, index) => sequence.done < length(prompts[index] ?? []) - (generate > 0 ? 1 : 0),
+    );
     if (running.length === 0) return sequences.map(({ scores }) => scores);
     const steps = running.map((sequence) => {
       const end = Math.min(sequence.tokens.length, sequence.done + chunk);
       const positions = Array.from({ length: end - sequence.done }, (_, row) => sequence.done + row);
       const wanted = positions.map((position) => ({ position, target: sequence.tokens[position + 1] ?? null }));
-      return { sequence, step: { tokens: sequence.tokens, begin: sequence.done, end, blocks: sequence.blocks, wanted } };
+      return {
+        sequence,
+        step: { tokens: sequence.tokens, begin: sequence.done, end, blocks: sequence.blocks, wanted },
+      };
     });
     const output = await run(stepBatch(steps.map(({ step }) => step)));
     let entry = 0;
@@ -187,7 +197,8 @@ export async function score(
       for (const { position, target } of step.wanted) {
         const token = output.tokens[entry] ?? -1;
         const logprob = output.logprobs[entry] ?? Number.NaN;
-        if (position < prompt.length) sequence.scores.likeliest.push(output.topTokens[output.topOffsets[entry] ?? 0] ?? -1);
+        if (position < prompt.length)
+          sequence.scores.likeliest.push(output.topTokens[output.topOffsets[entry] ?? 0] ?? -1);
         if (target !== null) sequence.scores.logprobs.push(logprob);
         else if (generate > 0) {
           sequence.tokens.push(token);
