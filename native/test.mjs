@@ -13,9 +13,13 @@ const variables = {
 
 try {
   const build = buildNative(sanitize ? 'build-sanitize' : 'build-test', variables, true);
-  const result = spawnSync('ctest', ['--test-dir', build, '--output-on-failure', '--no-tests=error', '--progress', ...rest], {
-    stdio: 'inherit',
-  });
+  const result = spawnSync(
+    'ctest',
+    ['--test-dir', build, '--output-on-failure', '--no-tests=error', '--progress', ...rest],
+    {
+      stdio: 'inherit',
+    },
+  );
   process.exitCode = result.status ?? 1;
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
