@@ -159,7 +159,7 @@ function replicasKept(layer: PoolLayer, holders: Holders): number[] {
 
 function holdersByLayer(board: SlotBoard): Holders[] {
   return board.layers.map((_, m) => {
-    const units = board.holders.slice(board.firstUnit[m]!, board.firstUnit[m + 1]!);
+    const units = board.holders.slice(board.firstUnit[m], board.firstUnit[m + 1]);
     return units.map((holders) => [...holders].sort((a, b) => a - b));
   });
 }

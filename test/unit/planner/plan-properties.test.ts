@@ -116,7 +116,7 @@ test('planning again from its own result changes nothing, through the wire and i
       const again = plan({ ...input, previous: first.plan, reason: 'again', term: 2 });
       expect(again.kind === 'planned' && again.plan).toBe(first.plan);
       expect(again.kind === 'planned' && again.shortfalls).toEqual(first.shortfalls);
-      const decoded = decode(conclave.PlacementPlan, encode(conclave.PlacementPlan, first.plan)) as PlacementPlan;
+      const decoded: PlacementPlan = decode(conclave.PlacementPlan, encode(conclave.PlacementPlan, first.plan));
       const shuffled = plan({ ...input, workers: [...input.workers].reverse(), previous: decoded });
       expect(shuffled.kind === 'planned' && shuffled.plan).toBe(decoded);
     }),
