@@ -1,0 +1,46 @@
+import { ErrorCode, NatsError } from 'nats';
+import { BusError } from './bus.ts';
+
+/** The server says so when a compare-and-set finds another revision: by subject, and the form without one. */
+const wrongRevision = new Set([10_071, 10_164]);
+
+/** Whether a write failed because the key is not at the revision that it expects. */
+export function isWrongRevision(error: unknown): boolean {
+  return error instanceof NatsError && wrongRevision.has(error.api_error?.err_code ?? 0);
+}
+
+/** Whether the bucket that a call was for does not exist on the server (any more). */
+export function isBucketMissing(error: unknown): boolean {
+  if (!(error instanceof NatsError)) return false;
+  return error.code === String(ErrorCode.NoResponders) || error.api_error?.err_code === 10_059;
+}
+
+/** Whether trying again cannot help: the server knows the client and says no, or the settings make no sense. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof BusError) return error.code === 'INVALID_ARGUMENT';
+  if (!(error instanceof NatsError)) return error instanceof TypeError;
+  return refusals.has(error.code);
+}
+
+const refusals = new Set<string>([
+  ErrorCode.AuthorizationViolation,
+  ErrorCode.AuthenticationExpired,
+  ErrorCode.BadAuthentication,
+  ErrorCode.BadCreds,
+  ErrorCode.InvalidOption,
+  ErrorCode.ServerOptionNotAvailable,
+]);
+
+/** What a failed call to the server means to the caller. */
+export function busError(what: string, error: unknown): BusError {
+  if (error instanceof BusError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const code = error instanceof NatsError ? error.code : '';
+  if (code === String(ErrorCode.MaxPayloadExceeded)) {
+    return new BusError('INVALID_ARGUMENT', `${what}: the value is larger than the server's max_payload`, {
+      cause: error,
+    });
+  }
+  if (isRefusal(error)) return new BusError('INVALID_ARGUMENT', `${what}: refused: ${reason}`, { cause: error });
+  return new BusError('UNAVAILABLE', `${what}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,172 @@
+// Follows a bucket through reconnects, restarted servers and lost state. Every (re)start takes the present keys from the
+// server and tells the listener how they differ from what it was told before, deletions included; then changes follow as
+// they come. The server does not announce that a key expired, so keys that were not written for longer than they live are
+// looked up.
+import type { KvEntry, QueuedIterator } from 'nats';
+import { Backoff } from '../backoff.ts';
+import type { Clock } from '../clock.ts';
+import type { Change, Entry } from './bus.ts';
+import { callListener, type OnTrouble } from './listeners.ts';
+
+export interface NatsWatchOptions {
+  /** Name of the bucket, for reports. */
+  readonly bucket: string;
+  readonly ttlMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly onTrouble: OnTrouble;
+  /** Opens the server's watch; calls `onInitialised` in its place among the entries, after those present. */
+  readonly open: (onInitialised: () => void) => Promise<QueuedIterator<KvEntry>>;
+  readonly get: (key: string) => Promise<Entry | null>;
+  readonly listener: (change: Change) => void;
+  readonly onReady: () => void;
+}
+
+interface Known {
+  readonly value: Uint8Array;
+  readonly revision: number;
+  /** When it was last heard of; present keys count as heard of long ago. */
+  readonly heardAt: number;
+}
+
+/** The present keys must have come after this many milliseconds, else the watch starts anew. */
+const initialMs = 5_000;
+/** Parts of a key's life between two looks for expired ones. */
+const looksPerLife = 10;
+
+export class NatsWatch {
+  readonly #options: NatsWatchOptions;
+  readonly #known = new Map<string, Known>();
+  readonly #backoff: Backoff;
+  #iterator: QueuedIterator<KvEntry> | null = null;
+  /** Counts starts and stops: what belongs to an earlier one is ignored. */
+  #run = 0;
+  #ready = false;
+  #stopped = false;
+  #cancelTimers: (() => void)[] = [];
+
+  constructor(options: NatsWatchOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(options.random);
+  }
+
+  /** Starts, or starts anew from what the server has now. */
+  restart(): void {
+    this.suspend();
+    if (!this.#stopped) void this.#follow(this.#run);
+  }
+
+  /** Stops following until the next `restart`; what is known stays. */
+  suspend(): void {
+    this.#run += 1;
+    this.#iterator?.stop();
+    this.#iterator = null;
+    for (const cancel of this.#cancelTimers) cancel();
+    this.#cancelTimers = [];
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.suspend();
+  }
+
+  async #follow(run: number): Promise<void> {
+    let snapshot: Map<string, KvEntry> | null = new Map();
+    const initialised = (): void => {
+      if (run !== this.#run || snapshot === null) return;
+      const present = snapshot;
+      snapshot = null;
+      this.#backoff.succeeded();
+      this.#reconcile(present);
+      this.#expectExpiry(run);
+    };
+    try {
+      this.#after(run, initialMs, () => {
+        if (snapshot !== null) this.#retry(run, new Error('the present keys do not come'));
+      });
+      const iterator = await this.#options.open(initialised);
+      if (run !== this.#run) {
+        iterator.stop();
+        return;
+      }
+      this.#iterator = iterator;
+      for await (const entry of iterator) {
+        if (run !== this.#run) return;
+        if (snapshot === null) this.#apply(entry);
+        else snapshot.set(entry.key, entry);
+      }
+      this.#retry(run, new Error('the server ended the watch'));
+    } catch (error) {
+      this.#retry(run, error);
+    }
+  }
+
+  #retry(run: number, error: unknown): void {
+    if (run !== this.#run) return;
+    this.#options.onTrouble(`watch of ${this.#options.bucket}`, error);
+    this.suspend();
+    this.#after(this.#run, this.#backoff.delayMs, () => this.restart());
+    this.#backoff.failed();
+  }
+
+  #reconcile(present: ReadonlyMap<string, KvEntry>): void {
+    for (const [key, { revision }] of this.#known) {
+      const entry = present.get(key);
+      if (entry?.operation !== 'PUT') this.#forget(key, entry?.revision ?? revision);
+    }
+    for (const entry of [...present.values()].sort((a, b) => a.revision - b.revision)) {
+      if (entry.operation !== 'PUT') continue;
+      const known = this.#known.get(entry.key);
+      const same = known?.revision === entry.revision && Buffer.compare(known.value, entry.value) === 0;
+      this.#learn(entry, same, Number.NEGATIVE_INFINITY);
+    }
+    if (this.#ready) return;
+    this.#ready = true;
+    callListener(this.#options.bucket, this.#options.onTrouble, this.#options.onReady);
+  }
+
+  #apply(entry: KvEntry): void {
+    if (entry.operation === 'PUT') this.#learn(entry, false, this.#options.clock.now());
+    else if (this.#known.has(entry.key)) this.#forget(entry.key, entry.revision);
+  }
+
+  #learn({ key, value, revision }: KvEntry, silently: boolean, heardAt: number): void {
+    const copy = Uint8Array.from(value);
+    this.#known.set(key, { value: copy, revision, heardAt });
+    if (!silently) this.#tell({ key, value: copy, revision });
+  }
+
+  #forget(key: string, revision: number): void {
+    this.#known.delete(key);
+    this.#tell({ key, value: null, revision });
+  }
+
+  #tell(change: Change): void {
+    callListener(this.#options.bucket, this.#options.onTrouble, () => this.#options.listener(change));
+  }
+
+  #expectExpiry(run: number): void {
+    const { ttlMs } = this.#options;
+    if (ttlMs > 0) this.#after(run, ttlMs / looksPerLife, () => void this.#lookForExpired(run));
+  }
+
+  async #lookForExpired(run: number): Promise<void> {
+    const { ttlMs, clock, get } = this.#options;
+    const silent = [...this.#known].filter(([, { heardAt }]) => clock.now() - heardAt > ttlMs);
+    try {
+      for (const [key, known] of silent) {
+        const entry = await get(key);
+        if (run !== this.#run) return;
+        // A newer entry comes, or has come, through the watch.
+        if (entry === null && this.#known.get(key) === known) this.#forget(key, known.revision);
+      }
+    } catch (error) {
+      if (run === this.#run) this.#options.onTrouble(`expiry in ${this.#options.bucket}`, error);
+    }
+    if (run === this.#run) this.#expectExpiry(run);
+  }
+
+  #after(run: number, ms: number, callback: () => void): void {
+    if (run === this.#run) this.#cancelTimers.push(this.#options.clock.after(ms, callback));
+  }
+}

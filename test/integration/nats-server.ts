@@ -1,0 +1,94 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+/** Where nats-server is: on PATH, or where `go install` puts it; null when it is nowhere. */
+export function findNatsServer(): string | null {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  try {
+    folders.push(join(execFileSync('go', ['env', 'GOPATH'], { encoding: 'utf8' }).trim(), 'bin'));
+  } catch {
+    // No Go here.
+  }
+  return folders.map((folder) => join(folder, 'nats-server')).find((path) => existsSync(path)) ?? null;
+}
+
+/** Why tests that need the server are skipped; goes into their names. */
+export const natsServerMissing =
+  'skipped: nats-server is missing; get it with "go install github.com/nats-io/nats-server/v2@v2.15.2" or "apt-get install nats-server"';
+
+const readyMs = 10_000;
+
+/** A real nats-server with JetStream on a free port of this machine, its state in a folder of its own. */
+export class NatsServer {
+  readonly #folder: string;
+  readonly #args: readonly string[];
+  #process: ChildProcess | null = null;
+  #port = -1;
+
+  /** `args` are added to the command line. */
+  static async start(args: readonly string[] = []): Promise<NatsServer> {
+    const server = new NatsServer(await mkdtemp(join(tmpdir(), 'conclave-nats-')), args);
+    await server.restart();
+    return server;
+  }
+
+  private constructor(folder: string, args: readonly string[]) {
+    this.#folder = folder;
+    this.#args = args;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  /** Sends a signal: SIGKILL and SIGTERM end it, SIGSTOP and SIGCONT freeze it and thaw it. */
+  async signal(name: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    const running = this.#process;
+    if (running === null) return;
+    running.kill(name);
+    if (name !== 'SIGKILL' && name !== 'SIGTERM') return;
+    if (running.exitCode === null && running.signalCode === null) await once(running, 'exit');
+    this.#process = null;
+  }
+
+  /** Starts it again on the same port after it ended. */
+  async restart(): Promise<void> {
+    const binary = findNatsServer();
+    if (binary === null) throw new Error(natsServerMissing);
+    const store = join(this.#folder, 'store');
+    const ports = join(this.#folder, 'ports');
+    await rm(ports, { recursive: true, force: true });
+    await mkdir(ports, { recursive: true });
+    const flags = ['-a', '127.0.0.1', '-p', String(this.#port), '-js', '-sd', store, '--ports_file_dir', ports];
+    const started = spawn(binary, [...flags, ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '';
+    started.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log = (log + text).slice(-10_000);
+    });
+    this.#process = started;
+    const deadline = performance.now() + readyMs;
+    while (!/Server is ready/.test(log)) {
+      if (started.exitCode !== null) throw new Error(`nats-server ended with ${started.exitCode}:\n${log}`);
+      if (performance.now() > deadline) throw new Error(`nats-server is not ready after ${readyMs} ms:\n${log}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const [file] = await readdir(ports);
+    const { nats } = JSON.parse(await readFile(join(ports, file ?? ''), 'utf8')) as { nats: string[] };
+    this.#port = Number(new URL(nats[0] ?? '').port);
+  }
+
+  /** Forgets everything that the server stored; only while it does not run. */
+  async loseState(): Promise<void> {
+    if (this.#process !== null) throw new Error('the server runs');
+    await rm(join(this.#folder, 'store'), { recursive: true, force: true });
+  }
+
+  async stop(): Promise<void> {
+    await this.signal('SIGKILL');
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
