@@ -299,7 +299,7 @@ export class StepLoop implements Engine {
   }
 
   #close(run: ActiveRun, sequence: Sequence, reason: FinishReason): void {
-    if (!run.open.delete(sequence)) return;
+    run.open.delete(sequence);
     const { observer, clock } = this.#options;
     observer?.onFinished({
       requestId: run.request.id,

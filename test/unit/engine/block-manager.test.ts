@@ -72,6 +72,12 @@ describe('cache blocks', () => {
     manager.release(found(manager, [1, 2]).table);
     const empty = new BlockTable();
     manager.grow(empty, 1);
+    manager.release(empty);
+    manager.grow(empty, 1);
+    const still = found(manager, [3, 4]);
+    expect(still.positions).toBe(2);
+    manager.release(still.table);
+    manager.release(found(manager, [1, 2]).table);
     const next = new BlockTable();
     manager.grow(next, 1);
     expect(found(manager, [3, 4]).positions).toBe(0);

@@ -262,6 +262,19 @@ describe('a slow consumer', () => {
     expect(Math.max(...taken.map(({ length }) => length))).toBe(5);
   });
 
+  it('is not cancelled as long as it reads now and then', async () => {
+    const engine = engineWith({ maxUnreadTokens: 4, stallTimeoutMs: 1000 });
+    const slow = engine.run(runRequest('slow', prompt, { maxTokens: 20, ignoreEos: true }), never);
+    const tokens: number[] = [];
+    for (;;) {
+      const [{ done, value }] = await Promise.all([slow.next(), settle()]);
+      if (done === true) break;
+      tokens.push(...value.tokenIds);
+      clock.advance(999);
+    }
+    expect(tokens).toEqual(reference(prompt, 20));
+  });
+
   it('that never comes back is cancelled', async () => {
     const engine = engineWith({ maxUnreadTokens: 4, stallTimeoutMs: 1000 });
     const slow = engine.run(endless('slow'), never);
@@ -276,7 +289,7 @@ describe('a slow consumer', () => {
 });
 
 describe('a failed step', () => {
-  it('is tried again after a while that doubles', async () => {
+  it('is tried again after a while that doubles until a step succeeds', async () => {
     const engine = engineWith();
     const result = collect(engine.run(runRequest('a', prompt, { maxTokens: 3, ignoreEos: true }), never), collected(1));
     for (const delay of [20, 40, 80]) {
@@ -288,9 +301,15 @@ describe('a failed step', () => {
       expect(executor.pending).toEqual([]);
       clock.advance(1);
     }
+    await flush();
+    executor.pending[0]!.succeed();
+    await flush();
+    executor.pending[0]!.fail('PEER_LOST');
+    await flush();
+    clock.advance(20);
     await settle();
     expect((await result).tokens).toEqual([reference(prompt, 3)]);
-    expect(told.filter((line) => line.startsWith('retried'))).toEqual(new Array(3).fill('retried [a] failed []'));
+    expect(told.filter((line) => line.startsWith('retried'))).toEqual(new Array(4).fill('retried [a] failed []'));
   });
 
   it('ends the sequence with an error after too many tries, and the engine goes on', async () => {

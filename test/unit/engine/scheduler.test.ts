@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { StepOutput } from '../../../native/native.ts';
 import type { StepPlan } from '../../../worker/engine/batch.ts';
 import { BlockManager } from '../../../worker/engine/block-manager.ts';
@@ -204,6 +204,25 @@ describe('when blocks run out', () => {
     ]);
   });
 
+  it('a newcomer leaves one block free for each that runs', () => {
+    const one = scheduler({ blocks: 5, blockSize: 2, maxModelLen: 10 });
+    one.submit(sequences('a', 3, { maxTokens: 2 }));
+    one.submit(sequences('b', 6));
+    expect(step(one)).toEqual([['a', 3]]);
+    expect(step(one)).toEqual([['a', 1]]);
+    expect(step(one)).toEqual([['b', 6]]);
+  });
+
+  it('a prompt that does not fit is looked up again only when blocks have become free', () => {
+    const one = scheduler({ blocks: 8, blockSize: 2, maxModelLen: 16, maxBatchedTokens: 16 });
+    one.submit(sequences('a', 8, { maxTokens: 4 }));
+    one.submit(sequences('large', 10));
+    const reuse = vi.spyOn(one.blocks, 'reuse');
+    for (let steps = 0; steps < 4; steps++) step(one);
+    expect(reuse).toHaveBeenCalledTimes(2);
+    expect(step(one)).toEqual([['large', 10]]);
+  });
+
   it('an older one that comes back is tried at once', () => {
     const one = scheduler({ blocks: 8, blockSize: 2, maxModelLen: 16, maxBatchedTokens: 16 });
     const [back] = sequences('back', 1);
@@ -280,6 +299,15 @@ describe('a failed step', () => {
     for (let attempt = 0; attempt < 2; attempt++) expect(one.fail(one.schedule()!, transient).failed).toEqual([]);
     expect(one.fail(one.schedule()!, transient).failed).toEqual([a]);
     expect([a!.state, a!.finishReason, one.live]).toEqual(['ended', 'FINISH_REASON_ERROR', 0]);
+  });
+
+  it('counts as a try only until a step succeeds', () => {
+    const one = scheduler({ maxStepRetries: 1 });
+    one.submit(sequences('a', 2));
+    for (let attempt = 0; attempt < 4; attempt++) {
+      expect(one.fail(one.schedule()!, transient).failed).toEqual([]);
+      step(one);
+    }
   });
 
   it('of unknown cause is computed again one by one, and only who fails alone is ended', () => {
