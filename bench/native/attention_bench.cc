@@ -1,7 +1,7 @@
-// How near attention comes to the machine's limits, on the shape of moe-1b7: 16 query heads, 4 key/value heads of 128
-// elements, a bf16 cache. Decode is set against the read bandwidth, prefill against arithmetic, both measured in this run.
-// As the layers of a model do, successive calls use other blocks, so that no cache of the CPU holds them. One line of JSON
-// for each case.
+// How near attention comes to the machine's limits, on the shape of moe-1b7: 16 query heads, 4
+// key/value heads of 128 elements, a bf16 cache. Decode is set against the read bandwidth, prefill
+// against arithmetic, both measured in this run. As the layers of a model do, successive calls use
+// other blocks, so that no cache of the CPU holds them. One line of JSON for each case.
 //
 //   attention_bench [--threads N] [--isa portable|avx2|avx512] [--repeats N] [--cache-mib N]
 
@@ -34,7 +34,9 @@ struct Options {
   Isa isa = SupportedIsas().back();
 };
 
-const char* NameOf(Isa isa) { return isa == Isa::kPortable ? "portable" : isa == Isa::kAvx2 ? "avx2" : "avx512"; }
+const char* NameOf(Isa isa) {
+  return isa == Isa::kPortable ? "portable" : isa == Isa::kAvx2 ? "avx2" : "avx512";
+}
 
 std::vector<float> Normal(size_t count, std::mt19937& random) {
   std::normal_distribution<float> normal;
@@ -48,12 +50,14 @@ class Bench {
   explicit Bench(const Options& options)
       : options_(options),
         pool_(options.threads),
-        cache_({options.cache_mib * (1 << 20) / (kBlockSize * kKvHeads * kHeadDim * 4), kBlockSize, kKvHeads, kHeadDim},
+        cache_({options.cache_mib * (1 << 20) / (kBlockSize * kKvHeads * kHeadDim * 4), kBlockSize,
+                kKvHeads, kHeadDim},
                KvType::kBF16),
         free_(static_cast<size_t>(cache_.shape().blocks)) {
     // Bits of bf16 numbers between 2^-8 and 2^-5, of either sign.
     auto* elements = reinterpret_cast<uint16_t*>(cache_.data());
-    for (size_t i = 0; i < cache_.bytes() / 2; ++i) elements[i] = static_cast<uint16_t>((random_() & 0x81ff) | 0x3b80);
+    for (size_t i = 0; i < cache_.bytes() / 2; ++i)
+      elements[i] = static_cast<uint16_t>((random_() & 0x81ff) | 0x3b80);
     std::iota(free_.begin(), free_.end(), 0);
     std::shuffle(free_.begin(), free_.end(), random_);
     arithmetic_ = MeasureArithmetic(pool_);
@@ -89,12 +93,15 @@ class Bench {
     std::vector<double> seconds;
     double bandwidth = 0;
     for (int repeat = -2; repeat < options_.repeats; ++repeat) {
-      if (repeat % 8 == 0) bandwidth = std::max(bandwidth, MeasureReadBandwidth(pool_, {cache_.data(), cache_.bytes()}));
+      if (repeat % 8 == 0)
+        bandwidth =
+            std::max(bandwidth, MeasureReadBandwidth(pool_, {cache_.data(), cache_.bytes()}));
       const std::vector<int32_t> tables = TakeBlocks(static_cast<size_t>(sequences * blocks));
       const auto start = Clock::now();
-      PagedAttention(options_.isa, pool_, params, {positions, offsets, tables, block_offsets}, q.data(), k.data(), v.data(),
-                     cache_, output.data());
-      if (repeat >= 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      PagedAttention(options_.isa, pool_, params, {positions, offsets, tables, block_offsets},
+                     q.data(), k.data(), v.data(), cache_, output.data());
+      if (repeat >= 0)
+        seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
@@ -105,10 +112,12 @@ class Bench {
     std::printf(
         R"({"case": "%s", "isa": "%s", "threads": %d, "sequences": %d, "rows": %d, "context": %d, "medianMs": %.4f, )"
         R"("bestMs": %.4f, "worstMs": %.4f, "GBps": %.2f, "limitGBps": %.2f, "bandwidthShare": %.2f, "GFLOPs": %.1f)",
-        kind, NameOf(options_.isa), options_.threads, sequences, rows, context, median * 1e3, seconds.front() * 1e3,
-        seconds.back() * 1e3, bytes / median * 1e-9, bandwidth * 1e-9, bytes / median / bandwidth, 2e-9 * macs / median);
+        kind, NameOf(options_.isa), options_.threads, sequences, rows, context, median * 1e3,
+        seconds.front() * 1e3, seconds.back() * 1e3, bytes / median * 1e-9, bandwidth * 1e-9,
+        bytes / median / bandwidth, 2e-9 * macs / median);
     for (const ArithmeticLimit& limit : arithmetic_) {
-      std::printf(R"(, "shareOf %s": %.2f)", limit.name.c_str(), macs / median / limit.multiply_adds_per_second);
+      std::printf(R"(, "shareOf %s": %.2f)", limit.name.c_str(),
+                  macs / median / limit.multiply_adds_per_second);
     }
     std::printf("}\n");
     std::fflush(stdout);
@@ -143,7 +152,9 @@ Options Parse(int count, char** arguments) {
     } else if (name == "--cache-mib") {
       options.cache_mib = std::max(300, std::atoi(value.c_str()));
     } else if (name == "--isa") {
-      options.isa = value == "portable" ? Isa::kPortable : value == "avx2" ? Isa::kAvx2 : Isa::kAvx512;
+      options.isa = value == "portable" ? Isa::kPortable
+                    : value == "avx2"   ? Isa::kAvx2
+                                        : Isa::kAvx512;
     } else {
       throw Error(ErrorCode::kInvalidArgument, name + ": unknown option");
     }

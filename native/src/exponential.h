@@ -1,8 +1,8 @@
 #pragma once
 
-// e^x by 2^n p(f) with n = round(x log2 e), |f| <= 1/2 and p a minimax polynomial of 2^f. Relative error below 2e-7 (2 ulp)
-// where the result is a normal number; 0 below -87.3, infinite above 88.7, NaN stays NaN. Written without branches so
-// that loops over it become vector code.
+// e^x by 2^n p(f) with n = round(x log2 e), |f| <= 1/2 and p a minimax polynomial of 2^f. Relative
+// error below 2e-7 (2 ulp) where the result is a normal number; 0 below -87.3, infinite above 88.7,
+// NaN stays NaN. Written without branches so that loops over it become vector code.
 
 #include <bit>
 #include <cstdint>
@@ -11,14 +11,16 @@
 namespace conclave {
 
 // Coefficients of 2^f on [-1/2, 1/2], relative error 1.9e-9.
-inline constexpr float kExp2Polynomial[] = {1.0f,           0.693147206f,   0.240226469f,  0.0555032878f,
-                                            0.00961848896f, 0.00133999312f, 0.00015345812f};
+inline constexpr float kExp2Polynomial[] = {1.0f,          0.693147206f,   0.240226469f,
+                                            0.0555032878f, 0.00961848896f, 0.00133999312f,
+                                            0.00015345812f};
 
 inline float Exp(float x) {
   constexpr float kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693359375f;  // Few bits, so that n * kLn2High is exact.
   constexpr float kLn2Low = -2.12194440e-4f;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
+  constexpr float kRound =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
   constexpr float kLowest = -87.3365f;
   constexpr float kHighest = 88.7228f;
   const float clamped = x < kLowest ? kLowest : (x > kHighest ? kHighest : x);

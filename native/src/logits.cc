@@ -42,11 +42,13 @@ TokenLogit Highest(std::span<const float> logits) {
     }
   }
   if (bad != 0 || highest == -kInfinity) {
-    throw Error(ErrorCode::kNonFinite, bad != 0 ? "logits: " + std::to_string(bad) + " of " + std::to_string(logits.size()) +
+    throw Error(ErrorCode::kNonFinite, bad != 0 ? "logits: " + std::to_string(bad) + " of " +
+                                                      std::to_string(logits.size()) +
                                                       " are NaN or +infinity"
                                                 : std::string("logits: all are -infinity"));
   }
-  const auto found = std::find(logits.begin() + static_cast<int64_t>(best_strip), logits.end(), highest);
+  const auto found =
+      std::find(logits.begin() + static_cast<int64_t>(best_strip), logits.end(), highest);
   return {static_cast<int32_t>(found - logits.begin()), highest};
 }
 
@@ -67,12 +69,15 @@ float LogSumExp(std::span<const float> logits, float highest) {
   return static_cast<float>(double{highest} + std::log(total));
 }
 
-void SelectHighest(std::span<const float> logits, int64_t k, bool sorted, std::vector<TokenLogit>* out) {
+void SelectHighest(std::span<const float> logits, int64_t k, bool sorted,
+                   std::vector<TokenLogit>* out) {
   out->clear();
   if (k <= 0) return;
-  const size_t keep = static_cast<size_t>(std::min<int64_t>(k, static_cast<int64_t>(logits.size())));
+  const size_t keep =
+      static_cast<size_t>(std::min<int64_t>(k, static_cast<int64_t>(logits.size())));
   const size_t limit = 2 * keep + kStrip;
-  // Whatever is at least the k-th highest of those seen so far is collected; when there are too many, the rest is dropped.
+  // Whatever is at least the k-th highest of those seen so far is collected; when there are too
+  // many, the rest is dropped.
   float threshold = -kInfinity;
   bool full = false;
   for (size_t at = 0; at < logits.size(); at += kStrip) {
@@ -84,14 +89,16 @@ void SelectHighest(std::span<const float> logits, int64_t k, bool sorted, std::v
       if (!full || logits[i] > threshold) out->push_back({static_cast<int32_t>(i), logits[i]});
     }
     if (out->size() >= limit) {
-      std::nth_element(out->begin(), out->begin() + static_cast<int64_t>(keep) - 1, out->end(), Before);
+      std::nth_element(out->begin(), out->begin() + static_cast<int64_t>(keep) - 1, out->end(),
+                       Before);
       out->resize(keep);
       threshold = out->back().logit;
       full = true;
     }
   }
   if (out->size() > keep) {
-    std::nth_element(out->begin(), out->begin() + static_cast<int64_t>(keep) - 1, out->end(), Before);
+    std::nth_element(out->begin(), out->begin() + static_cast<int64_t>(keep) - 1, out->end(),
+                     Before);
     out->resize(keep);
   }
   if (sorted) std::sort(out->begin(), out->end(), Before);

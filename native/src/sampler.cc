@@ -17,21 +17,26 @@ namespace conclave {
 namespace {
 
 void CheckSampling(const Sampling& s) {
-  ExpectNumber(s.temperature >= 0 && std::isfinite(s.temperature), "temperature", "0 or more", double{s.temperature});
+  ExpectNumber(s.temperature >= 0 && std::isfinite(s.temperature), "temperature", "0 or more",
+               double{s.temperature});
   Expect(s.top_k >= 0, "topK", "0 or more", s.top_k);
   ExpectNumber(s.top_p > 0 && s.top_p <= 1, "topP", "more than 0 and at most 1", double{s.top_p});
   ExpectNumber(s.min_p >= 0 && s.min_p <= 1, "minP", "0 to 1", double{s.min_p});
-  ExpectNumber(s.repetition_penalty > 0 && std::isfinite(s.repetition_penalty), "repetitionPenalty", "more than 0",
-               double{s.repetition_penalty});
-  ExpectNumber(std::isfinite(s.presence_penalty), "presencePenalty", "a finite number", double{s.presence_penalty});
-  ExpectNumber(std::isfinite(s.frequency_penalty), "frequencyPenalty", "a finite number", double{s.frequency_penalty});
-  Expect(s.bias_tokens.size() == s.bias_values.size(), "biasValues", "as many entries as biasTokens",
-         static_cast<int64_t>(s.bias_values.size()));
-  for (const float bias : s.bias_values) ExpectNumber(std::isfinite(bias), "biasValues", "finite numbers", double{bias});
+  ExpectNumber(s.repetition_penalty > 0 && std::isfinite(s.repetition_penalty), "repetitionPenalty",
+               "more than 0", double{s.repetition_penalty});
+  ExpectNumber(std::isfinite(s.presence_penalty), "presencePenalty", "a finite number",
+               double{s.presence_penalty});
+  ExpectNumber(std::isfinite(s.frequency_penalty), "frequencyPenalty", "a finite number",
+               double{s.frequency_penalty});
+  Expect(s.bias_tokens.size() == s.bias_values.size(), "biasValues",
+         "as many entries as biasTokens", static_cast<int64_t>(s.bias_values.size()));
+  for (const float bias : s.bias_values)
+    ExpectNumber(std::isfinite(bias), "biasValues", "finite numbers", double{bias});
 }
 
 bool AdjustsLogits(const Sampling& s) {
-  return !s.bias_tokens.empty() || s.repetition_penalty != 1 || s.presence_penalty != 0 || s.frequency_penalty != 0;
+  return !s.bias_tokens.empty() || s.repetition_penalty != 1 || s.presence_penalty != 0 ||
+         s.frequency_penalty != 0;
 }
 
 int32_t ChooseToken(const LogitsRequest& request, TokenLogit highest, std::span<float> logits) {
@@ -57,7 +62,10 @@ LogitsResult Sample(const LogitsRequest& request, std::span<float> logits) {
   Expect(request.logprobs >= -1, "logprobs", "-1 or more", request.logprobs);
   if (request.sampling != nullptr) CheckSampling(*request.sampling);
 
-  LogitsResult result{.token = request.target, .logprob = std::numeric_limits<float>::quiet_NaN(), .top_tokens = {}, .top_logprobs = {}};
+  LogitsResult result{.token = request.target,
+                      .logprob = std::numeric_limits<float>::quiet_NaN(),
+                      .top_tokens = {},
+                      .top_logprobs = {}};
   const TokenLogit highest = Highest(logits);
   const bool scored = request.target >= 0 || request.logprobs >= 0;
   if (!scored) {

@@ -12,8 +12,9 @@ namespace {
 
 constexpr size_t kStrip = 256;
 
-// Candidates hold a token and its weight exp((logit - highest) / temperature); the order of weights is that of logits but
-// for equals by rounding, which cannot change what is drawn by more than that rounding.
+// Candidates hold a token and its weight exp((logit - highest) / temperature); the order of weights
+// is that of logits but for equals by rounding, which cannot change what is drawn by more than that
+// rounding.
 using Candidates = std::vector<TokenLogit>;
 
 double WeightOf(const Candidates& candidates) {
@@ -22,7 +23,8 @@ double WeightOf(const Candidates& candidates) {
   return sum;
 }
 
-// Keeps the first candidates, in the order of Before, whose weights add up to `mass`: a quickselect by weight.
+// Keeps the first candidates, in the order of Before, whose weights add up to `mass`: a quickselect
+// by weight.
 void KeepMass(double mass, Candidates* candidates) {
   auto begin = candidates->begin();
   auto end = candidates->end();
@@ -78,7 +80,8 @@ void StripWeights(std::span<const float> weights, std::vector<double>* strips, d
 }
 
 // Draws from weights that need no order.
-int32_t PickWeight(double uniform, std::span<const float> weights, const std::vector<double>& strips, double total) {
+int32_t PickWeight(double uniform, std::span<const float> weights,
+                   const std::vector<double>& strips, double total) {
   double rest = uniform * total;
   size_t strip = 0;
   size_t last = 0;  // Last strip with a weight, for a uniform that rounding carried past the end.
@@ -101,7 +104,8 @@ int32_t PickWeight(double uniform, std::span<const float> weights, const std::ve
 
 }  // namespace
 
-int32_t DrawToken(const Sampling& sampling, float highest, double uniform, std::span<float> logits) {
+int32_t DrawToken(const Sampling& sampling, float highest, double uniform,
+                  std::span<float> logits) {
   thread_local Candidates candidates;
   thread_local std::vector<double> strips;
   const float temperature = sampling.temperature;
@@ -123,14 +127,16 @@ int32_t DrawToken(const Sampling& sampling, float highest, double uniform, std::
       return PickWeight(uniform, logits, strips, total);
     }
     // All that weigh less than this weigh less than 1 - top_p together.
-    const float negligible = static_cast<float>((1 - double{sampling.top_p}) * total / static_cast<double>(logits.size()));
+    const float negligible = static_cast<float>((1 - double{sampling.top_p}) * total /
+                                                static_cast<double>(logits.size()));
     candidates.clear();
     for (size_t i = 0; i < logits.size(); ++i) {
       if (logits[i] >= negligible) candidates.push_back({static_cast<int32_t>(i), logits[i]});
     }
   }
   if (top_p) KeepMass(double{sampling.top_p} * total, &candidates);
-  if (sampling.min_p > 0) std::erase_if(candidates, [&](const TokenLogit& c) { return c.logit < sampling.min_p; });
+  if (sampling.min_p > 0)
+    std::erase_if(candidates, [&](const TokenLogit& c) { return c.logit < sampling.min_p; });
   return PickCandidate(uniform, &candidates);
 }
 

@@ -10,20 +10,22 @@ namespace {
 
 void CheckTokens(const char* name, std::span<const int32_t> tokens, size_t vocabulary) {
   for (size_t i = 0; i < tokens.size(); ++i) {
-    ExpectAt(tokens[i] >= 0 && static_cast<size_t>(tokens[i]) < vocabulary, name, static_cast<int64_t>(i),
-             "a token of the vocabulary", tokens[i]);
+    ExpectAt(tokens[i] >= 0 && static_cast<size_t>(tokens[i]) < vocabulary, name,
+             static_cast<int64_t>(i), "a token of the vocabulary", tokens[i]);
   }
 }
 
 }  // namespace
 
-void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_tokens, std::span<const int32_t> output_tokens,
-                  std::span<float> logits) {
+void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_tokens,
+                  std::span<const int32_t> output_tokens, std::span<float> logits) {
   CheckTokens("biasTokens", sampling.bias_tokens, logits.size());
   for (size_t i = 0; i < sampling.bias_tokens.size(); ++i) {
     logits[static_cast<size_t>(sampling.bias_tokens[i])] += sampling.bias_values[i];
   }
-  if (sampling.repetition_penalty == 1 && sampling.presence_penalty == 0 && sampling.frequency_penalty == 0) return;
+  if (sampling.repetition_penalty == 1 && sampling.presence_penalty == 0 &&
+      sampling.frequency_penalty == 0)
+    return;
   CheckTokens("promptTokens", prompt_tokens, logits.size());
   CheckTokens("outputTokens", output_tokens, logits.size());
 

@@ -10,7 +10,7 @@ namespace conclave {
 // Adds biases, then for every token t of prompt or output, with n its count in the output:
 //   l = l > 0 ? l / repetition : l * repetition;   l -= frequency * n + presence * (n > 0)
 // Throws kInvalidArgument for a token outside the vocabulary.
-void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_tokens, std::span<const int32_t> output_tokens,
-                  std::span<float> logits);
+void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_tokens,
+                  std::span<const int32_t> output_tokens, std::span<float> logits);
 
 }  // namespace conclave

@@ -48,7 +48,8 @@ Sequences MakeSequences(const Shape& shape, const std::vector<int>& lengths, uns
   Sequences s{shape, lengths, {}, {}, {}};
   for (const int length : lengths) {
     const auto fill = [&](int heads) {
-      std::vector<float> x(static_cast<size_t>(length) * static_cast<size_t>(heads * shape.head_dim));
+      std::vector<float> x(static_cast<size_t>(length) *
+                           static_cast<size_t>(heads * shape.head_dim));
       for (float& e : x) e = normal(random);
       return x;
     };
@@ -96,7 +97,8 @@ class Machine {
         const int64_t width = int64_t{heads} * shape.head_dim;
         to->insert(to->end(), from.begin() + chunk.begin * width, from.begin() + chunk.end * width);
       };
-      for (int position = chunk.begin; position < chunk.end; ++position) positions.push_back(position);
+      for (int position = chunk.begin; position < chunk.end; ++position)
+        positions.push_back(position);
       offsets.push_back(static_cast<int32_t>(positions.size()));
       tables.insert(tables.end(), tables_[chunk.sequence].begin(), tables_[chunk.sequence].end());
       table_offsets.push_back(static_cast<int32_t>(tables.size()));
@@ -105,9 +107,10 @@ class Machine {
       append(sequences_.v[chunk.sequence], shape.kv_heads, &v);
     }
     std::vector<float> output(q.size(), std::numeric_limits<float>::quiet_NaN());
-    const AttentionParams params{shape.heads, shape.kv_heads, shape.head_dim, ScaleOf(shape), shape.window};
-    PagedAttention(isa_, pool_, params, {positions, offsets, tables, table_offsets}, q.data(), k.data(), v.data(), cache_,
-                   output.data());
+    const AttentionParams params{shape.heads, shape.kv_heads, shape.head_dim, ScaleOf(shape),
+                                 shape.window};
+    PagedAttention(isa_, pool_, params, {positions, offsets, tables, table_offsets}, q.data(),
+                   k.data(), v.data(), cache_, output.data());
     return output;
   }
 
@@ -131,7 +134,8 @@ class Machine {
  private:
   static KvCacheShape ShapeOf(const Sequences& s) {
     int64_t blocks = 3;
-    for (const int length : s.lengths) blocks += (length + s.shape.block_size - 1) / s.shape.block_size;
+    for (const int length : s.lengths)
+      blocks += (length + s.shape.block_size - 1) / s.shape.block_size;
     return {blocks, s.shape.block_size, s.shape.kv_heads, s.shape.head_dim};
   }
 
@@ -156,10 +160,13 @@ std::vector<Step> InChunks(const Sequences& s, int size) {
 }
 
 // What the cache holds of x.
-double Cached(float x, KvType type) { return double{type == KvType::kBF16 ? FloatFromBf16(Bf16FromFloat(x)) : x}; }
+double Cached(float x, KvType type) {
+  return double{type == KvType::kBF16 ? FloatFromBf16(Bf16FromFloat(x)) : x};
+}
 
 // A query vector's elements, keys and values of its sequence and head, as the cache holds them.
-std::vector<double> Reference(const Sequences& s, size_t sequence, int position, int head, KvType type) {
+std::vector<double> Reference(const Sequences& s, size_t sequence, int position, int head,
+                              KvType type) {
   const Shape& shape = s.shape;
   const auto dims = static_cast<size_t>(shape.head_dim);
   const int kv_head = head / (shape.heads / shape.kv_heads);
@@ -177,13 +184,15 @@ std::vector<double> Reference(const Sequences& s, size_t sequence, int position,
       values.push_back(Cached(v[static_cast<int64_t>(d)], type));
     }
   }
-  return ReferenceAttention({q, q + shape.head_dim}, keys, values, position, shape.window, double{ScaleOf(shape)});
+  return ReferenceAttention({q, q + shape.head_dim}, keys, values, position, shape.window,
+                            double{ScaleOf(shape)});
 }
 
-// A score s = scale * q . k is wrong by at most ds = (head_dim + 3) e * S with S = scale * sum |q k|, and with a bf16 cache, where
-// kernels may round q as well, by 2^-9 S more. That changes a probability by a factor of 1 +- 2 ds, rounding it to bf16 by
-// 2^-9, the exponential by 4 e; and a mean of values v, whose weights are each wrong by a factor of 1 +- w, is wrong by at
-// most 2 w max |v|. The sum adds (length + 8) e max |v|. Here S <= 1.2 sqrt(head_dim) and |v| <= 5 (5 sigma).
+// A score s = scale * q . k is wrong by at most ds = (head_dim + 3) e * S with S = scale * sum |q
+// k|, and with a bf16 cache, where kernels may round q as well, by 2^-9 S more. That changes a
+// probability by a factor of 1 +- 2 ds, rounding it to bf16 by 2^-9, the exponential by 4 e; and a
+// mean of values v, whose weights are each wrong by a factor of 1 +- w, is wrong by at most 2 w max
+// |v|. The sum adds (length + 8) e max |v|. Here S <= 1.2 sqrt(head_dim) and |v| <= 5 (5 sigma).
 double Bound(const Shape& shape, int length, KvType type) {
   const double e = 0x1p-24;
   const double rounding = type == KvType::kBF16 ? 0x1p-9 : 0.0;
@@ -191,11 +200,13 @@ double Bound(const Shape& shape, int length, KvType type) {
   return 5 * (2 * (2 * score + rounding + 4 * e) + (length + 8) * e);
 }
 
-void ExpectSame(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+void ExpectSame(const std::vector<std::vector<float>>& a,
+                const std::vector<std::vector<float>>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_EQ(a[i].size(), b[i].size());
-    EXPECT_EQ(std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)), 0) << "sequence " << i;
+    EXPECT_EQ(std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)), 0)
+        << "sequence " << i;
   }
 }
 
@@ -207,10 +218,11 @@ class PagedAttentionTest : public testing::TestWithParam<std::tuple<Isa, KvType>
 
 TEST_P(PagedAttentionTest, MatchesTheReferenceForEveryShape) {
   const std::vector<Shape> shapes = {
-      {1, 1, 16},     {4, 4, 8},         {4, 1, 128},       {6, 2, 64},         {12, 2, 80},        {16, 4, 128},
-      {8, 1, 256},    {5, 1, 33},        {3, 3, 7},         {4, 2, 72},         {7, 1, 24, 5},      {4, 2, 32, 1},
-      {4, 2, 32, 64}, {4, 2, 32, 0, 32}, {4, 2, 32, 0, 8},  {4, 2, 32, 9, 5},   {2, 2, 40, 100, 24}, {2, 1, 48, 0, 1},
-      {4, 2, 32, 300}, {32, 1, 16},      {128, 1, 16},
+      {1, 1, 16},       {4, 4, 8},           {4, 1, 128},      {6, 2, 64},        {12, 2, 80},
+      {16, 4, 128},     {8, 1, 256},         {5, 1, 33},       {3, 3, 7},         {4, 2, 72},
+      {7, 1, 24, 5},    {4, 2, 32, 1},       {4, 2, 32, 64},   {4, 2, 32, 0, 32}, {4, 2, 32, 0, 8},
+      {4, 2, 32, 9, 5}, {2, 2, 40, 100, 24}, {2, 1, 48, 0, 1}, {4, 2, 32, 300},   {32, 1, 16},
+      {128, 1, 16},
   };
   for (const Shape& shape : shapes) {
     const Sequences s = MakeSequences(shape, {1, 16, 37, 290});
@@ -219,22 +231,25 @@ TEST_P(PagedAttentionTest, MatchesTheReferenceForEveryShape) {
     for (size_t i = 0; i < s.lengths.size(); ++i) {
       double worst = 0;
       for (int position = 0; position < s.lengths[i]; position += position < 20 ? 1 : 9) {
-        for (int head = 0; head < shape.heads; head += shape.heads > 8 ? 5 : 1) {
+        for (int head = 0; head<shape.heads; head += shape.heads> 8 ? 5 : 1) {
           const std::vector<double> exact = Reference(s, i, position, head, type());
           const size_t at = static_cast<size_t>((position * shape.heads + head) * shape.head_dim);
-          for (size_t d = 0; d < exact.size(); ++d) worst = std::max(worst, std::abs(double{outputs[i][at + d]} - exact[d]));
+          for (size_t d = 0; d < exact.size(); ++d)
+            worst = std::max(worst, std::abs(double{outputs[i][at + d]} - exact[d]));
           ASSERT_FALSE(std::isnan(outputs[i][at]));
         }
       }
       EXPECT_LE(worst, Bound(shape, s.lengths[i], type()))
-          << "heads " << shape.heads << "/" << shape.kv_heads << " x " << shape.head_dim << " window " << shape.window
-          << " block " << shape.block_size << " length " << s.lengths[i];
+          << "heads " << shape.heads << "/" << shape.kv_heads << " x " << shape.head_dim
+          << " window " << shape.window << " block " << shape.block_size << " length "
+          << s.lengths[i];
     }
   }
 }
 
 TEST_P(PagedAttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) {
-  for (const Shape& shape : std::vector<Shape>{{8, 2, 64}, {3, 3, 40}, {4, 1, 32, 70}, {6, 1, 16, 0, 8}}) {
+  for (const Shape& shape :
+       std::vector<Shape>{{8, 2, 64}, {3, 3, 40}, {4, 1, 32, 70}, {6, 1, 16, 0, 8}}) {
     const Sequences s = MakeSequences(shape, {700, 3, 270});
     Machine whole(isa(), 1, type(), s, 9);
     const std::vector<std::vector<float>> expected = whole.RunAll(InChunks(s, 1000));
@@ -279,7 +294,8 @@ TEST_P(PagedAttentionTest, ReadsPrefixBlocksThatSequencesShare) {
   std::copy_n(machine.tables()[0].begin(), 4, machine.tables()[1].begin());
   std::vector<std::vector<float>> outputs = machine.RunAll({{{0, 0, 100}}, {{1, 64, 100}}});
   const int64_t begin = 64 * 4 * 32;
-  EXPECT_TRUE(std::equal(outputs[1].begin() + begin, outputs[1].end(), expected[1].begin() + begin));
+  EXPECT_TRUE(
+      std::equal(outputs[1].begin() + begin, outputs[1].end(), expected[1].begin() + begin));
 }
 
 TEST_P(PagedAttentionTest, IgnoresWhatAnotherSequenceLeftInABlock) {
@@ -335,12 +351,15 @@ TEST_P(PagedAttentionTest, PassesOnANaN) {
 
 std::string NameOf(const testing::TestParamInfo<std::tuple<Isa, KvType>>& info) {
   const Isa isa = std::get<0>(info.param);
-  return std::string(isa == Isa::kPortable ? "Portable" : isa == Isa::kAvx2 ? "Avx2" : "Avx512") +
+  return std::string(isa == Isa::kPortable ? "Portable"
+                     : isa == Isa::kAvx2   ? "Avx2"
+                                           : "Avx512") +
          (std::get<1>(info.param) == KvType::kBF16 ? "Bf16" : "F32");
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, PagedAttentionTest,
-                         testing::Combine(testing::ValuesIn(SupportedIsas()), testing::Values(KvType::kF32, KvType::kBF16)),
+                         testing::Combine(testing::ValuesIn(SupportedIsas()),
+                                          testing::Values(KvType::kF32, KvType::kBF16)),
                          NameOf);
 
 struct BadBatch {
@@ -355,15 +374,30 @@ struct BadBatch {
 TEST(PagedAttention, RefusesBatchesThatDoNotFitTheCache) {
   const std::vector<BadBatch> batches = {
       {"no offsets", {0}, {}, {0}, {}, "sequenceOffsets"},
-      {"offsets short of the rows", {0, 1}, {0, 1}, {0}, {0, 1}, "sequenceOffsets: expected 0 first"},
+      {"offsets short of the rows",
+       {0, 1},
+       {0, 1},
+       {0},
+       {0, 1},
+       "sequenceOffsets: expected 0 first"},
       {"offsets that fall", {0, 1}, {0, 9, 2}, {0}, {0, 1, 1}, "sequenceOffsets[2]"},
       {"block offsets missing", {0}, {0, 1}, {0}, {0}, "blockOffsets"},
       {"block offsets past the table", {0}, {0, 1}, {0}, {0, 2}, "blockOffsets"},
       {"block offsets that fall", {0, 0}, {0, 1, 2}, {0, 1}, {0, 7, 2}, "blockOffsets[2]"},
-      {"a negative position", {-1}, {0, 1}, {0}, {0, 1}, "positions[0]: expected 0 or more, got -1"},
+      {"a negative position",
+       {-1},
+       {0, 1},
+       {0},
+       {0, 1},
+       "positions[0]: expected 0 or more, got -1"},
       {"a gap", {0, 2}, {0, 2}, {0}, {0, 1}, "positions[1]"},
       {"too few blocks", {16}, {0, 1}, {0}, {0, 1}, "blockOffsets[1]"},
-      {"a block outside", {0}, {0, 1}, {4}, {0, 1}, "blockTables[0]: expected a block of the cache, got 4"},
+      {"a block outside",
+       {0},
+       {0, 1},
+       {4},
+       {0, 1},
+       "blockTables[0]: expected a block of the cache, got 4"},
       {"a negative block", {20}, {0, 1}, {-3, 1}, {0, 2}, "blockTables[0]"},
   };
   ThreadPool pool(1);
@@ -373,12 +407,13 @@ TEST(PagedAttention, RefusesBatchesThatDoNotFitTheCache) {
   for (const BadBatch& b : batches) {
     try {
       PagedAttention(Isa::kPortable, pool, {1, 1, 8, 1, 0},
-                     {b.positions, b.sequence_offsets, b.block_tables, b.block_offsets}, x.data(), x.data(), x.data(), cache,
-                     output.data());
+                     {b.positions, b.sequence_offsets, b.block_tables, b.block_offsets}, x.data(),
+                     x.data(), x.data(), cache, output.data());
       ADD_FAILURE() << "accepted " << b.name;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-      EXPECT_NE(std::string(error.what()).find(b.message), std::string::npos) << b.name << ": " << error.what();
+      EXPECT_NE(std::string(error.what()).find(b.message), std::string::npos)
+          << b.name << ": " << error.what();
     }
   }
 }

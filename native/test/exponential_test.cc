@@ -8,9 +8,10 @@
 namespace conclave {
 namespace {
 
-// Rounding x log2 e to n is exact; f is short by at most e (e = 2^-24) from the product with kLn2Low and by e from that with
-// kLog2E, |f| <= 1/2, so 2^f is wrong by (e + e/2) ln 2 < 1.1 e; the polynomial adds 0.03 e, its seven steps about 1.5 e, the scaling
-// nothing: below 3 e, which is under 2e-7.
+// Rounding x log2 e to n is exact; f is short by at most e (e = 2^-24) from the product with
+// kLn2Low and by e from that with kLog2E, |f| <= 1/2, so 2^f is wrong by (e + e/2) ln 2 < 1.1 e;
+// the polynomial adds 0.03 e, its seven steps about 1.5 e, the scaling nothing: below 3 e, which is
+// under 2e-7.
 constexpr double kBound = 3 * 0x1p-24;
 
 TEST(Exp, IsWithinItsBoundOverTheNormalRange) {

@@ -17,10 +17,13 @@ struct GateOutput {
   std::vector<float> weights;
 };
 
-GateOutput Gate(const std::vector<float>& logits, int experts, int top_k, GateScoring scoring, float multiplier = 1) {
+GateOutput Gate(const std::vector<float>& logits, int experts, int top_k, GateScoring scoring,
+                float multiplier = 1) {
   const int64_t rows = static_cast<int64_t>(logits.size()) / experts;
-  GateOutput output{std::vector<int32_t>(static_cast<size_t>(rows * top_k)), std::vector<float>(static_cast<size_t>(rows * top_k))};
-  TopKGate(logits.data(), rows, experts, top_k, scoring, multiplier, output.ids.data(), output.weights.data());
+  GateOutput output{std::vector<int32_t>(static_cast<size_t>(rows * top_k)),
+                    std::vector<float>(static_cast<size_t>(rows * top_k))};
+  TopKGate(logits.data(), rows, experts, top_k, scoring, multiplier, output.ids.data(),
+           output.weights.data());
   return output;
 }
 
@@ -38,7 +41,8 @@ TEST(TopKGate, MatchesTheReferenceForBothScorings) {
         const GateOutput output = Gate(logits, experts, top_k, scoring, 2.5f);
         for (size_t row = 0; row < rows; ++row) {
           const auto begin = logits.begin() + static_cast<int64_t>(row) * experts;
-          const ReferenceGateResult exact = ReferenceGate({begin, begin + experts}, top_k, scoring, 2.5);
+          const ReferenceGateResult exact =
+              ReferenceGate({begin, begin + experts}, top_k, scoring, 2.5);
           for (size_t j = 0; j < static_cast<size_t>(top_k); ++j) {
             const size_t at = row * static_cast<size_t>(top_k) + j;
             EXPECT_EQ(output.ids[at], exact.ids[j]);
@@ -75,7 +79,8 @@ TEST(TopKGate, RefusesLogitsThatAreNotFinite) {
         ADD_FAILURE() << "accepted " << bad << " at " << at;
       } catch (const Error& error) {
         EXPECT_EQ(error.code(), ErrorCode::kNonFinite);
-        EXPECT_NE(std::string(error.what()).find("row 0: 1 of 4"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("row 0: 1 of 4"), std::string::npos)
+            << error.what();
       }
     }
   }

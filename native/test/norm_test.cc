@@ -33,12 +33,16 @@ TEST_P(RmsNormTest, MatchesTheReferenceAtAnyWidth) {
     RmsNorm(GetParam(), x.data(), weight.data(), 1e-6f, rows, width, stride, y.data());
     for (int64_t row = 0; row < rows; ++row) {
       const auto begin = x.begin() + row * stride;
-      const std::vector<double> exact = ReferenceRmsNorm({begin, begin + width}, {weight.begin(), weight.end()}, double{1e-6f});
+      const std::vector<double> exact =
+          ReferenceRmsNorm({begin, begin + width}, {weight.begin(), weight.end()}, double{1e-6f});
       for (int64_t i = 0; i < width; ++i) {
-        // The sum of squares has one sign and no more than width / 16 + 70 additions in a row, so its relative error is at most as
-        // many e, halved by the root; divisions, root and two products add 5 e.
-        const double bound = (static_cast<double>(width) / 32 + 40) * kEpsilon * std::abs(exact[static_cast<size_t>(i)]);
-        EXPECT_NEAR(y[static_cast<size_t>(row * stride + i)], exact[static_cast<size_t>(i)], bound) << "width " << width;
+        // The sum of squares has one sign and no more than width / 16 + 70 additions in a row, so
+        // its relative error is at most as many e, halved by the root; divisions, root and two
+        // products add 5 e.
+        const double bound = (static_cast<double>(width) / 32 + 40) * kEpsilon *
+                             std::abs(exact[static_cast<size_t>(i)]);
+        EXPECT_NEAR(y[static_cast<size_t>(row * stride + i)], exact[static_cast<size_t>(i)], bound)
+            << "width " << width;
       }
       if (row + 1 < rows) {
         EXPECT_EQ(y[static_cast<size_t>(row * stride + width)], -7) << "wrote past a row";
@@ -73,9 +77,12 @@ TEST_P(RmsNormTest, RefusesRowsThatOverlap) {
   EXPECT_THROW(RmsNorm(GetParam(), x, x, 1e-6f, 2, 4, 3, x), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, RmsNormTest, testing::ValuesIn(SupportedIsas()), [](const auto& info) {
-  return info.param == Isa::kPortable ? "Portable" : info.param == Isa::kAvx2 ? "Avx2" : "Avx512";
-});
+INSTANTIATE_TEST_SUITE_P(Isas, RmsNormTest, testing::ValuesIn(SupportedIsas()),
+                         [](const auto& info) {
+                           return info.param == Isa::kPortable ? "Portable"
+                                  : info.param == Isa::kAvx2   ? "Avx2"
+                                                               : "Avx512";
+                         });
 
 }  // namespace
 }  // namespace conclave

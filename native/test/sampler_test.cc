@@ -26,7 +26,9 @@ std::vector<float> RandomLogits(size_t count, unsigned seed, float deviation = 2
   return logits;
 }
 
-LogitsResult Choose(const LogitsRequest& request, std::vector<float> logits) { return Sample(request, logits); }
+LogitsResult Choose(const LogitsRequest& request, std::vector<float> logits) {
+  return Sample(request, logits);
+}
 
 int32_t Draw(const Sampling& sampling, const std::vector<float>& logits, int32_t position = 0) {
   LogitsRequest request;
@@ -37,7 +39,8 @@ int32_t Draw(const Sampling& sampling, const std::vector<float>& logits, int32_t
 
 TEST(Philox, GivesThePublishedKnownAnswers) {
   // From the known-answer file of the Random123 library, philox4x32 with 10 rounds.
-  EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}), (PhiloxCounter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}),
+            (PhiloxCounter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(Philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
             (PhiloxCounter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
@@ -69,17 +72,19 @@ TEST(Sample, ReportsLogSoftmaxOfTheRawLogits) {
     request.sampling = &sampling;
     request.logprobs = 5;
     const LogitsResult result = Choose(request, logits);
-    // exp is within 3 e and sums of 32 terms within 32 e of the terms, which moves the logarithm by 35 e; the difference from it
-    // is rounded twice at a magnitude below 64.
+    // exp is within 3 e and sums of 32 terms within 32 e of the terms, which moves the logarithm by
+    // 35 e; the difference from it is rounded twice at a magnitude below 64.
     const double bound = 35 * 0x1p-24 + 2 * 64 * 0x1p-24;
     EXPECT_NEAR(result.logprob, double{logits[static_cast<size_t>(result.token)]} - log_sum, bound);
     std::vector<int32_t> order(vocabulary);
     for (size_t i = 0; i < vocabulary; ++i) order[i] = static_cast<int32_t>(i);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
     order.resize(std::min<size_t>(5, vocabulary));
     EXPECT_EQ(result.top_tokens, order);
     for (size_t i = 0; i < order.size(); ++i) {
-      EXPECT_NEAR(result.top_logprobs[i], double{logits[static_cast<size_t>(order[i])]} - log_sum, bound);
+      EXPECT_NEAR(result.top_logprobs[i], double{logits[static_cast<size_t>(order[i])]} - log_sum,
+                  bound);
     }
   }
 }
@@ -101,13 +106,15 @@ TEST(Sample, SelectsTheHighestInAnyOrderOfLogits) {
   LogitsRequest request;
   request.logprobs = 3;
   EXPECT_EQ(Choose(request, ascending).top_tokens, (std::vector<int32_t>{8999, 8998, 8997}));
-  EXPECT_EQ(Choose(request, std::vector<float>(9000, 1.0f)).top_tokens, (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(Choose(request, std::vector<float>(9000, 1.0f)).top_tokens,
+            (std::vector<int32_t>{0, 1, 2}));
   std::vector<float> off(9000, -kInfinity);
   off[7000] = 0;
   EXPECT_EQ(Choose(request, off).top_tokens, (std::vector<int32_t>{7000, 0, 1}));
 }
 
-// Fixed seeds, so this either always passes or never: draws at 20,000 positions against the reference distribution.
+// Fixed seeds, so this either always passes or never: draws at 20,000 positions against the
+// reference distribution.
 void ExpectDrawsFollow(const Sampling& sampling, const std::vector<float>& logits) {
   const std::vector<double> p = ReferenceDistribution(sampling, {logits.begin(), logits.end()});
   const int draws = 20000;
@@ -135,8 +142,8 @@ void ExpectDrawsFollow(const Sampling& sampling, const std::vector<float>& logit
     chi_square += (rest_count - rest) * (rest_count - rest) / rest;
     ++cells;
   }
-  // A chi-square of n degrees has mean n and deviation sqrt(2 n); 5 deviations above is about one in a million for large n, more
-  // for small n, where 25 is added.
+  // A chi-square of n degrees has mean n and deviation sqrt(2 n); 5 deviations above is about one
+  // in a million for large n, more for small n, where 25 is added.
   EXPECT_LT(chi_square, cells - 1 + 5 * std::sqrt(2.0 * cells) + 25) << cells << " cells";
 }
 
@@ -168,7 +175,8 @@ TEST(Sample, DrawsFollowTheFilteredDistribution) {
 }
 
 TEST(Sample, KeepsExactlyTheTokensThatTheReferenceKeeps) {
-  // Every token's logit is distinct by more than rounding, so the kept sets agree; 300 small vocabularies with many draws find them all.
+  // Every token's logit is distinct by more than rounding, so the kept sets agree; 300 small
+  // vocabularies with many draws find them all.
   std::mt19937 random(4);
   for (int round = 0; round < 300; ++round) {
     std::vector<float> logits(12);
@@ -266,7 +274,8 @@ TEST(Sample, BiasOverrulesTheModel) {
   sampling.temperature = 1;
   for (int position = 0; position < 50; ++position) EXPECT_EQ(Draw(sampling, logits, position), 17);
   sampling.bias_values = {-100};
-  for (int position = 0; position < 500; ++position) EXPECT_NE(Draw(sampling, logits, position), 17);
+  for (int position = 0; position < 500; ++position)
+    EXPECT_NE(Draw(sampling, logits, position), 17);
 }
 
 struct PenaltyCase {
@@ -327,10 +336,12 @@ struct BadRequest {
 TEST(Sample, RefusesWhatMakesNoSense) {
   static const std::vector<int32_t> outside = {0, 4};
   const std::vector<BadRequest> requests = {
-      {"target above", [](auto* r, auto*) { r->target = 4; }, "target: expected -1 or a token of the vocabulary, got 4"},
+      {"target above", [](auto* r, auto*) { r->target = 4; },
+       "target: expected -1 or a token of the vocabulary, got 4"},
       {"target below", [](auto* r, auto*) { r->target = -2; }, "target"},
       {"logprobs", [](auto* r, auto*) { r->logprobs = -2; }, "logprobs"},
-      {"temperature", [](auto*, auto* s) { s->temperature = -1; }, "temperature: expected 0 or more, got -1"},
+      {"temperature", [](auto*, auto* s) { s->temperature = -1; },
+       "temperature: expected 0 or more, got -1"},
       {"temperature NaN", [](auto*, auto* s) { s->temperature = std::nanf(""); }, "temperature"},
       {"top_k", [](auto*, auto* s) { s->top_k = -1; }, "topK"},
       {"top_p 0", [](auto*, auto* s) { s->top_p = 0; }, "topP"},
@@ -338,14 +349,21 @@ TEST(Sample, RefusesWhatMakesNoSense) {
       {"min_p", [](auto*, auto* s) { s->min_p = 1.5f; }, "minP"},
       {"repetition", [](auto*, auto* s) { s->repetition_penalty = 0; }, "repetitionPenalty"},
       {"presence", [](auto*, auto* s) { s->presence_penalty = kInfinity; }, "presencePenalty"},
-      {"frequency", [](auto*, auto* s) { s->frequency_penalty = std::nanf(""); }, "frequencyPenalty"},
+      {"frequency", [](auto*, auto* s) { s->frequency_penalty = std::nanf(""); },
+       "frequencyPenalty"},
       {"bias sizes", [](auto*, auto* s) { s->bias_tokens = {1}; }, "biasValues"},
-      {"bias value", [](auto*, auto* s) { s->bias_tokens = {1}, s->bias_values = {kInfinity}; }, "biasValues"},
+      {"bias value", [](auto*, auto* s) { s->bias_tokens = {1}, s->bias_values = {kInfinity}; },
+       "biasValues"},
       {"bias token", [](auto*, auto* s) { s->bias_tokens = {4}, s->bias_values = {1}; },
        "biasTokens[0]: expected a token of the vocabulary, got 4"},
-      {"bias token below", [](auto*, auto* s) { s->bias_tokens = {-1}, s->bias_values = {1}; }, "biasTokens[0]"},
-      {"prompt token", [](auto* r, auto* s) { s->presence_penalty = 1, r->prompt_tokens = outside; }, "promptTokens[1]"},
-      {"output token", [](auto* r, auto* s) { s->presence_penalty = 1, r->output_tokens = outside; }, "outputTokens[1]"},
+      {"bias token below", [](auto*, auto* s) { s->bias_tokens = {-1}, s->bias_values = {1}; },
+       "biasTokens[0]"},
+      {"prompt token",
+       [](auto* r, auto* s) { s->presence_penalty = 1, r->prompt_tokens = outside; },
+       "promptTokens[1]"},
+      {"output token",
+       [](auto* r, auto* s) { s->presence_penalty = 1, r->output_tokens = outside; },
+       "outputTokens[1]"},
   };
   for (const BadRequest& bad : requests) {
     Sampling sampling;
@@ -357,7 +375,8 @@ TEST(Sample, RefusesWhatMakesNoSense) {
       ADD_FAILURE() << "accepted a bad " << bad.name;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-      EXPECT_NE(std::string(error.what()).find(bad.message), std::string::npos) << bad.name << ": " << error.what();
+      EXPECT_NE(std::string(error.what()).find(bad.message), std::string::npos)
+          << bad.name << ": " << error.what();
     }
   }
 }

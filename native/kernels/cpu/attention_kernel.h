@@ -1,16 +1,19 @@
 #pragma once
 
-// The part of attention that one instruction set computes. attention.cc plans the work and calls it.
+// The part of attention that one instruction set computes. attention.cc plans the work and calls
+// it.
 //
-// A tile is some consecutive rows of one sequence with all query heads of one key/value head: rows * group query
-// vectors, ordered by row, then head. Keys are taken in segments of 16 groups of 16 positions, counted from position 0:
+// A tile is some consecutive rows of one sequence with all query heads of one key/value head: rows
+// * group query vectors, ordered by row, then head. Keys are taken in segments of 16 groups of 16
+// positions, counted from position 0:
 //
-//   segment s, vector v:  m = max_j score[j],  l = sum_j 2^(score[j] - m),  o = sum_j 2^(score[j] - m) value[j]
-//   over segments:        M' = max(M, m),  L' = L 2^(M - M') + l 2^(m - M'),  O' = O 2^(M - M') + o 2^(m - M')
+//   segment s, vector v:  m = max_j score[j],  l = sum_j 2^(score[j] - m),  o = sum_j 2^(score[j] -
+//   m) value[j] over segments:        M' = max(M, m),  L' = L 2^(M - M') + l 2^(m - M'),  O' = O
+//   2^(M - M') + o 2^(m - M')
 //
-// with score[j] = (q * scale * log2 e) . key[j], -inf where row and position do not see each other. Sums go up in position
-// and segments in order, so that a row's result does not depend on the other rows of its tile, nor on who computes which
-// segment.
+// with score[j] = (q * scale * log2 e) . key[j], -inf where row and position do not see each other.
+// Sums go up in position and segments in order, so that a row's result does not depend on the other
+// rows of its tile, nor on who computes which segment.
 
 #include <cstdint>
 
@@ -29,15 +32,15 @@ struct AttentionTile {
   // Of KvLayout.
   int value_dims;
   int64_t key_bytes;
-
 };
 
 // A group of positions in the cache.
 struct AttentionGroup {
-  const uint8_t* keys;       // The values follow key_bytes later.
-  const uint8_t* next_keys;  // Of the group a segment later, to be fetched ahead; in the last segment its own.
-  int64_t position;          // Of lane 0.
-  int size;                  // Lanes in use, from 0.
+  const uint8_t* keys;  // The values follow key_bytes later.
+  const uint8_t*
+      next_keys;  // Of the group a segment later, to be fetched ahead; in the last segment its own.
+  int64_t position;  // Of lane 0.
+  int size;          // Lanes in use, from 0.
 };
 
 // m, l and o of the vectors of a tile.
@@ -45,18 +48,19 @@ struct AttentionState {
   float* max;  // [vectors]
   float* sum;  // [vectors]
   float* out;  // [vectors, value_dims]
-
 };
 
-// Elements of scratch for the scores of one row of a register tile: a segment, and an offset against cache-set conflicts.
+// Elements of scratch for the scores of one row of a register tile: a segment, and an offset
+// against cache-set conflicts.
 inline constexpr int64_t kScoreStride = kSegmentGroups * kGroupPositions + 16;
 inline constexpr int kMaxTileRows = 8;
 
 struct AttentionKernel {
-  // One segment of `packed`, [vectors, head_dim rounded up to even] queries times scale * log2 e: `count` of its groups, ascending, at least those that the tile sees. scores: scratch of kMaxTileRows *
-  // kScoreStride.
-  void (*segment)(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, float* scores,
-                  const AttentionState& part);
+  // One segment of `packed`, [vectors, head_dim rounded up to even] queries times scale * log2 e:
+  // `count` of its groups, ascending, at least those that the tile sees. scores: scratch of
+  // kMaxTileRows * kScoreStride.
+  void (*segment)(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+                  int count, float* scores, const AttentionState& part);
   // Adds a segment to `total`, which holds the segments before it.
   void (*merge)(const AttentionTile& tile, const AttentionState& part, const AttentionState& total);
 };

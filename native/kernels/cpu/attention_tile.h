@@ -1,7 +1,8 @@
 #pragma once
 
-// AttentionKernel for the `Simd` of the including file. Both products are one register tile: R rows of the left operand
-// against N vectors of the right one, whose rows are lanes of positions (scores) or of dimensions (values).
+// AttentionKernel for the `Simd` of the including file. Both products are one register tile: R rows
+// of the left operand against N vectors of the right one, whose rows are lanes of positions
+// (scores) or of dimensions (values).
 
 #include <cstdint>
 #include <cstring>
@@ -21,8 +22,8 @@ constexpr float kMinusInfinity = -__builtin_inff();
 struct F32Lanes {
   static constexpr int kPair = 1;
   template <int R, int N>
-  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride,
-                                                        F (&sum)[R][N]) {
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
+                                                        int64_t stride, F (&sum)[R][N]) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const F x = Simd::Broadcast(left[r * stride]);
@@ -35,8 +36,8 @@ struct F32Lanes {
 struct Bf16Lanes {
   static constexpr int kPair = 2;
   template <int R, int N>
-  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left, int64_t stride,
-                                                        F (&sum)[R][N]) {
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
+                                                        int64_t stride, F (&sum)[R][N]) {
     F half[N];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) half[n] = Simd::FirstOfPair(right[n]);
@@ -47,8 +48,8 @@ struct Bf16Lanes {
   }
 };
 
-// While keys are read, the values of the same groups are fetched into the second-level cache, and while values are read,
-// the keys of the next segment.
+// While keys are read, the values of the same groups are fetched into the second-level cache, and
+// while values are read, the keys of the next segment.
 inline void Fetch(const uint8_t* p) { __builtin_prefetch(p, 0, 2); }
 
 int64_t FirstKey(const AttentionTile& tile, int row) {
@@ -60,12 +61,13 @@ int64_t EndKey(const AttentionTile& tile, int row) { return tile.first_position 
 
 // scores[r][16 g + lane] of vectors [v, v + N), counted over all groups.
 template <class Lanes, int R, int N, bool kFetch>
-void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v, const float* q, int64_t q_stride,
-                  float* scores) {
+void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v, const float* q,
+                  int64_t q_stride, float* scores) {
   constexpr int64_t kRowBytes = kGroupPositions * kLaneBytes;
   const uint8_t* keys[N];
   for (int n = 0; n < N; ++n) {
-    keys[n] = groups[(v + n) / kVectorsPerGroup].keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
+    keys[n] =
+        groups[(v + n) / kVectorsPerGroup].keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
   }
   F sum[R][N];
 #pragma GCC unroll 8
@@ -87,19 +89,25 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Simd::Store(scores + r * kScoreStride + (v + n) * kWidth, sum[r][n]);
+    for (int n = 0; n < N; ++n)
+      Simd::Store(scores + r * kScoreStride + (v + n) * kWidth, sum[r][n]);
   }
 }
 
 // Turns a row of scores into 2^(score - max), and returns max and sum.
-void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key, float* row, float* max, float* sum) {
+void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key,
+             float* row, float* max, float* sum) {
   const F minus_infinity = Simd::Broadcast(kMinusInfinity);
   F highest = minus_infinity;
   for (int g = 0; g < count; ++g) {
     const int64_t below_first = first_key - groups[g].position;
     const int64_t below_end = end_key - groups[g].position;
-    const int first = below_first > kGroupPositions ? kGroupPositions : below_first < 0 ? 0 : static_cast<int>(below_first);
-    const int end = below_end > groups[g].size ? groups[g].size : below_end < 0 ? 0 : static_cast<int>(below_end);
+    const int first = below_first > kGroupPositions ? kGroupPositions
+                      : below_first < 0             ? 0
+                                                    : static_cast<int>(below_first);
+    const int end = below_end > groups[g].size ? groups[g].size
+                    : below_end < 0            ? 0
+                                               : static_cast<int>(below_end);
     float* scores = row + g * kGroupPositions;
     for (int v = 0; v < kVectorsPerGroup; ++v) {
       F x = Simd::Load(scores + v * kWidth);
@@ -124,8 +132,8 @@ void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t
 
 // out[r][dims] of N vectors of dimensions, over the positions below end_key.
 template <class Lanes, int R, int N, bool kFetch>
-void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int count, int v, int64_t end_key,
-                  const float* probabilities, float* out) {
+void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int count, int v,
+                  int64_t end_key, const float* probabilities, float* out) {
   F sum[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -148,15 +156,18 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
       }
       F right[N];
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) right[n] = Simd::LoadLanes(values + i * row_bytes + n * kWidth * kLaneBytes);
+      for (int n = 0; n < N; ++n)
+        right[n] = Simd::LoadLanes(values + i * row_bytes + n * kWidth * kLaneBytes);
       Lanes::template Add<R, N>(right, left + i * Lanes::kPair, kScoreStride, sum);
     }
     if (steps * Lanes::kPair < positions) {
-      // The other half of this pair is not the sequence's: left over from another one, it may be NaN.
+      // The other half of this pair is not the sequence's: left over from another one, it may be
+      // NaN.
       F right[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) {
-        right[n] = Simd::DropSecond(Simd::LoadLanes(values + steps * row_bytes + n * kWidth * kLaneBytes));
+        right[n] =
+            Simd::DropSecond(Simd::LoadLanes(values + steps * row_bytes + n * kWidth * kLaneBytes));
       }
       Lanes::template Add<R, N>(right, left + steps * Lanes::kPair, kScoreStride, sum);
     }
@@ -164,14 +175,15 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Simd::Store(out + int64_t{r} * tile.value_dims + (v + n) * kWidth, sum[r][n]);
+    for (int n = 0; n < N; ++n)
+      Simd::Store(out + int64_t{r} * tile.value_dims + (v + n) * kWidth, sum[r][n]);
   }
 }
 
 // Vectors [at, at + R) of the tile.
 template <class Lanes, int R, int N, bool kFetch>
-void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, int at,
-                 float* scores, const AttentionState& part) {
+void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+                 int count, int at, float* scores, const AttentionState& part) {
   const int64_t first_key = FirstKey(tile, at / tile.group);
   const int64_t end_key = EndKey(tile, (at + R - 1) / tile.group);
   while (count > 0 && groups[0].position + groups[0].size <= first_key) {
@@ -184,26 +196,29 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
   const float* q = packed + at * q_stride;
   const int vectors = count * kVectorsPerGroup;
   int v = 0;
-  for (; v + N <= vectors; v += N) ScoreVectors<Lanes, R, N, kFetch>(tile, groups, v, q, q_stride, scores);
+  for (; v + N <= vectors; v += N)
+    ScoreVectors<Lanes, R, N, kFetch>(tile, groups, v, q, q_stride, scores);
   for (; v < vectors; ++v) ScoreVectors<Lanes, R, 1, kFetch>(tile, groups, v, q, q_stride, scores);
 
   for (int r = 0; r < R; ++r) {
     const int row = (at + r) / tile.group;
-    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride, part.max + at + r,
-                   part.sum + at + r);
+    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride,
+            part.max + at + r, part.sum + at + r);
   }
 
   float* out = part.out + int64_t{at} * tile.value_dims;
   const int value_vectors = tile.value_dims / kWidth;
   v = 0;
-  for (; v + N <= value_vectors; v += N) ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
-  for (; v < value_vectors; ++v) ValueVectors<Lanes, R, 1, kFetch>(tile, groups, count, v, end_key, scores, out);
+  for (; v + N <= value_vectors; v += N)
+    ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
+  for (; v < value_vectors; ++v)
+    ValueVectors<Lanes, R, 1, kFetch>(tile, groups, count, v, end_key, scores, out);
 }
 
 // The first register tile fetches what the others then find in the cache.
 template <class Lanes, int R, int N>
-inline void NextRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, int* at,
-                     float* scores, const AttentionState& part) {
+inline void NextRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+                     int count, int* at, float* scores, const AttentionState& part) {
   for (; *at + R <= tile.rows * tile.group; *at += R) {
     if (*at == 0) {
       SegmentRows<Lanes, R, N, true>(tile, packed, groups, count, *at, scores, part);
@@ -214,10 +229,11 @@ inline void NextRows(const AttentionTile& tile, const float* packed, const Atten
 }
 
 template <class Lanes>
-void Segment(const AttentionTile& tile, const float* packed, const AttentionGroup* groups, int count, float* scores,
-             const AttentionState& part) {
+void Segment(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+             int count, float* scores, const AttentionState& part) {
   int at = 0;
-  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors>(tile, packed, groups, count, &at, scores,
+                                                       part);
   NextRows<Lanes, 4, Simd::kTileVectorsOf4>(tile, packed, groups, count, &at, scores, part);
   NextRows<Lanes, 2, 4>(tile, packed, groups, count, &at, scores, part);
   NextRows<Lanes, 1, 4>(tile, packed, groups, count, &at, scores, part);
@@ -226,7 +242,8 @@ void Segment(const AttentionTile& tile, const float* packed, const AttentionGrou
 // 2^(x - max), where -inf stands for nothing yet.
 float Weight(float x, float max) {
   float lanes[kWidth];
-  Simd::Store(lanes, Simd::Exp2(Simd::Broadcast(x == kMinusInfinity ? x : x - max), kExp2Polynomial));
+  Simd::Store(lanes,
+              Simd::Exp2(Simd::Broadcast(x == kMinusInfinity ? x : x - max), kExp2Polynomial));
   return lanes[0];
 }
 

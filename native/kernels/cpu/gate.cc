@@ -35,10 +35,11 @@ void PickTop(const float* logits, int experts, int k, int32_t* ids) {
 
 }  // namespace
 
-void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring, float weight_multiplier,
-              int32_t* ids, float* weights) {
+void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring,
+              float weight_multiplier, int32_t* ids, float* weights) {
   Expect(experts >= 1 && experts <= kMaxExperts, "experts", "1 to 1024", experts);
-  Expect(top_k >= 1 && top_k <= kMaxTopK && top_k <= experts, "topK", "1 to 32 and at most the number of experts", top_k);
+  Expect(top_k >= 1 && top_k <= kMaxTopK && top_k <= experts, "topK",
+         "1 to 32 and at most the number of experts", top_k);
   std::array<float, kMaxExperts> scores;
   for (int64_t row = 0; row < rows; ++row) {
     const float* x = logits + row * experts;
@@ -49,8 +50,9 @@ void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateSco
     PickTop(x, experts, top_k, picked);
     const float highest = x[picked[0]];
     if (bad != 0 || highest == -std::numeric_limits<float>::infinity()) {
-      throw Error(ErrorCode::kNonFinite, "gate logits of row " + std::to_string(row) + ": " + std::to_string(bad) +
-                                             " of " + std::to_string(experts) + " are NaN or infinite");
+      throw Error(ErrorCode::kNonFinite, "gate logits of row " + std::to_string(row) + ": " +
+                                             std::to_string(bad) + " of " +
+                                             std::to_string(experts) + " are NaN or infinite");
     }
     float sum = 0;
     if (scoring == GateScoring::kSoftmaxAll) {

@@ -1,13 +1,16 @@
 #pragma once
 
-// Where the cache keeps what. A block of one head is cut into groups of 16 positions, the lanes of a vector: scores of 16
-// positions are sums over d of q[d] * keys[d][lane], values are added up row by row, and neither needs a sum across lanes.
+// Where the cache keeps what. A block of one head is cut into groups of 16 positions, the lanes of
+// a vector: scores of 16 positions are sums over d of q[d] * keys[d][lane], values are added up row
+// by row, and neither needs a sum across lanes.
 //
 //   cache [blocks][kv_heads][groups per block][keys, then values]
 //   f32   keys [head_dim][16]               values [16][value_dims]
-//   bf16  keys [ceil(head_dim / 2)][16][2]  values [8][value_dims][2]     (pairs along the axis that is summed)
+//   bf16  keys [ceil(head_dim / 2)][16][2]  values [8][value_dims][2]     (pairs along the axis
+//   that is summed)
 //
-// value_dims is head_dim rounded up to 16. Positions of a last group beyond block_size, and padding, stay 0.
+// value_dims is head_dim rounded up to 16. Positions of a last group beyond block_size, and
+// padding, stay 0.
 
 #include <cstddef>
 #include <cstdint>

@@ -12,14 +12,15 @@ RmsNormKernel* KernelFor(Isa isa) {
   if (isa == Isa::kAvx512 && features.avx512) return RmsNormAvx512;
   if (isa == Isa::kAvx2 && features.avx2) return RmsNormAvx2;
 #endif
-  if (isa != Isa::kPortable) throw Error(ErrorCode::kUnsupported, "norm: this CPU lacks the instruction set asked for");
+  if (isa != Isa::kPortable)
+    throw Error(ErrorCode::kUnsupported, "norm: this CPU lacks the instruction set asked for");
   return RmsNormPortable;
 }
 
 }  // namespace
 
-void RmsNorm(Isa isa, const float* input, const float* weight, float epsilon, int64_t rows, int64_t width, int64_t stride,
-             float* output) {
+void RmsNorm(Isa isa, const float* input, const float* weight, float epsilon, int64_t rows,
+             int64_t width, int64_t stride, float* output) {
   Expect(rows >= 0, "rows", "0 or more", rows);
   Expect(width >= 1, "width", "1 or more", width);
   Expect(rows <= 1 || stride >= width, "stride", "the width or more", stride);

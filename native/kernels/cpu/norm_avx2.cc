@@ -4,8 +4,8 @@
 
 namespace conclave {
 
-void RmsNormAvx2(const float* input, const float* weight, float epsilon, int64_t rows, int64_t width, int64_t stride,
-               float* output) {
+void RmsNormAvx2(const float* input, const float* weight, float epsilon, int64_t rows,
+                 int64_t width, int64_t stride, float* output) {
   RmsNormRows(input, weight, epsilon, rows, width, stride, output);
 }
 

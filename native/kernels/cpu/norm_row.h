@@ -1,6 +1,7 @@
 #pragma once
 
-// RmsNorm over the `Simd` of the including file. Squares are added in 4 vectors of partial sums, then those in order.
+// RmsNorm over the `Simd` of the including file. Squares are added in 4 vectors of partial sums,
+// then those in order.
 
 #include <cstdint>
 
@@ -9,8 +10,8 @@
 namespace conclave {
 namespace {
 
-void RmsNormRows(const float* input, const float* weight, float epsilon, int64_t rows, int64_t width, int64_t stride,
-                 float* output) {
+void RmsNormRows(const float* input, const float* weight, float epsilon, int64_t rows,
+                 int64_t width, int64_t stride, float* output) {
   constexpr int64_t kWidth = Simd::kWidth;
   for (int64_t row = 0; row < rows; ++row) {
     const float* x = input + row * stride;

@@ -1,10 +1,11 @@
 #pragma once
 
-// Vectors of 16 floats, AVX-512. Each simd_*.h declares `Simd` in an unnamed namespace, so that no code of one instruction
-// set is ever linked into another's; a file includes one of them.
+// Vectors of 16 floats, AVX-512. Each simd_*.h declares `Simd` in an unnamed namespace, so that no
+// code of one instruction set is ever linked into another's; a file includes one of them.
 //
-// Lanes are f32, or pairs of bf16 whose first element is in the low half. Max returns its second operand when one is NaN.
-// Exp2(x) = 2^x for x <= 0, relative error below 2^-22, 0 for x < -126, NaN for NaN.
+// Lanes are f32, or pairs of bf16 whose first element is in the low half. Max returns its second
+// operand when one is NaN. Exp2(x) = 2^x for x <= 0, relative error below 2^-22, 0 for x < -126,
+// NaN for NaN.
 
 #include <immintrin.h>
 
@@ -28,11 +29,15 @@ struct Simd {
   static void Store(float* p, F x) { _mm512_storeu_ps(p, x); }
   static F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F Max(F a, F b) { return _mm512_max_ps(a, b); }
-  static F FirstOfPair(F x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 16)); }
+  static F FirstOfPair(F x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 16));
+  }
   static F SecondOfPair(F x) {
     return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xffff0000))));
   }
-  static F DropSecond(F x) { return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(0xffff))); }
+  static F DropSecond(F x) {
+    return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(0xffff)));
+  }
   // Lanes [first, end) of x, the others of `other`.
   static F KeepLanes(F x, int first, int end, F other) {
     const unsigned below_end = end >= 16 ? 0xffffu : end <= 0 ? 0u : (1u << end) - 1;

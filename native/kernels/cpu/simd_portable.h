@@ -1,6 +1,7 @@
 #pragma once
 
-// Vectors of 4 floats by the compiler's own vector types: SSE2 on x86-64, NEON on Arm. See simd_avx512.h for the contract.
+// Vectors of 4 floats by the compiler's own vector types: SSE2 on x86-64, NEON on Arm. See
+// simd_avx512.h for the contract.
 
 #include <cstdint>
 #include <cstring>
