@@ -2,16 +2,20 @@ import type { NativeSampling } from '../../native/native.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { invalidArgument } from './errors.ts';
 
+/** Largest and smallest positive f32. */
+const f32Max = 3.4028234663852886e38;
+const f32Min = 1.401298464324817e-45;
+
 /** Wire to native, with the wire's defaults. Null: greedy without penalties or bias. Throws INVALID_ARGUMENT. */
 export function toNativeSampling(params: RunRequest['sampling'], vocabSize: number): NativeSampling | null {
   const sampling = {
-    temperature: within('temperature', params?.temperature ?? 1, 0, Number.MAX_VALUE),
+    temperature: within('temperature', params?.temperature ?? 1, 0, f32Max),
     topK: integer('top_k', params?.topK ?? 0, 2 ** 31 - 1),
-    topP: within('top_p', params?.topP ?? 1, Number.MIN_VALUE, 1),
+    topP: within('top_p', params?.topP ?? 1, f32Min, 1),
     minP: within('min_p', params?.minP ?? 0, 0, 1),
-    repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, Number.MIN_VALUE, Number.MAX_VALUE),
-    presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -Number.MAX_VALUE, Number.MAX_VALUE),
-    frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -Number.MAX_VALUE, Number.MAX_VALUE),
+    repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, f32Min, f32Max),
+    presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -f32Max, f32Max),
+    frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -f32Max, f32Max),
     seed: integer('seed', params?.seed ?? 0, Number.MAX_SAFE_INTEGER),
     ...toBias(params?.logitBias ?? {}, vocabSize),
   };
@@ -36,7 +40,7 @@ function toBias(
     if (!Number.isInteger(token) || token < 0 || token >= vocabSize) {
       throw invalidArgument('sampling.logit_bias', `expected token ids below ${vocabSize}, got ${key}`);
     }
-    within(`logit_bias[${key}]`, value, -Number.MAX_VALUE, Number.MAX_VALUE);
+    within(`logit_bias[${key}]`, value, -f32Max, f32Max);
   }
   return {
     biasTokens: Int32Array.from(entries, ([key]) => Number(key)),
@@ -44,8 +48,10 @@ function toBias(
   };
 }
 
+/** The value as an f32, which is what is computed with. */
 function within(field: string, value: number, least: number, most: number): number {
-  if (value >= least && value <= most) return value;
+  const rounded = Math.fround(value);
+  if (rounded >= least && rounded <= most) return rounded;
   throw invalidArgument(`sampling.${field}`, `expected ${rangeText(least, most)}, got ${value}`);
 }
 
@@ -55,7 +61,6 @@ function integer(field: string, value: number, most: number): number {
 }
 
 function rangeText(least: number, most: number): string {
-  const lower =
-    least === Number.MIN_VALUE ? 'a number above 0' : least === -Number.MAX_VALUE ? 'a number' : `at least ${least}`;
-  return most === Number.MAX_VALUE ? `a finite value, ${lower}` : `${lower} and at most ${most}`;
+  const lower = least === f32Min ? 'a number above 0' : least === -f32Max ? 'a number' : `at least ${least}`;
+  return most === f32Max ? `a finite value, ${lower}` : `${lower} and at most ${most}`;
 }

@@ -1,5 +1,5 @@
 import type { StepOutput } from '../../native/native.ts';
-import type { RunRequest, RunResponse } from '../../proto/messages.ts';
+import type { RunRequest } from '../../proto/messages.ts';
 import { ActiveRun } from './active-run.ts';
 import type { StepPlan } from './batch.ts';
 import type { BlockManager } from './block-manager.ts';
@@ -10,7 +10,7 @@ import type { StepExecutor } from './executor.ts';
 import type { EngineLimits } from './limits.ts';
 import type { EngineObserver, EngineSnapshot } from './observer.ts';
 import { checkRequest, type EngineModel } from './request.ts';
-import { checkStepOutput, emptyResponse, stepResponse } from './response.ts';
+import { checkStepOutput } from './response.ts';
 import { ResponseQueue } from './response-queue.ts';
 import { Scheduler } from './scheduler.ts';
 import { type FinishReason, Sequence } from './sequence.ts';
@@ -106,7 +106,7 @@ export class StepLoop implements Engine {
   #start(message: RunRequest, signal: AbortSignal, queue: ResponseQueue): ActiveRun {
     if (this.#faulted) throw new EngineError('INTERNAL', 'the engine has failed and serves no more requests');
     if (!this.#accepting) throw new EngineError('CLOSED', 'the engine is closing and takes no new requests');
-    const { model, limits, clock } = this.#options;
+    const { model, limits, clock, observer } = this.#options;
     const request = checkRequest(message, model, limits);
     if (this.#runs.has(request.id)) {
       throw new EngineError('ALREADY_EXISTS', `request_id: "${request.id}" is running already`, 'request_id');
@@ -121,18 +121,29 @@ export class StepLoop implements Engine {
       );
     }
     const sequences = request.outputs.map((_, index) => new Sequence(request, index, ++this.#lastOrder));
-    const run = new ActiveRun(request, sequences, queue, clock.now());
+    const cancel = (): void => this.#finish(run, 'FINISH_REASON_CANCELLED');
+    const run = new ActiveRun({
+      request,
+      sequences,
+      queue,
+      clock,
+      observer,
+      stallTimeoutMs: limits.stallTimeoutMs,
+      onStalled: cancel,
+      onEnded: () => {
+        this.#runs.delete(request.id);
+        signal.removeEventListener('abort', cancel);
+      },
+    });
     this.#runs.set(request.id, run);
     if (signal.aborted) {
-      for (const sequence of sequences) this.#tellEnd(run, sequence, 'FINISH_REASON_CANCELLED');
+      for (const sequence of sequences) run.tellEnd(sequence, 'FINISH_REASON_CANCELLED');
       return run;
     }
-    const cancel = (): void => this.#finish(run, 'FINISH_REASON_CANCELLED');
     signal.addEventListener('abort', cancel, { once: true });
-    run.stopListening = () => signal.removeEventListener('abort', cancel);
     const unended = sequences.filter((sequence) => {
       const reason = sequence.outputCount > 0 ? sequence.finishReasonNow() : null;
-      if (reason !== null) this.#tellEnd(run, sequence, reason);
+      if (reason !== null) run.tellEnd(sequence, reason);
       return reason === null;
     });
     this.#scheduler.submit(unended);
@@ -164,12 +175,7 @@ export class StepLoop implements Engine {
     const { executor, clock, observer } = this.#options;
     const batch = plan.batch();
     const startedAt = clock.now();
-    for (const sequence of plan.sequences) {
-      const run = this.#runs.get(sequence.request.id);
-      if (run === undefined || run.startedAt !== null) continue;
-      run.startedAt = startedAt;
-      observer?.onStarted(run.request.id, startedAt - run.arrivedAt);
-    }
+    for (const sequence of plan.sequences) this.#runs.get(sequence.request.id)?.begin(startedAt);
     this.#stepsInFlight++;
     const returned = (finish: () => void): void => {
       const executeMs = clock.now() - startedAt;
@@ -223,10 +229,7 @@ export class StepLoop implements Engine {
     const failure = classifyStepFailure(error);
     const { retried, failed } = this.#scheduler.fail(plan, failure);
     this.#options.observer?.onStepFailed(error, retried.map(requestId), failed.map(requestId));
-    for (const sequence of failed) {
-      const run = this.#runs.get(sequence.request.id);
-      if (run !== undefined) this.#tellEnd(run, sequence, 'FINISH_REASON_ERROR');
-    }
+    for (const sequence of failed) this.#runs.get(sequence.request.id)?.tellEnd(sequence, 'FINISH_REASON_ERROR');
     this.#scheduler.recycle(plan);
     if (failure.kind === 'transient' && retried.length > 0) this.#backOff();
     this.#startSteps();
@@ -245,37 +248,15 @@ export class StepLoop implements Engine {
   #deliver(plan: StepPlan, at: number, output: StepOutput): void {
     const sequence = plan.sequences[at]!;
     const run = this.#runs.get(sequence.request.id);
-    const response = run === undefined ? null : stepResponse(plan, at, output);
-    if (run === undefined || response === null) return;
-    const { observer, clock, limits } = this.#options;
-    if (plan.sampled[at] === 1 && sequence.outputCount === run.request.outputs[sequence.index]!.length + 1) {
-      observer?.onFirstToken(run.request.id, sequence.index, clock.now() - run.arrivedAt);
-    }
-    if (sequence.state === 'ended') {
-      this.#push(run, response);
-      this.#close(run, sequence, sequence.finishReason);
-    } else if (this.#push(run, response) >= limits.maxUnreadTokens) {
-      this.#scheduler.pause(sequence);
-      run.cancelStall ??= clock.after(limits.stallTimeoutMs, () => this.#finish(run, 'FINISH_REASON_CANCELLED'));
-    }
+    if (run === undefined || run.deliver(plan, at, output) < this.limits.maxUnreadTokens) return;
+    this.#scheduler.pause(sequence);
+    run.watchStall();
   }
 
-  #push(run: ActiveRun, response: RunResponse): number {
-    if (!run.answered) {
-      run.answered = true;
-      response.queueMs = (run.startedAt ?? run.arrivedAt) - run.arrivedAt;
-      response.cachedTokens = run.sequences[response.index]!.cachedTokens ?? 0;
-    }
-    return run.queue.push(response);
-  }
-
+  /** A consumer has caught up with a sequence. */
   #resume(run: ActiveRun, index: number): void {
     this.#scheduler.resume(run.sequences[index]!);
-    run.cancelStall?.();
-    const { clock, limits } = this.#options;
-    run.cancelStall = run.sequences.some((sequence) => sequence.paused)
-      ? clock.after(limits.stallTimeoutMs, () => this.#finish(run, 'FINISH_REASON_CANCELLED'))
-      : null;
+    run.watchStall();
     this.#wake();
   }
 
@@ -283,7 +264,7 @@ export class StepLoop implements Engine {
   #finish(run: ActiveRun, reason: FinishReason): void {
     for (const sequence of [...run.open]) {
       this.#scheduler.end(sequence, reason);
-      this.#tellEnd(run, sequence, reason);
+      run.tellEnd(sequence, reason);
     }
     this.#wake();
     this.#settleIdle();
@@ -291,30 +272,6 @@ export class StepLoop implements Engine {
 
   #finishAll(): void {
     for (const run of [...this.#runs.values()]) this.#finish(run, 'FINISH_REASON_ERROR');
-  }
-
-  #tellEnd(run: ActiveRun, sequence: Sequence, reason: FinishReason): void {
-    this.#push(run, emptyResponse(sequence.index, reason));
-    this.#close(run, sequence, reason);
-  }
-
-  #close(run: ActiveRun, sequence: Sequence, reason: FinishReason): void {
-    run.open.delete(sequence);
-    const { observer, clock } = this.#options;
-    observer?.onFinished({
-      requestId: run.request.id,
-      index: sequence.index,
-      reason,
-      promptTokens: run.request.prompt.length,
-      outputTokens: sequence.outputCount,
-      cachedTokens: sequence.cachedTokens ?? 0,
-      sinceArrivalMs: clock.now() - run.arrivedAt,
-    });
-    if (run.open.size > 0) return;
-    this.#runs.delete(run.request.id);
-    run.stopListening();
-    run.cancelStall?.();
-    run.queue.end();
   }
 
   async #idle(): Promise<void> {
@@ -336,7 +293,7 @@ export class StepLoop implements Engine {
       this.#faulted = true;
       this.#accepting = false;
       for (const run of [...this.#runs.values()]) {
-        for (const sequence of [...run.open]) this.#tellEnd(run, sequence, 'FINISH_REASON_ERROR');
+        for (const sequence of [...run.open]) run.tellEnd(sequence, 'FINISH_REASON_ERROR');
       }
       this.#options.observer?.onFault(error);
     }

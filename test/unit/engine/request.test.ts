@@ -59,6 +59,13 @@ describe('a request is refused', () => {
       'sampling.temperature',
       /got Inf/,
     ],
+    [
+      'with a temperature that no f32 holds',
+      runRequest('a', [1], {}, { temperature: 1e39 }),
+      'sampling.temperature',
+      /got 1e\+39/,
+    ],
+    ['with a top_p that is 0 in f32', runRequest('a', [1], {}, { topP: 1e-60 }), 'sampling.top_p', /got 1e-60/],
     ['with a NaN', runRequest('a', [1], {}, { minP: Number.NaN }), 'sampling.min_p', /got NaN/],
     ['with top_p 0', runRequest('a', [1], {}, { topP: 0 }), 'sampling.top_p', /above 0 and at most 1, got 0/],
     ['with min_p above 1', runRequest('a', [1], {}, { minP: 1.5 }), 'sampling.min_p', /at most 1, got 1.5/],
