@@ -60,8 +60,9 @@ export interface Engine {
 /** Throws an EngineError when the limits contradict each other or the executor's. */
 export function createEngine(options: EngineOptions): Engine {
   const { executor, model } = options;
-  const limits: EngineLimits = { ...defaultEngineLimits, ...options.limits };
-  checkEngineLimits(limits, executor.limits);
+  const wanted: EngineLimits = { ...defaultEngineLimits, ...options.limits };
+  checkEngineLimits(wanted, executor.limits);
+  const limits = { ...wanted, maxSequences: Math.min(wanted.maxSequences, wanted.maxBatchedTokens) };
   return new StepLoop({
     executor,
     model,

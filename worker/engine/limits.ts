@@ -5,9 +5,9 @@ import type { ExecutorLimits } from './executor.ts';
 export interface EngineLimits {
   /** Longest sequence, prompt and output together, in tokens. */
   readonly maxModelLen: number;
-  /** Sequences that run at once, over all steps in flight. */
+  /** Sequences that run at once, over all steps in flight. No more than maxBatchedTokens do: each decodes in every step. */
   readonly maxSequences: number;
-  /** Rows per step; at least maxSequences, so that decoding never waits for prefill. */
+  /** Rows per step: decoding sequences have one each, prompts share the rest. */
   readonly maxBatchedTokens: number;
   /** Sequences held besides those that can run; a request that would exceed them is refused with OVERLOADED. */
   readonly maxWaiting: number;
@@ -47,11 +47,6 @@ export function checkEngineLimits(limits: EngineLimits, executor: ExecutorLimits
     if (!Number.isSafeInteger(value) || value < least) {
       problems.push(`${name}: expected an integer of at least ${least}, got ${value}`);
     }
-  }
-  if (limits.maxBatchedTokens < limits.maxSequences) {
-    problems.push(
-      `maxBatchedTokens: expected at least maxSequences (${limits.maxSequences}), got ${limits.maxBatchedTokens}`,
-    );
   }
   const positions = executor.kvBlocks * executor.blockSize;
   if (limits.maxModelLen > positions) {

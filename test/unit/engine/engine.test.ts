@@ -422,11 +422,20 @@ describe('an engine that broke', () => {
 });
 
 describe('limits', () => {
+  it('let no more sequences run than a step has rows', async () => {
+    const engine = engineWith({ maxSequences: 20, maxBatchedTokens: 2 });
+    expect(engine.limits.maxSequences).toBe(2);
+    const results = ['a', 'b', 'c'].map((id) =>
+      collect(engine.run(runRequest(id, prompt, { maxTokens: 3, ignoreEos: true }), never), collected(1)),
+    );
+    await settle();
+    for (const result of results) expect((await result).tokens).toEqual([reference(prompt, 3)]);
+  });
+
   it('that contradict each other are refused, all of them at once', () => {
-    const limits = { maxSequences: 20, maxBatchedTokens: 10, maxModelLen: 1000, maxInFlight: 0 };
+    const limits = { maxModelLen: 1000, maxInFlight: 0 };
     expect(() => engineWith(limits)).toThrow(
       'maxInFlight: expected an integer of at least 1, got 0; ' +
-        'maxBatchedTokens: expected at least maxSequences (20), got 10; ' +
         'maxModelLen: 1000 tokens do not fit into the cache of 256 positions (64 blocks of 4)',
     );
   });
