@@ -8,7 +8,7 @@ export type EngineErrorCode =
   | 'OVERLOADED'
   /** The engine is closing or closed. */
   | 'CLOSED'
-  /** The engine broke one of its own invariants and serves no more. */
+  /** The engine lost its executor or broke one of its own invariants, and serves no more. */
   | 'INTERNAL';
 
 /** Why a request was refused. A request that was accepted ends with a finish reason instead. */

@@ -14,7 +14,7 @@ export interface EngineObserver {
   onFinished(sequence: FinishedSequence): void;
   /** A step could not be computed. `retried` sequences will be tried again, `failed` ones ended with an error. */
   onStepFailed(error: unknown, retried: readonly string[], failed: readonly string[]): void;
-  /** The engine broke an invariant and serves no more. */
+  /** The executor will not recover, or the engine broke an invariant: it serves no more. */
   onFault(error: unknown): void;
 }
 

@@ -231,6 +231,10 @@ export class StepLoop implements Engine {
     this.#options.observer?.onStepFailed(error, retried.map(requestId), failed.map(requestId));
     for (const sequence of failed) this.#runs.get(sequence.request.id)?.tellEnd(sequence, 'FINISH_REASON_ERROR');
     this.#scheduler.recycle(plan);
+    if (failure.kind === 'fatal') {
+      this.#finishAll();
+      throw error;
+    }
     if (failure.kind === 'transient' && retried.length > 0) this.#backOff();
     this.#startSteps();
   }
@@ -284,7 +288,7 @@ export class StepLoop implements Engine {
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
-  /** A broken invariant must not strand anybody: everything ends with an error, and the engine serves no more. */
+  /** Neither a broken invariant nor a dead executor must strand anybody: everything ends with an error, and the engine serves no more. */
   #guard(action: () => void): void {
     if (this.#faulted) return;
     try {

@@ -343,7 +343,6 @@ describe('a failed step', () => {
       },
     ],
     ['rejects without a code', () => Promise.reject(new Error('no code'))],
-    ['is closed', () => Promise.reject(Object.assign(new Error('closed'), { code: 'CLOSED' }))],
     ['returns too few tokens', () => Promise.resolve(output({ tokens: new Int32Array(0) }))],
     ['returns an unknown token', () => Promise.resolve(output({ tokens: Int32Array.of(vocabSize) }))],
     ['promises alternatives it does not return', () => Promise.resolve(output({ topOffsets: Int32Array.of(0, 3) }))],
@@ -353,6 +352,20 @@ describe('a failed step', () => {
     const { reasons } = await collect(engine.run(endless('a'), never), collected(1));
     expect(reasons).toEqual(['FINISH_REASON_ERROR']);
     expect(engine.snapshot()).toMatchObject(idle);
+  });
+});
+
+describe('an executor that is closed', () => {
+  it('ends everything with an error, and the engine with it', async () => {
+    const engine = engineWith({ maxSequences: 1 });
+    const results = ['a', 'b'].map((id) => collect(engine.run(endless(id), never), collected(1)));
+    await flush();
+    executor.pending[0]!.fail('CLOSED');
+    for (const result of results) expect((await result).reasons).toEqual(['FINISH_REASON_ERROR']);
+    expect(told.at(-1)).toBe('fault: Error: step failed: CLOSED');
+    await expect(engine.run(endless('c'), never).next()).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(engine.snapshot()).toMatchObject({ ...idle, accepting: false });
+    await engine.close(0);
   });
 });
 
