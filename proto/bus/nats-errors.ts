@@ -1,6 +1,12 @@
 import { ErrorCode, NatsError } from 'nats';
 import { BusError } from './bus.ts';
 
+/** NatsError.code is a plain string, and so are these. */
+const codes: Readonly<Record<'nobody' | 'tooLarge', string>> = {
+  nobody: ErrorCode.NoResponders,
+  tooLarge: ErrorCode.MaxPayloadExceeded,
+};
+
 /** The server says so when a compare-and-set finds another revision: by subject, and the form without one. */
 const wrongRevision = new Set([10_071, 10_164]);
 
@@ -12,7 +18,7 @@ export function isWrongRevision(error: unknown): boolean {
 /** Whether the bucket that a call was for does not exist on the server (any more). */
 export function isBucketMissing(error: unknown): boolean {
   if (!(error instanceof NatsError)) return false;
-  return error.code === String(ErrorCode.NoResponders) || error.api_error?.err_code === 10_059;
+  return error.code === codes.nobody || error.api_error?.err_code === 10_059;
 }
 
 /** Whether trying again cannot help: the server knows the client and says no, or the settings make no sense. */
@@ -35,8 +41,8 @@ const refusals = new Set<string>([
 export function busError(what: string, error: unknown): BusError {
   if (error instanceof BusError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  const code = error instanceof NatsError ? error.code : '';
-  if (code === String(ErrorCode.MaxPayloadExceeded)) {
+  const code: string = error instanceof NatsError ? error.code : '';
+  if (code === codes.tooLarge) {
     return new BusError('INVALID_ARGUMENT', `${what}: the value is larger than the server's max_payload`, {
       cause: error,
     });
