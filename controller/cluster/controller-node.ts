@@ -117,6 +117,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       });
     },
     onFollow: () => leader.follow(),
+    leastTerm: () => view.target?.term ?? 0,
     onTrouble: (error) => onTrouble('lease', error),
   });
   /** A drained worker that has left is used again when it comes back. */

@@ -1,6 +1,6 @@
 import type { Bucket } from '../../proto/bus/bus.ts';
 import { LEASE } from '../../proto/bus/subjects.ts';
-import type { LeaderLease } from '../../proto/generated/conclave/v1/LeaderLease.ts';
+import type { LeaderLease__Output as LeaderLease } from '../../proto/generated/conclave/v1/LeaderLease.ts';
 import { conclave, decode, encode } from '../../proto/messages.ts';
 
 export interface LeaseOptions {
@@ -16,6 +16,8 @@ export interface LeaseOptions {
   readonly onFollow: () => void;
   /** Told of trouble with the bus. */
   readonly onTrouble: (error: unknown) => void;
+  /** Highest term known from elsewhere, such as the plan in force: a bus that lost its data must not let terms begin anew. */
+  readonly leastTerm?: () => number;
   readonly renewMs?: number;
   readonly expiryMs?: number;
 }
@@ -41,9 +43,10 @@ export class Lease {
   #stopWatch: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seen: { readonly lease: LeaderLease; readonly revision: number; readonly at: number } | null = null;
+  #highestTerm = 0;
   #held: Held | null = null;
   #ready = false;
-  #busy = false;
+  #running: Promise<void> | null = null;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -63,7 +66,7 @@ export class Lease {
       ({ key, value, revision }) => {
         if (key !== LEASE) return;
         try {
-          this.#seen = value === null ? null : { lease: decode(conclave.LeaderLease, value), revision, at: now() };
+          this.#see(value === null ? null : { lease: decode(conclave.LeaderLease, value), revision, at: now() });
         } catch (error) {
           onTrouble(error);
         }
@@ -79,7 +82,10 @@ export class Lease {
   /** Gives the lease up, so that another controller takes over at once. */
   async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
     this.#stopWatch?.();
+    this.#ready = false;
+    await this.#running;
     const held = this.#held;
     if (held === null) return;
     this.#follow();
@@ -89,19 +95,31 @@ export class Lease {
 
   /** Renews the lease, or takes it when it is free. Called by the timer; tests call it. */
   async tick(): Promise<void> {
-    if (this.#busy || !this.#ready) {
-      this.#stepDownWhenLate();
-      return;
+    this.#stepDownWhenLate(); // A process that stood still must not lead while it asks whether it may.
+    if (this.#ready && this.#running === null) {
+      this.#running = this.#write().finally(() => {
+        this.#running = null;
+      });
+      await this.#running;
     }
-    this.#busy = true;
+    this.#stepDownWhenLate();
+  }
+
+  async #write(): Promise<void> {
     try {
       await (this.#held === null ? this.#acquire() : this.#renew(this.#held));
     } catch (error) {
       this.#options.onTrouble(error);
-    } finally {
-      this.#busy = false;
     }
-    this.#stepDownWhenLate();
+  }
+
+  #see(seen: { readonly lease: LeaderLease; readonly revision: number; readonly at: number } | null): void {
+    this.#seen = seen;
+    this.#highestTerm = Math.max(this.#highestTerm, seen?.lease.term ?? 0);
+    const held = this.#held;
+    // A renewal whose answer was lost: it stands all the same, and the next one must be made from it.
+    const own = seen?.lease.controllerId === this.#options.controllerId && seen.lease.term === held?.term;
+    if (held !== null && own) held.revision = Math.max(held.revision, seen.revision);
   }
 
   async #renew(held: Held): Promise<void> {
@@ -121,12 +139,12 @@ export class Lease {
   }
 
   async #acquire(): Promise<void> {
-    const { bucket, now, onLead } = this.#options;
+    const { bucket, now, onLead, leastTerm } = this.#options;
     const seen = this.#seen;
     const startedAt = now();
     const free = seen === null || seen.lease.controllerId === '' || startedAt - seen.at > this.#expiryMs;
     if (!free) return;
-    const term = Number(seen?.lease.term ?? 0) + 1;
+    const term = Math.max(this.#highestTerm, leastTerm?.() ?? 0) + 1;
     const claim = this.#claim(term);
     const revision = await (seen === null ? bucket.create(LEASE, claim) : bucket.update(LEASE, claim, seen.revision));
     if (revision === null) return; // Another controller was faster.
