@@ -3,8 +3,8 @@
  *
  * Every promise-returning call runs on the runtime's executor thread, in the order of the calls; loads run on a thread of
  * their own beside it. Input buffers are pinned until the promise settles and must not change before. Errors carry a
- * `code` (see NativeErrorCode). `close()` is idempotent, waits for nothing, and frees the memory once the last call that
- * uses it has ended; any other call after it fails with `CLOSED`.
+ * `code` (see NativeErrorCode), and those about one partial sum its index as `partial`. `close()` is idempotent, waits for
+ * nothing, and frees the memory once the last call that uses it has ended; any other call after it fails with `CLOSED`.
  */
 import type { ModelSpec__Output as ModelSpec } from '../proto/generated/conclave/v1/ModelSpec.ts';
 

@@ -36,7 +36,7 @@ Failure CurrentFailure() {
   try {
     throw;
   } catch (const Error& error) {
-    return {error.code(), error.what()};
+    return {error.code(), error.what(), error.partial()};
   } catch (const std::bad_alloc&) {
     return {ErrorCode::kOutOfMemory, "out of memory"};
   } catch (const std::length_error& error) {
@@ -51,6 +51,9 @@ Failure CurrentFailure() {
 Napi::Error ToJavaScript(Napi::Env env, const Failure& failure) {
   Napi::Error error = Napi::Error::New(env, failure.message);
   error.Value().Set("code", Napi::String::New(env, CodeName(failure.code)));
+  if (failure.partial) {
+    error.Value().Set("partial", Napi::Number::New(env, static_cast<double>(*failure.partial)));
+  }
   return error;
 }
 

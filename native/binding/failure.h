@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "conclave/error.h"
@@ -12,12 +14,13 @@ namespace conclave::binding {
 struct Failure {
   ErrorCode code;
   std::string message;
+  std::optional<int64_t> partial = std::nullopt;
 };
 
 // The exception that is being handled. Only to be called in a catch block.
 Failure CurrentFailure();
 
-// An Error with the failure's message and its code as `code`.
+// An Error with the failure's message, its code as `code`, and `partial` when a partial sum is at fault.
 Napi::Error ToJavaScript(Napi::Env env, const Failure& failure);
 
 // Runs `body`; what it throws becomes a JavaScript exception.

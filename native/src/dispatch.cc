@@ -117,6 +117,15 @@ std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t 
   return counts;
 }
 
+namespace {
+
+template <typename... Parts>
+[[noreturn]] void FailPartial(ErrorCode code, size_t index, const Parts&... parts) {
+  throw Error(code, Message("partials[", index, "]", parts...), static_cast<int64_t>(index));
+}
+
+}  // namespace
+
 void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
                    int64_t rows, int64_t hidden) {
   std::vector<int32_t> answers(static_cast<size_t>(rows), 0);
@@ -125,16 +134,16 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
     const PartialSum& partial = partials[p];
     const size_t row_bytes = static_cast<size_t>(hidden) * ActivationBytes(partial.type);
     if (partial.partial.size() != partial.row_indices.size() * row_bytes) {
-      Fail(ErrorCode::kInvalidArgument, "partials[", p, "].partial: expected ",
-           partial.row_indices.size() * row_bytes, " bytes for [", partial.row_indices.size(), ", ",
-           hidden, "], got ", partial.partial.size());
+      FailPartial(ErrorCode::kInvalidArgument, p, ".partial: expected ",
+                  partial.row_indices.size() * row_bytes, " bytes for [",
+                  partial.row_indices.size(), ", ", hidden, "], got ", partial.partial.size());
     }
     int32_t least = 0;
     for (size_t i = 0; i < partial.row_indices.size(); ++i) {
       const int32_t row = partial.row_indices[i];
       if (row < least || row >= rows) {
-        Fail(ErrorCode::kInvalidArgument, "partials[", p, "].rowIndices[", i,
-             "]: expected ascending rows from ", least, " to ", rows - 1, ", got ", row);
+        FailPartial(ErrorCode::kInvalidArgument, p, ".rowIndices[", i,
+                    "]: expected ascending rows from ", least, " to ", rows - 1, ", got ", row);
       }
       least = row + 1;
       ++answers[row];
@@ -144,8 +153,8 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
       float zero = 0;
       for (const float value : decoded) zero += value * 0;
       if (zero != 0 || zero != zero) {
-        Fail(ErrorCode::kNonFinite, "partials[", p, "].partial: row ", i, " (row ", row,
-             " of the batch) is not finite; the step can be resumed with another answer");
+        FailPartial(ErrorCode::kNonFinite, p, ".partial: row ", i, " (row ", row,
+                    " of the batch) is not finite; the step can be resumed with another answer");
       }
     }
   }

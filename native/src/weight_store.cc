@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "conclave/activation.h"
-#include "conclave/crc32c.h"
+#include "conclave/crc32.h"
 #include "message.h"
 
 namespace conclave {
@@ -116,7 +116,7 @@ uint32_t WeightStore::Checksum(uint32_t crc, const TensorRef& tensor, const Rect
   for (int64_t row = part.rows.begin; row < part.rows.end; ++row) {
     const uint8_t* first =
         Data(tensor) + static_cast<size_t>(row * tensor.shape[1] + part.cols.begin) * element;
-    crc = Crc32c(crc, first, static_cast<size_t>(part.cols.size()) * element);
+    crc = Crc32(crc, first, static_cast<size_t>(part.cols.size()) * element);
   }
   return crc;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -22,10 +24,15 @@ enum class ErrorCode {
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message, int64_t partial)
+      : std::runtime_error(message), code_(code), partial_(partial) {}
   ErrorCode code() const { return code_; }
+  // Index of the partial sum that is at fault; absent when none is.
+  std::optional<int64_t> partial() const { return partial_; }
 
  private:
   ErrorCode code_;
+  std::optional<int64_t> partial_;
 };
 
 }  // namespace conclave

@@ -1,4 +1,4 @@
-#include "conclave/crc32c.h"
+#include "conclave/crc32.h"
 
 #include <array>
 #include <cstring>
@@ -6,7 +6,7 @@
 namespace conclave {
 namespace {
 
-constexpr uint32_t kPolynomial = 0x82F63B78;  // reflected
+constexpr uint32_t kPolynomial = 0xEDB88320;  // ISO-HDLC, reflected
 
 // tables[k][b]: the remainder of byte b followed by k zero bytes.
 constexpr std::array<std::array<uint32_t, 256>, 8> MakeTables() {
@@ -41,31 +41,10 @@ uint32_t UpdateByTables(uint32_t crc, const uint8_t* data, size_t size) {
   return crc;
 }
 
-#if defined(__x86_64__)
-__attribute__((target("sse4.2"))) uint32_t UpdateByInstruction(uint32_t crc, const uint8_t* data,
-                                                               size_t size) {
-  uint64_t wide = crc;
-  while (size >= 8) {
-    uint64_t word;
-    std::memcpy(&word, data, 8);
-    wide = __builtin_ia32_crc32di(wide, word);
-    data += 8;
-    size -= 8;
-  }
-  crc = static_cast<uint32_t>(wide);
-  while (size-- > 0) crc = __builtin_ia32_crc32qi(crc, *data++);
-  return crc;
-}
-#endif
-
 }  // namespace
 
-uint32_t Crc32c(uint32_t crc, const void* data, size_t size) {
-  const auto* bytes = static_cast<const uint8_t*>(data);
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2")) return ~UpdateByInstruction(~crc, bytes, size);
-#endif
-  return ~UpdateByTables(~crc, bytes, size);
+uint32_t Crc32(uint32_t crc, const void* data, size_t size) {
+  return ~UpdateByTables(~crc, static_cast<const uint8_t*>(data), size);
 }
 
 }  // namespace conclave
