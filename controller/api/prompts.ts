@@ -19,6 +19,7 @@ export async function readPrompts(fields: Fields, inference: Inference): Promise
   const given = fields.raw('prompt');
   const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
   const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
+  if (given === null) throw invalidField('prompt', undefined, expected);
   const read = (value: unknown, path: string): Promise<Prompt> => {
     if (typeof value === 'string') return encodePrompt(inference, value, addSpecialTokens, path);
     if (!Array.isArray(value)) throw invalidField(path, value, expected);

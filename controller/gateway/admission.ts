@@ -1,6 +1,7 @@
 /**
  * Which requests are let in: so many at a time, and none while the server is stopping.
  */
+import { setMaxListeners } from 'node:events';
 import { ServiceError } from '../errors.ts';
 
 export class Admission {
@@ -29,6 +30,7 @@ export class Admission {
       throw new ServiceError('OVERLOADED', `${this.#limit} requests are being processed, which is the limit`);
     }
     const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
     this.#running.add(controller);
     return controller;
   }

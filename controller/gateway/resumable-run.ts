@@ -17,7 +17,7 @@ export interface RunConsumer {
 
 export interface ResumeOptions {
   readonly router: PipelineRouter;
-  /** Most times that a request is given to a pipeline without progress. */
+  /** Most rounds over the pipelines without progress. */
   readonly maxAttempts: number;
   /** Longest time without progress after a pipeline was lost, in milliseconds. */
   readonly maxLostMs: number;

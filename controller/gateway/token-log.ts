@@ -41,6 +41,7 @@ export class TokenLog {
     return {
       ...this.#request,
       requestId: `${this.#request.requestId}.${this.#attempts}`,
+      limits: this.#limits(),
       outputTokenIds: this.begun ? this.#sequences.map((ids) => ({ ids: [...ids] })) : [],
     };
   }
@@ -60,6 +61,14 @@ export class TokenLog {
       this.#running--;
     }
     return promptLogprobs.length === response.promptLogprobs.length ? response : { ...response, promptLogprobs };
+  }
+
+  /** What was scored completely is not asked for again. */
+  #limits(): RunRequest['limits'] {
+    const { limits, promptTokenIds } = this.#request;
+    if (limits?.promptLogprobs === undefined || this.#scored < promptTokenIds.length) return limits;
+    const { promptLogprobs: _, ...rest } = limits;
+    return rest;
   }
 
   #newScores(response: RunResponse): RunResponse['promptLogprobs'] {

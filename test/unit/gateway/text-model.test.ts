@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { createTextModel } from '../../../controller/gateway/text-model.ts';
+import { createTokenizer } from '../../../controller/gateway/tokenizer.ts';
+import { byteLevelFiles, sentencePieceFiles, textFiles } from './tokenizer-fixtures.ts';
+
+describe('a text model', () => {
+  it('refuses a text that cannot fit before it is tokenised', async () => {
+    const text = createTextModel(byteLevelFiles());
+    const longest = createTokenizer(byteLevelFiles()).maxCharactersPerToken;
+    await expect(text.encode('a'.repeat(10 * longest + 1), false, 10)).rejects.toMatchObject({
+      code: 'CONTEXT_LENGTH_EXCEEDED',
+    });
+  });
+
+  it('takes sampling defaults from generation_config.json', () => {
+    const files = {
+      ...byteLevelFiles(),
+      generationConfig: { temperature: 0.6, top_k: 20, top_p: 0.95, do_sample: true },
+    };
+    expect(createTextModel(files).samplingDefaults).toEqual({
+      temperature: 0.6,
+      topK: 20,
+      topP: 0.95,
+      minP: 0,
+      repetitionPenalty: 1,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+    });
+  });
+
+  it('refuses sampling defaults that make no sense', () => {
+    const files = { ...byteLevelFiles(), generationConfig: { top_p: 7 } };
+    expect(() => createTextModel(files)).toThrow('generation_config.json: top_p: 7');
+  });
+
+  it('refuses decoders that it cannot stream, by name', () => {
+    const tokenizer = {
+      ...sentencePieceFiles().tokenizer,
+      decoder: { type: 'CTC', pad_token: '', word_delimiter_token: '|' },
+    };
+    expect(() => createTokenizer(textFiles(tokenizer))).toThrow('tokenizer.json: decoder CTC is not supported');
+  });
+
+  it('knows special tokens from all of the files', () => {
+    const files = byteLevelFiles();
+    const { special } = createTokenizer({
+      ...files,
+      tokenizerConfig: { ...files.tokenizerConfig, additional_special_tokens: ['a'], pad_token: { content: 'b' } },
+      specialTokensMap: { unk_token: 'c' },
+    });
+    const vocab = (files.tokenizer['model'] as { vocab: Record<string, number> }).vocab;
+    for (const token of ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<s>', 'a', 'b', 'c']) {
+      expect(special.ids).toContain(vocab[token]);
+    }
+    expect(special.names).toEqual({
+      bos_token: '<|endoftext|>',
+      eos_token: '<|im_end|>',
+      pad_token: 'b',
+      unk_token: 'c',
+    });
+  });
+});
