@@ -12,7 +12,12 @@ import { maxLogprobs, readCommonFields, readStreamFields } from './sampling-fiel
 import { UsageCounter } from './usage.ts';
 
 /** Checks a request and says how it is run and answered. */
-export async function planChat(body: unknown, inference: Inference, head: AnswerHead): Promise<Plan> {
+export async function planChat(
+  body: unknown,
+  inference: Inference,
+  head: AnswerHead,
+  signal: AbortSignal,
+): Promise<Plan> {
   const fields = new Fields(body);
   refuseUnsupported(fields);
   const common = readCommonFields(fields, inference);
@@ -28,8 +33,9 @@ export async function planChat(body: unknown, inference: Inference, head: Answer
   }));
   const maxTokens = asked.find(({ value }) => value !== null) ?? { name: 'messages', value: null };
   const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'replace');
-  const text = await inference.text.renderChat(readChatInput(fields));
-  const prompt = await encodePrompt(inference, text, fields.boolean('add_special_tokens') ?? false, 'messages');
+  const text = await inference.text.renderChat(readChatInput(fields), signal);
+  const addSpecialTokens = fields.boolean('add_special_tokens') ?? false;
+  const prompt = await encodePrompt(inference, text, addSpecialTokens, 'messages', signal);
   const { maxModelLen } = inference.model;
   const generation: Generation = {
     ...common,

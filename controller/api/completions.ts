@@ -13,7 +13,12 @@ import { UsageCounter } from './usage.ts';
 const defaultMaxTokens = 16;
 
 /** Checks a request and says how it is run and answered. */
-export async function planCompletion(body: unknown, inference: Inference, head: AnswerHead): Promise<Plan> {
+export async function planCompletion(
+  body: unknown,
+  inference: Inference,
+  head: AnswerHead,
+  signal: AbortSignal,
+): Promise<Plan> {
   const fields = new Fields(body);
   fields.refuse('suffix', 'is not supported', '');
   const common = readCommonFields(fields, inference);
@@ -22,7 +27,7 @@ export async function planCompletion(body: unknown, inference: Inference, head: 
   const logprobs = fields.integer('logprobs', { min: 0, max: maxLogprobs });
   const asked = fields.integer('max_tokens', { min: 0, max: Number.MAX_SAFE_INTEGER });
   const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
-  const prompts = await readPrompts(fields, inference);
+  const prompts = await readPrompts(fields, inference, signal);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({
       ...common,

@@ -45,7 +45,7 @@ export class EventStream {
     this.#close();
   }
 
-  /** Ends with an error event. */
+  /** Ends with an error event, and without [DONE], so that nobody takes the answer for a whole one. */
   fail(error: ServiceError): void {
     this.write(JSON.stringify(errorBody(error)));
     this.#close();

@@ -2,7 +2,7 @@
  * Reads the fields of a JSON request body. Absent and null mean the same. Errors name the field by its path, show what
  * came, and say what was expected.
  */
-import { invalidField, unsupportedField } from '../errors.ts';
+import { invalidField, ServiceError, shown, unsupportedField } from '../errors.ts';
 import { isObject, type JsonObject } from '../gateway/checkpoint-files.ts';
 
 /** Bounds of a number, both included unless `aboveMin`. */
@@ -17,7 +17,10 @@ export class Fields {
   readonly #prefix: string;
 
   constructor(body: unknown, prefix = '') {
-    if (!isObject(body)) throw invalidField(prefix === '' ? 'body' : prefix.slice(0, -1), body, 'a JSON object');
+    if (!isObject(body)) {
+      if (prefix !== '') throw invalidField(prefix.slice(0, -1), body, 'a JSON object');
+      throw new ServiceError('INVALID_REQUEST', `the body: expected a JSON object, got ${shown(body)}`);
+    }
     this.#body = body;
     this.#prefix = prefix;
   }

@@ -13,7 +13,7 @@ import { Fields } from './fields.ts';
 import { resolveModelName } from './model-routes.ts';
 import type { Plan } from './plan.ts';
 
-type Planner = (body: unknown, inference: Inference, head: AnswerHead) => Promise<Plan>;
+type Planner = (body: unknown, inference: Inference, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;
 
 export function addGenerateRoutes(app: FastifyInstance, inference: Inference): void {
   app.post('/v1/chat/completions', (request, reply) => answer(request, reply, inference, 'chatcmpl', planChat));
@@ -27,19 +27,31 @@ async function answer(
   prefix: string,
   plan: Planner,
 ): Promise<unknown> {
-  return inference.admit(null, async (controller) => {
-    abortWhenClientLeaves(reply, controller);
-    const head: AnswerHead = {
-      id: `${prefix}-${randomUUID()}`,
-      created: Math.floor(Date.now() / 1000),
-      model: resolveModelName(new Fields(request.body).string('model'), inference),
-      system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
-    };
-    const planned = await plan(request.body, inference, head);
-    return planned.streamed
-      ? answerStream(planned, inference, controller, request, reply)
-      : answerDocument(planned, inference, controller);
-  });
+  const events = new EventStream(reply);
+  try {
+    return await inference.admit(null, async (controller) => {
+      abortWhenClientLeaves(reply, controller);
+      const head: AnswerHead = {
+        id: `${prefix}-${randomUUID()}`,
+        created: Math.floor(Date.now() / 1000),
+        model: resolveModelName(new Fields(request.body).string('model'), inference),
+        system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
+      };
+      const planned = await plan(request.body, inference, head, controller.signal);
+      if (planned.streamed) {
+        await answerStream(planned, inference, controller, events);
+        return reply;
+      }
+      return answerDocument(planned, inference, controller);
+    });
+  } catch (error) {
+    // Errors before the first event have a status of their own; later ones are told as an event.
+    if (!events.started) throw error;
+    const failure = toServiceError(error);
+    if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a stream failed');
+    events.fail(failure);
+    return reply;
+  }
 }
 
 async function answerDocument(plan: Plan, inference: Inference, controller: AbortController): Promise<object> {
@@ -48,27 +60,15 @@ async function answerDocument(plan: Plan, inference: Inference, controller: Abor
   return document.toJSON();
 }
 
-/** Errors before the first event have a status of their own; later ones are told as an event. */
 async function answerStream(
   plan: Plan,
   inference: Inference,
   controller: AbortController,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const events = new EventStream(reply);
-  const { answer: streamed, end } = plan.stream(events);
-  try {
-    await inference.generateAll(plan.generations, controller, (prompt) => streamed.consumer(prompt));
-    end();
-  } catch (error) {
-    if (!events.started) throw error;
-    const failure = toServiceError(error);
-    const level = failure.code === 'INTERNAL' ? 'error' : 'info';
-    request.log[level]({ err: failure.cause ?? failure }, 'a stream ended with an error');
-    events.fail(failure);
-  }
-  return reply;
+  events: EventStream,
+): Promise<void> {
+  const stream = plan.stream(events);
+  await inference.generateAll(plan.generations, controller, (prompt) => stream.answer.consumer(prompt));
+  stream.end();
 }
 
 function abortWhenClientLeaves(reply: FastifyReply, controller: AbortController): void {

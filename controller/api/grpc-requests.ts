@@ -22,33 +22,41 @@ export async function readGrpcPrompt(
   which: 'text' | 'tokenIds' | 'chat' | null,
   fields: PromptFields,
   inference: Inference,
+  signal: AbortSignal | null,
 ): Promise<readonly number[]> {
-  if (which === 'text') return (await encodePrompt(inference, fields.text ?? '', true, 'text')).tokenIds;
+  if (which === 'text') return (await encodePrompt(inference, fields.text ?? '', true, 'text', signal)).tokenIds;
   if (which === 'tokenIds') return checkPromptTokens(fields.tokenIds?.ids ?? [], inference, 'token_ids.ids');
   if (which === null)
     throw new ServiceError('INVALID_REQUEST', 'prompt: expected text, token ids or chat messages', { field: 'prompt' });
   const messages = fields.chat?.messages ?? [];
   if (messages.length === 0) throw invalidField('chat.messages', 'no messages', 'at least one message');
-  const rendered = await inference.text.renderChat({
-    messages: messages.map(({ role, content }, i) => {
-      if (role === '') throw invalidField(`chat.messages[${i}].role`, role, 'a role such as "user"');
-      return { role, content };
-    }),
-    tools: null,
-    documents: null,
-    addGenerationPrompt: true,
-    continueFinalMessage: false,
-    templateArguments: {},
-  });
-  return (await encodePrompt(inference, rendered, false, 'chat.messages')).tokenIds;
+  const rendered = await inference.text.renderChat(
+    {
+      messages: messages.map(({ role, content }, i) => {
+        if (role === '') throw invalidField(`chat.messages[${i}].role`, role, 'a role such as "user"');
+        return { role, content };
+      }),
+      tools: null,
+      documents: null,
+      addGenerationPrompt: true,
+      continueFinalMessage: false,
+      templateArguments: {},
+    },
+    signal,
+  );
+  return (await encodePrompt(inference, rendered, false, 'chat.messages', signal)).tokenIds;
 }
 
-export async function planGenerate(request: GenerateRequest, inference: Inference): Promise<Generation> {
+export async function planGenerate(
+  request: GenerateRequest,
+  inference: Inference,
+  signal: AbortSignal,
+): Promise<Generation> {
   const { model, text } = inference;
   const limits = request.limits;
   const n = request.n === 0 ? 1 : request.n;
   if (n > maxSequencesPerPrompt) throw invalidField('n', n, `at most ${maxSequencesPerPrompt}`);
-  const promptTokenIds = await readGrpcPrompt(request.prompt ?? null, request, inference);
+  const promptTokenIds = await readGrpcPrompt(request.prompt ?? null, request, inference, signal);
   const asked = limits?.maxTokens ?? null;
   return {
     promptTokenIds,

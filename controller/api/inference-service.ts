@@ -33,7 +33,7 @@ export function addInferenceService(
     Tokenize(call, callback) {
       void answer(callback, toStatus, async () => {
         resolveModelName(call.request.model, inference);
-        const prompt = await readGrpcPrompt(call.request.input ?? null, call.request, inference);
+        const prompt = await readGrpcPrompt(call.request.input ?? null, call.request, inference, null);
         return { tokenIds: [...prompt], maxModelLen: inference.model.maxModelLen };
       });
     },
@@ -71,7 +71,7 @@ async function generate(call: GenerateCall, inference: Inference): Promise<void>
   await inference.admit(remainingMs(call), async (controller) => {
     call.on('cancelled', () => controller.abort(new ServiceError('CANCELLED', 'the client cancelled the call')));
     resolveModelName(call.request.model, inference);
-    const generation = await planGenerate(call.request, inference);
+    const generation = await planGenerate(call.request, inference, controller.signal);
     const consumer = new GrpcConsumer(call, generation.promptTokenIds.length);
     await inference.generate(generation, controller.signal, consumer);
     consumer.end();

@@ -15,13 +15,17 @@ export interface Prompt {
 export const maxPrompts = 1024;
 
 /** `prompt`: a text, token ids, or an array of either. Never empty. */
-export async function readPrompts(fields: Fields, inference: Inference): Promise<readonly Prompt[]> {
+export async function readPrompts(
+  fields: Fields,
+  inference: Inference,
+  signal: AbortSignal,
+): Promise<readonly Prompt[]> {
   const given = fields.raw('prompt');
   const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
   const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
   if (given === null) throw invalidField('prompt', undefined, expected);
   const read = (value: unknown, path: string): Promise<Prompt> => {
-    if (typeof value === 'string') return encodePrompt(inference, value, addSpecialTokens, path);
+    if (typeof value === 'string') return encodePrompt(inference, value, addSpecialTokens, path, signal);
     if (!Array.isArray(value)) throw invalidField(path, value, expected);
     return Promise.resolve({ tokenIds: checkPromptTokens(value, inference, path), text: null });
   };
@@ -40,11 +44,12 @@ export async function encodePrompt(
   text: string,
   addSpecialTokens: boolean,
   path: string,
+  signal: AbortSignal | null,
 ): Promise<Prompt> {
   const { maxModelLen } = inference.model;
   let tokenIds: readonly number[];
   try {
-    tokenIds = await inference.text.encode(text, addSpecialTokens, maxModelLen);
+    tokenIds = await inference.text.encode(text, addSpecialTokens, maxModelLen, signal);
   } catch (error) {
     if (!(error instanceof ServiceError) || error.field !== null) throw error;
     throw new ServiceError(error.code, `${path}: ${error.message}`, { field: path, cause: error });

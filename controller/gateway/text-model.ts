@@ -23,10 +23,10 @@ export interface TextModel {
   readonly samplingDefaults: SamplingDefaults;
   /** Whether chat requests can be answered. */
   readonly hasChatTemplate: boolean;
-  /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. */
-  encode(text: string, addSpecialTokens: boolean, maxTokens: number): Promise<number[]>;
-  /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it or there is none. */
-  renderChat(input: ChatInput): Promise<string>;
+  /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
+  encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
+  /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
+  renderChat(input: ChatInput, signal?: AbortSignal | null): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -50,9 +50,14 @@ export function createTextModel(files: TextFiles): TextModel {
     maxWaiting: 64,
   });
 
-  const render = async (source: string, variables: Readonly<Record<string, unknown>>, long: boolean) => {
+  const render = async (
+    source: string,
+    variables: Readonly<Record<string, unknown>>,
+    long: boolean,
+    signal: AbortSignal | null,
+  ): Promise<string> => {
     try {
-      if (long) return String(await worker.run({ kind: 'render', template: source, variables }));
+      if (long) return String(await worker.run({ kind: 'render', template: source, variables }, signal));
       let template = compiled.get(source);
       if (template === undefined) compiled.set(source, (template = new Template(source)));
       return template.render({ ...variables });
@@ -66,7 +71,7 @@ export function createTextModel(files: TextFiles): TextModel {
     table: tokenizer.table,
     samplingDefaults: readSamplingDefaults(files.generationConfig),
     hasChatTemplate: templates !== null,
-    async encode(text, addSpecialTokens, maxTokens) {
+    async encode(text, addSpecialTokens, maxTokens, signal = null) {
       if (text.length > maxTokens * tokenizer.maxCharactersPerToken) {
         const message = `the text has ${text.length} characters, more than fit into ${maxTokens} tokens`;
         throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message);
@@ -74,13 +79,13 @@ export function createTextModel(files: TextFiles): TextModel {
       if (text.length <= inlineCharacters) return tokenizer.encode(text, addSpecialTokens);
       const task: TextTask = { kind: 'encode', text, addSpecialTokens };
       try {
-        return checkedIds((await worker.run(task)) as (number | undefined)[]);
+        return checkedIds((await worker.run(task, signal)) as (number | undefined)[]);
       } catch (error) {
         if (!(error instanceof TextTaskError)) throw error;
         throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: error });
       }
     },
-    async renderChat(input) {
+    async renderChat(input, signal = null) {
       if (templates === null) {
         throw new ServiceError('UNSUPPORTED', 'the model has no chat template: use /v1/completions', {
           field: 'messages',
@@ -88,7 +93,7 @@ export function createTextModel(files: TextFiles): TextModel {
       }
       const variables = templateVariables(input, tokenizer.special.names);
       const long = input.messages.length > inlineMessages || longerThan(input, inlineCharacters);
-      const rendered = await render(templateFor(templates, input), variables, long);
+      const rendered = await render(templateFor(templates, input), variables, long, signal);
       return input.continueFinalMessage ? openFinalMessage(rendered, input) : rendered;
     },
     close: () => worker.close(),

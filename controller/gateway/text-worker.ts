@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { packageRoot } from '../../proto/messages.ts';
-import { ServiceError } from '../errors.ts';
+import { ServiceError, toServiceError } from '../errors.ts';
 
 export type TextTask =
   | { readonly kind: 'render'; readonly template: string; readonly variables: Readonly<Record<string, unknown>> }
@@ -23,7 +23,7 @@ export interface TextWorkerOptions {
 interface Waiting {
   readonly task: TextTask;
   readonly resolve: (result: unknown) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** A failure of the task itself, such as an exception that a template raises. */
@@ -41,23 +41,26 @@ export class TextWorker {
     this.#options = options;
   }
 
-  /** A string for `render`, token ids for `encode`. */
-  run(task: TextTask): Promise<unknown> {
+  /** A string for `render`, token ids for `encode`. A task that still waits is dropped when the signal aborts. */
+  run(task: TextTask, signal: AbortSignal | null): Promise<unknown> {
+    if (signal?.aborted === true) return Promise.reject(toServiceError(signal.reason));
     if (this.#closed) return Promise.reject(new ServiceError('UNAVAILABLE', 'the server is shutting down'));
     if (this.#waiting.length >= this.#options.maxWaiting) {
       return Promise.reject(new ServiceError('OVERLOADED', 'too many long prompts are waiting to be tokenised'));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ task, resolve, reject });
+      const waiting: Waiting = { task, resolve, reject };
+      this.#waiting.push(waiting);
+      signal?.addEventListener('abort', () => this.#drop(waiting, signal.reason), { once: true });
       this.#next();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0))
-      reject(new ServiceError('UNAVAILABLE', 'the server is shutting down'));
-    await this.#stop(new ServiceError('UNAVAILABLE', 'the server is shutting down'));
+    const reason = new ServiceError('UNAVAILABLE', 'the server is shutting down');
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    await this.#stop(reason);
   }
 
   #next(): void {
@@ -71,7 +74,19 @@ export class TextWorker {
       const message = `the prompt could not be templated and tokenised within ${limit} ms`;
       void this.#stop(new ServiceError('INVALID_REQUEST', message));
     }, limit);
-    this.#worker.postMessage(next.task);
+    try {
+      this.#worker.postMessage(next.task);
+    } catch (error) {
+      // Values that are nested too deeply cannot be handed over.
+      this.#settle()?.reject(new TextTaskError((error as Error).message));
+      this.#next();
+    }
+  }
+
+  #drop(waiting: Waiting, reason: unknown): void {
+    const place = this.#waiting.indexOf(waiting);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    waiting.reject(toServiceError(reason));
   }
 
   #start(): Worker {

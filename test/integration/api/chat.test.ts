@@ -116,9 +116,9 @@ describe('/v1/chat/completions', () => {
 
   it('numbers the choices of n', async () => {
     const { choices, usage } = await chat({ n: 3 });
-    expect(choices.map(({ index, message }: any) => [index, message.content])).toEqual(
-      [0, 1, 2].map((i) => [i, answer]),
-    );
+    expect(
+      choices.map(({ index, message }: { index: number; message: { content: string } }) => [index, message.content]),
+    ).toEqual([0, 1, 2].map((i) => [i, answer]));
     expect(usage).toMatchObject({ prompt_tokens: 21, completion_tokens: 18 });
   });
 

@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Harness, post, readEvents, startHarness } from './gateway-harness.ts';
 
+interface TextChoice {
+  readonly index: number;
+  readonly text: string;
+}
+
 const answer = 'Hi 日! ';
 const smile = '日';
 let harness: Harness;
@@ -88,7 +93,7 @@ describe('/v1/completions', () => {
 
   it('answers several prompts with n choices each, in order', async () => {
     const { choices, usage } = await complete({ prompt: ['a', 'bb'], echo: true, n: 2, max_tokens: 1 });
-    expect(choices.map(({ index, text }: any) => [index, text])).toEqual([
+    expect(choices.map(({ index, text }: TextChoice) => [index, text])).toEqual([
       [0, 'aH'],
       [1, 'aH'],
       [2, 'bbH'],
@@ -100,7 +105,7 @@ describe('/v1/completions', () => {
   it('answers more prompts than it runs at a time', async () => {
     const prompt = Array.from({ length: 100 }, (_, i) => `${i} `);
     const { choices } = await complete({ prompt, echo: true, max_tokens: 1 });
-    expect(choices.map(({ text }: any) => text)).toEqual(prompt.map((text) => `${text}H`));
+    expect(choices.map(({ text }: TextChoice) => text)).toEqual(prompt.map((text) => `${text}H`));
   });
 
   it('returns token ids when asked to', async () => {
@@ -153,9 +158,9 @@ describe('/v1/completions', () => {
   });
 });
 
-describe('/tokenize and /detokenize', () => {
-  const call = async (path: string, body: object) => (await post(harness, path, body)).body;
+const call = async (path: string, body: object) => (await post(harness, path, body)).body;
 
+describe('/tokenize and /detokenize', () => {
   it('turn text into token ids and back', async () => {
     const tokens = await encode('Hi 日');
     expect(await call('/tokenize', { prompt: 'Hi 日' })).toEqual({

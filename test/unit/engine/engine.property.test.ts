@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RunResponse } from '../../../proto/messages.ts';
 import { createEngine, type Engine } from '../../../worker/engine/engine.ts';

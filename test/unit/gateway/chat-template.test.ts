@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ChatInput, readChatTemplates } from '../../../controller/gateway/chat-template.ts';
-import type { JsonObject, TextFiles } from '../../../controller/gateway/checkpoint-files.ts';
+import type { TextFiles } from '../../../controller/gateway/checkpoint-files.ts';
 import { createTextModel } from '../../../controller/gateway/text-model.ts';
 import { sentencePieceFiles } from './tokenizer-fixtures.ts';
 
@@ -94,7 +94,7 @@ describe('chat templates', () => {
     const found = readChatTemplates({
       ...files,
       chatTemplate: file,
-      tokenizerConfig: { chat_template: config } as JsonObject,
+      tokenizerConfig: { chat_template: config },
     });
     expect(found).toEqual({ default: expected, toolUse });
   });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Detokenizer, detokenize, unfinishedBytes } from '../../../controller/gateway/detokenizer.ts';
 import { createTokenizer } from '../../../controller/gateway/tokenizer.ts';
@@ -58,10 +58,10 @@ describe.each(vocabularies)('$name', ({ tokenizer, reference }) => {
   it('never returns a piece with half a character', () => {
     fc.assert(
       fc.property(anyText, (text) => {
-        for (const piece of pieces(table, tokenizer.encode(text, false), true)) {
-          expect(piece).not.toMatch(/\p{Surrogate}/u);
-          if (!text.includes('\ufffd')) expect(piece).not.toContain('\ufffd');
-        }
+        fc.pre(!text.includes('\ufffd'));
+        expect(
+          pieces(table, tokenizer.encode(text, false), true).filter((piece) => /[\p{Surrogate}\ufffd]/u.test(piece)),
+        ).toEqual([]);
       }),
     );
   });

@@ -32,6 +32,10 @@ export function byteLevelFiles(): TextFiles {
   return textFiles(read('tokenizer.json'), read('tokenizer_config.json'));
 }
 
+function specialToken(content: string, id: number): object {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+}
+
 /** A SentencePiece-style vocabulary as Llama 2 has it: "▁" for spaces, byte fallback, BOS, a leading space taken off. */
 export function sentencePieceFiles(): TextFiles {
   const specials = ['<unk>', '<s>', '</s>'];
@@ -58,18 +62,9 @@ export function sentencePieceFiles(): TextFiles {
   ];
   const merges = ['t h', '▁ th', '▁th e', 'c a', '▁ ca', '▁ca t', 'w o', '▁ ▁'];
   const vocab = Object.fromEntries([...specials, ...bytes, ...words].map((token, id) => [token, id]));
-  const special = (content: string, id: number) => ({
-    id,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  });
   const tokenizer = {
     version: '1.0',
-    added_tokens: specials.map(special),
+    added_tokens: specials.map(specialToken),
     normalizer: {
       type: 'Sequence',
       normalizers: [
