@@ -150,6 +150,8 @@ const cases: readonly Case[] = [
   { sequences: 256, promptTokens: 128, outputTokens: 64, penalties: false },
 ];
 
+// Once for the compiler, which else counts against the first case.
+for (const one of cases) if (one.sequences === 256) await measure(one);
 const rows = [];
 for (const one of cases) {
   const { loop, gap, gapP99 } = await measure(one);
