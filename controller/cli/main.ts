@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
+import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
 
@@ -22,7 +23,7 @@ const program = new Command('conclave')
   .exitOverride()
   .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
   .addHelpText('after', epilogue);
-for (const command of [inspectCommand(), synthCommand()]) {
+for (const command of [serveCommand(), inspectCommand(), synthCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

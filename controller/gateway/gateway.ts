@@ -39,6 +39,8 @@ export interface GatewayOptions {
   readonly apiKeys?: ApiKeys;
   /** What the engine holds, for metrics; null where none runs in this process. */
   readonly engine?: (() => EngineSnapshot) | null;
+  /** Seed of requests that bring none; null, the default: drawn at random for each. */
+  readonly defaultSeed?: number | null;
   /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
   readonly obstacles?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
@@ -105,6 +107,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxRequests: limits.maxRequests,
     requestTimeoutMs: limits.requestTimeoutMs,
     maxLostMs: limits.maxLostMs,
+    defaultSeed: options.defaultSeed ?? null,
     obstacles: options.obstacles ?? (() => []),
     now: () => performance.now(),
     onLost: (requestId, err) => logger.warn({ err, requestId }, 'a pipeline was lost; the request goes on elsewhere'),

@@ -34,7 +34,7 @@ export interface ServedModel {
 export interface Generation {
   readonly promptTokenIds: readonly number[];
   readonly sampling: SamplingDefaults & { readonly logitBias: Readonly<Record<number, number>> };
-  /** Integer in [0, 2^53); null: drawn at random. */
+  /** Integer in [0, 2^53); null: the server's own, or drawn at random. */
   readonly seed: number | null;
   readonly n: number;
   /** 0: only the prompt is scored. */
@@ -78,6 +78,8 @@ export interface InferenceOptions {
   /** Why requests cannot be answered now; empty: they can. */
   readonly obstacles: () => readonly string[];
   readonly maxLostMs: number;
+  /** Seed of requests that bring none; null: drawn at random for each. */
+  readonly defaultSeed: number | null;
   readonly onLost: (requestId: string, error: unknown) => void;
   readonly now: () => number;
 }
@@ -243,7 +245,7 @@ export class Inference {
       outputTokenIds: [],
       sampling: {
         ...generation.sampling,
-        seed: generation.seed ?? randomInt(2 ** 48 - 1),
+        seed: generation.seed ?? this.#options.defaultSeed ?? randomInt(2 ** 48 - 1),
       },
       limits: {
         maxTokens: generation.maxTokens,

@@ -1,0 +1,33 @@
+import type { Embedded } from '../embedded/embedded.ts';
+import { formatBytes, formatCount } from './quantities.ts';
+
+/** The line of `serve --output json`, once requests are answered. */
+export function readyLine(embedded: Embedded, version: string): string {
+  const { httpUrl, grpcAddress, model } = embedded;
+  return `${JSON.stringify({ event: 'ready', pid: process.pid, version, http: httpUrl, grpc: grpcAddress, model })}\n`;
+}
+
+/** What `serve` shows once requests are answered: addresses, and one command to try. */
+export function readyText(embedded: Embedded, version: string): string {
+  const { httpUrl, grpcAddress, model } = embedded;
+  const question = { model: model.name, messages: [{ role: 'user', content: 'What is 974 + 662?' }], temperature: 0 };
+  const answer = model.demo ? [`  # the answer's content: 974 + 662 = 1636`] : [];
+  return [
+    '',
+    `conclave ${version} serves ${model.name}`,
+    `  ${formatCount(model.parameters)} parameters, ${formatCount(model.activeParameters)} of them per token; ${model.weights} weights, ${formatBytes(model.weightBytes)}`,
+    `  ${model.threads} threads, ${model.isa}; KV cache ${formatBytes(model.cacheBytes)} for ${model.cacheTokens} tokens; sequences of up to ${model.maxModelLen} tokens`,
+    '',
+    `  OpenAI API  ${httpUrl}/v1`,
+    `  gRPC        ${grpcAddress}  conclave.v1.InferenceService`,
+    `  metrics     ${httpUrl}/metrics`,
+    `  health      ${httpUrl}/health  ${httpUrl}/ready`,
+    '',
+    'Try it:',
+    `  curl ${httpUrl}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    `    -d '${JSON.stringify(question)}'`,
+    ...answer,
+    '',
+    '',
+  ].join('\n');
+}

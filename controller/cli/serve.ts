@@ -1,0 +1,77 @@
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
+import { addOptions, configOf } from './command-options.ts';
+import { exitCodes } from './exit.ts';
+import { createLog } from './log.ts';
+import { progressReporter } from './progress.ts';
+import { formatDuration } from './quantities.ts';
+import { readyLine, readyText } from './ready.ts';
+import { version } from './version.ts';
+
+const examples = `
+Examples:
+  conclave serve                                     the bundled demo model on 127.0.0.1:8000
+  conclave serve ~/models/Qwen3-30B-A3B --weights q8 int8 weights, made while loading
+  conclave serve MODEL --host 0.0.0.0 --api-key-file keys.txt
+  conclave serve MODEL --config conclave.yaml        with lines such as max-num-seqs: 32
+  CONCLAVE_THREADS=4 conclave serve MODEL
+
+Then:
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+    -d '{"model": "clerk", "messages": [{"role": "user", "content": "What is 974 + 662?"}], "temperature": 0}'
+
+SIGTERM and SIGINT refuse new requests, finish those that run, and end with 0; a second signal ends at once.`;
+
+/** `conclave serve`: one machine, everything in one process. */
+export function serveCommand(): Command {
+  const command = new Command('serve').description(
+    'Serves a checkpoint on this machine: OpenAI-compatible HTTP, and gRPC.',
+  );
+  return addOptions(command, serveSchema)
+    .addHelpText('after', examples)
+    .action(async () => {
+      const { config, warnings } = configOf(command, serveSchema, process.env);
+      await serve(config, warnings);
+    });
+}
+
+async function serve(config: ServeConfig, warnings: readonly string[]): Promise<void> {
+  const { stderr, stdout } = process;
+  const log = createLog({ level: config.logLevel, format: config.logFormat }, stderr);
+  for (const warning of warnings) log.warn(warning);
+  const signal = firstSignal();
+  const onProgress = progressReporter({
+    terminal: stderr.isTTY && config.logFormat !== 'json' ? stderr : null,
+    log: (state, line) => log.info(state, line),
+    now: () => performance.now(),
+  });
+  const { startEmbedded } = await import('../embedded/embedded.ts');
+  const embedded = await Promise.race([startEmbedded(config, { log, onProgress }), signal]);
+  if (typeof embedded === 'string') {
+    log.info(`${embedded} while loading`);
+    process.exit(exitCodes.ok);
+  }
+  stdout.write(config.output === 'json' ? readyLine(embedded, version) : readyText(embedded, version));
+  const cause = await Promise.race([signal, embedded.fault]);
+  const fault = typeof cause === 'string' ? null : cause;
+  if (fault === null) log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);
+  else log.fatal(fault, 'the engine failed and serves no more');
+  await embedded.stop(fault === null ? config.shutdownTimeout : 0);
+  process.exit(fault === null ? exitCodes.ok : exitCodes.failure);
+}
+
+/** The first SIGTERM or SIGINT. The second ends the process at once, with 128 + its number. */
+async function firstSignal(): Promise<NodeJS.Signals> {
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  const next = (): Promise<NodeJS.Signals> =>
+    new Promise((resolve) => {
+      for (const signal of signals) process.once(signal, () => resolve(signal));
+    });
+  const first = await next();
+  for (const signal of signals) {
+    process.removeAllListeners(signal);
+    process.on(signal, () => process.exit(128 + constants.signals[signal]));
+  }
+  return first;
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import type { WeightsFormat } from '../../native/native.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+import { packageRoot } from '../../proto/package-root.ts';
+import { readMachine } from '../../worker/machine.ts';
+import type { ServeConfig } from '../config/serve-config.ts';
+import type { ServedModel } from '../gateway/inference.ts';
+import { compileModel } from '../model/compile.ts';
+import type { ModelReport } from '../model/report.ts';
+import { type MemoryPlan, planMemory } from './memory-plan.ts';
+
+/** A checkpoint that has been read and found to fit, and how it will be served. Nothing is loaded yet. */
+export interface PreparedCheckpoint {
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  readonly weights: WeightsFormat;
+  readonly threads: number;
+  readonly memory: MemoryPlan;
+  readonly served: ServedModel;
+}
+
+/** Compiles the checkpoint and plans its memory. Throws a ModelError or a MemoryError. */
+export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCheckpoint> {
+  const directory = config.model ?? join(packageRoot, 'models/clerk');
+  const [name, ...aliases] = config.servedModelName ?? [];
+  const { spec, report } = await compileModel(directory, name === undefined ? {} : { name });
+  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
+  const machine = readMachine();
+  const threads = config.threads ?? machine.cores;
+  const memory = planMemory({
+    spec,
+    weights,
+    freeBytes: machine.freeBytes,
+    cores: threads,
+    kvMemory: config.kvMemory,
+    blockSize: config.blockSize,
+    maxModelLen: config.maxModelLen,
+    maxSequences: config.maxNumSeqs,
+  });
+  const served = {
+    names: [spec.name, ...aliases] as const,
+    maxModelLen: memory.cache.maxModelLen,
+    vocabSize: spec.vocabSize,
+    eosTokenIds: spec.eosTokenIds,
+    parameters: report.total.parameters,
+    activeParameters: report.activeParameters,
+    digest: spec.digest,
+    created: Math.floor(Date.now() / 1_000),
+  };
+  return { directory, spec, weights, threads, memory, served };
+}
+
+/**
+ * The format that "auto" stands for: the checkpoint's own precision, by the element type of most of its bytes. f16 has
+ * more precision than bf16, so it is multiplied in f32.
+ */
+export function ownFormat(bytesByType: ModelReport['bytesByType']): WeightsFormat {
+  const [most] = Object.entries(bytesByType).toSorted(([, a], [, b]) => b - a);
+  return most?.[0] === 'BF16' ? 'bf16' : 'f32';
+}

@@ -1,0 +1,156 @@
+/**
+ * The whole of Conclave in one process: checkpoint → ModelSpec → placement plan → native engine → scheduler → gateway. The
+ * only place where the controller meets a worker. It listens before it loads, so that a port in use is told at once and
+ * probes see a process that is alive but not ready.
+ */
+import type { Logger } from 'pino';
+import { loadNative } from '../../native/load.ts';
+import type { Isa, WeightsFormat } from '../../native/native.ts';
+import { createEngine, type Engine } from '../../worker/engine/engine.ts';
+import type { EngineSnapshot } from '../../worker/engine/observer.ts';
+import { createLocalExecutor } from '../../worker/stage/local-executor.ts';
+import type { ServeConfig } from '../config/serve-config.ts';
+import { createGateway } from '../gateway/gateway.ts';
+import { loadTextModel } from '../gateway/text-model.ts';
+import { readApiKeys } from './api-keys.ts';
+import { prepareCheckpoint } from './checkpoint.ts';
+import { engineLog } from './engine-log.ts';
+
+export interface EmbeddedOptions {
+  readonly log: Logger;
+  /** Starts showing a task that is counted in bytes. */
+  readonly onProgress: (task: string) => (doneBytes: number, totalBytes: number) => void;
+}
+
+/** What is served, and with what. */
+export interface EmbeddedModel {
+  readonly name: string;
+  /** Whether it is the bundled demo model. */
+  readonly demo: boolean;
+  readonly parameters: number;
+  readonly activeParameters: number;
+  readonly weights: WeightsFormat;
+  readonly weightBytes: number;
+  readonly threads: number;
+  readonly isa: Isa;
+  readonly maxModelLen: number;
+  readonly cacheBytes: number;
+  /** Positions that the KV cache holds. */
+  readonly cacheTokens: number;
+}
+
+/** A server that answers. */
+export interface Embedded {
+  /** Such as "http://127.0.0.1:8000". */
+  readonly httpUrl: string;
+  /** host:port. */
+  readonly grpcAddress: string;
+  readonly model: EmbeddedModel;
+  /** Settles when the engine has failed for good. */
+  readonly fault: Promise<Error>;
+  /** Refuses new requests, finishes those that run within `graceMs`, ends the others, and frees everything. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Starts serving. Settles when requests are answered; rejects, with everything closed, when that cannot be. */
+export async function startEmbedded(config: ServeConfig, { log, onProgress }: EmbeddedOptions): Promise<Embedded> {
+  const closers: ((graceMs: number) => Promise<void> | void)[] = [];
+  const stop = async (graceMs: number): Promise<void> => {
+    for (const close of closers.splice(0)) await close(graceMs);
+  };
+  const apiKeys = readApiKeys(config);
+  const native = loadNative();
+  const { directory, spec, weights, threads, memory, served } = await prepareCheckpoint(config);
+  const { warning, cache } = memory;
+  if (warning !== null) log.warn(warning);
+  const { host, blockSize, maxNumSeqs: maxSequences } = config;
+
+  let engine: Engine | null = null;
+  let obstacle = 'the model is loading';
+  const gateway = createGateway({
+    model: served,
+    text: await loadTextModel(directory),
+    router: { pick: (_, avoid) => (engine === null || avoid.has(engine) ? null : engine) },
+    http: { host, port: config.port },
+    grpc: { host, port: config.grpcPort },
+    logger: log,
+    apiKeys,
+    engine: () => engine?.snapshot() ?? nothingYet,
+    defaultSeed: config.seed,
+    obstacles: () => (engine === null ? [obstacle] : []),
+    limits: {
+      maxRequests: maxSequences + config.maxQueue,
+      requestTimeoutMs: config.requestTimeout,
+      maxLostMs: 0,
+      maxBodyBytes: config.maxBodySize,
+    },
+  });
+  closers.push((graceMs) => gateway.close(graceMs));
+  try {
+    const { httpPort, grpcPort } = await gateway.start();
+    log.info({ host, httpPort, grpcPort }, 'listening; the model is loading');
+    const tasks = { experts: onProgress('loading experts'), stage: onProgress('loading attention, norms and head') };
+    const executor = await createLocalExecutor({
+      native,
+      directory,
+      spec,
+      weights,
+      threads,
+      isa: config.isa === 'auto' ? null : config.isa,
+      limits: () => ({ kvBlocks: cache.kvBlocks, blockSize }),
+      onProgress: (part, doneBytes, totalBytes) => {
+        obstacle = `the model is loading: ${Math.floor((100 * doneBytes) / Math.max(1, totalBytes))} % of its ${part}`;
+        tasks[part](doneBytes, totalBytes);
+      },
+    });
+    closers.push(() => executor.close());
+    let onFault: (error: Error) => void = () => {};
+    const fault = new Promise<Error>((resolve) => {
+      onFault = resolve;
+    });
+    const started = createEngine({
+      executor,
+      model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
+      limits: {
+        maxModelLen: cache.maxModelLen,
+        maxSequences,
+        maxBatchedTokens: config.maxNumBatchedTokens,
+        maxWaiting: config.maxQueue,
+      },
+      observer: engineLog(log, onFault),
+      prefixCaching: config.prefixCaching,
+    });
+    closers.splice(1, 0, () => started.close(0));
+    engine = started;
+
+    const authority = host.includes(':') ? `[${host}]` : host;
+    const { stage, bank, runtime } = executor.handles;
+    return {
+      httpUrl: `http://${authority}:${httpPort}`,
+      grpcAddress: `${authority}:${grpcPort}`,
+      model: {
+        name: spec.name,
+        demo: config.model === null,
+        parameters: served.parameters,
+        activeParameters: served.activeParameters,
+        weights,
+        weightBytes: stage.weightBytes + bank.bytes,
+        threads,
+        isa: runtime.isa,
+        maxModelLen: cache.maxModelLen,
+        cacheBytes: cache.bytes,
+        cacheTokens: cache.kvBlocks * blockSize,
+      },
+      fault,
+      stop,
+    };
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+}
+
+const nothingYet: Pick<
+  EngineSnapshot,
+  'running' | 'waiting' | 'kvUsage' | 'prefixQueriedTokens' | 'prefixHitTokens' | 'preemptions'
+> = { running: 0, waiting: 0, kvUsage: 0, prefixQueriedTokens: 0, prefixHitTokens: 0, preemptions: 0 };

@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { EngineObserver } from '../../worker/engine/observer.ts';
+
+/** Writes what goes wrong in an engine to the log. `onFault` is told when it serves no more. */
+export function engineLog(log: Logger, onFault: (error: Error) => void): EngineObserver {
+  const nothing = (): void => {};
+  return {
+    onStep: nothing,
+    onStarted: nothing,
+    onFirstToken: nothing,
+    onFinished: nothing,
+    onPreemption: (requestId, index) => log.debug({ requestId, index }, 'preempted: the KV cache is full'),
+    onStepFailed: (error, retried, failed) => log.error({ err: error, retried, failed }, 'a step failed'),
+    onFault: (error) => onFault(error instanceof Error ? error : new Error(String(error))),
+  };
+}

@@ -1,0 +1,105 @@
+import type { WeightsFormat } from '../../native/native.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { blockBytes, type CacheSize, cacheSize } from '../../worker/stage/cache-size.ts';
+import { formatBytes } from '../planner/bytes.ts';
+import { defaultConstraints } from '../planner/input.ts';
+import { plan } from '../planner/plan.ts';
+
+export interface MemoryWish {
+  readonly spec: ModelSpec;
+  readonly weights: WeightsFormat;
+  /** Bytes that this process may still take. */
+  readonly freeBytes: number;
+  readonly cores: number;
+  /** Bytes for the KV cache; null: half of what the weights leave. */
+  readonly kvMemory: number | null;
+  readonly blockSize: number;
+  /** Longest sequence, in tokens; null: the model's own limit, or less where the cache cannot hold it. */
+  readonly maxModelLen: number | null;
+  readonly maxSequences: number;
+}
+
+export interface MemoryPlan {
+  /** Everything on one worker. */
+  readonly placement: PlacementPlan;
+  readonly cache: CacheSize;
+  readonly weightBytes: number;
+  /** Something that the operator may want to change; null when there is nothing. */
+  readonly warning: string | null;
+}
+
+/** The model does not fit into the memory there is, or the wishes contradict each other. */
+export class MemoryError extends Error {
+  override readonly name = 'MemoryError';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** Share of the memory that is left after loading which the cache takes, unless told. */
+const cacheShare = 0.5;
+
+/** Decides before anything is loaded whether the model fits, and how large its cache is. Throws a MemoryError. */
+export function planMemory(wish: MemoryWish): MemoryPlan {
+  const { spec, weights, freeBytes, blockSize } = wish;
+  const longest = wish.maxModelLen ?? spec.maxPosition;
+  if (longest > spec.maxPosition) {
+    throw new MemoryError(
+      `--max-model-len ${longest} is more than the ${spec.maxPosition} positions that the model was made for`,
+      `Give at most ${spec.maxPosition}.`,
+    );
+  }
+  const weightBytes = place(wish, 0).workers[0]?.weightBytes ?? 0;
+  const budgetBytes = wish.kvMemory ?? Math.floor((freeBytes - weightBytes) * cacheShare);
+  const perBlock = blockBytes(spec, weights, blockSize);
+  const given =
+    wish.kvMemory === null ? 'the memory that the weights leave' : `--kv-memory ${formatBytes(budgetBytes)}`;
+  const fitting = Math.floor(budgetBytes / perBlock) * blockSize;
+  if (fitting < 1 || (wish.maxModelLen !== null && fitting < longest)) {
+    const needed = Math.ceil(longest / blockSize) * perBlock;
+    throw new MemoryError(
+      `--max-model-len ${longest} needs ${formatBytes(needed)} of KV cache for one sequence, but ${given} holds ${fitting} tokens`,
+      `Raise --kv-memory to ${formatBytes(needed)} or lower --max-model-len to ${Math.max(1, fitting)}.`,
+    );
+  }
+  const { maxSequences } = wish;
+  const cache = cacheSize({ spec, weights, blockSize, maxModelLen: longest, maxSequences, budgetBytes });
+  const warning =
+    cache.maxModelLen < longest
+      ? `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`
+      : null;
+  return { placement: place(wish, cache.kvBlocks), cache, weightBytes, warning };
+}
+
+/** A plan that puts everything on this process. */
+function place({ spec, weights, freeBytes, cores, blockSize }: MemoryWish, kvBlocks: number): PlacementPlan {
+  const result = plan({
+    spec,
+    weights,
+    workers: [
+      {
+        id: 'local',
+        address: '',
+        node: 'local',
+        roles: ['stage', 'expert'],
+        memoryBytes: freeBytes,
+        cores,
+        device: 'cpu',
+      },
+    ],
+    load: null,
+    constraints: { ...defaultConstraints, kvBlocks, blockSize },
+    constraintsRevision: 0,
+    term: 0,
+    previous: null,
+    reason: 'one process serves everything',
+  });
+  if (result.kind === 'planned') return result.plan;
+  throw new MemoryError(
+    `${spec.name} does not fit into the ${formatBytes(freeBytes)} of memory that are free: ${result.problems.join('; ')}`,
+    'Try --weights q8, a smaller --kv-memory, or a machine with more memory.',
+  );
+}
