@@ -99,7 +99,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       return new Promise((resolve, reject) => {
         server.bindAsync(`${host}:${options.port}`, credentials(options.tls ?? null), (error, port) => {
           if (error === null) resolve(port);
-          else reject(new Error(`gRPC cannot listen on ${host}:${options.port}: ${error.message}`, { cause: error }));
+          else reject(listenError(error, options));
         });
       });
     },
@@ -113,6 +113,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       });
     },
   };
+}
+
+/** An error as net.Server has it: with `code`, `syscall`, `address` and `port`. */
+function listenError(error: Error, { host: address, port }: GrpcServerOptions): Error {
+  const message = `gRPC cannot listen on ${address}:${port}: ${error.message}`;
+  const code = /listen (E[A-Z]+)/.exec(error.message)?.[1] ?? 'UNAVAILABLE';
+  return Object.assign(new Error(message, { cause: error }), { code, syscall: 'listen', address, port });
 }
 
 function credentials(tls: TlsFiles | null): ServerCredentials {

@@ -41,6 +41,9 @@ export function reportFailure(error: unknown): FailureReport {
     const remedy = error.remedy === null ? [] : [`  ${error.remedy}`];
     return { text: [`conclave: ${error.message}`, ...remedy].join('\n'), exitCode: error.exitCode };
   }
+  if (error instanceof Error && 'remedy' in error && typeof error.remedy === 'string') {
+    return reportFailure(new CliError(error.message, error.remedy));
+  }
   const system = error instanceof Error ? systemFailure(error) : null;
   if (system !== null) return reportFailure(system);
   return { text: `conclave: ${explain(error)}`, exitCode: exitCodes.failure };

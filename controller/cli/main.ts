@@ -5,6 +5,9 @@ import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
 
+// The gRPC library writes to stderr what it also reports as errors.
+process.env['GRPC_VERBOSITY'] ??= 'NONE';
+
 const widest = 120;
 
 const epilogue = `

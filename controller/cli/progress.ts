@@ -42,13 +42,13 @@ export function progressReporter(
     let loggedAt = startedAt;
     let ended = false;
     return (doneBytes, totalBytes) => {
-      if (ended) return;
+      if (ended || totalBytes === 0) return;
       ended = doneBytes >= totalBytes;
       const now = output.now();
       const state = { doneBytes, totalBytes, elapsedMs: now - startedAt };
       const line = `${task}: ${describeProgress(state)}`;
       if (output.terminal !== null) {
-        const filled = totalBytes === 0 ? barWidth : Math.floor((barWidth * doneBytes) / totalBytes);
+        const filled = Math.floor((barWidth * doneBytes) / totalBytes);
         const bar = `[${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}] ${line}`;
         output.terminal.write(`\r${bar.slice(0, output.terminal.columns - 1)}\u001B[K${ended ? '\n' : ''}`);
       } else if (ended || now - loggedAt >= logIntervalMs) {

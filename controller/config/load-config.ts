@@ -36,6 +36,9 @@ interface Sourced {
   readonly place: string;
 }
 
+/** Variables that are read elsewhere. */
+const notOptions: ReadonlySet<string> = new Set(['CONCLAVE_CONFIG', 'CONCLAVE_NATIVE']);
+
 /** Kubernetes sets such variables in every pod beside a service of that name; they are not meant for this program. */
 const serviceLink = /^CONCLAVE(_.+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_.+)?)$/;
 
@@ -82,7 +85,7 @@ function fromEnvironment(
   const byVariable = new Map(options.map((option) => [option.variable, option]));
   const values: [string, Sourced][] = [];
   for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith('CONCLAVE_') || variable === 'CONCLAVE_CONFIG' || value === undefined) continue;
+    if (!variable.startsWith('CONCLAVE_') || notOptions.has(variable) || value === undefined) continue;
     const option = byVariable.get(variable);
     if (serviceLink.test(variable) && (option === undefined || /^\w+:\/\//.test(value))) continue;
     if (option !== undefined) values.push([option.key, { value, place: variable }]);

@@ -89,7 +89,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   try {
     const { httpPort, grpcPort } = await gateway.start();
     log.info({ host, httpPort, grpcPort }, 'listening; the model is loading');
-    const tasks = { experts: onProgress('loading experts'), stage: onProgress('loading attention, norms and head') };
+    const names = { experts: 'loading experts', stage: 'loading attention, norms and head' };
+    const tasks: Partial<Record<keyof typeof names, ReturnType<typeof onProgress>>> = {};
     const executor = await createLocalExecutor({
       native,
       directory,
@@ -100,6 +101,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
       limits: () => ({ kvBlocks: cache.kvBlocks, blockSize }),
       onProgress: (part, doneBytes, totalBytes) => {
         obstacle = `the model is loading: ${Math.floor((100 * doneBytes) / Math.max(1, totalBytes))} % of its ${part}`;
+        tasks[part] ??= onProgress(names[part]);
         tasks[part](doneBytes, totalBytes);
       },
     });

@@ -40,7 +40,7 @@ describe('inspect', () => {
   it('reports a checkpoint as text and as JSON', async () => {
     const text = await run(['inspect', clerk]);
     expect(text).toMatchObject({ code: 0, stderr: '' });
-    expect(text.stdout).toContain('5.11 M');
+    expect(text.stdout).toContain('5.1 M');
     const json = await run(['inspect', clerk, '--output', 'json']);
     expect(JSON.parse(json.stdout)).toMatchObject({
       name: 'clerk',

@@ -20,7 +20,7 @@ async function startStream(server: Server): Promise<{ first: string; rest: Promi
   const rest = (async () => {
     let text = '';
     for (;;) {
-      const piece = await reader?.read();
+      const piece = await reader?.read().catch(() => undefined);
       if (piece === undefined || piece.done) return text;
       text += piece.value;
     }
@@ -56,12 +56,11 @@ describe('a signal', () => {
     const server = await Server.start(['--weights', 'f32', '--shutdown-timeout', '0']);
     const { rest } = await startStream(server);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
-    expect(await rest.catch(() => 'cut')).not.toContain('"completion_tokens":300');
+    expect(await rest).not.toContain('"completion_tokens":300');
   });
 
   it('twice ends at once', async () => {
     const server = await Server.start(['--weights', 'f32']);
-    await startStream(server).then(({ rest }) => rest.catch(() => ''));
     const stream = await startStream(server);
     process.kill(server.ready.pid, 'SIGTERM');
     await until(
@@ -73,7 +72,7 @@ describe('a signal', () => {
       (status) => status !== 200,
     );
     expect((await server.stop('SIGTERM')).code).toBe(143);
-    await stream.rest.catch(() => '');
+    await stream.rest;
   });
 });
 
@@ -81,7 +80,9 @@ describe('overload', () => {
   it('is refused with 429 and Retry-After; what was accepted is finished', async () => {
     await using server = await Server.start(['--weights', 'f32', '--max-num-seqs', '1', '--max-queue', '2']);
     const responses = await Promise.all(
-      Array.from({ length: 12 }, () => server.fetch('/v1/completions', { ...longRequest, stream: false })),
+      Array.from({ length: 12 }, () =>
+        server.fetch('/v1/completions', { ...longRequest, stream: false, stream_options: null }),
+      ),
     );
     const accepted = responses.filter(({ status }) => status === 200);
     const refused = responses.filter(({ status }) => status === 429);
