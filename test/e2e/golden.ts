@@ -8,8 +8,11 @@ export interface Golden {
   readonly prompt: readonly number[];
   /** Log-probability of prompt[p] given prompt[0 … p-1], for p from 1. */
   readonly promptLogprobs: readonly number[];
-  /** Likeliest token after prompt[0 … p], [T]. */
-  readonly likeliest: readonly number[];
+  /**
+   * After each token of prompt and continuation but the last: the likeliest token, and those that bf16 cannot tell from
+   * it, [T + 19].
+   */
+  readonly best: readonly ReadonlySet<number>[];
   /** Greedy, [20]. */
   readonly continuation: readonly number[];
   /** Log-probabilities of the continuation, [20]. */
@@ -32,7 +35,7 @@ export function readGoldens(family: string): readonly Golden[] {
     return {
       prompt,
       promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
-      likeliest: logits.map((row) => row.indexOf(Math.max(...row))),
+      best: [...logits, ...continuationLogits.slice(1)].map(bestTokens),
       continuation,
       continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
     };
@@ -63,6 +66,16 @@ function readTensors(path: string): (name: string) => Tensor {
 function rowsOf({ shape, values }: Tensor): readonly (readonly number[])[] {
   const width = shape[1] ?? 1;
   return Array.from({ length: shape[0] ?? 0 }, (_, row) => values.slice(row * width, (row + 1) * width));
+}
+
+/**
+ * Tokens whose logits are within one bf16 step of the highest. bf16 has 8 significant bits, so around x the step is
+ * 2^(floor(log2 |x|) - 7): 0.125 from 16 to 32.
+ */
+function bestTokens(logits: readonly number[]): ReadonlySet<number> {
+  const most = Math.max(...logits);
+  const step = 2 ** (Math.floor(Math.log2(Math.abs(most))) - 7);
+  return new Set(logits.flatMap((logit, token) => (most - logit <= step ? token : [])));
 }
 
 /** log_softmax(logits)[token]. */
