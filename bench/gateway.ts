@@ -32,6 +32,9 @@ interface Cost {
   readonly processor: number | null;
 }
 
+/** Requests made to the engine so far; each needs an id of its own. */
+let requests = 0;
+
 const folder = mkdtempSync(join(tmpdir(), 'conclave-bench-'));
 try {
   const directory = join(folder, 'tiny');
@@ -146,8 +149,6 @@ async function driveStage(executor: LocalExecutor, streams: number, blocksPerSeq
   return { tokens: streams * outputTokens, processorMs: null };
 }
 
-let requests = 0;
-
 async function driveEngine(engine: Engine, streams: number) {
   const generate = async (stream: number): Promise<number> => {
     let tokens = 0;
@@ -164,7 +165,7 @@ function request(stream: number): RunRequest {
     requestId: String(requests++),
     promptTokenIds: [...prompt(stream)],
     outputTokenIds: [],
-    sampling: null,
+    sampling: { temperature: 0, logitBias: {} },
     limits: { maxTokens: outputTokens, stop: [], stopTokenIds: [], ignoreEos: true },
     n: 1,
   };

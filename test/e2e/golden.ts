@@ -8,6 +8,8 @@ export interface Golden {
   readonly prompt: readonly number[];
   /** Log-probability of prompt[p] given prompt[0 … p-1], for p from 1. */
   readonly promptLogprobs: readonly number[];
+  /** Likeliest token after prompt[0 … p], [T]. */
+  readonly likeliest: readonly number[];
   /**
    * After each token of prompt and continuation but the last: the likeliest token, and those that bf16 cannot tell from
    * it, [T + 19].
@@ -35,6 +37,7 @@ export function readGoldens(family: string): readonly Golden[] {
     return {
       prompt,
       promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
+      likeliest: logits.map((row) => row.indexOf(Math.max(...row))),
       best: [...logits, ...continuationLogits.slice(1)].map(bestTokens),
       continuation,
       continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
