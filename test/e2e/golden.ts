@@ -10,10 +10,7 @@ export interface Golden {
   readonly promptLogprobs: readonly number[];
   /** Likeliest token after prompt[0 … p], [T]. */
   readonly likeliest: readonly number[];
-  /**
-   * After each token of prompt and continuation but the last: the likeliest token, and those that bf16 cannot tell from
-   * it, [T + 19].
-   */
+  /** After prompt[0 … p]: the likeliest token, and those that bf16 cannot tell from it, [T]. */
   readonly best: readonly ReadonlySet<number>[];
   /** Greedy, [20]. */
   readonly continuation: readonly number[];
@@ -38,7 +35,7 @@ export function readGoldens(family: string): readonly Golden[] {
       prompt,
       promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
       likeliest: logits.map((row) => row.indexOf(Math.max(...row))),
-      best: [...logits, ...continuationLogits.slice(1)].map(bestTokens),
+      best: logits.map(bestTokens),
       continuation,
       continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
     };
