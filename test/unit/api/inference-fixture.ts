@@ -43,6 +43,7 @@ export async function createInference(
     observer: silentObserver,
     maxRequests: 8,
     requestTimeoutMs: null,
+    defaultSeed: null,
     obstacles: () => [],
     maxLostMs: 1_000,
     onLost: () => {},
