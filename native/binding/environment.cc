@@ -25,7 +25,13 @@ void Completions::Drain(Environment& environment) {
     const std::lock_guard lock(mutex_);
     work.swap(work_);
   }
-  for (const Work& item : work) item(environment);
+  for (const Work& item : work) {
+    try {
+      item(environment);
+    } catch (...) {
+      // Settling fails only while the environment is being terminated: nobody waits for the promise any more.
+    }
+  }
 }
 
 void Completions::KeepAlive(Napi::Env env, bool alive) {

@@ -33,8 +33,8 @@ void ValidateCacheOptions(const CacheOptions& cache) {
   if (cache.kv_blocks < 1 || cache.kv_blocks > std::numeric_limits<int32_t>::max()) {
     Fail(ErrorCode::kInvalidArgument, "kvBlocks: expected 1 to 2^31 - 1, got ", cache.kv_blocks);
   }
-  if (cache.block_size < 1 || cache.block_size > 65536) {
-    Fail(ErrorCode::kInvalidArgument, "blockSize: expected 1 to 65536, got ", cache.block_size);
+  if (cache.block_size < 1 || cache.block_size > 4096) {
+    Fail(ErrorCode::kInvalidArgument, "blockSize: expected 1 to 4096, got ", cache.block_size);
   }
 }
 
