@@ -1,7 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { loadNative } from '../../../native/load.ts';
-import type { ActivationType, ExpertBank, ExpertSlot, RankSlice, Stage, StageOptions } from '../../../native/native.ts';
+import type {
+  ActivationType,
+  ExpertBank,
+  ExpertSlot,
+  RankSlice,
+  Runtime,
+  Stage,
+  StageOptions,
+  WeightStore,
+} from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { expertsOf, type Run, score, wholeStage } from './model.ts';
@@ -12,38 +21,39 @@ const tolerance = 1e-4;
 
 /** Opens one model in pieces, as workers would, and closes everything at the end. */
 class Pieces implements AsyncDisposable {
-  private readonly handles: { close(): void }[] = [];
-  private constructor(
-    readonly spec: ModelSpec,
-    private readonly open: {
-      readonly runtime: ReturnType<typeof native.createRuntime>;
-      readonly store: Awaited<ReturnType<typeof native.openWeights>>;
-    },
-  ) {
-    this.handles.push(open.runtime, open.store);
+  readonly spec: ModelSpec;
+  private readonly runtime: Runtime;
+  private readonly store: WeightStore;
+  private readonly handles: { close(): void }[];
+
+  private constructor(spec: ModelSpec, runtime: Runtime, store: WeightStore) {
+    this.spec = spec;
+    this.runtime = runtime;
+    this.store = store;
+    this.handles = [runtime, store];
   }
 
   static async of(family: string): Promise<Pieces> {
     const directory = goldenFolder(family);
     const { spec } = await compileModel(directory);
     const runtime = native.createRuntime({ threads: 2, isa: null });
-    return new Pieces(spec, { runtime, store: await native.openWeights(runtime, { directory, spec, weights: 'f32' }) });
+    return new Pieces(spec, runtime, await native.openWeights(runtime, { directory, spec, weights: 'f32' }));
   }
 
   async bank(slices = 1, wanted: (slot: ExpertSlot) => boolean = () => true): Promise<ExpertBank> {
-    const bank = this.keep(native.createExpertBank(this.open.runtime, this.open.store));
+    const bank = this.keep(native.createExpertBank(this.runtime, this.store));
     await bank.load(expertsOf(this.spec, slices, wanted), null);
     return bank;
   }
 
   async stage(bank: ExpertBank, options: Partial<StageOptions>): Promise<Stage> {
     const all = { ...wholeStage(this.spec), ...options };
-    return this.keep(await native.createStage(this.open.runtime, this.open.store, bank, all, null));
+    return this.keep(await native.createStage(this.runtime, this.store, bank, all, null));
   }
 
   async rank(slice: Partial<RankSlice>) {
     const options = { ...wholeStage(this.spec), ...slice };
-    return this.keep(await native.createRankShard(this.open.runtime, this.open.store, options, null));
+    return this.keep(await native.createRankShard(this.runtime, this.store, options, null));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

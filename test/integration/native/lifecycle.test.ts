@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { loadNative } from '../../../native/load.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
@@ -175,7 +175,7 @@ describe('a step', () => {
       await stage.begin(batch());
       const counts = stage.takeExpertRows();
       expect(counts.map(({ length }) => length)).toEqual(spec.layers.map(({ moe }) => moe?.experts.length ?? 0));
-      const rows = (list: Uint32Array | undefined) => (list ?? []).reduce((sum, count) => sum + count, 0);
+      const rows = (list: Uint32Array | undefined) => [...(list ?? [])].reduce((sum, count) => sum + count, 0);
       spec.layers.forEach(({ moe }, layer) => expect(rows(counts[layer])).toBe(64 * (moe?.gate?.topK ?? 0)));
       expect(stage.takeExpertRows().every((layer) => rows(layer) === 0)).toBe(true);
       const profile = stage.takeProfile();
