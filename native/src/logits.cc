@@ -16,16 +16,24 @@ namespace {
 constexpr size_t kStrip = 512;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Highest of a strip; counts NaN and +infinity in *bad.
+// Highest of a strip; adds the number of NaN and +infinity to *bad.
 float HighestOf(const float* logits, size_t count, int* bad) {
-  float highest = -kInfinity;
+  float lanes[16];
+  std::fill_n(lanes, 16, -kInfinity);
   int broken = 0;
-  for (size_t i = 0; i < count; ++i) {
-    highest = logits[i] > highest ? logits[i] : highest;
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    for (size_t j = 0; j < 16; ++j) {
+      lanes[j] = logits[i + j] > lanes[j] ? logits[i + j] : lanes[j];
+      broken += !(logits[i + j] < kInfinity);
+    }
+  }
+  for (; i < count; ++i) {
+    lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
     broken += !(logits[i] < kInfinity);
   }
   *bad += broken;
-  return highest;
+  return *std::max_element(lanes, lanes + 16);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "src/token_draw.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "src/exponential.h"
@@ -10,22 +12,56 @@
 namespace conclave {
 namespace {
 
+// Weights added up at once, in loops that compile to vector code.
 constexpr size_t kStrip = 256;
+// Buckets of weights in [0, 1] by their upper bits: exponent and 6 bits, so 1.6 % wide.
+constexpr int kBucketShift = 17;
+constexpr size_t kBuckets = (std::bit_cast<uint32_t>(1.0f) >> kBucketShift) + 1;
 
-// Candidates hold a token and its weight exp((logit - highest) / temperature); the order of weights
-// is that of logits but for equals by rounding, which cannot change what is drawn by more than that
-// rounding.
-using Candidates = std::vector<TokenLogit>;
+size_t BucketOf(float weight) { return std::bit_cast<uint32_t>(weight) >> kBucketShift; }
 
-double WeightOf(const Candidates& candidates) {
-  double sum = 0;
-  for (const TokenLogit& c : candidates) sum += double{c.logit};
-  return sum;
+// Drops all after `last`, in the order of Before.
+void DropAfter(const TokenLogit& last, float dropped, std::span<float> values) {
+  const auto split = static_cast<size_t>(last.token) + 1;
+  for (size_t i = 0; i < split; ++i) values[i] = values[i] >= last.logit ? values[i] : dropped;
+  for (size_t i = split; i < values.size(); ++i) {
+    values[i] = values[i] > last.logit ? values[i] : dropped;
+  }
 }
 
-// Keeps the first candidates, in the order of Before, whose weights add up to `mass`: a quickselect
-// by weight.
-void KeepMass(double mass, Candidates* candidates) {
+void KeepTopK(int64_t k, std::span<float> logits) {
+  thread_local std::vector<TokenLogit> best;
+  SelectHighest(logits, k, false, &best);
+  const TokenLogit last = *std::max_element(best.begin(), best.end(), Before);
+  DropAfter(last, -std::numeric_limits<float>::infinity(), logits);
+}
+
+double SumOf(const float* weights, size_t count) {
+  float sums[16] = {};
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    for (size_t j = 0; j < 16; ++j) sums[j] += weights[i + j];
+  }
+  for (; i < count; ++i) sums[0] += weights[i];
+  double total = 0;
+  for (const float sum : sums) total += double{sum};
+  return total;
+}
+
+// Sums of strips; returns their sum.
+double SumStrips(std::span<const float> weights, std::vector<double>* strips) {
+  strips->clear();
+  double total = 0;
+  for (size_t at = 0; at < weights.size(); at += kStrip) {
+    strips->push_back(SumOf(weights.data() + at, std::min(kStrip, weights.size() - at)));
+    total += strips->back();
+  }
+  return total;
+}
+
+// Of the candidates, in the order of Before, the first at which the sum of weights reaches `mass`;
+// the last when it does not. A quickselect by weight.
+TokenLogit ReachMass(double mass, std::vector<TokenLogit>* candidates) {
   auto begin = candidates->begin();
   auto end = candidates->end();
   while (end - begin > 1) {
@@ -40,60 +76,42 @@ void KeepMass(double mass, Candidates* candidates) {
       begin = middle;
     }
   }
-  candidates->erase(end, candidates->end());
+  return *begin;
 }
 
-int32_t PickCandidate(double uniform, Candidates* candidates) {
-  std::sort(candidates->begin(), candidates->end(),
-            [](const TokenLogit& a, const TokenLogit& b) { return a.token < b.token; });
-  double rest = uniform * WeightOf(*candidates);
-  int32_t token = candidates->front().token;
-  for (const TokenLogit& c : *candidates) {
-    if (c.logit <= 0) continue;
-    token = c.token;
-    if (rest < double{c.logit}) break;
-    rest -= double{c.logit};
+// Keeps the fewest highest weights whose sum is at least `mass`: sums by bucket show in which of
+// them the last one is.
+void KeepMass(double mass, std::span<float> weights) {
+  thread_local std::vector<double> sums;
+  thread_local std::vector<TokenLogit> candidates;
+  sums.assign(kBuckets, 0.0);
+  for (const float weight : weights) {
+    if (weight > 0) sums[BucketOf(weight)] += double{weight};
   }
-  return token;
-}
-
-double StripWeight(const float* weights, size_t count) {
-  float sums[16] = {};
-  size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    for (size_t j = 0; j < 16; ++j) sums[j] += weights[i + j];
+  size_t bucket = kBuckets - 1;
+  for (; bucket > 0 && sums[bucket] < mass; --bucket) mass -= sums[bucket];
+  candidates.clear();
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (BucketOf(weights[i]) == bucket) candidates.push_back({static_cast<int32_t>(i), weights[i]});
   }
-  for (; i < count; ++i) sums[0] += weights[i];
-  double total = 0;
-  for (const float sum : sums) total += double{sum};
-  return total;
+  if (!candidates.empty()) DropAfter(ReachMass(mass, &candidates), 0.0f, weights);
 }
 
-// Sums of strips; *total is their sum.
-void StripWeights(std::span<const float> weights, std::vector<double>* strips, double* total) {
-  strips->clear();
-  *total = 0;
-  for (size_t at = 0; at < weights.size(); at += kStrip) {
-    strips->push_back(StripWeight(weights.data() + at, std::min(kStrip, weights.size() - at)));
-    *total += strips->back();
-  }
-}
-
-// Draws from weights that need no order.
-int32_t PickWeight(double uniform, std::span<const float> weights,
-                   const std::vector<double>& strips, double total) {
+// Inverse distribution function over weights in order of token.
+int32_t Pick(double uniform, std::span<const float> weights, const std::vector<double>& strips,
+             double total) {
   double rest = uniform * total;
   size_t strip = 0;
-  size_t last = 0;  // Last strip with a weight, for a uniform that rounding carried past the end.
-  for (; strip < strips.size(); ++strip) {
-    if (strips[strip] <= 0) continue;
-    last = strip;
-    if (rest < strips[strip]) break;
-    rest -= strips[strip];
+  // Where rounding carries `rest` past the end, the last weight above 0 is taken.
+  for (size_t s = 0; s < strips.size(); ++s) {
+    if (strips[s] <= 0) continue;
+    strip = s;
+    if (rest < strips[s]) break;
+    rest -= strips[s];
   }
-  if (strip == strips.size()) strip = last;
+  const size_t end = std::min(weights.size(), (strip + 1) * kStrip);
   int32_t token = -1;
-  for (size_t i = strip * kStrip; i < std::min(weights.size(), (strip + 1) * kStrip); ++i) {
+  for (size_t i = strip * kStrip; i < end; ++i) {
     if (weights[i] <= 0) continue;
     token = static_cast<int32_t>(i);
     if (rest < double{weights[i]}) break;
@@ -106,38 +124,22 @@ int32_t PickWeight(double uniform, std::span<const float> weights,
 
 int32_t DrawToken(const Sampling& sampling, float highest, double uniform,
                   std::span<float> logits) {
-  thread_local Candidates candidates;
-  thread_local std::vector<double> strips;
-  const float temperature = sampling.temperature;
-  const bool top_k = sampling.top_k > 0 && static_cast<size_t>(sampling.top_k) < logits.size();
-  const bool top_p = sampling.top_p < 1;
-  double total = 0;
-  if (top_k) {
-    SelectHighest(logits, sampling.top_k, false, &candidates);
-    for (TokenLogit& c : candidates) c.logit = Exp((c.logit - highest) / temperature);
-    total = WeightOf(candidates);
-  } else {
-    for (float& x : logits) x = Exp((x - highest) / temperature);
-    StripWeights(logits, &strips, &total);
-    if (!top_p) {
-      if (sampling.min_p > 0) {
-        for (float& x : logits) x = x < sampling.min_p ? 0.0f : x;  // The highest weight is 1.
-        StripWeights(logits, &strips, &total);
-      }
-      return PickWeight(uniform, logits, strips, total);
-    }
-    // All that weigh less than this weigh less than 1 - top_p together.
-    const float negligible = static_cast<float>((1 - double{sampling.top_p}) * total /
-                                                static_cast<double>(logits.size()));
-    candidates.clear();
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (logits[i] >= negligible) candidates.push_back({static_cast<int32_t>(i), logits[i]});
-    }
+  if (sampling.top_k > 0 && static_cast<size_t>(sampling.top_k) < logits.size()) {
+    KeepTopK(sampling.top_k, logits);
   }
-  if (top_p) KeepMass(double{sampling.top_p} * total, &candidates);
-  if (sampling.min_p > 0)
-    std::erase_if(candidates, [&](const TokenLogit& c) { return c.logit < sampling.min_p; });
-  return PickCandidate(uniform, &candidates);
+  // From here on, weights relative to the highest, which is 1.
+  const std::span<float> weights = logits;
+  const float temperature = sampling.temperature;
+  for (float& x : weights) x = Exp((x - highest) / temperature);
+  thread_local std::vector<double> strips;
+  double total = SumStrips(weights, &strips);
+  const bool filtered = sampling.top_p < 1 || sampling.min_p > 0;
+  if (sampling.top_p < 1) KeepMass(double{sampling.top_p} * total, weights);
+  if (sampling.min_p > 0) {
+    for (float& x : weights) x = x < sampling.min_p ? 0.0f : x;
+  }
+  if (filtered) total = SumStrips(weights, &strips);
+  return Pick(uniform, weights, strips, total);
 }
 
 }  // namespace conclave
