@@ -1,7 +1,7 @@
 const firstMs = 50;
-const mostMs = 2_000;
+const mostMs = 1_000;
 
-/** Delays between tries: they double from 50 ms to 2 s, with up to as much again at random, until a try succeeds. */
+/** Delays between tries: they double from 50 ms to 1 s, with up to as much again at random, until a try succeeds. */
 export class Backoff {
   readonly #random: () => number;
   #failures = 0;

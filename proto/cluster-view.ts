@@ -34,6 +34,7 @@ export class ClusterView {
   readonly reports = new Map<string, WorkerReport>();
   target: PlacementPlan | null = null;
   committed: PlacementPlan | null = null;
+  /** What operators asked for; kept at revision 0 when the bus has forgotten it. */
   constraints: Versioned<ClusterConstraints> | null = null;
   lease: LeaderLease | null = null;
   /** gzip of a ServedModel. */
@@ -122,7 +123,8 @@ export class ClusterView {
     } else if (change.key === CONSTRAINTS) {
       const value = this.#read(conclave.ClusterConstraints, change);
       if (value === undefined) return;
-      this.constraints = value === null ? null : { value, revision: change.revision };
+      if (value !== null) this.constraints = { value, revision: change.revision };
+      else if (this.constraints !== null) this.constraints = { ...this.constraints, revision: 0 };
       this.#options.onChange('constraints', null);
     }
   }

@@ -12,6 +12,11 @@ export class MemberKeys {
   #current: string | null = null;
   #previous: string | null = null;
 
+  /** The secret, or null while none is known. */
+  get current(): string | null {
+    return this.#current;
+  }
+
   /** Takes over a new secret. */
   set(key: string): void {
     if (key === this.#current) return;

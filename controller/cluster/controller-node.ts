@@ -22,6 +22,7 @@ import { EventLog } from './events.ts';
 import { ExpertLoadBook } from './expert-load.ts';
 import { Leader } from './leader.ts';
 import { Lease } from './lease.ts';
+import { type Members, memberChanges, memberEvent } from './membership.ts';
 import { clusterStatus } from './status.ts';
 
 export interface ControllerNodeOptions {
@@ -78,7 +79,9 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     keys,
     onChange: (change) => {
       leader.wake();
-      if (change === 'workers') releaseDrains();
+      if (change !== 'workers') return;
+      releaseDrains();
+      noteMembers();
     },
     onUnreadable: (key, error) => onTrouble(`value of "${key}" on the bus`, error),
   });
@@ -90,6 +93,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     joinSettleMs: 500,
     view,
     plans: await bus.bucket('plans'),
+    control,
     load,
     events,
     checksums: (layer, slices) => {
@@ -129,7 +133,15 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     );
   };
 
-  await announce(bus, served, spec.digest);
+  /** Every controller keeps count; the leader tells. */
+  let members: Members | null = null;
+  const noteMembers = (): void => {
+    const changes = members === null ? [] : memberChanges(members, view.workers);
+    if (members !== null) members = new Map(view.workers);
+    if (lease.term !== null) for (const change of changes) events.publish(memberEvent(change));
+  };
+
+  await announce(bus, keys, served, spec.digest);
   const stops = [
     bus.subscribe(loadSubjects(cluster), (payload) => {
       try {
@@ -141,13 +153,14 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     bus.onState((state) => {
       if (state !== 'connected') return;
       leader.busReturned();
-      announce(bus, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
+      announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
     events.watch(({ code, severity }) => {
       if (severity !== 'info') failures[code] = (failures[code] ?? 0) + 1;
     }),
   ];
   await view.start();
+  members = new Map(view.workers);
   lease.start();
 
   const router = new ClusterRouter({ view, credentials: options.credentials, keys });
@@ -198,12 +211,12 @@ function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedToken
 }
 
 /**
- * Says on the bus what is served and makes the members' secret. A cluster that has workers keeps its model; one without is
+ * Says on the bus what is served and makes the members' secret, or puts it back. A cluster that has workers keeps its model; one without is
  * given this controller's.
  */
-async function announce(bus: Bus, served: Buffer, digest: string): Promise<void> {
+async function announce(bus: Bus, keys: MemberKeys, served: Buffer, digest: string): Promise<void> {
   const control = await bus.bucket('control');
-  await control.create(MEMBER_KEY, Buffer.from(randomBytes(32).toString('base64url')));
+  await control.create(MEMBER_KEY, Buffer.from(keys.current ?? randomBytes(32).toString('base64url')));
   if ((await control.create(SERVED_MODEL, served)) !== null) return;
   const entry = await control.get(SERVED_MODEL);
   const other = entry === null ? null : decode(conclave.ServedModel, gunzipSync(entry.value)).spec;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Bucket } from '../../proto/bus/bus.ts';
-import { COMMITTED_PLAN, TARGET_PLAN } from '../../proto/bus/subjects.ts';
+import { COMMITTED_PLAN, CONSTRAINTS, TARGET_PLAN } from '../../proto/bus/subjects.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
@@ -21,6 +21,7 @@ export interface LeaderOptions {
   readonly joinSettleMs: number;
   readonly view: ClusterView;
   readonly plans: Bucket;
+  readonly control: Bucket;
   readonly load: ExpertLoadBook;
   readonly events: EventLog;
   /** Checksums by slice id that a layer's experts must have; empty when weights are not verified. */
@@ -141,7 +142,11 @@ export class Leader {
 
   /** Puts back what a bus that was restarted without its data has forgotten. */
   async #restore(): Promise<boolean> {
-    const { view, plans } = this.#options;
+    const { view, plans, control } = this.#options;
+    if (view.constraints !== null && view.constraints.revision === 0) {
+      await control.create(CONSTRAINTS, encode(conclave.ClusterConstraints, view.constraints.value));
+      return true;
+    }
     if (view.target !== null && view.targetRevision === 0) {
       await plans.create(TARGET_PLAN, encode(conclave.PlacementPlan, view.target));
       return true;

@@ -11,6 +11,8 @@ export interface NatsBucketOptions {
   readonly id: string;
   /** Milliseconds after its last write at which a key expires; 0: never. */
   readonly ttlMs: number;
+  /** See BucketSpec. */
+  readonly graceMs: number;
   readonly storage: StorageType;
   /** Servers that keep a copy. */
   readonly replicas: number;

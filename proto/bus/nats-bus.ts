@@ -111,6 +111,7 @@ export class NatsBus implements Bus {
     const bucket = new NatsBucket({
       id,
       ttlMs: buckets[name].ttlMs,
+      graceMs: buckets[name].graceMs,
       storage: storage === 'file' ? StorageType.File : StorageType.Memory,
       replicas,
       clock,

@@ -1,7 +1,7 @@
 // Follows a bucket through reconnects, restarted servers and lost state. Every (re)start takes the present keys from the
 // server and tells the listener how they differ from what it was told before, deletions included; then changes follow as
 // they come. The server does not announce that a key expired, so keys that were not written for longer than they live are
-// looked up.
+// looked up; and so are, after a while, keys that vanished while the server was away.
 import type { KvEntry, QueuedIterator } from 'nats';
 import { Backoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
@@ -12,6 +12,7 @@ export interface NatsWatchOptions {
   /** Name of the bucket, for reports. */
   readonly bucket: string;
   readonly ttlMs: number;
+  readonly graceMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onTrouble: OnTrouble;
@@ -25,14 +26,14 @@ export interface NatsWatchOptions {
 interface Known {
   readonly value: Uint8Array;
   readonly revision: number;
-  /** When it was last heard of; present keys count as heard of long ago. */
-  readonly heardAt: number;
+  /** When to look whether it is still there. */
+  readonly checkAt: number;
 }
 
 /** The present keys must have come after this many milliseconds, else the watch starts anew. */
 const initialMs = 5_000;
-/** Parts of a key's life between two looks for expired ones. */
-const looksPerLife = 10;
+/** Milliseconds between looks for keys that are gone without a word. */
+const lookMs = 500;
 
 export class NatsWatch {
   readonly #options: NatsWatchOptions;
@@ -43,7 +44,7 @@ export class NatsWatch {
   #run = 0;
   #ready = false;
   #stopped = false;
-  #cancelTimers: (() => void)[] = [];
+  readonly #cancelTimers = new Set<() => void>();
 
   constructor(options: NatsWatchOptions) {
     this.#options = options;
@@ -62,7 +63,7 @@ export class NatsWatch {
     this.#iterator?.stop();
     this.#iterator = null;
     for (const cancel of this.#cancelTimers) cancel();
-    this.#cancelTimers = [];
+    this.#cancelTimers.clear();
   }
 
   stop(): void {
@@ -78,7 +79,7 @@ export class NatsWatch {
       snapshot = null;
       this.#backoff.succeeded();
       this.#reconcile(present);
-      this.#expectExpiry(run);
+      this.#lookLater(run);
     };
     try {
       this.#after(run, initialMs, () => {
@@ -110,15 +111,18 @@ export class NatsWatch {
   }
 
   #reconcile(present: ReadonlyMap<string, KvEntry>): void {
-    for (const [key, { revision }] of this.#known) {
+    const { clock, graceMs } = this.#options;
+    for (const [key, { value, revision }] of this.#known) {
       const entry = present.get(key);
-      if (entry?.operation !== 'PUT') this.#forget(key, entry?.revision ?? revision);
+      if (entry !== undefined && entry.operation !== 'PUT') this.#forget(key, entry.revision);
+      else if (entry === undefined && graceMs === 0) this.#forget(key, revision);
+      else if (entry === undefined) this.#known.set(key, { value, revision, checkAt: clock.now() + graceMs });
     }
     for (const entry of [...present.values()].sort((a, b) => a.revision - b.revision)) {
       if (entry.operation !== 'PUT') continue;
       const known = this.#known.get(entry.key);
       const same = known?.revision === entry.revision && Buffer.compare(known.value, entry.value) === 0;
-      this.#learn(entry, same, Number.NEGATIVE_INFINITY);
+      this.#learn(entry, same, 0);
     }
     if (this.#ready) return;
     this.#ready = true;
@@ -126,13 +130,16 @@ export class NatsWatch {
   }
 
   #apply(entry: KvEntry): void {
-    if (entry.operation === 'PUT') this.#learn(entry, false, this.#options.clock.now());
+    if (entry.operation === 'PUT') this.#learn(entry, false, this.#options.ttlMs);
     else if (this.#known.has(entry.key)) this.#forget(entry.key, entry.revision);
   }
 
-  #learn({ key, value, revision }: KvEntry, silently: boolean, heardAt: number): void {
+  /** A key that lives for a while is looked up after `livesMs`: at once when nobody knows how long it has lived already. */
+  #learn({ key, value, revision }: KvEntry, silently: boolean, livesMs: number): void {
+    const { clock, ttlMs } = this.#options;
     const copy = Uint8Array.from(value);
-    this.#known.set(key, { value: copy, revision, heardAt });
+    const checkAt = ttlMs > 0 ? clock.now() + livesMs : Number.POSITIVE_INFINITY;
+    this.#known.set(key, { value: copy, revision, checkAt });
     if (!silently) this.#tell({ key, value: copy, revision });
   }
 
@@ -145,14 +152,13 @@ export class NatsWatch {
     callListener(this.#options.bucket, this.#options.onTrouble, () => this.#options.listener(change));
   }
 
-  #expectExpiry(run: number): void {
-    const { ttlMs } = this.#options;
-    if (ttlMs > 0) this.#after(run, ttlMs / looksPerLife, () => void this.#lookForExpired(run));
+  #lookLater(run: number): void {
+    this.#after(run, lookMs, () => void this.#lookForGone(run));
   }
 
-  async #lookForExpired(run: number): Promise<void> {
-    const { ttlMs, clock, get } = this.#options;
-    const silent = [...this.#known].filter(([, { heardAt }]) => clock.now() - heardAt > ttlMs);
+  async #lookForGone(run: number): Promise<void> {
+    const { clock, get } = this.#options;
+    const silent = [...this.#known].filter(([, { checkAt }]) => checkAt <= clock.now());
     try {
       for (const [key, known] of silent) {
         const entry = await get(key);
@@ -161,12 +167,17 @@ export class NatsWatch {
         if (entry === null && this.#known.get(key) === known) this.#forget(key, known.revision);
       }
     } catch (error) {
-      if (run === this.#run) this.#options.onTrouble(`expiry in ${this.#options.bucket}`, error);
+      if (run === this.#run) this.#options.onTrouble(`looking for expired keys of ${this.#options.bucket}`, error);
     }
-    if (run === this.#run) this.#expectExpiry(run);
+    this.#lookLater(run);
   }
 
   #after(run: number, ms: number, callback: () => void): void {
-    if (run === this.#run) this.#cancelTimers.push(this.#options.clock.after(ms, callback));
+    if (run !== this.#run) return;
+    const cancel = this.#options.clock.after(ms, () => {
+      this.#cancelTimers.delete(cancel);
+      callback();
+    });
+    this.#cancelTimers.add(cancel);
   }
 }

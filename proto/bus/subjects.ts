@@ -5,6 +5,11 @@ export interface BucketSpec {
   readonly name: BucketName;
   /** Milliseconds after its last write at which a key expires; 0: never. */
   readonly ttlMs: number;
+  /**
+   * Milliseconds that writers get to put their keys back after the bus was away, before watchers are told that keys which
+   * vanished meanwhile (expired, or lost by the server) are gone.
+   */
+  readonly graceMs: number;
 }
 
 /**
@@ -15,10 +20,10 @@ export interface BucketSpec {
  * ServedModel under SERVED_MODEL.
  */
 export const buckets: Readonly<Record<BucketName, BucketSpec>> = {
-  workers: { name: 'workers', ttlMs: 5_000 },
-  reports: { name: 'reports', ttlMs: 0 },
-  plans: { name: 'plans', ttlMs: 0 },
-  control: { name: 'control', ttlMs: 0 },
+  workers: { name: 'workers', ttlMs: 5_000, graceMs: 5_000 },
+  reports: { name: 'reports', ttlMs: 0, graceMs: 5_000 },
+  plans: { name: 'plans', ttlMs: 0, graceMs: 0 },
+  control: { name: 'control', ttlMs: 0, graceMs: 0 },
 };
 
 export const TARGET_PLAN = 'target';

@@ -39,6 +39,7 @@ export class WorkerAgent {
   #workers: Bucket | null = null;
   #reports: Bucket | null = null;
   #draining = false;
+  #stopState: () => void = () => undefined;
   #reportTimer: NodeJS.Timeout | null = null;
   readonly #timers: NodeJS.Timeout[] = [];
   #settled: (() => boolean)[] = [];
@@ -70,6 +71,12 @@ export class WorkerAgent {
     await this.view.start();
     this.#follow();
     await this.#announce();
+    this.#stopState = bus.onState((state) => {
+      // What this worker said may be gone: the bus may have come back without its data.
+      if (state !== 'connected') return;
+      this.changed();
+      void this.#announce();
+    });
     this.#timers.push(setInterval(() => void this.#announce(), heartbeatMs));
     this.#timers.push(setInterval(() => this.#publishLoad(loadReportMs / 1000), loadReportMs));
     this.#timers.push(setInterval(() => stages.refreshRoutes(), 1_000)); // Shares follow latency.
@@ -140,6 +147,7 @@ export class WorkerAgent {
 
   /** Takes the worker off the bus. */
   async stop(): Promise<void> {
+    this.#stopState();
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     this.view.stop();

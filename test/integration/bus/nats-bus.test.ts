@@ -137,6 +137,25 @@ describe.skipIf(!available)(`NatsBus and a server that fails${note}`, () => {
     await eventually(() => expect(log.state).toEqual({ kept: '3' }));
   });
 
+  test('keys that their writers put back in time are never told as gone, others are', async () => {
+    const { one, two } = await world();
+    const [mine, theirs] = [await one.bucket('reports'), await two.bucket('reports')];
+    const log = new WatchLog(mine);
+    await theirs.put('back', bytes('1'));
+    await theirs.put('lost', bytes('1'));
+    await theirs.put('deleted', bytes('1'));
+    await eventually(() => expect(log.state).toEqual({ back: '1', lost: '1', deleted: '1' }));
+    await theirs.delete('deleted');
+    await server.signal('SIGKILL');
+    await server.loseState();
+    await server.restart();
+    await eventually(() => expect([one.state, two.state]).toEqual(['connected', 'connected']), 15_000);
+    await theirs.put('back', bytes('2'));
+    await eventually(() => expect(log.state).toEqual({ back: '2', lost: '1' }));
+    await eventually(() => expect(log.state).toEqual({ back: '2' }), 10_000);
+    expect(log.lines).not.toContain('back gone');
+  });
+
   test('many kills in a row lose nothing', async () => {
     const { one, theirs, two, log } = await world();
     const subscription: string[] = [];

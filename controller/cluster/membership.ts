@@ -1,0 +1,45 @@
+import type { ClusterEvent__Output as ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
+import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
+
+export type Members = ReadonlyMap<string, WorkerAnnouncement>;
+
+/** What became of a worker between two looks at the members. */
+export interface MemberChange {
+  /** restarted: another process under the same id. left: gone after it said that it would. lost: gone without a word. */
+  readonly kind: 'joined' | 'restarted' | 'left' | 'lost';
+  readonly worker: WorkerAnnouncement;
+}
+
+/** Changes from one look to the next, by worker id. A heartbeat is no change. */
+export function memberChanges(before: Members, now: Members): readonly MemberChange[] {
+  const changes: MemberChange[] = [];
+  for (const id of [...new Set([...before.keys(), ...now.keys()])].sort()) {
+    const [was, is] = [before.get(id), now.get(id)];
+    if (is === undefined) {
+      if (was !== undefined) changes.push({ kind: was.draining ? 'left' : 'lost', worker: was });
+    } else if (was === undefined) changes.push({ kind: 'joined', worker: is });
+    else if (was.startedAtMs !== is.startedAtMs) changes.push({ kind: 'restarted', worker: is });
+  }
+  return changes;
+}
+
+/** A change as those who watch the cluster read it. */
+export function memberEvent({ kind, worker }: MemberChange): Omit<ClusterEvent, 'atMs'> {
+  const who = `${worker.id} at ${worker.address} on ${worker.node}`;
+  const subject = `worker/${worker.id}`;
+  switch (kind) {
+    case 'joined':
+      return { code: 'WORKER_JOINED', severity: 'info', subject, message: `${who} joined` };
+    case 'restarted':
+      return {
+        code: 'WORKER_RESTARTED',
+        severity: 'warning',
+        subject,
+        message: `${who} is another process than before`,
+      };
+    case 'left':
+      return { code: 'WORKER_LEFT', severity: 'info', subject, message: `${who} left after it was drained` };
+    case 'lost':
+      return { code: 'WORKER_LOST', severity: 'error', subject, message: `${who} sent no more heartbeats` };
+  }
+}

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { memberChanges, memberEvent } from '../../../controller/cluster/membership.ts';
+import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
+
+function members(...workers: [id: string, startedAtMs: number, draining?: boolean][]): Map<string, WorkerAnnouncement> {
+  return new Map(
+    workers.map(([id, startedAtMs, draining = false]) => [
+      id,
+      {
+        id,
+        address: `${id}:9000`,
+        node: 'n1',
+        pid: 1,
+        roles: ['expert'],
+        memoryBytes: 1,
+        cores: 1,
+        device: 'cpu',
+        version: '0',
+        startedAtMs,
+        draining,
+      },
+    ]),
+  );
+}
+
+test.each([
+  ['nothing new', members(['a', 1]), members(['a', 1]), []],
+  ['a heartbeat that says more', members(['a', 1]), members(['a', 1, true]), []],
+  ['a worker that joins', members(['a', 1]), members(['b', 1], ['a', 1]), ['joined b']],
+  ['a worker that is restarted', members(['a', 1]), members(['a', 2]), ['restarted a']],
+  ['a worker that leaves', members(['a', 1, true]), members(), ['left a']],
+  ['a worker that is lost', members(['a', 1], ['b', 1]), members(['b', 1]), ['lost a']],
+  ['many at once', members(['c', 1], ['b', 1]), members(['a', 1], ['b', 3]), ['joined a', 'restarted b', 'lost c']],
+])('%s', (_, before, now, expected) => {
+  expect(memberChanges(before, now).map(({ kind, worker }) => `${kind} ${worker.id}`)).toEqual(expected);
+});
+
+test('events name the worker, where it was, and how bad it is', () => {
+  const events = memberChanges(members(['a', 1], ['c', 1]), members(['b', 1], ['c', 2])).map(memberEvent);
+  expect(events).toEqual([
+    {
+      code: 'WORKER_LOST',
+      severity: 'error',
+      subject: 'worker/a',
+      message: 'a at a:9000 on n1 sent no more heartbeats',
+    },
+    { code: 'WORKER_JOINED', severity: 'info', subject: 'worker/b', message: 'b at b:9000 on n1 joined' },
+    {
+      code: 'WORKER_RESTARTED',
+      severity: 'warning',
+      subject: 'worker/c',
+      message: 'c at c:9000 on n1 is another process than before',
+    },
+  ]);
+});
