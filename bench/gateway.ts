@@ -64,7 +64,8 @@ try {
     const scheduled = await measure(() => driveEngine(engine, streams));
     await engine.close(0);
     const server = await startServer(directory);
-    const served = await measure(() => driveServer(server, streams)).finally(() => server.stop());
+    const served = await measure(() => driveServer(server, streams));
+    await server.stop();
     rows.push({
       streams,
       'native step, µs/token': rounded(stage.wall),
