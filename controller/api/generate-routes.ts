@@ -39,10 +39,10 @@ async function answer(
       };
       const planned = await plan(request.body, inference, head, controller.signal);
       if (planned.streamed) {
-        await answerStream(planned, inference, controller, events);
+        await answerStream(planned, inference, request.id, controller, events);
         return reply;
       }
-      return answerDocument(planned, inference, controller);
+      return answerDocument(planned, inference, request.id, controller);
     });
   } catch (error) {
     // Errors before the first event have a status of their own; later ones are told as an event.
@@ -54,20 +54,26 @@ async function answer(
   }
 }
 
-async function answerDocument(plan: Plan, inference: Inference, controller: AbortController): Promise<object> {
+async function answerDocument(
+  plan: Plan,
+  inference: Inference,
+  requestId: string,
+  controller: AbortController,
+): Promise<object> {
   const document = plan.document();
-  await inference.generateAll(plan.generations, controller, (prompt) => document.consumer(prompt));
+  await inference.generateAll(plan.generations, requestId, controller, (prompt) => document.consumer(prompt));
   return document.toJSON();
 }
 
 async function answerStream(
   plan: Plan,
   inference: Inference,
+  requestId: string,
   controller: AbortController,
   events: EventStream,
 ): Promise<void> {
   const stream = plan.stream(events);
-  await inference.generateAll(plan.generations, controller, (prompt) => stream.answer.consumer(prompt));
+  await inference.generateAll(plan.generations, requestId, controller, (prompt) => stream.answer.consumer(prompt));
   stream.end();
 }
 

@@ -1,18 +1,18 @@
 /**
  * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
  */
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { ApiKeys } from '../../proto/api-keys.ts';
 import type { TlsFiles } from '../../proto/server.ts';
 import { ServiceError } from '../errors.ts';
 import type { Inference } from '../gateway/inference.ts';
+import { BodyBudget } from './body-budget.ts';
 import { answerBrokenRequest, fromFramework, sendError } from './error-response.ts';
 import { addGenerateRoutes } from './generate-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { addModelRoutes } from './model-routes.ts';
+import { requestIdOf } from './request-id.ts';
 import { addTokenizeRoutes } from './tokenize-routes.ts';
 
 declare module 'fastify' {
@@ -30,6 +30,8 @@ export interface HttpOptions {
   readonly apiKeys: ApiKeys;
   /** Largest request body, in bytes. */
   readonly maxBodyBytes: number;
+  /** Bytes of all request bodies together. */
+  readonly maxBodyBytesTogether: number;
   /** Largest request headers together, in bytes. */
   readonly maxHeaderBytes: number;
   /** Time in which a request's headers, and the whole request, must arrive. */
@@ -47,12 +49,15 @@ export interface HttpServer {
 
 export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
   const app = createApp(options);
+  const bodies = new BodyBudget(options.maxBodyBytesTogether, options.maxBodyBytes);
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (request.routeOptions.config.open === true || options.apiKeys.allows(request.headers.authorization)) return;
-    throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
+    if (request.routeOptions.config.open !== true && !options.apiKeys.allows(request.headers.authorization)) {
+      throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
+    }
+    bodies.take(request, reply);
   });
   app.addHook('onResponse', async (request, reply) => {
     metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
@@ -108,7 +113,7 @@ function createApp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: requestId,
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error)),
@@ -122,12 +127,6 @@ function secureContext(tls: TlsFiles): object {
     key: tls.privateKey,
     ...(client === null ? {} : { ca: client, requestCert: true, rejectUnauthorized: true }),
   };
-}
-
-/** The client's own X-Request-Id where it is harmless, else a new one. */
-function requestId(request: IncomingMessage): string {
-  const given = request.headers['x-request-id'];
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 function knownMethods(app: FastifyInstance, path: string): readonly string[] {

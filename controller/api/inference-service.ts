@@ -12,6 +12,7 @@ import type { GenerationConsumer, Inference } from '../gateway/inference.ts';
 import type { Piece } from '../gateway/sequence-text.ts';
 import { planGenerate, readGrpcPrompt } from './grpc-requests.ts';
 import { resolveModelName } from './model-routes.ts';
+import { requestIdOf } from './request-id.ts';
 
 type GenerateCall = ServerWritableStream<GenerateRequest, GenerateResponse>;
 
@@ -68,12 +69,16 @@ async function answer<Response>(
 }
 
 async function generate(call: GenerateCall, inference: Inference): Promise<void> {
+  const requestId = requestIdOf(call.metadata.get('x-request-id')[0]);
+  const metadata = new Metadata();
+  metadata.set('x-request-id', requestId);
+  call.sendMetadata(metadata);
   await inference.admit(remainingMs(call), async (controller) => {
     call.on('cancelled', () => controller.abort(new ServiceError('CANCELLED', 'the client cancelled the call')));
     resolveModelName(call.request.model, inference);
     const generation = await planGenerate(call.request, inference, controller.signal);
     const consumer = new GrpcConsumer(call, generation.promptTokenIds.length);
-    await inference.generate(generation, controller.signal, consumer);
+    await inference.generate(generation, requestId, controller.signal, consumer);
     consumer.end();
   });
 }

@@ -39,18 +39,19 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'namespace',
 ]);
 
-/** The templates of a checkpoint; null when it has none. */
-export function readChatTemplates(files: TextFiles): ChatTemplates | null {
+/** The templates of a checkpoint. Throws, with a sentence for clients, when there is none or it cannot be read. */
+export function readChatTemplates(files: TextFiles): ChatTemplates {
   if (files.chatTemplate !== null) return checked({ default: files.chatTemplate, toolUse: null });
   const configured = files.tokenizerConfig['chat_template'];
   if (typeof configured === 'string') return checked({ default: configured, toolUse: null });
-  if (!Array.isArray(configured)) return null;
+  if (!Array.isArray(configured)) throw new Error('the model has no chat template: use /v1/completions');
   const named = new Map<string, string>();
   for (const entry of configured as readonly unknown[]) {
     if (isObject(entry) && typeof entry['template'] === 'string') named.set(String(entry['name']), entry['template']);
   }
   const standard = named.get('default');
-  return standard === undefined ? null : checked({ default: standard, toolUse: named.get('tool_use') ?? null });
+  if (standard === undefined) throw new Error('none of the chat templates of the model is named "default"');
+  return checked({ default: standard, toolUse: named.get('tool_use') ?? null });
 }
 
 /** Throws where the template is not valid Jinja. */
@@ -63,7 +64,7 @@ function checked(templates: ChatTemplates): ChatTemplates {
     try {
       compileTemplate(source);
     } catch (error) {
-      throw new Error(`chat template: ${(error as Error).message}`, { cause: error });
+      throw new Error(`the chat template of the model cannot be read: ${(error as Error).message}`, { cause: error });
     }
   }
   return templates;

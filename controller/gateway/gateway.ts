@@ -56,6 +56,8 @@ export interface GatewayLimits {
   /** Longest that a request waits for a lost pipeline to come back, or for another one. */
   readonly maxLostMs: number;
   readonly maxBodyBytes: number;
+  /** Bytes of all HTTP request bodies together; more get 429. */
+  readonly maxBodyBytesTogether: number;
   readonly maxHeaderBytes: number;
   /** Time in which a request must have arrived. */
   readonly receiveTimeoutMs: number;
@@ -66,6 +68,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   requestTimeoutMs: null,
   maxLostMs: 120_000,
   maxBodyBytes: 16 * 2 ** 20,
+  maxBodyBytesTogether: 512 * 2 ** 20,
   maxHeaderBytes: 16 * 2 ** 10,
   receiveTimeoutMs: 60_000,
 };
@@ -118,6 +121,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     tls,
     apiKeys,
     maxBodyBytes: limits.maxBodyBytes,
+    maxBodyBytesTogether: Math.max(limits.maxBodyBytesTogether, limits.maxBodyBytes),
     maxHeaderBytes: limits.maxHeaderBytes,
     receiveTimeoutMs: limits.receiveTimeoutMs,
     logger,
@@ -142,6 +146,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     grpc,
     metrics,
     async start() {
+      if (options.text.chatObstacle !== null) logger.warn(`chat is not served: ${options.text.chatObstacle}`);
       const httpPort = await http.start();
       const grpcPort = (await grpc?.start()) ?? null;
       updateHealth();

@@ -132,6 +132,7 @@ export class Inference {
   /** Runs several prompts, a bounded number of them at a time. The first failure ends them all. */
   async generateAll(
     generations: readonly Generation[],
+    requestId: string,
     controller: AbortController,
     consumerOf: (prompt: number) => GenerationConsumer,
   ): Promise<void> {
@@ -139,7 +140,7 @@ export class Inference {
     const runNext = async (): Promise<void> => {
       while (next < generations.length) {
         const prompt = next++;
-        await this.generate(generations[prompt] as Generation, controller.signal, consumerOf(prompt));
+        await this.generate(generations[prompt] as Generation, requestId, controller.signal, consumerOf(prompt));
       }
     };
     try {
@@ -150,8 +151,13 @@ export class Inference {
     }
   }
 
-  /** Runs one prompt. Settles when all its sequences have ended. */
-  async generate(generation: Generation, signal: AbortSignal, consumer: GenerationConsumer): Promise<void> {
+  /** Runs one prompt. Settles when all its sequences have ended. `requestId` is what logs of all parts call it. */
+  async generate(
+    generation: Generation,
+    requestId: string,
+    signal: AbortSignal,
+    consumer: GenerationConsumer,
+  ): Promise<void> {
     const { observer, now } = this.#options;
     const arrivedAt = now();
     const promptTokens = generation.promptTokenIds.length;
@@ -201,7 +207,7 @@ export class Inference {
     };
 
     await runResumable(
-      this.#runRequest(generation),
+      this.#runRequest(generation, requestId),
       signal,
       {
         accept,
@@ -238,9 +244,10 @@ export class Inference {
     return Array.from({ length: generation.n }, (_, index) => new SequenceText(index, options));
   }
 
-  #runRequest(generation: Generation): RunRequest {
+  #runRequest(generation: Generation, requestId: string): RunRequest {
     return {
-      requestId: randomUUID(),
+      // Clients may use an id twice; pipelines need one of its own for each run.
+      requestId: `${requestId}-${randomUUID().slice(0, 8)}`,
       promptTokenIds: generation.promptTokenIds as number[],
       outputTokenIds: [],
       sampling: {

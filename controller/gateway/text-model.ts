@@ -6,6 +6,7 @@ import { Template } from '@huggingface/jinja';
 import { ServiceError } from '../errors.ts';
 import {
   type ChatInput,
+  type ChatTemplates,
   openFinalMessage,
   readChatTemplates,
   templateFailure,
@@ -21,8 +22,8 @@ import { checkedIds, createTokenizer } from './tokenizer.ts';
 export interface TextModel {
   readonly table: TokenTable;
   readonly samplingDefaults: SamplingDefaults;
-  /** Whether chat requests can be answered. */
-  readonly hasChatTemplate: boolean;
+  /** Why chat requests cannot be answered, as a sentence; null when they can. */
+  readonly chatObstacle: string | null;
   /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
   encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
   /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
@@ -41,7 +42,7 @@ export async function loadTextModel(directory: string): Promise<TextModel> {
 
 export function createTextModel(files: TextFiles): TextModel {
   const tokenizer = createTokenizer(files);
-  const templates = readChatTemplates(files);
+  const templates = tryReadChatTemplates(files);
   const compiled = new Map<string, Template>();
   const worker = new TextWorker({
     tokenizerPath: files.tokenizerPath,
@@ -70,7 +71,7 @@ export function createTextModel(files: TextFiles): TextModel {
   return {
     table: tokenizer.table,
     samplingDefaults: readSamplingDefaults(files.generationConfig),
-    hasChatTemplate: templates !== null,
+    chatObstacle: typeof templates === 'string' ? templates : null,
     async encode(text, addSpecialTokens, maxTokens, signal = null) {
       if (text.length > maxTokens * tokenizer.maxCharactersPerToken) {
         const message = `the text has ${text.length} characters, more than fit into ${maxTokens} tokens`;
@@ -86,11 +87,7 @@ export function createTextModel(files: TextFiles): TextModel {
       }
     },
     async renderChat(input, signal = null) {
-      if (templates === null) {
-        throw new ServiceError('UNSUPPORTED', 'the model has no chat template: use /v1/completions', {
-          field: 'messages',
-        });
-      }
+      if (typeof templates === 'string') throw new ServiceError('UNSUPPORTED', templates, { field: 'messages' });
       const variables = templateVariables(input, tokenizer.special.names);
       const long = input.messages.length > inlineMessages || longerThan(input, inlineCharacters);
       const rendered = await render(templateFor(templates, input), variables, long, signal);
@@ -98,6 +95,15 @@ export function createTextModel(files: TextFiles): TextModel {
     },
     close: () => worker.close(),
   };
+}
+
+/** The templates, or why there are none: text completions are served all the same. */
+function tryReadChatTemplates(files: TextFiles): ChatTemplates | string {
+  try {
+    return readChatTemplates(files);
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Whether the strings and keys of a JSON value have more than `limit` UTF-16 units, or it has more than `limit` parts. */

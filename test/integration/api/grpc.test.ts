@@ -89,6 +89,18 @@ describe('InferenceService', () => {
     expect(responses.at(-1)?.finishReason).toBe('FINISH_REASON_STOP');
   });
 
+  it('takes and returns request ids', async () => {
+    await start();
+    const metadata = new Metadata();
+    metadata.set('x-request-id', 'mine');
+    const call = client.generate({ text: 'Say', limits: { maxTokens: 1 } }, metadata);
+    const [received] = (await once(call, 'metadata')) as [Metadata];
+    call.resume();
+    await once(call, 'end');
+    expect(received.get('x-request-id')).toEqual(['mine']);
+    expect(harness.pipeline.requests[0]?.requestId).toMatch(/^mine-/);
+  });
+
   it('tokenises and describes the model', async () => {
     await start();
     const tokenized = await new Promise((resolve, reject) => {
@@ -192,17 +204,17 @@ interface ReflectionClient extends Client {
 }
 
 /** A client of a service that the package has no types for. */
-function connectTo<Type extends Client>(protoFile: string, includeDir: string, service: string): Type {
+function connectTo(protoFile: string, includeDir: string, service: string): Client {
   const loaded = loadPackageDefinition(loadSync(protoFile, { includeDirs: [includeDir] }));
   const constructor = service
     .split('.')
     .reduce<unknown>((node, name) => (node as Record<string, unknown>)[name], loaded);
-  const Constructor = constructor as new (address: string, channel: ChannelCredentials) => Type;
+  const Constructor = constructor as new (address: string, channel: ChannelCredentials) => Client;
   return new Constructor(harness.grpcAddress, credentials.createInsecure());
 }
 
 function check(service: string): Promise<number> {
-  const probe = connectTo<HealthClient>(health.protoPath, '/', 'grpc.health.v1.Health');
+  const probe = connectTo(health.protoPath, '/', 'grpc.health.v1.Health') as HealthClient;
   return new Promise<number>((resolve, reject) => {
     probe.check({ service }, (error, value) => {
       probe.close();
@@ -237,11 +249,11 @@ describe('every gRPC port', () => {
   it('describes its services by reflection', async () => {
     await start();
     const protos = join(packageRoot, 'node_modules/@grpc/reflection/build/proto/grpc');
-    const client = connectTo<ReflectionClient>(
+    const client = connectTo(
       'reflection/v1/reflection.proto',
       protos,
       'grpc.reflection.v1.ServerReflection',
-    );
+    ) as ReflectionClient;
     const call = client.ServerReflectionInfo();
     call.write({ listServices: '' });
     const [answer] = (await once(call, 'data')) as [{ listServicesResponse: { service: { name: string }[] } }];

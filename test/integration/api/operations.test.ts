@@ -68,6 +68,14 @@ describe('request ids', () => {
     expect(made).toMatch(/^[0-9a-f-]{36}$/);
     expect((await get('/nothing')).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
   });
+
+  it('are what pipelines know a request by', async () => {
+    harness = await startHarness();
+    await post(harness, '/v1/completions', { ...body, prompt: ['a', 'b'] }, { 'x-request-id': 'mine' });
+    const ids = harness.pipeline.requests.map(({ requestId }) => requestId);
+    expect(ids).toEqual([expect.stringMatching(/^mine-[0-9a-f]{8}$/), expect.stringMatching(/^mine-[0-9a-f]{8}$/)]);
+    expect(new Set(ids).size).toBe(2);
+  });
 });
 
 describe('limits', () => {
@@ -82,6 +90,20 @@ describe('limits', () => {
     expect(refused.body.error).toMatchObject({ type: 'rate_limit_error', code: 'overloaded' });
     held.release();
     for (const answer of await Promise.all(running)) expect(answer.status).toBe(200);
+  });
+
+  it('answer 429 when bodies take too much memory together, until others are answered', async () => {
+    const held = gate();
+    const limits = { maxBodyBytes: 1_000, maxBodyBytesTogether: 1_000 };
+    harness = await startHarness(held, { limits });
+    const large = { prompt: 'x'.repeat(100), user: 'y'.repeat(600), max_tokens: 1 };
+    const running = post(harness, '/v1/completions', large);
+    await expect.poll(() => harness.pipeline.open).toBe(1);
+    const refused = await post(harness, '/v1/completions', large);
+    expect([refused.status, refused.body.error.code]).toEqual([429, 'overloaded']);
+    held.release();
+    expect((await running).status).toBe(200);
+    await expect.poll(async () => (await post(harness, '/v1/completions', large)).status).toBe(200);
   });
 
   it('end requests that take too long', async () => {

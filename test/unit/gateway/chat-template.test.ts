@@ -71,15 +71,20 @@ describe('chat templates', () => {
 
   it('are missing in a model without one, which says so', async () => {
     const text = createTextModel(files);
-    expect(text.hasChatTemplate).toBe(false);
+    expect(text.chatObstacle).toContain('no chat template');
     await expect(text.renderChat(input())).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringContaining('no chat template'),
     });
   });
 
-  it('are refused at load when they are not Jinja', () => {
-    expect(() => createTextModel(withTemplate('{% for %}'))).toThrow('chat template: ');
+  it('that are not Jinja leave text completions alone', async () => {
+    const text = createTextModel(withTemplate('{% for %}'));
+    await expect(text.renderChat(input())).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('the chat template of the model cannot be read: '),
+    });
+    expect(await text.encode('the', false, 10)).toHaveLength(1);
   });
 
   const named = [

@@ -106,8 +106,3 @@ function scored(tokenId: number, position: number, alternatives: number): TokenL
 export function codedError(code: string, message = code, field: string | null = null): Error {
   return Object.assign(new Error(message), { code, field });
 }
-
-/** Repeats the tokens of a text for ever. */
-export function repeatTokens(ids: readonly number[]): FakeOptions['token'] {
-  return (_request, _index, position) => ids[position % ids.length]!;
-}

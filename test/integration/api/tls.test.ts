@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { credentials, status } from '@grpc/grpc-js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { conclave } from '../../../proto/messages.ts';
+import type { TlsFiles } from '../../../proto/server.ts';
+import { type Harness, startHarness } from './gateway-harness.ts';
+
+let folder: string;
+let certificate: Buffer;
+let privateKey: Buffer;
+let harness: Harness;
+
+/** One self-signed certificate serves as server, client and authority. */
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conclave-tls-'));
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-keyout', key, '-out', cert];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost'];
+  execFileSync('openssl', [...made, ...subject], { stdio: 'ignore' });
+  certificate = readFileSync(cert);
+  privateKey = readFileSync(key);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => harness.close());
+
+const start = async (clientAuthority: Buffer | null): Promise<void> => {
+  const tls: TlsFiles = { certificate, privateKey, clientAuthority };
+  harness = await startHarness({}, { tls });
+};
+
+function httpsStatus(identity: object): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const url = `${harness.url.replace('http:', 'https:')}/v1/models`;
+    const sent = request(url, { ca: certificate, agent: false, ...identity }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+function grpcCode(client: InstanceType<typeof conclave.InferenceService>): Promise<status> {
+  return new Promise((resolve) => {
+    client.getModel({}, { deadline: Date.now() + 5_000 }, (error) => {
+      client.close();
+      resolve(error?.code ?? status.OK);
+    });
+  });
+}
+
+describe('TLS', () => {
+  it('covers HTTP and gRPC', async () => {
+    await start(null);
+    expect(await httpsStatus({})).toBe(200);
+    await expect(fetch(`${harness.url}/health`)).rejects.toThrow('fetch failed');
+    const secure = new conclave.InferenceService(harness.grpcAddress, credentials.createSsl(certificate));
+    expect(await grpcCode(secure)).toBe(status.OK);
+    const plain = new conclave.InferenceService(harness.grpcAddress, credentials.createInsecure());
+    expect(await grpcCode(plain)).toBe(status.UNAVAILABLE);
+  });
+
+  it('lets in only clients with a certificate where an authority is named', async () => {
+    await start(certificate);
+    expect(await httpsStatus({ cert: certificate, key: privateKey })).toBe(200);
+    await expect(httpsStatus({})).rejects.toThrow(/certificate|ECONNRESET|socket hang up/);
+    const known = credentials.createSsl(certificate, privateKey, certificate);
+    expect(await grpcCode(new conclave.InferenceService(harness.grpcAddress, known))).toBe(status.OK);
+    const unknown = credentials.createSsl(certificate);
+    expect(await grpcCode(new conclave.InferenceService(harness.grpcAddress, unknown))).toBe(status.UNAVAILABLE);
+  });
+});
