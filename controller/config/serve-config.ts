@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { dispatching, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { choice, duration, integer, list, size, text, toggle } from './values.ts';
 
 /** What is served. */
-const model = {
+export const model = {
   model: option(text().nullable().default(null), {
     group: 'Model',
     description: 'Checkpoint folder: config.json, safetensors and tokenizer.json as Hugging Face lays them out.',
@@ -33,7 +34,7 @@ const model = {
 };
 
 /** How it is computed. */
-const engine = {
+export const engine = {
   threads: option(integer(1, 1024).nullable().default(null), {
     group: 'Engine',
     description: 'Compute threads.',
@@ -63,7 +64,7 @@ const engine = {
 };
 
 /** What runs together. */
-const scheduling = {
+export const scheduling = {
   maxNumSeqs: option(integer(1, 4096).default(64), {
     group: 'Scheduling',
     description: 'Most sequences in one step.',
@@ -99,7 +100,7 @@ const scheduling = {
 };
 
 /** Where clients reach it. */
-const server = {
+export const server = {
   host: option(text().default('127.0.0.1'), {
     group: 'Server',
     description: 'Address to listen on. 0.0.0.0 or :: lets other machines in; set an API key then.',
@@ -141,8 +142,23 @@ const server = {
   }),
 };
 
+/** Who may operate the cluster. */
+export const admin = {
+  adminKey: option(list().nullable().default(null), {
+    group: 'Server',
+    description: 'Key that ControlService asks for (status, plan, scale, drain, events). Prefer the file.',
+    placeholder: 'KEY',
+    fallback: 'the API keys; without any, only this machine is let in',
+  }),
+  adminKeyFile: option(text().nullable().default(null), {
+    group: 'Server',
+    description: 'File with one admin key per line.',
+    placeholder: 'FILE',
+  }),
+};
+
 /** What it says. */
-const reporting = {
+export const reporting = {
   logLevel: option(choice('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'), {
     group: 'Reporting',
     description: 'Least severe log lines that are written, to stderr.',
@@ -160,7 +176,42 @@ const reporting = {
   }),
 };
 
+/** Worker processes on this machine. */
+const workers = {
+  workers: option(integer(1, 256).nullable().default(null), {
+    group: 'Workers',
+    description:
+      'Run the model on this many worker processes, which are restarted when they die. NATS is started too unless --nats is given.',
+    placeholder: 'N',
+    fallback: 'everything in this process',
+  }),
+  stageWorkers: option(integer(1, 256).nullable().default(null), {
+    group: 'Workers',
+    description: 'So many of the workers hold stages alone, and the others experts alone.',
+    placeholder: 'N',
+    fallback: 'every worker holds both',
+  }),
+  workerMemory: option(size().nullable().default(null), {
+    group: 'Workers',
+    description: 'Memory of each worker.',
+    placeholder: 'SIZE',
+    fallback: 'nine tenths of what is free, divided evenly',
+  }),
+};
+
 /** The configuration of `conclave serve`. */
-export const serveSchema = z.strictObject({ ...model, ...engine, ...scheduling, ...server, ...reporting });
+export const serveSchema = z.strictObject({
+  ...model,
+  ...engine,
+  ...scheduling,
+  ...server,
+  ...admin,
+  ...workers,
+  ...layout,
+  ...dispatching,
+  ...nats,
+  ...tls,
+  ...reporting,
+});
 
 export type ServeConfig = Readonly<z.output<typeof serveSchema>>;

@@ -49,6 +49,16 @@ export function list(): z.ZodType<readonly string[]> {
   });
 }
 
+/** What a worker may hold, in a fixed order. */
+export function roles(): z.ZodType<readonly ('stage' | 'expert')[]> {
+  const known = ['stage', 'expert'] as const;
+  return reader('stage, expert or both, separated by a comma', (raw) => {
+    const parts = (Array.isArray(raw) ? raw : String(raw).split(',')).map((part: unknown) => String(part).trim());
+    const chosen = known.filter((role) => parts.includes(role));
+    return chosen.length === new Set(parts).size && chosen.length > 0 ? Object.freeze(chosen) : null;
+  });
+}
+
 const sizeUnits: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,

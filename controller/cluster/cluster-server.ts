@@ -1,0 +1,150 @@
+/**
+ * A controller process: the gateway in front, a controller's part of the cluster behind it, one gRPC port for clients and
+ * operators.
+ */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { WeightsFormat } from '../../native/native.ts';
+import type { Bus } from '../../proto/bus/bus.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+import { packageRoot } from '../../proto/package-root.ts';
+import { troubleLog } from '../../proto/trouble-log.ts';
+import { readTls } from '../config/connections.ts';
+import type { ControllerConfig } from '../config/controller-config.ts';
+import { adminAccess, readApiKeys } from '../config/keys.ts';
+import { ConfigError } from '../config/load-config.ts';
+import { createGateway } from '../gateway/gateway.ts';
+import { loadTextModel } from '../gateway/text-model.ts';
+import { compileModel } from '../model/compile.ts';
+import type { ModelReport } from '../model/report.ts';
+import { defaultConstraints } from '../planner/input.ts';
+import { kvBytesPerToken, modelFootprint } from '../planner/memory.ts';
+import { clusterMetrics } from './cluster-metrics.ts';
+import { type ControllerNode, startControllerNode } from './controller-node.ts';
+
+export interface ClusterServerOptions {
+  readonly config: ControllerConfig;
+  readonly bus: Bus;
+  readonly log: Logger;
+}
+
+/** A controller that listens. */
+export interface ClusterServer {
+  readonly id: string;
+  /** Such as "http://127.0.0.1:8000". */
+  readonly httpUrl: string;
+  /** host:port. */
+  readonly grpcAddress: string;
+  readonly model: ClusterModel;
+  readonly node: ControllerNode;
+  /** Refuses new requests, finishes those that run within `graceMs`, gives the lease up, and closes everything but the bus. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** What the cluster serves. */
+export interface ClusterModel {
+  readonly name: string;
+  readonly parameters: number;
+  readonly activeParameters: number;
+  readonly weights: WeightsFormat;
+  readonly maxModelLen: number;
+}
+
+/** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
+export async function startClusterServer({ config, bus, log }: ClusterServerOptions): Promise<ClusterServer> {
+  const { host, blockSize, maxNumSeqs, maxNumBatchedTokens } = config;
+  const id = config.id ?? `${hostname()}-${process.pid}`;
+  const tls = readTls(config);
+  const apiKeys = readApiKeys(config);
+  const access = adminAccess(config, apiKeys);
+  const directory = config.model ?? join(packageRoot, 'models/clerk');
+  const [servedName, ...aliases] = config.servedModelName ?? [];
+  const { spec, report } = await compileModel(directory, servedName === undefined ? {} : { name: servedName });
+  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
+  const maxModelLen = longestSequence(config, spec);
+  const node = await startControllerNode({
+    bus,
+    cluster: config.cluster,
+    id,
+    directory,
+    spec,
+    weights,
+    maxModelLen,
+    maxNumSeqs,
+    maxNumBatchedTokens,
+    constraints: {
+      ...defaultConstraints,
+      layout: {
+        tensorParallelSize: config.tensorParallelSize,
+        pipelineParallelSize: config.pipelineParallelSize,
+        expertTensorParallelSize: config.expertTensorParallelSize,
+        pipelines: config.pipelines,
+      },
+      defaultReplicas: config.expertReplicas,
+      blockSize,
+      kvBlocks: wishedBlocks(config, spec, weights, maxModelLen),
+    },
+    leastKvBlocks: leastBlocks(config, spec, weights, maxModelLen),
+    minWorkers: config.minWorkers ?? 1,
+    verifyWeights: config.verifyWeights,
+    credentials: tls.credentials,
+    onTrouble: troubleLog(
+      (what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what),
+      () => performance.now(),
+    ),
+  });
+  try {
+    node.events.watch(({ severity, code, subject, message }) => {
+      const line = { code, subject };
+      if (severity === 'info') log.info(line, message);
+      else log.warn(line, message);
+    });
+    const gateway = createGateway({
+      model: {
+        names: [spec.name, ...aliases],
+        maxModelLen,
+        vocabSize: spec.vocabSize,
+        eosTokenIds: spec.eosTokenIds,
+        parameters: report.total.parameters,
+        activeParameters: report.activeParameters,
+        digest: spec.digest,
+        created: Math.floor(Date.now() / 1_000),
+      },
+      text: await loadTextModel(directory),
+      router: node.router,
+      http: { host, port: config.port },
+      grpc: { host, port: config.grpcPort },
+      logger: log,
+      tls: tls.server,
+      apiKeys,
+      defaultSeed: config.seed,
+      obstacles: node.obstacles,
+      notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
+      limits: {
+        maxRequests: maxNumSeqs * config.pipelines + config.maxQueue,
+        requestTimeoutMs: config.requestTimeout,
+        maxBodyBytes: config.maxBodySize,
+      },
+    });
+    if (gateway.grpc !== null) node.serve(gateway.grpc, access);
+    clusterMetrics(gateway.metrics.registry, node, bus);
+    const { httpPort, grpcPort } = await gateway.start();
+    const authority = host.includes(':') ? `[${host}]` : host;
+    const { parameters } = report.total;
+    return {
+      id,
+      httpUrl: `${tls.server === null ? 'http' : 'https'}://${authority}:${httpPort}`,
+      grpcAddress: `${authority}:${grpcPort}`,
+      model: { name: spec.name, parameters, activeParameters: report.activeParameters, weights, maxModelLen },
+      node,
+      stop: async (graceMs) => {
+        await gateway.close(graceMs);
+        await node.close();
+      },
+    };
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+}

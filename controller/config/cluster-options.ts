@@ -1,0 +1,141 @@
+/** Options of clusters: how its parts find and trust each other, and how the model is laid out over workers. */
+import { option } from './option.ts';
+import { duration, integer, list, text, toggle } from './values.ts';
+
+/** Where members meet. */
+export const nats = {
+  nats: option(list().nullable().default(null), {
+    group: 'NATS',
+    description: 'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas.',
+    placeholder: 'URL',
+  }),
+  cluster: option(name('a cluster').default('default'), {
+    group: 'NATS',
+    description: 'Name of the cluster: clusters with different names share NATS without meeting.',
+    placeholder: 'NAME',
+  }),
+  natsUser: option(text().nullable().default(null), {
+    group: 'NATS',
+    description: 'User to connect as; the password is best given as CONCLAVE_NATS_PASSWORD.',
+    placeholder: 'NAME',
+  }),
+  natsPassword: option(text().nullable().default(null), {
+    group: 'NATS',
+    description: 'Password of --nats-user. Other users can read flags: prefer the variable.',
+    placeholder: 'PASSWORD',
+  }),
+  natsToken: option(text().nullable().default(null), {
+    group: 'NATS',
+    description: 'Token to connect with. Other users can read flags: prefer CONCLAVE_NATS_TOKEN.',
+    placeholder: 'TOKEN',
+  }),
+  natsCredentials: option(text().nullable().default(null), {
+    group: 'NATS',
+    description: "File with a user's JWT and seed, as nsc writes it.",
+    placeholder: 'FILE',
+  }),
+  natsNkey: option(text().nullable().default(null), {
+    group: 'NATS',
+    description: "File with a user's nkey seed.",
+    placeholder: 'FILE',
+  }),
+  natsReplicas: option(integer(1, 5).default(1), {
+    group: 'NATS',
+    description: 'Servers of a NATS cluster that keep a copy of what the cluster knows.',
+    placeholder: 'N',
+  }),
+};
+
+/** How connections are protected. */
+export const tls = {
+  tlsCert: option(text().nullable().default(null), {
+    group: 'TLS',
+    description: 'PEM certificate of this process, for everything that it serves, and to prove who it is to others.',
+    placeholder: 'FILE',
+    fallback: 'connections are not encrypted',
+  }),
+  tlsKey: option(text().nullable().default(null), {
+    group: 'TLS',
+    description: 'PEM private key of --tls-cert.',
+    placeholder: 'FILE',
+  }),
+  tlsCa: option(text().nullable().default(null), {
+    group: 'TLS',
+    description:
+      'PEM certificates of the authorities that signed the others. With it, every gRPC connection must show a certificate of theirs (mutual TLS).',
+    placeholder: 'FILE',
+    fallback: "the system's authorities, and no client certificates",
+  }),
+};
+
+/** How the model is split. Null: the planner chooses. */
+export const layout = {
+  tensorParallelSize: option(integer(1, 1024).nullable().default(null), {
+    group: 'Layout',
+    description: 'Workers that share the attention heads and dense parts of a stage.',
+    placeholder: 'N',
+    fallback: 'as few as memory allows',
+  }),
+  pipelineParallelSize: option(integer(1, 1024).nullable().default(null), {
+    group: 'Layout',
+    description: 'Stages that the layers are cut into.',
+    placeholder: 'N',
+    fallback: 'as few as memory allows',
+  }),
+  expertTensorParallelSize: option(integer(1, 64).nullable().default(null), {
+    group: 'Layout',
+    description: 'Slices that each expert is cut into.',
+    placeholder: 'N',
+    fallback: '1, more only where an expert fits on no worker',
+  }),
+  expertReplicas: option(integer(1, 1024).default(1), {
+    group: 'Layout',
+    description: 'Copies of every expert on different workers, until "conclave scale" asks for others.',
+    placeholder: 'N',
+  }),
+  pipelines: option(integer(1, 1024).default(1), {
+    group: 'Layout',
+    description: 'Independent pipelines, each with a lead worker of its own; they share the experts.',
+    placeholder: 'N',
+  }),
+  minWorkers: option(integer(1, 100_000).nullable().default(null), {
+    group: 'Layout',
+    description: 'Workers that must have joined before the first plan is made.',
+    placeholder: 'N',
+    fallback: '1; with --workers, all of them',
+  }),
+  verifyWeights: option(toggle().default(true), {
+    group: 'Layout',
+    description: "Have workers compare every expert that they load with a checksum of the controller's own copy.",
+  }),
+};
+
+/** What a worker does about dispatches that are late. */
+export const dispatching = {
+  dispatchDeadline: option(duration().default(1_000), {
+    group: 'Dispatch',
+    description:
+      'Least time that another worker gets to answer before its rows go elsewhere; the limit follows its latency above that.',
+    placeholder: 'TIME',
+    fallback: '1s',
+  }),
+  hedgeAfter: option(duration().nullable().default(null), {
+    group: 'Dispatch',
+    description: 'Time after which a dispatch is also sent to another replica; the first answer counts.',
+    placeholder: 'TIME',
+    fallback: 'never',
+  }),
+  overlapRows: option(integer(2, 1_000_000).default(128), {
+    group: 'Dispatch',
+    description: "Rows from which a step runs as two halves, so that one's network time hides behind the other's compute.",
+    placeholder: 'N',
+  }),
+};
+
+/** A name that may be part of a bus key. */
+export function name(what: string) {
+  return text().refine((value) => /^[A-Za-z0-9_-]{1,128}$/.test(value), {
+    error: ({ input }) =>
+      `expected the name of ${what}: 1 to 128 letters, digits, "-" or "_", got ${JSON.stringify(input)}`,
+  });
+}
