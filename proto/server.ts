@@ -43,8 +43,8 @@ export interface GrpcServerOptions {
   readonly channelOptions?: ChannelOptions;
 }
 
-/** Whether a call with this metadata is let in. */
-export type AccessRule = (metadata: Metadata) => boolean;
+/** Whether a call with this metadata from this peer (its address and port) is let in. */
+export type AccessRule = (metadata: Metadata, peer: string) => boolean;
 
 /** A gRPC server with health checking and reflection. Nothing is served until `start`. */
 export interface GrpcServer {
@@ -136,7 +136,7 @@ function guard(apiKeys: ApiKeys, rules: ReadonlyMap<string, AccessRule>): Server
     return new ServerInterceptingCall(call, {
       start(next) {
         const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, forward) => {
-          if (allows(metadata)) forward(metadata);
+          if (allows(metadata, call.getPeer())) forward(metadata);
           else call.sendStatus({ code: status.UNAUTHENTICATED, details: `missing or unknown key for ${service}` });
         });
         next(listener.build());

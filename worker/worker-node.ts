@@ -20,7 +20,7 @@ import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
 import { ExpertAgent } from './agent/expert-agent.ts';
 import { FailureEvents } from './agent/failure-events.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
-import type { EngineObserver } from './engine/observer.ts';
+import type { EngineObserver, EngineSnapshot } from './engine/observer.ts';
 import { ColdExperts } from './shard/cold-experts.ts';
 import { shardDefinition } from './shard/definition.ts';
 import type { DispatchObserver } from './shard/dispatcher.ts';
@@ -71,9 +71,25 @@ export interface WorkerNodeOptions {
   readonly observer: WorkerObserver;
 }
 
+/** What a worker holds and does at one moment. */
+export interface WorkerSnapshot {
+  /** Epoch of the plan in force; 0 before the first. */
+  readonly planEpoch: number;
+  readonly slots: number;
+  readonly expertBytes: number;
+  /** Slots held only because no replica answers. */
+  readonly coldSlots: number;
+  /** Null on a worker that leads no pipeline. */
+  readonly engine: EngineSnapshot | null;
+  /** Ids of the requests that its pipeline runs. */
+  readonly requestIds: readonly string[];
+}
+
 export interface WorkerNode {
   readonly address: string;
   readonly agent: WorkerAgent;
+  /** What it holds and does at this moment. */
+  snapshot(): WorkerSnapshot;
   /** Moves everything off this worker; resolves with whether that happened in time. */
   drain(deadlineMs: number): Promise<boolean>;
   close(): Promise<void>;
@@ -229,7 +245,15 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     closers.push(() => agent.stop());
     await agent.start(experts, stages);
     server.setServing(true);
-    return { address, agent, drain: (deadlineMs) => agent.drain(deadlineMs), close };
+    const snapshot = (): WorkerSnapshot => ({
+      planEpoch: agent.view.committed?.epoch ?? 0,
+      slots: bank.slotCount,
+      expertBytes: bank.bytes,
+      coldSlots: cold.size,
+      engine: stages.engine?.snapshot() ?? null,
+      requestIds: stages.engine?.runningRequests() ?? [],
+    });
+    return { address, agent, snapshot, drain: (deadlineMs) => agent.drain(deadlineMs), close };
   } catch (error) {
     await close();
     throw error;

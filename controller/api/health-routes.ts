@@ -9,10 +9,11 @@ export function addHealthRoutes(app: FastifyInstance, inference: Inference, metr
   /** The process lives. */
   app.get('/health', open, () => ({ status: 'ok' }));
 
-  /** Requests can be answered; if not, why. */
+  /** Requests can be answered; if not, why. Notices are what operators should know all the same. */
   app.get('/ready', open, (_request, reply) => {
     const reasons = inference.obstacles();
-    return reply.code(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
+    const ready = reasons.length === 0;
+    return reply.code(ready ? 200 : 503).send({ ready, reasons, notices: inference.notices() });
   });
 
   app.get('/metrics', open, async (_request, reply) => {

@@ -1,9 +1,11 @@
 import { Command } from 'commander';
+import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
+import { workerCommand } from './worker.ts';
 
 // The gRPC library writes to stderr what it also reports as errors.
 process.env['GRPC_VERBOSITY'] ??= 'NONE';
@@ -26,7 +28,7 @@ const program = new Command('conclave')
   .exitOverride()
   .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
   .addHelpText('after', epilogue);
-for (const command of [serveCommand(), inspectCommand(), synthCommand()]) {
+for (const command of [serveCommand(), controllerCommand(), workerCommand(), inspectCommand(), synthCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { Command } from 'commander';
 import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
 import { addOptions, configOf } from './command-options.ts';
@@ -7,6 +6,7 @@ import { createLog } from './log.ts';
 import { progressReporter } from './progress.ts';
 import { formatDuration } from './quantities.ts';
 import { readyLine, readyText } from './ready.ts';
+import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 
 const examples = `
@@ -59,19 +59,4 @@ async function serve(config: ServeConfig, warnings: readonly string[]): Promise<
   else log.fatal(fault, 'the engine failed and serves no more');
   await embedded.stop(fault === null ? config.shutdownTimeout : 0);
   process.exit(fault === null ? exitCodes.ok : exitCodes.failure);
-}
-
-/** The first SIGTERM or SIGINT. The second ends the process at once, with 128 + its number. */
-async function firstSignal(): Promise<NodeJS.Signals> {
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  const next = (): Promise<NodeJS.Signals> =>
-    new Promise((resolve) => {
-      for (const signal of signals) process.once(signal, () => resolve(signal));
-    });
-  const first = await next();
-  for (const signal of signals) {
-    process.removeAllListeners(signal);
-    process.on(signal, () => process.exit(128 + constants.signals[signal]));
-  }
-  return first;
 }

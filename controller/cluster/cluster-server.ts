@@ -10,16 +10,17 @@ import type { Bus } from '../../proto/bus/bus.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { packageRoot } from '../../proto/package-root.ts';
 import { troubleLog } from '../../proto/trouble-log.ts';
+import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
-import { adminAccess, readApiKeys } from '../config/keys.ts';
 import { ConfigError } from '../config/load-config.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { loadTextModel } from '../gateway/text-model.ts';
 import { compileModel } from '../model/compile.ts';
-import type { ModelReport } from '../model/report.ts';
+import { ownFormat } from '../model/own-format.ts';
 import { defaultConstraints } from '../planner/input.ts';
 import { kvBytesPerToken, modelFootprint } from '../planner/memory.ts';
+import { adminAccess } from './admin-access.ts';
 import { clusterMetrics } from './cluster-metrics.ts';
 import { type ControllerNode, startControllerNode } from './controller-node.ts';
 
@@ -63,6 +64,7 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
   const { spec, report } = await compileModel(directory, servedName === undefined ? {} : { name: servedName });
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const maxModelLen = longestSequence(config, spec);
+  const blocks = cacheBlocks(config, spec, weights, maxModelLen);
   const node = await startControllerNode({
     bus,
     cluster: config.cluster,
@@ -83,9 +85,9 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
       },
       defaultReplicas: config.expertReplicas,
       blockSize,
-      kvBlocks: wishedBlocks(config, spec, weights, maxModelLen),
+      kvBlocks: blocks.wished,
     },
-    leastKvBlocks: leastBlocks(config, spec, weights, maxModelLen),
+    leastKvBlocks: blocks.least,
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
     credentials: tls.credentials,
@@ -147,4 +149,43 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
     await node.close();
     throw error;
   }
+}
+
+/** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
+function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: ModelSpec): number {
+  if (maxModelLen !== null && maxModelLen > maxPosition) {
+    throw new ConfigError([
+      `--max-model-len: expected at most ${maxPosition}, the positions that the model was made for, got ${maxModelLen}`,
+    ]);
+  }
+  return maxModelLen ?? maxPosition;
+}
+
+interface CacheBlocks {
+  /** Blocks of a pipeline's cache if memory allows. */
+  readonly wished: number;
+  /** Blocks below which nothing is planned. */
+  readonly least: number;
+}
+
+/** As asked for by --kv-memory, or enough for all sequences at full length and at least for one. */
+function cacheBlocks(
+  { kvMemory, blockSize, maxNumSeqs, maxModelLen }: ControllerConfig,
+  spec: ModelSpec,
+  weights: WeightsFormat,
+  longest: number,
+): CacheBlocks {
+  const perSequence = Math.ceil(longest / blockSize);
+  if (kvMemory === null) {
+    return { wished: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
+  }
+  const blockBytes = blockSize * kvBytesPerToken(modelFootprint(spec, weights));
+  const blocks = Math.floor(kvMemory / blockBytes);
+  const needed = maxModelLen === null ? 1 : perSequence;
+  if (blocks < needed) {
+    throw new ConfigError([
+      `--kv-memory: ${needed * blockSize} tokens need ${needed * blockBytes} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
+    ]);
+  }
+  return { wished: blocks, least: blocks };
 }

@@ -9,11 +9,10 @@ import type { WatchEventsRequest__Output as WatchEventsRequest } from '../../pro
 import type { WatchEventsResponse } from '../../proto/generated/conclave/v1/WatchEventsResponse.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { describePlan } from '../planner/describe.ts';
-import type { PlanInput } from '../planner/input.ts';
-import { plan } from '../planner/plan.ts';
 import { editConstraints, withDefaultReplicas, withDraining, withReplicas } from './constraints.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
+import type { Leader } from './leader.ts';
 
 export interface ControlServiceOptions {
   readonly spec: ModelSpec;
@@ -22,8 +21,8 @@ export interface ControlServiceOptions {
   readonly load: ExpertLoadBook;
   readonly events: EventLog;
   readonly status: () => GetStatusResponse;
-  /** What the planner would be given with these constraints. */
-  readonly planInput: (constraints: ClusterConstraints | null, revision: number, reason: string) => PlanInput;
+  /** See Leader.planFor. */
+  readonly planFor: Leader['planFor'];
   /** Milliseconds that scale and drain wait for the leader's plan. */
   readonly planDeadlineMs?: number;
 }
@@ -118,11 +117,10 @@ async function change(
   what: string,
   edit: (now: ClusterConstraints) => ClusterConstraints,
 ): Promise<number> {
-  const { control, view, planInput, planDeadlineMs = 10_000 } = options;
+  const { control, view, planFor, planDeadlineMs = 10_000 } = options;
   const { revision } = await editConstraints(control, (now) => {
     const wanted = edit(now);
-    const input = planInput(wanted, 0, what);
-    const result = plan({ ...input, constraints: { ...input.constraints, shortfall: 'refuse' } });
+    const result = planFor(wanted, 0, what, 'refuse');
     if (result.kind === 'infeasible') throw new ControlError(status.FAILED_PRECONDITION, result.problems.join('; '));
     return wanted;
   });

@@ -38,6 +38,8 @@ export interface ControllerNodeOptions {
   readonly maxNumSeqs: number;
   readonly maxNumBatchedTokens: number;
   readonly constraints: PlanConstraints;
+  /** The cache may be planned smaller than the constraints say, down to so many blocks, where memory is short. */
+  readonly leastKvBlocks: number;
   readonly minWorkers: number;
   /** Whether workers must compare experts with checksums that this controller makes of its own copy. */
   readonly verifyWeights: boolean;
@@ -64,6 +66,9 @@ export interface ControllerNode {
 /** Largest value on the bus, in bytes; NATS takes 1 MiB by default. */
 const MAX_VALUE_BYTES = 1_000_000;
 
+/** Codes that failures are counted by; whatever members send, there are no more. */
+const MAX_FAILURE_CODES = 64;
+
 /** Joins the cluster as a controller. Rejects when the cluster serves another model. */
 export async function startControllerNode(options: ControllerNodeOptions): Promise<ControllerNode> {
   const { bus, cluster, spec, onTrouble } = options;
@@ -89,6 +94,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     spec,
     weights: options.weights,
     baseConstraints: options.constraints,
+    leastKvBlocks: options.leastKvBlocks,
     minWorkers: options.minWorkers,
     joinSettleMs: 500,
     view,
@@ -156,7 +162,9 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
     events.watch(({ code, severity }) => {
-      if (severity !== 'info') failures[code] = (failures[code] ?? 0) + 1;
+      if (severity === 'info') return;
+      const known = code in failures || Object.keys(failures).length < MAX_FAILURE_CODES ? code : 'OTHER';
+      failures[known] = (failures[known] ?? 0) + 1;
     }),
   ];
   await view.start();
@@ -166,7 +174,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   const router = new ClusterRouter({ view, credentials: options.credentials, keys });
   const status = (): GetStatusResponse =>
     clusterStatus({ model: spec.name, view, load, events, bus: bus.state, problems: leader.problems, failures });
-  const planInput = leader.planInput.bind(leader);
+  const planFor = leader.planFor.bind(leader);
   return {
     router,
     events,
@@ -175,7 +183,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     leads: () => lease.term !== null,
     obstacles: () => obstacles(view, router, leader.problems),
     serve: (grpc, access) => {
-      const handlers = { ...controlService({ spec, view, control, load, events, status, planInput }) };
+      const handlers = { ...controlService({ spec, view, control, load, events, status, planFor }) };
       grpc.addService('conclave.v1.ControlService', conclave.ControlService.service, handlers, access);
     },
     close: async () => {

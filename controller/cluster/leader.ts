@@ -4,8 +4,8 @@ import { COMMITTED_PLAN, CONSTRAINTS, TARGET_PLAN } from '../../proto/bus/subjec
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
-import type { PlanConstraints, PlanInput } from '../planner/input.ts';
-import { plan } from '../planner/plan.ts';
+import { planFittingCache } from '../planner/fit-cache.ts';
+import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 import { rollbackPlan, rolloutStep } from './rollout.ts';
@@ -15,6 +15,8 @@ export interface LeaderOptions {
   readonly weights: PlanInput['weights'];
   /** Layout and defaults from the command line; what operators asked for since comes on top. */
   readonly baseConstraints: PlanConstraints;
+  /** The cache may be planned smaller than the constraints say, down to so many blocks, where memory is short. */
+  readonly leastKvBlocks: number;
   /** Workers without which the first plan is not made. */
   readonly minWorkers: number;
   /** Milliseconds for which membership must be stable before the first plan. */
@@ -98,21 +100,26 @@ export class Leader {
     });
   }
 
-  /** What the planner would be given now, with other constraints when they are passed. */
-  planInput(constraints: ClusterConstraints | null, revision: number, reason: string): PlanInput {
-    const { spec, weights, view, load } = this.#options;
-    const workers = [...view.workers.values()];
-    return {
+  /** The plan that the cluster as it is now would get with these constraints. */
+  planFor(
+    constraints: ClusterConstraints | null,
+    revision: number,
+    reason: string,
+    shortfall: PlanConstraints['shortfall'],
+  ): PlanResult {
+    const { spec, weights, view, load, leastKvBlocks } = this.#options;
+    const input = {
       spec,
       weights,
-      workers,
+      workers: [...view.workers.values()],
       load: load.rates(),
-      constraints: this.#constraints(constraints),
+      constraints: { ...this.#constraints(constraints), shortfall },
       previous: view.target,
       reason,
       constraintsRevision: revision,
       term: this.#term ?? view.target?.term ?? 0,
     };
+    return planFittingCache(input, leastKvBlocks);
   }
 
   async #run(): Promise<void> {
@@ -189,7 +196,7 @@ export class Leader {
   async #plan(inputs: string): Promise<void> {
     const { view, events } = this.#options;
     const constraints = view.constraints;
-    const result = plan(this.planInput(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason()));
+    const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason(), 'accept');
     if (result.kind === 'infeasible') {
       if (!isDeepStrictEqual(result.problems, this.#problems)) {
         const message = result.problems.join('; ');
@@ -237,10 +244,22 @@ export class Leader {
     const draining = [...new Set([...baseConstraints.draining, ...(asked?.draining ?? []), ...leaving])].sort();
     return {
       ...baseConstraints,
+      // A cache that was planned keeps its size: another one would make every stage start anew.
+      kvBlocks: this.#plannedBlocks() ?? baseConstraints.kvBlocks,
       draining,
       defaultReplicas: asked?.defaultReplicas || baseConstraints.defaultReplicas,
       overrides: asked?.overrides ?? baseConstraints.overrides,
     };
+  }
+
+  /** Blocks of the target plan's caches, when it was made for the same blocks; null without one. */
+  #plannedBlocks(): number | null {
+    const { target } = this.#options.view;
+    const { baseConstraints, leastKvBlocks } = this.#options;
+    const { blockSize, kvBlocks } = baseConstraints;
+    const planned = target?.pipelines[0]?.kvBlocks;
+    const alike = target?.modelDigest === this.#options.spec.digest && target.blockSize === blockSize;
+    return planned !== undefined && alike && planned >= leastKvBlocks && planned <= kvBlocks ? planned : null;
   }
 
   #leaves({

@@ -6,7 +6,8 @@ import { duration, integer, list, text, toggle } from './values.ts';
 export const nats = {
   nats: option(list().nullable().default(null), {
     group: 'NATS',
-    description: 'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas.',
+    description:
+      'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas.',
     placeholder: 'URL',
   }),
   cluster: option(name('a cluster').default('default'), {
@@ -127,7 +128,8 @@ export const dispatching = {
   }),
   overlapRows: option(integer(2, 1_000_000).default(128), {
     group: 'Dispatch',
-    description: "Rows from which a step runs as two halves, so that one's network time hides behind the other's compute.",
+    description:
+      "Rows from which a step runs as two halves, so that one's network time hides behind the other's compute.",
     placeholder: 'N',
   }),
 };

@@ -6,7 +6,7 @@ import { readMachine } from '../../worker/machine.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import type { ServedModel } from '../gateway/inference.ts';
 import { compileModel } from '../model/compile.ts';
-import type { ModelReport } from '../model/report.ts';
+import { ownFormat } from '../model/own-format.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
 
 /** A checkpoint that has been read and found to fit, and how it will be served. Nothing is loaded yet. */
@@ -48,13 +48,4 @@ export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCh
     created: Math.floor(Date.now() / 1_000),
   };
   return { directory, spec, weights, threads, memory, served };
-}
-
-/**
- * The format that "auto" stands for: the checkpoint's own precision, by the element type of most of its bytes. f16 has
- * more precision than bf16, so it is multiplied in f32.
- */
-export function ownFormat(bytesByType: ModelReport['bytesByType']): WeightsFormat {
-  const [most] = Object.entries(bytesByType).toSorted(([, a], [, b]) => b - a);
-  return most?.[0] === 'BF16' ? 'bf16' : 'f32';
 }

@@ -9,10 +9,10 @@ import type { Isa, WeightsFormat } from '../../native/native.ts';
 import { createEngine, type Engine } from '../../worker/engine/engine.ts';
 import type { EngineSnapshot } from '../../worker/engine/observer.ts';
 import { createLocalExecutor } from '../../worker/stage/local-executor.ts';
+import { readApiKeys } from '../config/api-keys.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { loadTextModel } from '../gateway/text-model.ts';
-import { readApiKeys } from './api-keys.ts';
 import { prepareCheckpoint } from './checkpoint.ts';
 import { engineLog } from './engine-log.ts';
 

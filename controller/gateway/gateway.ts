@@ -43,6 +43,8 @@ export interface GatewayOptions {
   readonly defaultSeed?: number | null;
   /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
   readonly obstacles?: () => readonly string[];
+  /** What /ready says although requests can be answered, such as that the control plane is away. */
+  readonly notices?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
   /** Whether /metrics reports the process itself. Default true. */
   readonly processMetrics?: boolean;
@@ -112,6 +114,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxLostMs: limits.maxLostMs,
     defaultSeed: options.defaultSeed ?? null,
     obstacles: options.obstacles ?? (() => []),
+    notices: options.notices ?? (() => []),
     now: () => performance.now(),
     onLost: (requestId, err) => logger.warn({ err, requestId }, 'a pipeline was lost; the request goes on elsewhere'),
   });

@@ -77,6 +77,8 @@ export interface InferenceOptions {
   readonly requestTimeoutMs: number | null;
   /** Why requests cannot be answered now; empty: they can. */
   readonly obstacles: () => readonly string[];
+  /** What operators should know although requests can be answered. */
+  readonly notices: () => readonly string[];
   readonly maxLostMs: number;
   /** Seed of requests that bring none; null: drawn at random for each. */
   readonly defaultSeed: number | null;
@@ -105,6 +107,11 @@ export class Inference {
   /** Why requests cannot be answered now; empty: they can. */
   obstacles(): readonly string[] {
     return this.admission.draining ? ['the server is shutting down'] : this.#options.obstacles();
+  }
+
+  /** What operators should know although requests can be answered. */
+  notices(): readonly string[] {
+    return this.#options.notices();
   }
 
   /**

@@ -48,6 +48,8 @@ export interface Engine {
    */
   run(request: RunRequest, signal: AbortSignal): ResponseQueue;
   snapshot(): EngineSnapshot;
+  /** Ids of the requests that have not ended. */
+  runningRequests(): readonly string[];
   /**
    * Refuses new requests, finishes those accepted, and ends what is left after `deadlineMs` with ERROR. Settles when no
    * step is in flight.

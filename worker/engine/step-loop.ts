@@ -90,6 +90,10 @@ export class StepLoop implements Engine {
     };
   }
 
+  runningRequests(): readonly string[] {
+    return [...this.#runs.keys()];
+  }
+
   async close(deadlineMs: number): Promise<void> {
     this.#accepting = false;
     const callOff = this.#options.clock.after(deadlineMs, () => this.#finishAll());

@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { packageRoot } from '../../proto/package-root.ts';
+import { natsOptions, readTls } from '../config/connections.ts';
+import { type WorkerConfig, workerSchema } from '../config/worker-config.ts';
+import { addOptions, configOf } from './command-options.ts';
+import { connectBus } from './connect-bus.ts';
+import { exitCodes } from './exit.ts';
+import { createLog } from './log.ts';
+import { formatBytes, formatDuration } from './quantities.ts';
+import { firstSignal } from './signals.ts';
+import { version } from './version.ts';
+
+const examples = `
+Examples:
+  conclave worker ~/models/Qwen3-30B-A3B --nats nats://10.0.0.1:4222 --host 0.0.0.0 --advertise 10.0.0.7 --id w7
+  conclave worker MODEL --nats nats://10.0.0.1:4222 --roles expert --memory 24GiB --metrics-port 9100
+
+The checkpoint must be the one that the controllers serve. SIGTERM and SIGINT move everything off the worker, then end it.`;
+
+/** `conclave worker`: computes stages and experts for a cluster. */
+export function workerCommand(): Command {
+  const command = new Command('worker').description(
+    'Runs a worker of a cluster: it holds the parts of the model that the controllers plan for it.',
+  );
+  return addOptions(command, workerSchema)
+    .addHelpText('after', examples)
+    .action(async () => {
+      const { config, warnings } = configOf(command, workerSchema, process.env);
+      await runWorker(config, warnings);
+    });
+}
+
+async function runWorker(config: WorkerConfig, warnings: readonly string[]): Promise<void> {
+  const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+  for (const warning of warnings) log.warn(warning);
+  // A worker that another process started for itself ends with that process.
+  process.once('disconnect', () => process.exit(exitCodes.failure));
+  const signal = firstSignal();
+  const started = start(config, log);
+  const early = await Promise.race([started.then(() => null), signal]);
+  if (early !== null) {
+    log.info(`${early} while joining`);
+    process.exit(exitCodes.ok);
+  }
+  const { id, bus, worker } = await started;
+  const { node, metricsUrl, fault } = worker;
+  const line = { event: 'joined', pid: process.pid, version, id, address: node.address, metrics: metricsUrl };
+  process.stdout.write(
+    config.output === 'json'
+      ? `${JSON.stringify(line)}\n`
+      : `\nconclave ${version}: worker ${id} of cluster ${config.cluster} at ${node.address}\n` +
+          (metricsUrl === null ? '\n' : `  metrics     ${metricsUrl}/metrics\n\n`),
+  );
+  const cause = await Promise.race([signal, fault]);
+  if (typeof cause === 'string') {
+    log.info(`${cause}: moving everything off this worker, for ${formatDuration(config.drainTimeout)} at most`);
+    const drained = await node.drain(config.drainTimeout);
+    if (!drained) log.warn('not everything moved away in time');
+  } else log.fatal(cause, 'the engine failed and serves no more');
+  await worker.close();
+  await bus.close();
+  process.exit(typeof cause === 'string' ? exitCodes.ok : exitCodes.failure);
+}
+
+async function start(config: WorkerConfig, log: ReturnType<typeof createLog>) {
+  const [{ startWorkerProcess }, { readMachine }, { loadNative }] = await Promise.all([
+    import('../../worker/worker-process.ts'),
+    import('../../worker/machine.ts'),
+    import('../../native/load.ts'),
+  ]);
+  const tls = readTls(config);
+  const native = loadNative();
+  const machine = readMachine();
+  const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
+  const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * 0.9);
+  const threads = config.threads ?? machine.cores;
+  const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
+  log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
+  try {
+    const worker = await startWorkerProcess({
+      native,
+      bus,
+      log,
+      cluster: config.cluster,
+      id,
+      node: config.node ?? hostname(),
+      version,
+      directory: config.model ?? join(packageRoot, 'models/clerk'),
+      roles: config.roles,
+      memoryBytes,
+      threads,
+      isa: config.isa === 'auto' ? null : config.isa,
+      host: config.host,
+      port: config.port,
+      advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),
+      tls: tls.server,
+      credentials: tls.credentials,
+      hedgeMs: config.hedgeAfter,
+      dispatchDeadlineMs: config.dispatchDeadline,
+      overlapRows: config.overlapRows,
+      modelDeadlineMs: config.joinTimeout,
+      metricsPort: config.metricsPort,
+    });
+    return { id, bus, worker };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}

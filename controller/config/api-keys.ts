@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { type ApiKeys, createApiKeys } from '../../proto/api-keys.ts';
+import { ConfigError } from './load-config.ts';
+
+/** The keys of --api-key and --api-key-file together. Throws a ConfigError where the file gives none. */
+export function readApiKeys(config: {
+  readonly apiKey: readonly string[] | null;
+  readonly apiKeyFile: string | null;
+}): ApiKeys {
+  return readKeys('api-key', config.apiKey, config.apiKeyFile);
+}
+
+/** The keys of --admin-key and --admin-key-file together. Throws a ConfigError where the file gives none. */
+export function readAdminKeys(config: {
+  readonly adminKey: readonly string[] | null;
+  readonly adminKeyFile: string | null;
+}): ApiKeys {
+  return readKeys('admin-key', config.adminKey, config.adminKeyFile);
+}
+
+function readKeys(flag: string, keys: readonly string[] | null, file: string | null): ApiKeys {
+  const fromFile = file === null ? [] : readKeyFile(flag, file);
+  try {
+    return createApiKeys([...(keys ?? []), ...fromFile]);
+  } catch (error) {
+    throw new ConfigError([`--${flag}: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+}
+
+/** A file that was meant to hold keys and holds none must not leave the server open. */
+function readKeyFile(flag: string, path: string): readonly string[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError([`--${flag}-file ${path}: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+  const keys = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  if (keys.length === 0) throw new ConfigError([`--${flag}-file ${path}: expected one key per line, found none`]);
+  return keys;
+}

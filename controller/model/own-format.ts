@@ -1,0 +1,11 @@
+import type { WeightsFormat } from '../../native/native.ts';
+import type { ModelReport } from './report.ts';
+
+/**
+ * The format that "auto" stands for: the checkpoint's own precision, by the element type of most of its bytes. f16 has
+ * more precision than bf16, so it is multiplied in f32.
+ */
+export function ownFormat(bytesByType: ModelReport['bytesByType']): WeightsFormat {
+  const [most] = Object.entries(bytesByType).toSorted(([, a], [, b]) => b - a);
+  return most?.[0] === 'BF16' ? 'bf16' : 'f32';
+}

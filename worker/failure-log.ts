@@ -1,0 +1,33 @@
+import type { Logger } from 'pino';
+import type { ShardFailure } from './shard/failure.ts';
+
+/** Failures of one peer that come within this time are one event: a stream that breaks fails everything in flight. */
+const SAME_EVENT_MS = 1_000;
+/** Kinds of failures that are remembered. */
+const MAX_KINDS = 1_024;
+
+export interface FailureLogOptions {
+  readonly log: Logger;
+  /** Ids of the requests that run here now. */
+  readonly requestIds: () => readonly string[];
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/** Writes each failure of another worker once, with the requests that it made late; none of them fails for it. */
+export function failureLog({ log, requestIds, now }: FailureLogOptions): (failure: ShardFailure) => void {
+  const written = new Map<string, { at: number; silent: number }>();
+  return (failure) => {
+    const kind = `${failure.code} ${failure.peer}`;
+    const before = written.get(kind);
+    if (before !== undefined && now() - before.at < SAME_EVENT_MS) {
+      before.silent++;
+      return;
+    }
+    if (written.size >= MAX_KINDS) written.clear();
+    written.set(kind, { at: now(), silent: 0 });
+    const fields = { code: failure.code, peer: failure.peer, requestIds: requestIds() };
+    const repeated = before === undefined || before.silent === 0 ? {} : { repeated: before.silent };
+    log.warn({ ...fields, ...repeated }, `${failure.message}; its rows go elsewhere`);
+  };
+}
