@@ -6,6 +6,7 @@ import { createLog } from './log.ts';
 import { progressReporter } from './progress.ts';
 import { formatDuration } from './quantities.ts';
 import { readyLine, readyText } from './ready.ts';
+import { checkWorkerOptions, serveWithWorkers } from './serve-workers.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 
@@ -16,6 +17,7 @@ Examples:
   conclave serve MODEL --host 0.0.0.0 --api-key-file keys.txt
   conclave serve MODEL --config conclave.yaml        with lines such as max-num-seqs: 32
   CONCLAVE_THREADS=4 conclave serve MODEL
+  conclave serve MODEL --workers 4 --expert-replicas 2   worker processes over gRPC; one may die without harm
 
 Then:
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -41,6 +43,8 @@ async function serve(config: ServeConfig, warnings: readonly string[]): Promise<
   const log = createLog({ level: config.logLevel, format: config.logFormat }, stderr);
   for (const warning of warnings) log.warn(warning);
   const signal = firstSignal();
+  checkWorkerOptions(config);
+  if (config.workers !== null) return serveWithWorkers(config, config.workers, log, signal);
   const onProgress = progressReporter({
     terminal: stderr.isTTY && config.logFormat !== 'json' ? stderr : null,
     log: (state, line) => log.info(state, line),

@@ -54,7 +54,9 @@ export class Leader {
   #holdUntil = 0;
   #membersSince = 0;
   #membersSeen = '';
-  readonly #excluded = new Map<string, number>();
+  /** Workers that failed before anything was in force, and why; until they are restarted they get nothing. */
+  readonly #excluded = new Map<string, { readonly startedAtMs: number; readonly reason: string }>();
+  #failedEpoch = 0;
   #problems: readonly string[] = [];
   #busy = false;
   #again = false;
@@ -178,12 +180,16 @@ export class Leader {
 
   async #fail(target: PlacementPlan, workerId: string, reason: string, inputs: string): Promise<void> {
     const { view, events } = this.#options;
-    events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
+    if (this.#failedEpoch !== target.epoch) {
+      events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
+    }
+    this.#failedEpoch = target.epoch;
     if (view.committed === null) {
       // There is nothing to go back to: plan without the worker until it is restarted.
-      this.#excluded.set(workerId, view.workers.get(workerId)?.startedAtMs ?? 0);
-      this.#plannedFor = null;
-      return this.#plan(this.#inputs());
+      this.#excluded.set(workerId, { startedAtMs: view.workers.get(workerId)?.startedAtMs ?? 0, reason });
+      const without = this.#inputs();
+      if (without !== this.#plannedFor) await this.#plan(without);
+      return;
     }
     // The same inputs would give the same plan: wait until something changes.
     this.#plannedFor = inputs;
@@ -198,11 +204,14 @@ export class Leader {
     const constraints = view.constraints;
     const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason(), 'accept');
     if (result.kind === 'infeasible') {
-      if (!isDeepStrictEqual(result.problems, this.#problems)) {
-        const message = result.problems.join('; ');
-        events.publish({ code: 'PLAN_INFEASIBLE', severity: 'error', subject: 'plan', message });
+      const failed = [...this.#excluded].flatMap(([id, { startedAtMs, reason }]) =>
+        view.workers.get(id)?.startedAtMs === startedAtMs ? [`left out until it is restarted: ${reason}`] : [],
+      );
+      const problems = [...result.problems, ...failed];
+      if (!isDeepStrictEqual(problems, this.#problems)) {
+        events.publish({ code: 'PLAN_INFEASIBLE', severity: 'error', subject: 'plan', message: problems.join('; ') });
       }
-      this.#problems = result.problems;
+      this.#problems = problems;
       this.#plannedFor = inputs;
       return;
     }
@@ -271,7 +280,7 @@ export class Leader {
     readonly draining: boolean;
     readonly startedAtMs: number;
   }): boolean {
-    return draining || this.#excluded.get(id) === startedAtMs;
+    return draining || this.#excluded.get(id)?.startedAtMs === startedAtMs;
   }
 
   /** Everything that a new plan would be made for, as one comparable text. */

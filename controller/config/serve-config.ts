@@ -37,9 +37,9 @@ export const model = {
 export const engine = {
   threads: option(integer(1, 1024).nullable().default(null), {
     group: 'Engine',
-    description: 'Compute threads.',
+    description: 'Compute threads; with --workers, those of each worker.',
     placeholder: 'N',
-    fallback: 'physical cores that this process may use',
+    fallback: 'physical cores that this process may use; with --workers, divided evenly',
   }),
   isa: option(choice('auto', 'portable', 'avx2', 'avx512').default('auto'), {
     group: 'Engine',

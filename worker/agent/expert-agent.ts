@@ -98,7 +98,7 @@ export class ExpertAgent {
         const wrong = batch.flatMap((slot, i) => checksumProblem(slot, loaded[i]?.checksum ?? 0));
         if (wrong.length > 0) {
           bank.unload(batch);
-          throw new Error(wrong.join('; '));
+          throw new Error(summary(wrong));
         }
         done += loaded.reduce((sum, slot) => sum + slot.bytes, 0);
       } catch (error) {
@@ -139,9 +139,15 @@ export class ExpertAgent {
 function checksumProblem({ layer, expert, slice, checksum }: PlannedSlot, found: number): readonly string[] {
   if (checksum === null || checksum === found) return [];
   const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
-  return [
-    `layer ${layer} expert ${expert} slice ${slice}: checksum ${hex(found)}, expected ${hex(checksum)}; the checkpoint here is damaged or another one`,
-  ];
+  return [`layer ${layer} expert ${expert} slice ${slice}: checksum ${hex(found)}, expected ${hex(checksum)}`];
+}
+
+/** Slots named in an error; a wrong checkpoint has very many. */
+const NAMED = 3;
+
+function summary(problems: readonly string[]): string {
+  const more = problems.length > NAMED ? ` and ${problems.length - NAMED} more` : '';
+  return `${problems.slice(0, NAMED).join('; ')}${more}: the checkpoint here is damaged or another one`;
 }
 
 /** Bytes in all, taking the slots still to come to be as large as those so far. */

@@ -146,7 +146,7 @@ describe('ExpertAgent', () => {
     );
     await vi.waitFor(() => expect(agent.progress.error).not.toBeNull());
     expect(agent.progress.error).toBe(
-      'layer 0 expert 1 slice 0: checksum 0x00000bad, expected 0x00000001; the checkpoint here is damaged or another one',
+      'layer 0 expert 1 slice 0: checksum 0x00000bad, expected 0x00000001: the checkpoint here is damaged or another one',
     );
     expect(held()).toEqual([]);
     expect(log).toEqual(['load 0', 'load 1', 'unload 0', 'unload 1']);

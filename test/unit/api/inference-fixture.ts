@@ -45,6 +45,7 @@ export async function createInference(
     requestTimeoutMs: null,
     defaultSeed: null,
     obstacles: () => [],
+    notices: () => [],
     maxLostMs: 1_000,
     onLost: () => {},
     now: () => 0,

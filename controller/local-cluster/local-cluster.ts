@@ -1,0 +1,106 @@
+/**
+ * `conclave serve --workers N`: a controller in this process, N worker processes, and a nats-server of their own unless
+ * one is given. Everything ends with this process.
+ */
+import type { Logger } from 'pino';
+import { readMachine } from '../../worker/machine.ts';
+import { connectBus } from '../cli/connect-bus.ts';
+import { type ClusterServer, startClusterServer } from '../cluster/cluster-server.ts';
+import { natsOptions } from '../config/connections.ts';
+import type { ServeConfig } from '../config/serve-config.ts';
+import { freePorts } from './free-ports.ts';
+import { type NatsProcess, startNats } from './nats-process.ts';
+import { startWorkerProcesses } from './worker-processes.ts';
+
+export interface LocalCluster {
+  readonly server: ClusterServer;
+  /** Settles when requests are answered; rejects when that cannot be. */
+  untilReady(): Promise<void>;
+  /** Refuses new requests, finishes those that run within `graceMs`, and ends everything. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const POLL_MS = 50;
+/** Share of the free memory that workers divide among them. */
+const MEMORY_SHARE = 0.9;
+
+/** Starts everything; settles when requests are taken, whether or not workers can answer them yet. */
+export async function startLocalCluster(config: ServeConfig, workers: number, log: Logger): Promise<LocalCluster> {
+  const closers: ((graceMs: number) => Promise<void>)[] = [];
+  const stop = async (graceMs: number): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close(graceMs);
+  };
+  try {
+    const nats = config.nats === null ? await startNats(config, log) : null;
+    if (nats !== null) closers.push(() => nats.stop());
+    const reached = nats === null ? config : { ...config, nats: [nats.url], natsToken: nats.token };
+    const bus = await connectBus(natsOptions(reached, 'controller'), config, log);
+    closers.push(() => bus.close());
+    const processes = startWorkerProcesses({
+      workers: await workerSpecs(config, workers, reached.nats ?? []),
+      environment: secrets(config, nats),
+      log,
+    });
+    closers.push(() => processes.stop());
+    const clusterConfig = { ...config, id: null, minWorkers: config.minWorkers ?? workers };
+    const server = await startClusterServer({ config: clusterConfig, bus, log });
+    closers.push((graceMs) => server.stop(graceMs));
+    return {
+      server,
+      untilReady: async () => {
+        while (server.node.obstacles().length > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+}
+
+async function workerSpecs(config: ServeConfig, workers: number, nats: readonly string[]) {
+  const machine = readMachine();
+  const memory = config.workerMemory ?? Math.floor((machine.freeBytes * MEMORY_SHARE) / workers);
+  const threads = config.threads ?? Math.max(1, Math.floor(machine.cores / workers));
+  const ports = await freePorts(workers);
+  const shared = [
+    ...(config.model === null ? [] : [config.model]),
+    ...flags({
+      nats: nats.join(','),
+      cluster: config.cluster,
+      'nats-credentials': config.natsCredentials,
+      'nats-nkey': config.natsNkey,
+      'nats-user': config.natsUser,
+      'nats-replicas': config.natsReplicas,
+      host: '127.0.0.1',
+      memory,
+      threads,
+      isa: config.isa,
+      'dispatch-deadline': `${config.dispatchDeadline}ms`,
+      'hedge-after': config.hedgeAfter === null ? null : `${config.hedgeAfter}ms`,
+      'overlap-rows': config.overlapRows,
+      'tls-cert': config.tlsCert,
+      'tls-key': config.tlsKey,
+      'tls-ca': config.tlsCa,
+      'log-level': config.logLevel,
+      'log-format': 'json',
+    }),
+  ];
+  return ports.map((port, index) => {
+    const id = `w${index + 1}`;
+    const role = config.stageWorkers === null ? null : index < config.stageWorkers ? 'stage' : 'expert';
+    return { id, flags: [...shared, ...flags({ id, port, roles: role })] };
+  });
+}
+
+function flags(values: Readonly<Record<string, string | number | null>>): readonly string[] {
+  return Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [`--${name}`, String(value)]));
+}
+
+function secrets({ natsToken, natsPassword }: ServeConfig, nats: NatsProcess | null): Record<string, string> {
+  const token = nats?.token ?? natsToken;
+  return {
+    ...(token !== null && { CONCLAVE_NATS_TOKEN: token }),
+    ...(natsPassword !== null && { CONCLAVE_NATS_PASSWORD: natsPassword }),
+  };
+}
