@@ -41,14 +41,19 @@ struct Product {
   const float* bias;
   float* output;
 
-  int64_t RowBlock() const {
-    return std::clamp(kRowBlockBytes / activation_stride, kLeastRowBlock, kMostRowBlock);
+  // Rows that go through the panels of a task together: blocks of nearly equal size.
+  int64_t RowBlock(const MatmulTask& task) const {
+    const int64_t most =
+        std::clamp(kRowBlockBytes / activation_stride, kLeastRowBlock, kMostRowBlock);
+    const int64_t count = task.row_end - task.row_begin;
+    const int64_t blocks = (count - 1) / most + 1;
+    return (count - 1) / blocks + 1;
   }
 
-  // Columns of one panel for some rows, to out [rows, out_stride]. `last`: no panel after it is for
-  // the same thread.
+  // The columns of one panel for some rows, to out [rows, out_stride]. partial: [rows, panel rows].
+  // `last`: the thread that does this has no other panel to do after it.
   void Multiply(int64_t panel, int64_t row, int64_t row_count, bool last, float* out,
-                int64_t out_stride) const {
+                int64_t out_stride, float* partial, int64_t partial_stride) const {
     w.kernel->multiply({.panel = w.panel(panel),
                         .next_panel = last ? nullptr : w.panel(panel + 1),
                         .cols = w.padded_cols,
@@ -56,27 +61,33 @@ struct Product {
                         .activation_stride = activation_stride,
                         .rows = row_count,
                         .output = out,
-                        .output_stride = out_stride});
+                        .output_stride = out_stride,
+                        .partial = partial,
+                        .partial_stride = partial_stride});
   }
 
   // scratch: [kMostRowBlock, panel rows].
   void Run(const MatmulTask& task, float* scratch) const {
     const int64_t panel_rows = w.tiles->panel_rows;
-    const int64_t block = RowBlock();
+    const int64_t block = RowBlock(task);
     for (int64_t row = task.row_begin; row < task.row_end; row += block) {
       const int64_t count = std::min(block, task.row_end - row);
       for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
-        Multiply(panel, row, count, panel + 1 == task.panel_end, scratch, panel_rows);
+        const bool last = panel + 1 == task.panel_end;
         const int64_t first = panel * panel_rows;
         const int64_t columns = std::min(panel_rows, w.rows - first);
+        float* const out = output + row * w.rows + first;
+        if (columns == panel_rows) {
+          Multiply(panel, row, count, last, out, w.rows, scratch, panel_rows);
+        } else {
+          Multiply(panel, row, count, last, scratch, panel_rows, scratch, panel_rows);
+          for (int64_t i = 0; i < count; ++i)
+            std::copy_n(scratch + i * panel_rows, columns, out + i * w.rows);
+        }
+        if (bias == nullptr) continue;
         for (int64_t i = 0; i < count; ++i) {
-          const float* in = scratch + i * panel_rows;
-          float* out = output + (row + i) * w.rows + first;
-          if (bias == nullptr) {
-            std::copy_n(in, columns, out);
-          } else {
-            std::transform(in, in + columns, bias + first, out, std::plus<float>());
-          }
+          float* const out_row = out + i * w.rows;
+          std::transform(out_row, out_row + columns, bias + first, out_row, std::plus<float>());
         }
       }
     }
@@ -108,7 +119,7 @@ struct GateUp {
     const int64_t unit_panels = UnitPanels(tiles);
     float* const gates = scratch;
     float* const ups = scratch + kMostRowBlock * unit_columns;
-    const int64_t block = gate.RowBlock();
+    const int64_t block = gate.RowBlock(task);
     for (int64_t row = task.row_begin; row < task.row_end; row += block) {
       const int64_t count = std::min(block, task.row_end - row);
       for (int64_t unit = task.panel_begin; unit < task.panel_end; unit += unit_panels) {
@@ -116,8 +127,10 @@ struct GateUp {
         for (int64_t panel = unit; panel < end; ++panel) {
           const int64_t column = (panel - unit) * tiles.panel_rows;
           const bool last = panel + 1 == task.panel_end;
-          gate.Multiply(panel, row, count, last, gates + column, unit_columns);
-          up.Multiply(panel, row, count, last, ups + column, unit_columns);
+          gate.Multiply(panel, row, count, last, gates + column, unit_columns, gates + column,
+                        unit_columns);
+          up.Multiply(panel, row, count, last, ups + column, unit_columns, ups + column,
+                      unit_columns);
         }
         const int64_t first = unit * tiles.panel_rows;
         const int64_t columns = std::min(unit_columns, gate.w.rows - first);

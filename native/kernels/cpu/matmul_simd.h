@@ -72,7 +72,9 @@ struct TileBlock {
   int64_t cols;                // of the whole product
   int64_t begin;
   int64_t end;
-  float* output;  // of the first row; holds the sums up to begin
+  const float* before;  // sums of the columns before begin, of the first row
+  int64_t before_stride;
+  float* output;  // of the first row
   int64_t output_stride;
   const uint8_t* prefetch;  // weights to fetch into the L2 cache meanwhile
   int64_t prefetch_step;    // bytes from one fetch to the next; 0: none are wanted
@@ -89,7 +91,7 @@ struct Sums {
     if (block.begin == 0) return;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const float* in = block.output + i * block.output_stride;
+      const float* in = block.before + i * block.before_stride;
       of[i][0] = V::LoadF32(in);
       of[i][1] = V::LoadF32(in + V::kLanes);
     }
@@ -269,6 +271,8 @@ void MultiplyByTiles(const TileArgs& args) {
                      .cols = args.cols,
                      .begin = 0,
                      .end = args.cols,
+                     .before = args.partial,
+                     .before_stride = args.partial_stride,
                      .output = args.output,
                      .output_stride = args.output_stride,
                      .prefetch = args.panel + kFetchAhead,
@@ -285,6 +289,8 @@ void MultiplyByTiles(const TileArgs& args) {
     const int64_t offset = block.begin * Kind::kColumnBytes;
     const int64_t bytes = (block.end - block.begin) * Kind::kColumnBytes;
     block.weights = Kind::Prepare(args.panel + offset, block.end - block.begin, scratch);
+    float* const output = block.end == args.cols ? args.output : args.partial;
+    block.output_stride = block.end == args.cols ? args.output_stride : args.partial_stride;
     int64_t row = 0;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t rows = (args.rows - row + tiles - tile - 1) / (tiles - tile);
@@ -292,7 +298,8 @@ void MultiplyByTiles(const TileArgs& args) {
       block.prefetch = fetch ? args.next_panel + offset + bytes / 2 * tile : block.weights;
       block.prefetch_step = fetch ? 64 : 0;
       block.activations = args.activations + row * args.activation_stride;
-      block.output = args.output + row * args.output_stride;
+      block.before = args.partial + row * args.partial_stride;
+      block.output = output + row * block.output_stride;
       kTable.tile[rows](block);
       row += rows;
     }

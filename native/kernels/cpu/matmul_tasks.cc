@@ -37,13 +37,14 @@ void CutIntoTasks(std::span<const ProductExtent> products, int threads,
     longest = std::max(longest, PanelCost(product) * static_cast<double>(product.panel_multiple));
   }
   const double share = kPartOfShare / threads;
-  const auto row_parts = static_cast<int64_t>(threads == 1 ? 1 : longest / (remaining * share)) + 1;
+  const int64_t row_parts =
+      threads == 1 ? 1 : static_cast<int64_t>(longest / (remaining * share)) + 1;
   for (size_t index = 0; index < products.size(); ++index) {
     const ProductExtent& product = products[index];
     if (product.rows == 0) continue;
     const double cost = PanelCost(product);
     const int64_t rows =
-        row_parts == 1 ? product.rows : std::max(kLeastRows, (product.rows - 1) / row_parts + 1);
+        std::max(std::min(product.rows, kLeastRows), (product.rows - 1) / row_parts + 1);
     for (int64_t panel = 0; panel < product.panels;) {
       const double target = std::max(remaining * share, kShortestTask);
       const int64_t end =

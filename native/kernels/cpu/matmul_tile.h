@@ -40,8 +40,12 @@ struct TileArgs {
   const uint8_t* activations;
   int64_t activation_stride;  // bytes
   int64_t rows;
-  float* output;          // [rows][R], written
+  float* output;          // [rows][R]
   int64_t output_stride;  // elements
+  // Room for sums between blocks of columns, [rows][R]; may be the output. Dense, it stays in the
+  // caches.
+  float* partial;
+  int64_t partial_stride;
 };
 
 // Encodes x, elements [first, first + count) of a row of `cols`; first and count are multiples of
