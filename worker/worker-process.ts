@@ -70,7 +70,8 @@ function observe(
   const now = (): number => performance.now();
   const writeFailure = failureLog({ log, requestIds, now });
   const writeRefusal = troubleLog(
-    (code, message, more) => log.warn({ code, ...(more > 0 && { repeated: more }) }, `refused a dispatch: ${message}`),
+    (code, message, more) =>
+      log.warn({ code, ...(more > 0 && { repeated: more }) }, `refused a dispatch: ${String(message)}`),
     now,
   );
   const nothing = (): void => undefined;

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { ConfigError } from '../config/load-config.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
-import type { LocalCluster } from '../local-cluster/local-cluster.ts';
+import type { LocalCluster } from '../embedded/local-cluster.ts';
 import { exitCodes } from './exit.ts';
 import { formatCount, formatDuration } from './quantities.ts';
 import { version } from './version.ts';
@@ -47,7 +47,7 @@ export async function serveWithWorkers(
   log: Logger,
   signal: Promise<NodeJS.Signals>,
 ): Promise<never> {
-  const { startLocalCluster } = await import('../local-cluster/local-cluster.ts');
+  const { startLocalCluster } = await import('../embedded/local-cluster.ts');
   const starting = startLocalCluster(config, workers, log);
   const early = await Promise.race([starting.then((cluster) => cluster.untilReady()).then(() => null), signal]);
   if (early !== null) {

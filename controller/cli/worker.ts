@@ -1,15 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { packageRoot } from '../../proto/package-root.ts';
-import { natsOptions, readTls } from '../config/connections.ts';
 import { type WorkerConfig, workerSchema } from '../config/worker-config.ts';
 import { addOptions, configOf } from './command-options.ts';
-import { connectBus } from './connect-bus.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
-import { formatBytes, formatDuration } from './quantities.ts';
+import { formatDuration } from './quantities.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 
@@ -39,7 +33,8 @@ async function runWorker(config: WorkerConfig, warnings: readonly string[]): Pro
   // A worker that another process started for itself ends with that process.
   process.once('disconnect', () => process.exit(exitCodes.failure));
   const signal = firstSignal();
-  const started = start(config, log);
+  const { startWorker } = await import('../embedded/worker.ts');
+  const started = startWorker(config, { log, version });
   const early = await Promise.race([started.then(() => null), signal]);
   if (early !== null) {
     log.info(`${early} while joining`);
@@ -63,54 +58,4 @@ async function runWorker(config: WorkerConfig, warnings: readonly string[]): Pro
   await worker.close();
   await bus.close();
   process.exit(typeof cause === 'string' ? exitCodes.ok : exitCodes.failure);
-}
-
-async function start(config: WorkerConfig, log: ReturnType<typeof createLog>) {
-  const [{ startWorkerProcess }, { readMachine }, { loadNative }] = await Promise.all([
-    import('../../worker/worker-process.ts'),
-    import('../../worker/machine.ts'),
-    import('../../native/load.ts'),
-  ]);
-  const tls = readTls(config);
-  const native = loadNative();
-  const machine = readMachine();
-  const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
-  const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * 0.9);
-  const threads = config.threads ?? machine.cores;
-  const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
-  log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
-  try {
-    const worker = await startWorkerProcess({
-      native,
-      bus,
-      log,
-      cluster: config.cluster,
-      id,
-      node: config.node ?? hostname(),
-      version,
-      directory: config.model ?? join(packageRoot, 'models/clerk'),
-      roles: config.roles,
-      memoryBytes,
-      threads,
-      isa: config.isa === 'auto' ? null : config.isa,
-      host: config.host,
-      port: config.port,
-      advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),
-      tls: tls.server,
-      credentials: tls.credentials,
-      hedgeMs: config.hedgeAfter,
-      dispatchDeadlineMs: config.dispatchDeadline,
-      overlapRows: config.overlapRows,
-      modelDeadlineMs: config.joinTimeout,
-      metricsPort: config.metricsPort,
-    });
-    return { id, bus, worker };
-  } catch (error) {
-    await bus.close();
-    throw error;
-  }
-}
-
-function isAnyAddress(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
 }

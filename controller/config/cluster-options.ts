@@ -9,6 +9,7 @@ export const nats = {
     description:
       'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas.',
     placeholder: 'URL',
+    fallback: 'none; serve --workers starts one of its own',
   }),
   cluster: option(name('a cluster').default('default'), {
     group: 'NATS',
@@ -19,26 +20,31 @@ export const nats = {
     group: 'NATS',
     description: 'User to connect as; the password is best given as CONCLAVE_NATS_PASSWORD.',
     placeholder: 'NAME',
+    fallback: 'none',
   }),
   natsPassword: option(text().nullable().default(null), {
     group: 'NATS',
     description: 'Password of --nats-user. Other users can read flags: prefer the variable.',
     placeholder: 'PASSWORD',
+    fallback: 'none',
   }),
   natsToken: option(text().nullable().default(null), {
     group: 'NATS',
     description: 'Token to connect with. Other users can read flags: prefer CONCLAVE_NATS_TOKEN.',
     placeholder: 'TOKEN',
+    fallback: 'none',
   }),
   natsCredentials: option(text().nullable().default(null), {
     group: 'NATS',
     description: "File with a user's JWT and seed, as nsc writes it.",
     placeholder: 'FILE',
+    fallback: 'none',
   }),
   natsNkey: option(text().nullable().default(null), {
     group: 'NATS',
     description: "File with a user's nkey seed.",
     placeholder: 'FILE',
+    fallback: 'none',
   }),
   natsReplicas: option(integer(1, 5).default(1), {
     group: 'NATS',
@@ -59,6 +65,7 @@ export const tls = {
     group: 'TLS',
     description: 'PEM private key of --tls-cert.',
     placeholder: 'FILE',
+    fallback: 'none',
   }),
   tlsCa: option(text().nullable().default(null), {
     group: 'TLS',

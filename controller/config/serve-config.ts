@@ -154,6 +154,7 @@ export const admin = {
     group: 'Server',
     description: 'File with one admin key per line.',
     placeholder: 'FILE',
+    fallback: 'none',
   }),
 };
 

@@ -1,0 +1,72 @@
+/** What `conclave worker` runs: the flags of the command line, as the worker's own modules need them. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { loadNative } from '../../native/load.ts';
+import type { Bus } from '../../proto/bus/bus.ts';
+import { packageRoot } from '../../proto/package-root.ts';
+import { readMachine } from '../../worker/machine.ts';
+import { startWorkerProcess, type WorkerProcess } from '../../worker/worker-process.ts';
+import { connectBus } from '../cli/connect-bus.ts';
+import { natsOptions, readTls } from '../config/connections.ts';
+import type { WorkerConfig } from '../config/worker-config.ts';
+import { formatBytes } from '../planner/bytes.ts';
+
+export interface StartedWorker {
+  readonly id: string;
+  readonly bus: Bus;
+  readonly worker: WorkerProcess;
+}
+
+/** Share of the free memory that a worker takes unless told. */
+const MEMORY_SHARE = 0.9;
+
+/** Joins the cluster; waits for NATS and for a controller. */
+export async function startWorker(
+  config: WorkerConfig,
+  { log, version }: { readonly log: Logger; readonly version: string },
+): Promise<StartedWorker> {
+  const tls = readTls(config);
+  const native = loadNative();
+  const machine = readMachine();
+  const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
+  const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * MEMORY_SHARE);
+  const threads = config.threads ?? machine.cores;
+  const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
+  log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
+  try {
+    const worker = await startWorkerProcess({
+      native,
+      bus,
+      log,
+      cluster: config.cluster,
+      id,
+      node: config.node ?? hostname(),
+      version,
+      directory: config.model ?? join(packageRoot, 'models/clerk'),
+      roles: config.roles,
+      memoryBytes,
+      threads,
+      isa: config.isa === 'auto' ? null : config.isa,
+      host: config.host,
+      port: config.port,
+      advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),
+      tls: tls.server,
+      credentials: tls.credentials,
+      hedgeMs: config.hedgeAfter,
+      dispatchDeadlineMs: config.dispatchDeadline,
+      overlapRows: config.overlapRows,
+      modelDeadlineMs: config.joinTimeout,
+      metricsPort: config.metricsPort,
+    });
+    return { id, bus, worker };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
