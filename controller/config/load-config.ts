@@ -61,8 +61,9 @@ export function loadConfig<Schema extends z.ZodObject>(
   const raw = Object.fromEntries([...values].map(([key, { value }]) => [key, value]));
   const parsed = schema.safeParse(raw);
   for (const issue of parsed.error?.issues ?? []) {
-    const key = String(issue.path[0]);
-    problems.push(`${values.get(key)?.place ?? key}: ${issue.message}`);
+    const option = options.find(({ key }) => key === issue.path[0]);
+    const place = values.get(option?.key ?? '')?.place ?? `--${option?.name ?? String(issue.path[0])}`;
+    problems.push(`${place}: ${issue.message}`);
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return { config: Object.freeze(parsed.data), warnings };

@@ -201,18 +201,23 @@ const workers = {
 };
 
 /** The configuration of `conclave serve`. */
-export const serveSchema = z.strictObject({
-  ...model,
-  ...engine,
-  ...scheduling,
-  ...server,
-  ...admin,
-  ...workers,
-  ...layout,
-  ...dispatching,
-  ...nats,
-  ...tls,
-  ...reporting,
-});
+export const serveSchema = z
+  .strictObject({
+    ...model,
+    ...engine,
+    ...scheduling,
+    ...server,
+    ...admin,
+    ...workers,
+    ...layout,
+    ...dispatching,
+    ...nats,
+    ...tls,
+    ...reporting,
+  })
+  .refine(({ maxNumSeqs, maxNumBatchedTokens }) => maxNumBatchedTokens >= maxNumSeqs, {
+    path: ['maxNumBatchedTokens'],
+    message: 'expected at least --max-num-seqs, as every running sequence takes a token of each step',
+  });
 
 export type ServeConfig = Readonly<z.output<typeof serveSchema>>;

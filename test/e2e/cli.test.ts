@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -100,6 +102,32 @@ describe('serve', () => {
     expect(server.ready.model).toMatchObject({ name: 'variable', maxModelLen: 140 });
     const models = await (await server.fetch('/v1/models')).json();
     expect(models).toMatchObject({ data: [{ id: 'variable', max_model_len: 140 }] });
+  });
+
+  it('gives requests without a seed that of --seed, so that they can be repeated', async () => {
+    await using server = await Server.start(['--seed', '7']);
+    const sample = async (fields: object): Promise<string> => {
+      const answer = await server.post<{ choices: [{ text: string }] }>('/v1/completions', {
+        ...{ model: 'clerk', prompt: 'A', temperature: 1.5, max_tokens: 40, ignore_eos: true },
+        ...fields,
+      });
+      return answer.choices[0].text;
+    };
+    const first = await sample({});
+    expect(await sample({})).toBe(first);
+    expect(await sample({ seed: 7 })).toBe(first);
+    expect(await sample({ seed: 8 })).not.toBe(first);
+  });
+
+  it('ends with 0 when it is told to while it loads', async () => {
+    const child = spawn(process.execPath, ['bin/conclave.js', 'serve', '--port', '0', '--grpc-port', '0'], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const exited = once(child, 'exit');
+    await once(child.stderr, 'data');
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
   });
 
   it('asks for the key that --api-key-file names', async () => {

@@ -63,6 +63,12 @@ describe('loadConfig', () => {
     );
   });
 
+  it('holds options against each other', () => {
+    expect(problemsOf({ flags: { maxNumSeqs: '1024' } })).toEqual([
+      '--max-num-batched-tokens: expected at least --max-num-seqs, as every running sequence takes a token of each step',
+    ]);
+  });
+
   it.each([
     ['no file', '/does/not/exist.yaml', /no such file/],
     ['broken YAML', yaml('port: [1'), /:1: /],
