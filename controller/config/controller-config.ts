@@ -1,27 +1,38 @@
 import { z } from 'zod';
 import { layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { admin, engine, model, reporting, scheduling, server } from './serve-config.ts';
+import {
+  admin,
+  engine,
+  model,
+  reporting,
+  scheduling,
+  server,
+  stepHoldsSequences,
+  stepTooSmall,
+} from './serve-config.ts';
 import { text } from './values.ts';
 
 /** The configuration of `conclave controller`. */
-export const controllerSchema = z.strictObject({
-  ...model,
-  id: option(text().nullable().default(null), {
-    group: 'NATS',
-    description: 'Id of this controller.',
-    placeholder: 'ID',
-    fallback: 'the name of the machine and the process id',
-  }),
-  ...nats,
-  ...layout,
-  kvMemory: engine.kvMemory,
-  blockSize: engine.blockSize,
-  ...scheduling,
-  ...server,
-  ...admin,
-  ...tls,
-  ...reporting,
-});
+export const controllerSchema = z
+  .strictObject({
+    ...model,
+    id: option(text().nullable().default(null), {
+      group: 'NATS',
+      description: 'Id of this controller.',
+      placeholder: 'ID',
+      fallback: 'the name of the machine and the process id',
+    }),
+    ...nats,
+    ...layout,
+    kvMemory: engine.kvMemory,
+    blockSize: engine.blockSize,
+    ...scheduling,
+    ...server,
+    ...admin,
+    ...tls,
+    ...reporting,
+  })
+  .refine(stepHoldsSequences, stepTooSmall);
 
 export type ControllerConfig = Readonly<z.output<typeof controllerSchema>>;

@@ -200,6 +200,19 @@ const workers = {
   }),
 };
 
+/** Every running sequence takes a token of each step. */
+export function stepHoldsSequences(config: {
+  readonly maxNumSeqs: number;
+  readonly maxNumBatchedTokens: number;
+}): boolean {
+  return config.maxNumBatchedTokens >= config.maxNumSeqs;
+}
+
+export const stepTooSmall = {
+  path: ['maxNumBatchedTokens'],
+  message: 'expected at least --max-num-seqs, as every running sequence takes a token of each step',
+};
+
 /** The configuration of `conclave serve`. */
 export const serveSchema = z
   .strictObject({
@@ -215,9 +228,6 @@ export const serveSchema = z
     ...tls,
     ...reporting,
   })
-  .refine(({ maxNumSeqs, maxNumBatchedTokens }) => maxNumBatchedTokens >= maxNumSeqs, {
-    path: ['maxNumBatchedTokens'],
-    message: 'expected at least --max-num-seqs, as every running sequence takes a token of each step',
-  });
+  .refine(stepHoldsSequences, stepTooSmall);
 
 export type ServeConfig = Readonly<z.output<typeof serveSchema>>;
