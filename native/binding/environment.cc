@@ -29,7 +29,8 @@ void Completions::Drain(Environment& environment) {
     try {
       item(environment);
     } catch (...) {
-      // Settling fails only while the environment is being terminated: nobody waits for the promise any more.
+      // Settling fails only while the environment is being terminated: nobody waits for the promise
+      // any more.
     }
   }
 }

@@ -20,7 +20,8 @@ struct Failure {
 // The exception that is being handled. Only to be called in a catch block.
 Failure CurrentFailure();
 
-// An Error with the failure's message, its code as `code`, and `partial` when a partial sum is at fault.
+// An Error with the failure's message, its code as `code`, and `partial` when a partial sum is at
+// fault.
 Napi::Error ToJavaScript(Napi::Env env, const Failure& failure);
 
 // Runs `body`; what it throws becomes a JavaScript exception.

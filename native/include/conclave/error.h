@@ -20,7 +20,8 @@ enum class ErrorCode {
   kInternal,
 };
 
-// What every native check throws. The binding turns it into a JavaScript exception with the same code.
+// What every native check throws. The binding turns it into a JavaScript exception with the same
+// code.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}

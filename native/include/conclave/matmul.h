@@ -2,9 +2,9 @@
 
 // y = x W^T over weights in the layout that the chosen kernel reads.
 //
-// Every output element is a fixed function of its row of x and its row of W: it depends neither on how many other rows
-// there are, nor on their place in a tile, nor on the number of threads. So a sequence gets the same tokens whatever else
-// is in its batch.
+// Every output element is a fixed function of its row of x and its row of W: it depends neither on
+// how many other rows there are, nor on their place in a tile, nor on the number of threads. So a
+// sequence gets the same tokens whatever else is in its batch.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,10 +21,12 @@ enum class Isa { kPortable, kAvx2, kAvx512 };
 // Element encoding of a checkpoint's tensor.
 enum class SourceType { kF32, kF16, kBF16 };
 
-// See WeightsFormat in native.ts. kF32 keeps the source's own encoding (f32, f16 or bf16) and multiplies in f32, which is exact.
+// See WeightsFormat in native.ts. kF32 keeps the source's own encoding (f32, f16 or bf16) and
+// multiplies in f32, which is exact.
 enum class WeightsFormat { kF32, kBF16, kQ8 };
 
-// A rectangle of a row-major tensor in the checkpoint: rows x cols elements, `stride` elements between rows.
+// A rectangle of a row-major tensor in the checkpoint: rows x cols elements, `stride` elements
+// between rows.
 struct SourceMatrix {
   const void* data;
   SourceType type;
@@ -68,7 +70,8 @@ struct FfnGroup {
   int64_t end;
 };
 
-// The kernels of one instruction set. Stateless but for scratch memory that it reuses between calls: one call at a time.
+// The kernels of one instruction set. Stateless but for scratch memory that it reuses between
+// calls: one call at a time.
 class MatmulKernels {
  public:
   virtual ~MatmulKernels() = default;
@@ -79,16 +82,20 @@ class MatmulKernels {
   virtual PackedMatrix Pack(const SourceMatrix& source, WeightsFormat format) const = 0;
 
   // output[m, w.rows] = input[m, w.cols] W^T (+ bias[w.rows] when not null). f32, row-major, dense.
-  virtual void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m, const float* bias,
-                      float* output) = 0;
+  virtual void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m,
+                      const float* bias, float* output) = 0;
 
-  // Several matrices with one input, as for q, k and v: output i is [m, w[i].rows]. bias[i] may be null. One pass over the threads.
-  virtual void MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w, const float* input, int64_t m,
-                          std::span<const float* const> bias, std::span<float* const> output) = 0;
+  // Several matrices with one input, as for q, k and v: output i is [m, w[i].rows]. bias[i] may be
+  // null. One pass over the threads.
+  virtual void MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w,
+                          const float* input, int64_t m, std::span<const float* const> bias,
+                          std::span<float* const> output) = 0;
 
-  // For every group: output[r] = down(act(gate(input[r])) * up(input[r])), rows r in [begin, end). Groups are disjoint and
-  // ascending; input and output are f32 [rows, H]. Each group's weights are read once.
-  virtual void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input, float* output) = 0;
+  // For every group: output[r] = down(act(gate(input[r])) * up(input[r])), rows r in [begin, end).
+  // Groups are disjoint and ascending; input and output are f32 [rows, H]. Each group's weights are
+  // read once.
+  virtual void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,
+                          float* output) = 0;
 };
 
 // Instruction sets of this machine, portable first.

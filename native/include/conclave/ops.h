@@ -1,7 +1,8 @@
 #pragma once
 
-// What a step computes besides matmuls. Row-major f32 unless said otherwise. Like the matmuls, every output row is a
-// fixed function of its own inputs, whatever else is in the batch and however a prompt is cut into chunks.
+// What a step computes besides matmuls. Row-major f32 unless said otherwise. Like the matmuls,
+// every output row is a fixed function of its own inputs, whatever else is in the batch and however
+// a prompt is cut into chunks.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,10 +15,10 @@
 
 namespace conclave {
 
-// output[r, i] = input[r, i] / sqrt(mean(input[r]^2) + epsilon) * weight[i], for rows of `width` elements.
-// input and output may be the same. Rows are `stride` elements apart in both.
-void RmsNorm(Isa isa, const float* input, const float* weight, float epsilon, int64_t rows, int64_t width, int64_t stride,
-             float* output);
+// output[r, i] = input[r, i] / sqrt(mean(input[r]^2) + epsilon) * weight[i], for rows of `width`
+// elements. input and output may be the same. Rows are `stride` elements apart in both.
+void RmsNorm(Isa isa, const float* input, const float* weight, float epsilon, int64_t rows,
+             int64_t width, int64_t stride, float* output);
 
 // RopeSpec in model.proto.
 struct Rope {
@@ -27,16 +28,20 @@ struct Rope {
   bool interleaved = false;
 };
 
-// Rotates, in place, `heads` heads of head_dim elements in each of `rows` rows (stride elements apart) by positions[row].
-void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int heads, int head_dim, int64_t stride, float* x);
+// Rotates, in place, `heads` heads of head_dim elements in each of `rows` rows (stride elements
+// apart) by positions[row].
+void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int heads, int head_dim,
+               int64_t stride, float* x);
 
 enum class GateScoring { kSoftmaxAll, kSoftmaxTopK };
 
-// Picks top_k of `experts` for each row: ids [rows, top_k] by descending weight (ties: lower id first), weights [rows, top_k].
-void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring, float weight_multiplier,
-              int32_t* ids, float* weights);
+// Picks top_k of `experts` for each row: ids [rows, top_k] by descending weight (ties: lower id
+// first), weights [rows, top_k].
+void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring,
+              float weight_multiplier, int32_t* ids, float* weights);
 
-// Keys and values of one layer and one head range: blocks of block_size positions. Encoding is the implementation's matter.
+// Keys and values of one layer and one head range: blocks of block_size positions. Encoding is the
+// implementation's matter.
 struct KvCacheShape {
   int64_t blocks;
   int block_size;
@@ -57,8 +62,8 @@ class KvCache {
   uint8_t* data() { return storage_.get(); }
   const uint8_t* data() const { return storage_.get(); }
 
-  // Bytes that a cache of this shape takes; a little above 2 * positions * heads * headDim elements where headDim is no
-  // multiple of 16 or block_size none.
+  // Bytes that a cache of this shape takes; a little above 2 * positions * heads * headDim elements
+  // where headDim is no multiple of 16 or block_size none.
   static size_t BytesFor(const KvCacheShape& shape, KvType type);
 
  private:
@@ -88,10 +93,12 @@ struct AttentionParams {
   int sliding_window;  // 0: full
 };
 
-// Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads * head_dim] = causal
-// attention of q [rows, heads * head_dim] over each row's sequence. Softmax over a fixed order of blocks, accumulated in f32.
-void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params, const SequenceRows& where, const float* q,
-                    const float* k, const float* v, KvCache& cache, float* output);
+// Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads *
+// head_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence. Softmax over
+// a fixed order of blocks, accumulated in f32.
+void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
+                    const SequenceRows& where, const float* q, const float* k, const float* v,
+                    KvCache& cache, float* output);
 
 // NativeSampling in native.ts.
 struct Sampling {
@@ -109,8 +116,8 @@ struct Sampling {
 
 // What is wanted of one row of logits.
 struct LogitsRequest {
-  int32_t target = -1;              // >= 0: score this token; -1: sample
-  int32_t logprobs = -1;            // alternatives; -1: no log-probabilities
+  int32_t target = -1;                 // >= 0: score this token; -1: sample
+  int32_t logprobs = -1;               // alternatives; -1: no log-probabilities
   const Sampling* sampling = nullptr;  // null: greedy
   int32_t position = 0;
   int32_t sequence_index = 0;
@@ -125,8 +132,9 @@ struct LogitsResult {
   std::vector<float> top_logprobs;
 };
 
-// Chooses or scores one token. `logits` [vocab] may be overwritten. Order: bias and penalties, then temperature, top-k,
-// top-p, min-p. The draw is Philox-4x32-10 keyed by seed over (sequence_index, position). Throws kNonFinite for NaN logits.
+// Chooses or scores one token. `logits` [vocab] may be overwritten. Order: bias and penalties, then
+// temperature, top-k, top-p, min-p. The draw is Philox-4x32-10 keyed by seed over (sequence_index,
+// position). Throws kNonFinite for NaN logits.
 LogitsResult Sample(const LogitsRequest& request, std::span<float> logits);
 
 }  // namespace conclave

@@ -17,8 +17,9 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(task, thread) once for every task in [0, count), handing tasks out dynamically; returns when all are done.
-  // An exception from a body is rethrown here after the others have ended. One call at a time.
+  // Calls body(task, thread) once for every task in [0, count), handing tasks out dynamically;
+  // returns when all are done. An exception from a body is rethrown here after the others have
+  // ended. One call at a time.
   void ParallelFor(int64_t count, const std::function<void(int64_t task, int thread)>& body);
 
  private:
