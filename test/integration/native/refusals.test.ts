@@ -140,7 +140,7 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
 
 describe('a batch', () => {
   test.each(batches)('with %s is refused', async (_, change, message) => {
-    const refusal = model.stage.begin({ ...good(), ...change } as StepBatch);
+    const refusal = model.stage.begin({ ...good(), ...change });
     await expect(refusal).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) });
   });
 
@@ -217,7 +217,7 @@ describe('expert rows', () => {
     ],
     ['more rows than bytes', { rowCount: 2 ** 31 - 1 }, /rows: expected 549755813632 bytes/],
   ])('with %s are refused', async (_, change, message) => {
-    const refusal = model.bank.forward({ ...rows(), ...change } as ExpertRows, 'f32');
+    const refusal = model.bank.forward({ ...rows(), ...change }, 'f32');
     await expect(refusal).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) });
   });
 
