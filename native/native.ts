@@ -57,6 +57,13 @@ export interface Runtime {
   close(): void;
 }
 
+/** What a machine does at most: reads of memory that no cache holds, and multiply-adds in registers. */
+export interface MachineLimits {
+  readonly readBytesPerSecond: number;
+  /** By kind of instruction, such as "f32 FMA, 512 bits". */
+  readonly arithmetic: readonly { readonly name: string; readonly multiplyAddsPerSecond: number }[];
+}
+
 export interface WeightStoreOptions {
   /** Checkpoint folder; ModelSpec.files are relative to it. */
   readonly directory: string;
@@ -312,6 +319,8 @@ export interface Stage {
 /** What the addon exports. */
 export interface Native {
   hardware(): Hardware;
+  /** Measures with all threads of the runtime; takes about a second of its executor. */
+  measureLimits(runtime: Runtime): Promise<MachineLimits>;
   createRuntime(options: RuntimeOptions): Runtime;
   openWeights(runtime: Runtime, options: WeightStoreOptions): Promise<WeightStore>;
   createExpertBank(runtime: Runtime, store: WeightStore): ExpertBank;

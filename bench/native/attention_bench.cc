@@ -17,7 +17,7 @@
 #include "conclave/error.h"
 #include "conclave/ops.h"
 #include "conclave/thread_pool.h"
-#include "machine_limits.h"
+#include "kernels/cpu/machine_limits.h"
 
 namespace conclave {
 namespace {

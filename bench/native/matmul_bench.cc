@@ -18,7 +18,7 @@
 #include "conclave/error.h"
 #include "conclave/matmul.h"
 #include "conclave/thread_pool.h"
-#include "machine_limits.h"
+#include "kernels/cpu/machine_limits.h"
 
 namespace conclave {
 namespace {

@@ -20,6 +20,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   RankShardHandle::Define(env);
   StageHandle::Define(env);
   exports.Set("hardware", Napi::Function::New<Hardware>(env, "hardware"));
+  exports.Set("measureLimits", Napi::Function::New<MeasureLimits>(env, "measureLimits"));
   exports.Set("createRuntime", Napi::Function::New<CreateRuntime>(env, "createRuntime"));
   exports.Set("openWeights", Napi::Function::New<OpenWeights>(env, "openWeights"));
   exports.Set("createExpertBank", Napi::Function::New<CreateExpertBank>(env, "createExpertBank"));

@@ -17,6 +17,20 @@ const char* Name(Isa isa) {
   return "portable";
 }
 
+Napi::Value WriteLimits(Napi::Env env, const MachineLimits& limits) {
+  const Napi::Array arithmetic = Napi::Array::New(env, limits.arithmetic.size());
+  for (size_t i = 0; i < limits.arithmetic.size(); ++i) {
+    const Napi::Object limit = Napi::Object::New(env);
+    limit.Set("name", limits.arithmetic[i].name);
+    limit.Set("multiplyAddsPerSecond", limits.arithmetic[i].multiply_adds_per_second);
+    arithmetic.Set(static_cast<uint32_t>(i), limit);
+  }
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("readBytesPerSecond", limits.read_bytes_per_second);
+  object.Set("arithmetic", arithmetic);
+  return object;
+}
+
 }  // namespace
 
 RuntimeHandle::RuntimeHandle(const Napi::CallbackInfo& info)
@@ -58,6 +72,18 @@ Napi::Value Hardware(const Napi::CallbackInfo& info) {
     hardware.Set("cpus", UsableCpus());
     hardware.Set("extensions", extensions);
     return hardware;
+  });
+}
+
+Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return GuardPromise(env, [&] {
+    const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
+    const auto work = [compute = runtime->compute()](const Call& call) {
+      const MachineLimits limits = conclave::MeasureLimits(compute->pool);
+      call.Resolve([limits](Napi::Env js) { return WriteLimits(js, limits); });
+    };
+    return Environment::Of(env).Run({runtime, runtime->executor(), work});
   });
 }
 

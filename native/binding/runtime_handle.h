@@ -27,6 +27,7 @@ class RuntimeHandle : public Handle<RuntimeHandle, std::shared_ptr<Runtime>> {
 };
 
 Napi::Value Hardware(const Napi::CallbackInfo& info);
+Napi::Value MeasureLimits(const Napi::CallbackInfo& info);
 Napi::Value CreateRuntime(const Napi::CallbackInfo& info);
 
 }  // namespace conclave::binding

@@ -8,6 +8,7 @@
 #endif
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/machine_limits.h"
 
 namespace conclave {
 
@@ -28,6 +29,20 @@ std::vector<std::string> CpuExtensions() {
   if (features.avx512_bf16) names.push_back("avx512_bf16");
   if (features.avx512_vnni) names.push_back("avx512_vnni");
   return names;
+}
+
+MachineLimits MeasureLimits(ThreadPool& pool) {
+  constexpr size_t kBytes = size_t{1} << 28;  // more than any cache holds
+  const std::vector<uint8_t> memory(kBytes, 1);
+  MachineLimits limits{};
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    limits.read_bytes_per_second =
+        std::max(limits.read_bytes_per_second, MeasureReadBandwidth(pool, memory));
+  }
+  for (const ArithmeticLimit& limit : MeasureArithmetic(pool)) {
+    limits.arithmetic.push_back({limit.name, limit.multiply_adds_per_second});
+  }
+  return limits;
 }
 
 }  // namespace conclave

@@ -1,4 +1,4 @@
-#include "machine_limits.h"
+#include "kernels/cpu/machine_limits.h"
 
 #include <algorithm>
 #include <atomic>
