@@ -113,6 +113,6 @@ describe('whatever a client sends', () => {
 
   it('leaves nothing running', async () => {
     await expect.poll(() => harness.pipeline.open).toBe(0);
-    expect(await (await fetch(`${harness.url}/ready`)).json()).toEqual({ ready: true, reasons: [] });
+    expect(await (await fetch(`${harness.url}/ready`)).json()).toMatchObject({ ready: true });
   });
 });

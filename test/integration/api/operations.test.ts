@@ -20,17 +20,21 @@ function gate() {
 describe('health and readiness', () => {
   it('/ready says why requests cannot be answered, which then get 503', async () => {
     let obstacles: string[] = ['the model is loading'];
-    harness = await startHarness({}, { obstacles: () => obstacles });
+    harness = await startHarness({}, { obstacles: () => obstacles, notices: () => ['the bus is away'] });
     expect((await get('/health')).status).toBe(200);
     const ready = await get('/ready');
     expect(ready.status).toBe(503);
-    expect(await ready.json()).toEqual({ ready: false, reasons: ['the model is loading'] });
+    expect(await ready.json()).toEqual({
+      ready: false,
+      reasons: ['the model is loading'],
+      notices: ['the bus is away'],
+    });
     const refused = await post(harness, '/v1/completions', body);
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(refused.body.error.message).toBe('the model is loading');
     obstacles = [];
-    expect(await (await get('/ready')).json()).toEqual({ ready: true, reasons: [] });
+    expect(await (await get('/ready')).json()).toEqual({ ready: true, reasons: [], notices: ['the bus is away'] });
     expect((await post(harness, '/v1/completions', body)).status).toBe(200);
   });
 });
