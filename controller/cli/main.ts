@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
+import { drainCommand, planCommand, scaleCommand, statusCommand } from './operate/commands.ts';
+import { eventsCommand } from './operate/events.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
@@ -28,7 +30,19 @@ const program = new Command('conclave')
   .exitOverride()
   .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
   .addHelpText('after', epilogue);
-for (const command of [serveCommand(), controllerCommand(), workerCommand(), inspectCommand(), synthCommand()]) {
+const commands = [
+  serveCommand(),
+  controllerCommand(),
+  workerCommand(),
+  statusCommand(),
+  planCommand(),
+  scaleCommand(),
+  drainCommand(),
+  eventsCommand(),
+  inspectCommand(),
+  synthCommand(),
+];
+for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -49,6 +49,11 @@ export function withDraining(now: ClusterConstraints, workerId: string): Cluster
   return { ...now, draining: [...new Set([...now.draining, workerId])].sort() };
 }
 
+/** Takes a drain back. */
+export function withoutDraining(now: ClusterConstraints, workerId: string): ClusterConstraints {
+  return { ...now, draining: now.draining.filter((id) => id !== workerId) };
+}
+
 /** Forgets drains of workers that are gone, so that they are used again when they come back. */
 export function withoutGone(now: ClusterConstraints, present: ReadonlySet<string>): ClusterConstraints {
   return { ...now, draining: now.draining.filter((id) => present.has(id)) };

@@ -1,15 +1,16 @@
-import { type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
+import { Metadata, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
 import type { Bucket } from '../../proto/bus/bus.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import type { ControlServiceHandlers } from '../../proto/generated/conclave/v1/ControlService.ts';
+import type { DrainRequest__Output as DrainRequest } from '../../proto/generated/conclave/v1/DrainRequest.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated/conclave/v1/ScaleRequest.ts';
 import type { WatchEventsRequest__Output as WatchEventsRequest } from '../../proto/generated/conclave/v1/WatchEventsRequest.ts';
 import type { WatchEventsResponse } from '../../proto/generated/conclave/v1/WatchEventsResponse.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { describePlan } from '../planner/describe.ts';
-import { editConstraints, withDefaultReplicas, withDraining, withReplicas } from './constraints.ts';
+import { editConstraints, withDefaultReplicas, withDraining, withoutDraining, withReplicas } from './constraints.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 import type { Leader } from './leader.ts';
@@ -30,6 +31,8 @@ export interface ControlServiceOptions {
 /** Events of one watcher that wait for a slow reader; more are dropped. */
 const MAX_UNREAD = 1_000;
 const MAX_REPLICAS = 1_024;
+/** Header of WatchEvents: how many of the first events are past ones. */
+const BACKLOG_HEADER = 'conclave-backlog';
 
 class ControlError extends Error {
   readonly code: status;
@@ -53,7 +56,7 @@ export function controlService(options: ControlServiceOptions): ControlServiceHa
       return { plan: target, description: describePlan(target, options.load.rates()) };
     }),
     Scale: unary(async (request: ScaleRequest) => ({ epoch: await scale(request, options) })),
-    Drain: unary(async ({ workerId }: { readonly workerId: string }) => ({ epoch: await drain(workerId, options) })),
+    Drain: unary(async (request: DrainRequest) => ({ epoch: await drain(request, options) })),
     WatchEvents: (call) => watchEvents(call, options.events),
   };
 }
@@ -102,12 +105,13 @@ function scaleTargets(
   );
 }
 
-async function drain(workerId: string, options: ControlServiceOptions): Promise<number> {
+async function drain({ workerId, cancel }: DrainRequest, options: ControlServiceOptions): Promise<number> {
   const { view } = options;
   if (!view.workers.has(workerId)) {
     const known = [...view.workers.keys()].sort().join(', ') || 'none';
     throw new ControlError(status.NOT_FOUND, `worker_id: no worker "${workerId}"; there are: ${known}`);
   }
+  if (cancel) return change(options, `${workerId} is used again`, (now) => withoutDraining(now, workerId));
   return change(options, `${workerId} drained`, (now) => withDraining(now, workerId));
 }
 
@@ -140,7 +144,11 @@ async function change(
 }
 
 function watchEvents(call: ServerWritableStream<WatchEventsRequest, WatchEventsResponse>, events: EventLog): void {
-  for (const event of events.recent(call.request.backlog)) call.write({ event });
+  const recent = events.recent(call.request.backlog);
+  const metadata = new Metadata();
+  metadata.set(BACKLOG_HEADER, String(recent.length));
+  call.sendMetadata(metadata);
+  for (const event of recent) call.write({ event });
   const stop = events.watch((event) => {
     if (call.writableLength < MAX_UNREAD) call.write({ event });
   });

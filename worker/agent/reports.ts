@@ -22,6 +22,7 @@ export interface ReportInput {
 export function workerReport(input: ReportInput): WorkerReport {
   const { workerId: id, target, experts, held, readyPipelines, startedAtMs, routesEpoch } = input;
   const wantedPipelines = target === null ? [] : plannedRanks(target, id).map(({ pipeline }) => pipeline);
+  const wanted = target?.workers.some((worker) => worker.id === id) ?? false;
   const current = target !== null && experts.epoch === target.epoch;
   const error = current ? (experts.error ?? input.stageError) : null;
   const ready =
@@ -31,7 +32,7 @@ export function workerReport(input: ReportInput): WorkerReport {
   return {
     id,
     epoch: experts.epoch,
-    state: stateOf(input.draining, target, error, ready),
+    state: stateOf(input.draining, wanted, error, ready),
     slotsReady: experts.slotsReady,
     slotsWanted: experts.slotsWanted,
     loadedBytes: experts.loadedBytes,
@@ -46,13 +47,13 @@ export function workerReport(input: ReportInput): WorkerReport {
 
 function stateOf(
   draining: boolean,
-  target: PlacementPlan | null,
+  wanted: boolean,
   error: string | null,
   ready: boolean,
 ): NonNullable<WorkerReport['state']> {
   if (error !== null) return 'WORKER_STATE_FAILED';
   if (draining) return 'WORKER_STATE_DRAINING';
-  if (target === null) return 'WORKER_STATE_IDLE';
+  if (!wanted) return 'WORKER_STATE_IDLE';
   return ready ? 'WORKER_STATE_READY' : 'WORKER_STATE_LOADING';
 }
 

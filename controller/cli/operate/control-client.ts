@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { type ChannelCredentials, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { GetStatusResponse__Output as ClusterStatus } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import { conclave } from '../../../proto/messages.ts';
+import { ConfigError } from '../../config/load-config.ts';
+import type { ConnectionConfig } from '../../config/operate-config.ts';
+import { CliError, exitCodes } from '../exit.ts';
+
+type Client = InstanceType<typeof conclave.ControlService>;
+type Callback<Response> = (error: ServiceError | null, response?: Response) => void;
+
+/** ControlService of a cluster, for commands. Errors are CliErrors that say what to do. */
+export class ControlClient {
+  readonly #client: Client;
+  readonly #config: ConnectionConfig;
+
+  constructor(config: ConnectionConfig) {
+    this.#config = config;
+    this.#client = new conclave.ControlService(config.server, channelCredentials(config), {
+      'grpc.max_receive_message_length': 64 * 2 ** 20,
+    });
+  }
+
+  get client(): Client {
+    return this.#client;
+  }
+
+  metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#config.adminKey !== null) metadata.set('authorization', `Bearer ${this.#config.adminKey}`);
+    return metadata;
+  }
+
+  /** Makes one call: `ask` gets the metadata, the deadline and the callback. */
+  call<Response>(
+    ask: (metadata: Metadata, options: { deadline: number }, done: Callback<Response>) => unknown,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      ask(this.metadata(), { deadline: Date.now() + this.#config.timeout }, (error, response) => {
+        if (error === null && response !== undefined) resolve(response);
+        else reject(this.explain(error as ServiceError));
+      });
+    });
+  }
+
+  status(): Promise<ClusterStatus> {
+    return this.call((metadata, options, done) => this.#client.GetStatus({}, metadata, options, done));
+  }
+
+  /** What a failed call means for the person at the terminal. */
+  explain(error: ServiceError): CliError {
+    const { server, timeout } = this.#config;
+    const unreachable = /^(No connection established|Name resolution failed|.*connect E[A-Z]+)/.test(error.details);
+    const cause = /connect E[A-Z]+|Name resolution failed/.exec(error.details)?.[0] ?? '';
+    if (error.code === status.UNAVAILABLE && unreachable) {
+      return new CliError(
+        `no controller answers at ${server}${cause === '' ? '' : `: ${cause}`}`,
+        'Is one running there? Give its gRPC address with --server, and --tls when it serves TLS.',
+      );
+    }
+    switch (error.code) {
+      case status.DEADLINE_EXCEEDED:
+        return new CliError(
+          `${server} did not answer within ${timeout / 1_000} s`,
+          'Try --timeout, or another --server.',
+        );
+      case status.UNAUTHENTICATED:
+        return new CliError(`${server} does not let this operator in`, 'Give --admin-key (or CONCLAVE_ADMIN_KEY).');
+      case status.UNIMPLEMENTED:
+        return new CliError(
+          `${server} operates no cluster`,
+          'Clusters are run by "conclave controller" and by "conclave serve --workers N".',
+        );
+      case status.INVALID_ARGUMENT:
+        return new CliError(error.details, null, exitCodes.usage);
+      default:
+        return new CliError(error.details || error.message);
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/** Runs `work` with a client that is closed afterwards. */
+export async function withControl<T>(
+  config: ConnectionConfig,
+  work: (control: ControlClient) => Promise<T>,
+): Promise<T> {
+  const control = new ControlClient(config);
+  try {
+    return await work(control);
+  } finally {
+    control.close();
+  }
+}
+
+function channelCredentials({ tls, tlsCa, tlsCert, tlsKey }: ConnectionConfig): ChannelCredentials {
+  if (!tls && tlsCa === null && tlsCert === null && tlsKey === null) return credentials.createInsecure();
+  const read = (flag: string, path: string | null): Buffer | null => {
+    try {
+      return path === null ? null : readFileSync(path);
+    } catch (error) {
+      throw new ConfigError([`--${flag} ${path}: ${error instanceof Error ? error.message : String(error)}`]);
+    }
+  };
+  if ((tlsCert === null) !== (tlsKey === null)) {
+    throw new ConfigError(['--tls-cert and --tls-key belong together: expected both or neither']);
+  }
+  return credentials.createSsl(read('tls-ca', tlsCa), read('tls-key', tlsKey), read('tls-cert', tlsCert));
+}

@@ -1,0 +1,118 @@
+/** Options of the commands that operate a cluster. */
+import { z } from 'zod';
+import { tls } from './cluster-options.ts';
+import { option } from './option.ts';
+import { choice, duration, integer, text, toggle } from './values.ts';
+
+const connection = {
+  server: option(text().default('127.0.0.1:8001'), {
+    group: 'Controller',
+    description: 'gRPC address of a controller; any of them will do.',
+    placeholder: 'HOST:PORT',
+  }),
+  adminKey: option(text().nullable().default(null), {
+    group: 'Controller',
+    description: 'Key with which operators are let in. Other users can read flags: prefer CONCLAVE_ADMIN_KEY.',
+    placeholder: 'KEY',
+    fallback: 'none',
+  }),
+  timeout: option(duration().default(15_000), {
+    group: 'Controller',
+    description: 'Longest that an answer may take.',
+    placeholder: 'TIME',
+    fallback: '15s',
+  }),
+  tls: option(toggle().default(false), {
+    group: 'TLS',
+    description: 'Encrypt the connection; the --tls options below imply it.',
+  }),
+  tlsCa: tls.tlsCa,
+  tlsCert: tls.tlsCert,
+  tlsKey: tls.tlsKey,
+};
+
+const output = {
+  output: option(choice('text', 'json').default('text'), {
+    group: 'Reporting',
+    description: 'Form of the answer.',
+    placeholder: 'FORM',
+  }),
+};
+
+const waiting = {
+  wait: option(duration().nullable().default(null), {
+    group: 'Change',
+    description: 'Wait so long for the change to be carried out, and fail if it is not.',
+    placeholder: 'TIME',
+    fallback: 'answer as soon as it is planned',
+  }),
+};
+
+export type ConnectionConfig = Readonly<{ [Key in keyof typeof connection]: z.output<(typeof connection)[Key]> }>;
+
+/** `conclave status` and `conclave plan`. */
+export const lookSchema = z.strictObject({ ...connection, ...output });
+
+/** `conclave scale`. */
+export const scaleSchema = z.strictObject({
+  replicas: option(integer(1, 1024), {
+    group: 'Change',
+    description: 'Copies wanted.',
+    placeholder: 'N',
+    fallback: 'must be given',
+  }),
+  layer: option(integer(0).nullable().default(null), {
+    group: 'Change',
+    description: 'Of one expert: its layer, with --expert.',
+    placeholder: 'L',
+    fallback: 'all experts',
+  }),
+  expert: option(integer(0).nullable().default(null), {
+    group: 'Change',
+    description: 'Of one expert: its number, with --layer.',
+    placeholder: 'E',
+    fallback: 'all experts',
+  }),
+  hot: option(integer(1, 1_000_000).nullable().default(null), {
+    group: 'Change',
+    description: 'Of the K experts with the most load.',
+    placeholder: 'K',
+    fallback: 'all experts',
+  }),
+  ...waiting,
+  ...connection,
+  ...output,
+});
+
+/** `conclave drain`. */
+export const drainSchema = z.strictObject({
+  worker: option(text(), {
+    group: 'Change',
+    description: 'Id of the worker.',
+    placeholder: 'WORKER',
+    positional: true,
+    fallback: 'must be given',
+  }),
+  cancel: option(toggle().default(false), {
+    group: 'Change',
+    description: 'Take the drain back: the worker is used again.',
+  }),
+  ...waiting,
+  ...connection,
+  ...output,
+});
+
+/** `conclave events`. */
+export const eventsSchema = z.strictObject({
+  follow: option(toggle().default(false), {
+    group: 'Events',
+    description: 'Go on with what happens from now on.',
+  }),
+  backlog: option(integer(0, 500).default(20), {
+    group: 'Events',
+    description: 'Past events to begin with.',
+    placeholder: 'N',
+  }),
+  ...connection,
+  ...output,
+});
