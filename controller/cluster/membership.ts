@@ -23,23 +23,16 @@ export function memberChanges(before: Members, now: Members): readonly MemberCha
   return changes;
 }
 
+const told: Readonly<Record<MemberChange['kind'], { code: string; severity: string; what: string }>> = {
+  joined: { code: 'WORKER_JOINED', severity: 'info', what: 'joined' },
+  restarted: { code: 'WORKER_RESTARTED', severity: 'warning', what: 'is another process than before' },
+  left: { code: 'WORKER_LEFT', severity: 'info', what: 'left after it was drained' },
+  lost: { code: 'WORKER_LOST', severity: 'error', what: 'sent no more heartbeats' },
+};
+
 /** A change as those who watch the cluster read it. */
 export function memberEvent({ kind, worker }: MemberChange): Omit<ClusterEvent, 'atMs'> {
-  const who = `${worker.id} at ${worker.address} on ${worker.node}`;
-  const subject = `worker/${worker.id}`;
-  switch (kind) {
-    case 'joined':
-      return { code: 'WORKER_JOINED', severity: 'info', subject, message: `${who} joined` };
-    case 'restarted':
-      return {
-        code: 'WORKER_RESTARTED',
-        severity: 'warning',
-        subject,
-        message: `${who} is another process than before`,
-      };
-    case 'left':
-      return { code: 'WORKER_LEFT', severity: 'info', subject, message: `${who} left after it was drained` };
-    case 'lost':
-      return { code: 'WORKER_LOST', severity: 'error', subject, message: `${who} sent no more heartbeats` };
-  }
+  const { code, severity, what } = told[kind];
+  const message = `${worker.id} at ${worker.address} on ${worker.node} ${what}`;
+  return { code, severity, subject: `worker/${worker.id}`, message };
 }
