@@ -122,20 +122,31 @@ const rows = cases.flatMap(({ name, input: what }): BenchRow[] => {
   ];
 });
 
-function measure(make: () => PlacementPlan): { readonly plan: PlacementPlan; readonly seconds: readonly number[] } {
+interface Measured {
+  readonly plan: PlacementPlan;
+  readonly seconds: readonly number[];
+  /** Processor time, garbage collection included. */
+  readonly cpuSeconds: readonly number[];
+}
+
+function measure(make: () => PlacementPlan): Measured {
   let result = make();
+  const cpuSeconds: number[] = [];
   const seconds = Array.from({ length: runs }, () => {
     const start = performance.now();
+    const before = process.cpuUsage();
     result = make();
+    const { user, system } = process.cpuUsage(before);
+    cpuSeconds.push((user + system) / 1e6);
     return (performance.now() - start) / 1000;
   });
-  return { plan: result, seconds };
+  return { plan: result, seconds, cpuSeconds };
 }
 
 function row(
   name: string,
   planner: string,
-  { plan: made, seconds }: ReturnType<typeof measure>,
+  { plan: made, seconds, cpuSeconds }: Measured,
   what: PlanInput,
   moved: number | null,
 ): BenchRow {
@@ -147,6 +158,7 @@ function row(
     planner,
     'median s': planner === 'greedy' ? '' : rounded(median),
     'most s': planner === 'greedy' ? '' : rounded(most),
+    'median CPU s': planner === 'greedy' ? '' : rounded(spread(cpuSeconds).median),
     slots: made.experts.reduce((sum, placement) => sum + placement.expert.length, 0),
     'slots to load': moved ?? '',
     'balancedness (mean/max)': rounded(1 / balance.total),

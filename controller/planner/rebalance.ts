@@ -72,7 +72,7 @@ function balanceLayer(board: SlotBoard, m: number): boolean {
     const over = fullness.flatMap((value, worker) => (value > 1 + layerTolerance ? [worker] : []));
     for (const from of over.sort((a, b) => fullness[b]! - fullness[a]! || a - b)) {
       const units = unitsInLayer(board, m, from);
-      const move = bestMove(units, from, board, levelsLayer) ?? bestSwap(board, m, units, from);
+      const move = bestLayerMove(board, m, units, from) ?? bestSwap(board, m, units, from);
       if (move === null) continue;
       apply(board, move);
       again = true;
@@ -120,6 +120,15 @@ function fill(board: SlotBoard, to: number, order: readonly number[]): boolean {
   return false;
 }
 
+/** A worker of which nothing can go anywhere is passed by: where slots are few, most are like that. */
+function bestLayerMove(board: SlotBoard, m: number, units: readonly number[], from: number): Move | null {
+  const light = units.filter((unit) => {
+    const load = board.slotLoad[unit]!;
+    return load / board.largestShare <= (board.loadInLayer(m, from) - load / 2) / board.fairShare[from]!;
+  });
+  return bestMove(light, from, board, levelsLayer);
+}
+
 /** Whether a move leaves the fuller of two workers clearly less full: by half of what the slot is to it, at least. */
 type Levels = (board: SlotBoard, m: number, load: number, from: number, to: number) => boolean;
 
@@ -153,10 +162,14 @@ function bestSwap(board: SlotBoard, m: number, units: readonly number[], from: n
   let best: Move | null = null;
   const leastShift = swapGain * board.fairShare[from]! * board.layerMean[m]!;
   if (board.freeBytes(from) < board.layers[m]!.sliceBytes) return null;
+  // A target ends with the slot's load at least: it holds the lighter one now.
+  const most = (board.largestShare * (board.loadInLayer(m, from) - leastShift / 2)) / board.fairShare[from]!;
+  const light = units.filter((unit) => board.slotLoad[unit]! <= most);
+  if (light.length === 0) return null;
   for (let back = board.firstUnit[m]!; back < board.firstUnit[m + 1]!; back++) {
     if (board.holds(back, from)) continue;
     for (const to of board.holders[back]!) {
-      for (const unit of units) {
+      for (const unit of light) {
         const shift = board.slotLoad[unit]! - board.slotLoad[back]!;
         if (shift < leastShift || !levelsLayer(board, m, shift, from, to) || !board.fits(unit, to)) continue;
         const gain = -board.costOfAdding(m, from, -shift) - board.costOfAdding(m, to, shift);

@@ -39,6 +39,7 @@ export class SlotBoard {
   readonly slotLoad: Float64Array;
   readonly wanted: Int32Array;
   readonly fairShare: Float64Array;
+  readonly largestShare: number;
   readonly usedBytes: Float64Array;
   readonly totalLoad: Float64Array;
   /** [layers * workers]. */
@@ -77,6 +78,7 @@ export class SlotBoard {
       }
     });
     this.fairShare = fairShares(wantedBytes, workers);
+    this.largestShare = this.fairShare.reduce((largest, share) => Math.max(largest, share), 0);
     const shares = this.fairShare.reduce((sum, share) => sum + share, 0);
     this.layerMean = layerTotal.map((total) => total / shares);
     this.mean = layerTotal.reduce((sum, total) => sum + total, 0) / shares;

@@ -7,8 +7,8 @@ import {
   StorageType,
   type Subscription,
 } from 'nats';
-import { Backoff } from '../backoff.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { Backoff } from './backoff.ts';
 import { type Bucket, type BucketName, type Bus, type BusConnection, BusError } from './bus.ts';
 import { callListener, type OnTrouble } from './listeners.ts';
 import { checkPattern, checkSubject } from './names.ts';

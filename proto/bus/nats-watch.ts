@@ -3,8 +3,8 @@
 // they come. The server does not announce that a key expired, so keys that were not written for longer than they live are
 // looked up; and so are, after a while, keys that vanished while the server was away.
 import type { KvEntry, QueuedIterator } from 'nats';
-import { Backoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
+import { Backoff } from './backoff.ts';
 import type { Change, Entry } from './bus.ts';
 import { callListener, type OnTrouble } from './listeners.ts';
 
