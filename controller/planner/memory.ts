@@ -56,6 +56,11 @@ export function modelFootprint(spec: ModelSpec, weights: WeightsFormat | 'auto')
   };
 }
 
+/** Keys and values of one position over all layers, in bytes. */
+export function kvBytesPerToken(footprint: ModelFootprint): number {
+  return footprint.layers.reduce((sum, layer) => sum + layer.kvBytesPerToken, 0);
+}
+
 function layerFootprint(layer: LayerSpec, weights: WeightsFormat | 'auto'): LayerFootprint {
   const attention = layer.attention;
   const moe = layer.moe ?? null;
