@@ -105,7 +105,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     close(graceMs) {
       return new Promise((resolve) => {
-        const timer = setTimeout(() => server.forceShutdown(), graceMs);
+        // A socket whose other end is slow to go away must not hold up whoever closes the server.
+        const timer = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, graceMs);
         server.tryShutdown(() => {
           clearTimeout(timer);
           resolve();

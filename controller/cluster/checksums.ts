@@ -52,18 +52,21 @@ async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef 
 }
 
 function sliceChecksum(gate: Matrix, up: Matrix, down: Matrix, slice: number, slices: number): number {
-  const begin = (size: number, index: number): number => Math.floor((size * index) / slices);
+  const width = gate.rows;
+  const [first, end] = [sliceBegin(width, slice, slices), sliceBegin(width, slice + 1, slices)];
   let sum = 0;
-  for (const matrix of [gate, up]) {
-    const [first, end] = [begin(matrix.rows, slice), begin(matrix.rows, slice + 1)];
-    sum = crc32(matrix.bytes.subarray(first * matrix.rowBytes, end * matrix.rowBytes), sum);
-  }
+  for (const { bytes, rowBytes } of [gate, up]) sum = crc32(bytes.subarray(first * rowBytes, end * rowBytes), sum);
   if (slices === 1) return crc32(down.bytes, sum);
-  const columns = gate.rows;
-  const columnBytes = down.rowBytes / columns;
-  const [first, end] = [begin(columns, slice) * columnBytes, begin(columns, slice + 1) * columnBytes];
+  const columnBytes = down.rowBytes / width;
   for (let row = 0; row < down.rows; row++) {
-    sum = crc32(down.bytes.subarray(row * down.rowBytes + first, row * down.rowBytes + end), sum);
+    const start = row * down.rowBytes;
+    sum = crc32(down.bytes.subarray(start + first * columnBytes, start + end * columnBytes), sum);
   }
   return sum;
+}
+
+/** First element of a slice of an intermediate dimension, as ExpertPlacement.slices in plan.proto defines it. */
+function sliceBegin(width: number, slice: number, slices: number): number {
+  const group = width % 32 === 0 && width / 32 >= slices ? 32 : 1;
+  return Math.floor(((width / group) * slice) / slices) * group;
 }

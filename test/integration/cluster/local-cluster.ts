@@ -1,0 +1,142 @@
+import { credentials } from '@grpc/grpc-js';
+import { expect, vi } from 'vitest';
+import { type ControllerNode, startControllerNode } from '../../../controller/cluster/controller-node.ts';
+import { compileModel } from '../../../controller/model/compile.ts';
+import { defaultConstraints, type LayoutWishes } from '../../../controller/planner/input.ts';
+import { loadNative } from '../../../native/load.ts';
+import { MemoryBus } from '../../../proto/bus/memory-bus.ts';
+import { systemClock } from '../../../proto/clock.ts';
+import type { ShardFailure } from '../../../worker/shard/failure.ts';
+import { startWorkerNode, type WorkerNode } from '../../../worker/worker-node.ts';
+
+export interface WorkerWish {
+  readonly id: string;
+  readonly roles: readonly ('stage' | 'expert')[];
+  /** Checkpoint folder of this worker; the cluster's unless given. */
+  readonly directory?: string;
+}
+
+export interface ClusterWish {
+  readonly directory: string;
+  readonly workers: readonly WorkerWish[];
+  readonly layout?: Partial<LayoutWishes>;
+  readonly replicas?: number;
+  readonly overlapRows?: number;
+}
+
+/** A cluster whose members share this process and a bus in memory, but talk over real sockets. */
+export interface LocalCluster {
+  readonly controller: ControllerNode;
+  readonly workers: Map<string, WorkerNode>;
+  readonly failures: ShardFailure[];
+  readonly coldLoads: string[];
+  readonly trouble: string[];
+  addWorker(wish: WorkerWish): Promise<WorkerNode>;
+  /** Resolves once the newest plan is in force and requests can be answered. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const native = loadNative();
+const nothing = (): void => undefined;
+
+export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster> {
+  const { spec } = await compileModel(wish.directory);
+  const failures: ShardFailure[] = [];
+  const coldLoads: string[] = [];
+  const trouble: string[] = [];
+  const onTrouble = (what: string, error: unknown): void => void trouble.push(`${what}: ${String(error)}`);
+  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => onTrouble('bus', error) });
+  const controller = await startControllerNode({
+    bus,
+    cluster: 'test',
+    id: 'c1',
+    directory: wish.directory,
+    spec,
+    weights: 'f32',
+    maxModelLen: 128,
+    maxNumSeqs: 16,
+    maxNumBatchedTokens: 256,
+    constraints: {
+      ...defaultConstraints,
+      layout: { ...defaultConstraints.layout, ...wish.layout },
+      defaultReplicas: wish.replicas ?? 1,
+      kvBlocks: 128,
+      blockSize: 4,
+    },
+    minWorkers: wish.workers.length,
+    verifyWeights: true,
+    credentials: credentials.createInsecure(),
+    onTrouble,
+  });
+  const workers = new Map<string, WorkerNode>();
+  const addWorker = async ({ id, roles, directory }: WorkerWish): Promise<WorkerNode> => {
+    const worker = await startWorkerNode({
+      native,
+      bus,
+      cluster: 'test',
+      id,
+      node: id,
+      version: 'test',
+      directory: directory ?? wish.directory,
+      roles,
+      memoryBytes: 2 ** 28,
+      threads: 1,
+      isa: null,
+      host: '127.0.0.1',
+      port: 0,
+      advertiseHost: '127.0.0.1',
+      tls: null,
+      credentials: credentials.createInsecure(),
+      hedgeMs: null,
+      dispatchDeadlineMs: 2_000,
+      overlapRows: wish.overlapRows ?? 64,
+      modelDeadlineMs: 5_000,
+      observer: {
+        onAnswer: nothing,
+        onRetry: nothing,
+        onHedge: nothing,
+        onColdRows: nothing,
+        onForward: nothing,
+        onRefused: nothing,
+        onPeerFailure: (failure) => failures.push(failure),
+        onColdLoad: (layer, experts) => coldLoads.push(`${layer}: ${experts.join()}`),
+        onTrouble,
+        engine: {
+          onStep: nothing,
+          onPreemption: nothing,
+          onStarted: nothing,
+          onFirstToken: nothing,
+          onFinished: nothing,
+          onStepFailed: (error) => onTrouble('step', error),
+          onFault: (error) => onTrouble('fault', error),
+        },
+      },
+    });
+    workers.set(id, worker);
+    return worker;
+  };
+  await Promise.all(wish.workers.map(addWorker));
+  return {
+    controller,
+    workers,
+    failures,
+    coldLoads,
+    trouble,
+    addWorker,
+    settled: () =>
+      vi.waitFor(
+        () => {
+          const { target, committed } = controller.view;
+          expect(controller.obstacles()).toEqual([]);
+          expect(committed?.epoch).toBe(target?.epoch);
+        },
+        { timeout: 15_000, interval: 20 },
+      ),
+    close: async () => {
+      await controller.close();
+      await Promise.all([...workers.values()].map((worker) => worker.close()));
+      await bus.close();
+    },
+  };
+}
