@@ -65,6 +65,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
       blockSize: 4,
     },
     minWorkers: wish.workers.length,
+    leastKvBlocks: 32,
     verifyWeights: true,
     credentials: credentials.createInsecure(),
     onTrouble,
