@@ -20,14 +20,13 @@ export function loadNative(): Native {
       failures.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(
-    [
-      `conclave's native addon could not be loaded (node ${process.version}, ${process.platform} ${process.arch}):`,
-      ...failures.map((failure) => `  - ${failure}`),
-      'Build it with: npm run build:native',
-      'It needs CMake 3.20 or newer and a C++20 compiler (Debian, Ubuntu: apt-get install cmake ninja-build g++).',
-    ].join('\n'),
-  );
+  const message = [
+    `conclave's native addon could not be loaded (node ${process.version}, ${process.platform} ${process.arch}):`,
+    ...failures.map((failure) => `  - ${failure}`),
+    'Build it with: npm run build:native',
+    'It needs CMake 3.20 or newer and a C++20 compiler (Debian, Ubuntu: apt-get install cmake ninja-build g++).',
+  ].join('\n');
+  throw Object.assign(new Error(message), { code: 'NATIVE_UNAVAILABLE' });
 }
 
 function candidates(): readonly string[] {
