@@ -59,6 +59,11 @@ void EncodeRows(const DispatchInput& input, Dispatch& dispatch) {
   }
 }
 
+template <typename... Parts>
+[[noreturn]] void FailPartial(ErrorCode code, size_t index, const Parts&... parts) {
+  throw Error(code, Message("partials[", index, "]", parts...), static_cast<int64_t>(index));
+}
+
 }  // namespace
 
 RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids,
@@ -116,15 +121,6 @@ std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t 
   }
   return counts;
 }
-
-namespace {
-
-template <typename... Parts>
-[[noreturn]] void FailPartial(ErrorCode code, size_t index, const Parts&... parts) {
-  throw Error(code, Message("partials[", index, "]", parts...), static_cast<int64_t>(index));
-}
-
-}  // namespace
 
 void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
                    int64_t rows, int64_t hidden) {

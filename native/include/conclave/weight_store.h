@@ -40,7 +40,7 @@ class WeightStore {
                     WeightsFormat format) const;
   // Part of a one-dimensional tensor in f32; the same error.
   std::vector<float> Vector(const TensorRef& tensor, Range part) const;
-  // Continues a CRC-32C over the bytes of a part, row by row.
+  // Continues a CRC-32 over the bytes of a part, row by row.
   uint32_t Checksum(uint32_t crc, const TensorRef& tensor, const Rectangle& part) const;
   // One row of a two-dimensional tensor in f32, rounded to bf16 where the format asks for it.
   void ReadRow(const TensorRef& tensor, int64_t row, float* output) const;
