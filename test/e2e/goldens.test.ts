@@ -2,6 +2,7 @@ import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateResponse__Output as GenerateResponse } from '../../proto/generated/conclave/v1/GenerateResponse.ts';
 import { conclave } from '../../proto/messages.ts';
+import { completeGolden, expectGolden, prompts } from './expect-golden.ts';
 import { type Golden, goldenFolder, readGoldens } from './golden.ts';
 import { run, Server } from './server.ts';
 
@@ -17,56 +18,6 @@ const families = [
   'qwen3',
 ] as const;
 
-/** The figure that the results are promised to, in natural log units; f32 sums differ by far less. */
-const tolerance = 1e-3;
-const outputTokens = 20;
-
-interface Completion {
-  readonly choices: readonly {
-    readonly index: number;
-    readonly token_ids: readonly number[];
-    readonly logprobs: { readonly token_logprobs: readonly (number | null)[] };
-  }[];
-  readonly usage: { readonly prompt_tokens_details?: { readonly cached_tokens?: number } };
-}
-
-function complete(server: Server, prompts: readonly (readonly number[])[], fields: object = {}): Promise<Completion> {
-  return server.post<Completion>('/v1/completions', {
-    model: server.ready.model.name,
-    prompt: prompts.length === 1 ? prompts[0] : prompts,
-    max_tokens: outputTokens,
-    temperature: 0,
-    ignore_eos: true,
-    echo: true,
-    logprobs: 1,
-    return_token_ids: true,
-    ...fields,
-  });
-}
-
-/** Holds every log-probability and token of a completion against the golden ones. `echoed`: prompt positions came back. */
-function expectGolden(completion: Completion, goldens: readonly Golden[], echoed = true): void {
-  expect(completion.choices).toHaveLength(goldens.length);
-  for (const [index, golden] of goldens.entries()) {
-    const choice = completion.choices.find((candidate) => candidate.index === index);
-    if (choice === undefined) throw new Error(`no choice ${index}`);
-    expect(choice.token_ids.slice(-outputTokens)).toEqual(golden.continuation);
-    const expected = [...(echoed ? [null, ...golden.promptLogprobs] : []), ...golden.continuationLogprobs];
-    const actual = choice.logprobs.token_logprobs;
-    expect(actual).toHaveLength(expected.length);
-    const worst = expected.reduce<number>((most, value, position) => {
-      const got = actual[position];
-      if (value === null) return got === null ? most : Number.POSITIVE_INFINITY;
-      return Math.max(most, Math.abs((got ?? Number.NaN) - value));
-    }, 0);
-    expect(worst).toBeLessThan(tolerance);
-  }
-}
-
-function prompts(goldens: readonly Golden[]): readonly (readonly number[])[] {
-  return goldens.map(({ prompt }) => prompt);
-}
-
 describe.each(families)('%s over HTTP in f32 gives the reference results', (family) => {
   const goldens = readGoldens(family);
 
@@ -78,19 +29,19 @@ describe.each(families)('%s over HTTP in f32 gives the reference results', (fami
     afterAll(() => server.stop());
 
     it('for each prompt alone', async () => {
-      for (const golden of goldens) expectGolden(await complete(server, [golden.prompt]), [golden]);
+      for (const golden of goldens) expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
     });
 
     it('for three prompts in one batch', async () => {
-      expectGolden(await complete(server, prompts(goldens)), goldens);
+      expectGolden(await completeGolden(server, prompts(goldens)), goldens);
     });
 
     it('with the prefix taken from the cache', async () => {
       for (const golden of goldens) {
-        const completion = await complete(server, [golden.prompt], { echo: false });
+        const completion = await completeGolden(server, [golden.prompt], { echo: false });
         expectGolden(completion, [golden], false);
         expect(completion.usage.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
-        expectGolden(await complete(server, [golden.prompt]), [golden]);
+        expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
       }
     });
   });
@@ -98,8 +49,8 @@ describe.each(families)('%s over HTTP in f32 gives the reference results', (fami
   it('with prompts cut into chunks of 7 tokens', async () => {
     const budget = ['--max-num-batched-tokens', '7', '--max-num-seqs', '3'];
     await using server = await Server.start([goldenFolder(family), '--weights', 'f32', ...budget]);
-    for (const golden of goldens) expectGolden(await complete(server, [golden.prompt]), [golden]);
-    expectGolden(await complete(server, prompts(goldens)), goldens);
+    for (const golden of goldens) expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
+    expectGolden(await completeGolden(server, prompts(goldens)), goldens);
   });
 
   it('after a preemption', async () => {
@@ -111,7 +62,7 @@ describe.each(families)('%s over HTTP in f32 gives the reference results', (fami
       ...[goldenFolder(family), '--weights', 'f32', '--block-size', '4', '--max-model-len', '80'],
       ...['--kv-memory', String(blocks * 4 * kvBytesPerToken.f32)],
     ]);
-    expectGolden(await complete(server, prompts(goldens)), goldens);
+    expectGolden(await completeGolden(server, prompts(goldens)), goldens);
     expect(await server.metric('conclave_num_preemptions_total')).toBeGreaterThan(0);
   });
 });

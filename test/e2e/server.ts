@@ -57,6 +57,11 @@ export class Server implements AsyncDisposable {
     return this.ready.http;
   }
 
+  /** Name of the served model. */
+  get model(): string {
+    return this.ready.model.name;
+  }
+
   get stderr(): string {
     return this.#stderr();
   }

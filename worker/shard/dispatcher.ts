@@ -96,13 +96,24 @@ export class Dispatcher {
       ...this.#expertRequest(dispatch.experts, epoch),
       operator: step.operator === 'attention' ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
       dense: dispatch.dense,
-      attention,
+      attention: step.operator === 'attention' ? attention : null,
     };
+    const { rankDeadlineMs } = this.#options;
+    const { experts, rowIndices } = dispatch;
     try {
-      const { rankDeadlineMs } = this.#options;
-      return [await this.#ask(target, request, dispatch.experts, dispatch.rowIndices, rankDeadlineMs, null)];
+      return [await this.#ask(target, request, experts, rowIndices, rankDeadlineMs, null)];
     } catch (error) {
-      throw new RankLost(target.id, { cause: error });
+      const both = dispatch.dense && experts.topK > 0;
+      if (!both || !(error instanceof ShardFailure) || error.code !== 'REFUSED') {
+        throw new RankLost(target.id, { cause: error });
+      }
+      // The rank may be well and only an expert gone from it: the experts go elsewhere, the dense part is asked for alone.
+      const denseOnly = { ...experts, topK: 0, topkIds: new Int32Array(0), topkWeights: new Float32Array(0) };
+      const [dense, rest] = await Promise.all([
+        this.#askRank(step, { ...dispatch, experts: denseOnly }, epoch, attention),
+        this.#reroute({ target: dispatch.target, rowIndices, experts }, epoch, new Set([dispatch.target]), error),
+      ]);
+      return [...dense, ...rest];
     }
   }
 

@@ -3,6 +3,7 @@ import type { ActivationType, ExpertBank, RankShard } from '../../native/native.
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
+import { addPartials } from './partial-sums.ts';
 
 /** What a worker computes for others. */
 export interface HostedShards {
@@ -106,27 +107,41 @@ async function answer(request: ForwardRequest, shards: HostedShards): Promise<Ui
   if (request.operator !== 'OPERATOR_FFN') {
     throw new Refusal('INVALID_ARGUMENT', `operator: expected attention or ffn, got ${request.operator}`);
   }
-  const parts: Promise<Uint8Array>[] = [];
-  if (request.dense) {
-    const rank = shards.denseRank(request.layer);
-    if (rank === undefined)
-      throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${request.layer} is loaded here`);
-    parts.push(rank.ffn(request.layer, type, request.rows, partialType));
+  if (request.dense && request.topK > 0) {
+    const [dense, experts] = await Promise.all([
+      denseSlice(request, shards, type, 'f32'),
+      expertSlices(request, shards, type, 'f32'),
+    ]);
+    return addPartials(dense, experts, partialType);
   }
-  if (request.topK > 0) {
-    const entries = request.rowCount * request.topK * 4;
-    checkLength('topk_ids', request.topkIds, entries);
-    checkLength('topk_weights', request.topkWeights, entries);
-    const { layer, rowCount, rows, topK } = request;
-    const topkIds = new Int32Array(aligned(request.topkIds));
-    const topkWeights = new Float32Array(aligned(request.topkWeights));
-    parts.push(shards.bank.forward({ layer, rowCount, type, rows, topK, topkIds, topkWeights }, partialType));
-  }
-  const [first, ...rest] = await Promise.all(parts);
-  if (first === undefined || rest.length > 0) {
-    throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected exactly one of experts and a dense slice');
-  }
-  return first;
+  if (request.dense) return denseSlice(request, shards, type, partialType);
+  if (request.topK > 0) return expertSlices(request, shards, type, partialType);
+  throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected experts, a dense slice or both');
+}
+
+async function denseSlice(
+  { layer, rows }: ForwardRequest,
+  shards: HostedShards,
+  type: ActivationType,
+  partialType: ActivationType,
+): Promise<Uint8Array> {
+  const rank = shards.denseRank(layer);
+  if (rank === undefined) throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${layer} is loaded here`);
+  return rank.ffn(layer, type, rows, partialType);
+}
+
+async function expertSlices(
+  request: ForwardRequest,
+  shards: HostedShards,
+  type: ActivationType,
+  partialType: ActivationType,
+): Promise<Uint8Array> {
+  const { layer, rowCount, rows, topK } = request;
+  checkLength('topk_ids', request.topkIds, rowCount * topK * 4);
+  checkLength('topk_weights', request.topkWeights, rowCount * topK * 4);
+  const topkIds = new Int32Array(aligned(request.topkIds));
+  const topkWeights = new Float32Array(aligned(request.topkWeights));
+  return shards.bank.forward({ layer, rowCount, type, rows, topK, topkIds, topkWeights }, partialType);
 }
 
 function attention(

@@ -322,7 +322,7 @@ describe('a shard worker', () => {
         request: { ...good, operator: 'OPERATOR_ATTENTION' },
         message: 'attention: expected positions and cache blocks, got nothing',
       },
-      { request: { ...good, topK: 0 }, message: 'top_k, dense: expected exactly one of experts and a dense slice' },
+      { request: { ...good, topK: 0 }, message: 'top_k, dense: expected experts, a dense slice or both' },
       { request: { ...good, dense: true }, message: `no dense slice of layer ${LAYER} is loaded here` },
       { request: { ...good, rowCount: 0xffffffff }, message: 'rows: expected 137438953440 bytes, got 32' },
     ] as const;

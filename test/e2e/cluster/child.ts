@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { root } from '../server.ts';
+
+const startDeadlineMs = 60_000;
+const stopDeadlineMs = 30_000;
+/** Characters of a log that are kept for failures. */
+const logLimit = 200_000;
+
+/** A part of a cluster: the built program, run as its users run it, from its first line of JSON to its end. */
+export class Child<Line extends { readonly pid: number }> {
+  readonly line: Line;
+  readonly #process: ChildProcess;
+  readonly #log: () => string;
+
+  private constructor(child: ChildProcess, line: Line, log: () => string) {
+    this.#process = child;
+    this.line = line;
+    this.#log = log;
+  }
+
+  /** Starts `conclave ...parameters --output json` and waits for its line. */
+  static async start<Line extends { readonly pid: number }>(
+    parameters: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Child<Line>> {
+    const child = spawn(process.execPath, ['bin/conclave.js', ...parameters, '--output', 'json'], {
+      cwd: root,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let log = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log = (log + text).slice(-logLimit);
+    });
+    const line = await withDeadline(firstLine(child), startDeadlineMs, parameters[0] ?? '').catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw new Error(`conclave ${parameters.join(' ')}: ${String(error)}\n${log}`);
+    });
+    return new Child(child, JSON.parse(line) as Line, () => log);
+  }
+
+  get pid(): number {
+    return this.line.pid;
+  }
+
+  get log(): string {
+    return this.#log();
+  }
+
+  get running(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Sends a signal; SIGKILL is waited for. */
+  async signal(name: NodeJS.Signals): Promise<void> {
+    if (!this.running) return;
+    const exited = once(this.#process, 'exit');
+    this.#process.kill(name);
+    if (name === 'SIGKILL') await exited;
+  }
+
+  /** Sends SIGTERM and waits for the end; kills what does not end. Its exit code, or null after a signal. */
+  async stop(): Promise<number | null> {
+    if (this.running) {
+      const exited = once(this.#process, 'exit');
+      this.#process.kill('SIGTERM');
+      await withDeadline(exited, stopDeadlineMs, 'the end').catch(() => undefined);
+      await this.signal('SIGKILL');
+    }
+    return this.#process.exitCode;
+  }
+}
+
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece;
+      const end = text.indexOf('\n');
+      if (end >= 0) resolve(text.slice(0, end));
+    });
+    child.once('exit', (code, signal) => reject(new Error(`ended with ${code ?? signal}`)));
+  });
+}
+
+async function withDeadline<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took more than ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

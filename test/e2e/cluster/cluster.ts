@@ -1,0 +1,211 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { findNatsServer, NatsServer, natsServerMissing } from '../../integration/nats-server.ts';
+import { run, until } from '../server.ts';
+import { Child } from './child.ts';
+
+/** What `conclave status --output json` says, as far as tests look. */
+export interface Status {
+  readonly plan: { readonly epoch: number; readonly reason: string; readonly slots: number };
+  readonly rollout: { readonly phase: string; readonly epoch: number; readonly error: string };
+  readonly workers: readonly {
+    readonly id: string;
+    readonly address: string;
+    readonly pid: number;
+    readonly state: string;
+    readonly slots: number;
+    readonly slotsWanted: number;
+    readonly error: string;
+  }[];
+  readonly leader: string;
+  readonly bus: string;
+  readonly events: readonly { readonly code: string; readonly subject: string; readonly message: string }[];
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+interface ControllerLine {
+  readonly pid: number;
+  readonly id: string;
+  readonly http: string;
+  readonly grpc: string;
+  readonly model: { readonly name: string };
+}
+
+interface WorkerLine {
+  readonly pid: number;
+  readonly id: string;
+  readonly address: string;
+  readonly metrics: string | null;
+}
+
+export interface ClusterOptions {
+  /** Checkpoint folder. */
+  readonly model: string;
+  /** Default 1. */
+  readonly controllers?: number;
+  readonly controllerFlags?: readonly string[];
+  /** Flags of each worker, by id; more may be added later. */
+  readonly workers: Readonly<Record<string, readonly string[]>>;
+  /** Flags of all workers. */
+  readonly workerFlags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** `describe` where nats-server is; elsewhere a skip that names what is missing. */
+export const clusterTests: { readonly skip: boolean; readonly suffix: string } =
+  findNatsServer() === null ? { skip: true, suffix: ` (${natsServerMissing})` } : { skip: false, suffix: '' };
+
+/** A cluster of real processes around a real nats-server, all of this machine. */
+export class Cluster implements AsyncDisposable {
+  readonly nats: NatsServer;
+  readonly controllers: Child<ControllerLine>[] = [];
+  readonly workers = new Map<string, Child<WorkerLine>>();
+  readonly #options: ClusterOptions;
+  readonly #ports = new Map<string, number>();
+
+  private constructor(nats: NatsServer, options: ClusterOptions) {
+    this.nats = nats;
+    this.#options = options;
+  }
+
+  /** Starts everything and waits until requests are answered. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(await NatsServer.start(), options);
+    try {
+      const ids = Object.keys(options.workers);
+      const controllers = Array.from({ length: options.controllers ?? 1 }, (_, i) =>
+        cluster.startController(`c${i + 1}`),
+      );
+      await Promise.all([...controllers, ...ids.map((id) => cluster.startWorker(id, options.workers[id] ?? []))]);
+      await cluster.untilReady();
+    } catch (error) {
+      const logs = cluster.logs();
+      await cluster.stop();
+      throw new Error(`${String(error)}\n${logs}`, { cause: error });
+    }
+    return cluster;
+  }
+
+  get model(): string {
+    return this.controllers[0]?.line.model.name ?? '';
+  }
+
+  get urls(): readonly string[] {
+    return this.controllers.map(({ line }) => line.http);
+  }
+
+  async startController(id: string): Promise<Child<ControllerLine>> {
+    const { model, controllerFlags = [], workers, environment } = this.#options;
+    const ports = await Promise.all(['http', 'grpc'].map((name) => this.#port(`${id} ${name}`)));
+    const child = await Child.start<ControllerLine>(
+      [
+        ...['controller', model, '--nats', this.nats.url, '--id', id, '--weights', 'f32'],
+        ...['--port', String(ports[0]), '--grpc-port', String(ports[1])],
+        ...['--min-workers', String(Object.keys(workers).length), ...controllerFlags],
+      ],
+      environment,
+    );
+    const place = this.controllers.findIndex(({ line }) => line.id === id);
+    if (place < 0) this.controllers.push(child);
+    else this.controllers[place] = child;
+    return child;
+  }
+
+  /** Starts a worker, or starts it again at the address that it had. */
+  async startWorker(
+    id: string,
+    flags: readonly string[] = this.#options.workers[id] ?? [],
+  ): Promise<Child<WorkerLine>> {
+    const { model, workerFlags = [], environment } = this.#options;
+    const child = await Child.start<WorkerLine>(
+      [
+        ...['worker', ...(flags[0]?.startsWith('/') ? [flags[0]] : [model]), '--nats', this.nats.url, '--id', id],
+        ...['--port', String(await this.#port(id)), '--threads', '1', '--memory', '1GiB', '--metrics-port', '0'],
+        ...workerFlags,
+        ...flags.filter((flag) => !flag.startsWith('/')),
+      ],
+      environment,
+    );
+    this.workers.set(id, child);
+    return child;
+  }
+
+  worker(id: string): Child<WorkerLine> {
+    const found = this.workers.get(id);
+    if (found === undefined) throw new Error(`no worker ${id}`);
+    return found;
+  }
+
+  /** Answers a request, or fails with what the first controller said. */
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const response = await fetch(`${this.urls[0]}${path}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(60_000),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}\n${this.logs()}`);
+    return (await response.json()) as T;
+  }
+
+  /** Runs an operator's command against a controller; fails unless it ends with 0. */
+  async operate(command: readonly string[], controller = 0): Promise<string> {
+    const server = this.controllers[controller]?.line.grpc ?? '';
+    const { code, stdout, stderr } = await run([...command, '--server', server, '--output', 'json']);
+    if (code !== 0) throw new Error(`conclave ${command.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  async status(controller = 0): Promise<Status> {
+    return JSON.parse(await this.operate(['status'], controller)) as Status;
+  }
+
+  /** Waits until every controller answers requests and the plan is in force. */
+  async untilReady(): Promise<void> {
+    for (const url of this.urls) {
+      await until(
+        () =>
+          fetch(`${url}/ready`).then(
+            async (response) => (await response.json()) as { ready: boolean },
+            () => ({ ready: false }),
+          ),
+        ({ ready }) => ready,
+        60_000,
+      );
+    }
+  }
+
+  /** Waits until the status is as wanted. */
+  untilStatus(holds: (status: Status) => boolean, deadlineMs = 30_000): Promise<Status> {
+    return until(() => this.status(), holds, deadlineMs);
+  }
+
+  logs(): string {
+    const parts = [...this.controllers, ...this.workers.values()].map(
+      (child) => `--- ${JSON.stringify(child.line)}\n${child.log.slice(-4_000)}`,
+    );
+    return parts.join('\n');
+  }
+
+  async stop(): Promise<void> {
+    const children = [...this.controllers, ...this.workers.values()];
+    await Promise.all(children.map((child) => child.signal('SIGKILL')));
+    await this.nats.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #port(name: string): Promise<number> {
+    const known = this.#ports.get(name);
+    if (known !== undefined) return known;
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    this.#ports.set(name, port);
+    return port;
+  }
+}
