@@ -472,6 +472,14 @@ TEST(MatmulKernels, PackRefusesBadShapes) {
   }
 }
 
+TEST(MatmulKernels, PackRefusesWhatRoundsBeyondBf16) {
+  const auto kernels = CreateMatmulKernels(SupportedIsas().back());
+  const float largest[2] = {1, std::numeric_limits<float>::max()};
+  const SourceMatrix source = {largest, SourceType::kF32, 1, 2, 2};
+  kernels->Pack(source, WeightsFormat::kF32);
+  EXPECT_THROW(kernels->Pack(source, WeightsFormat::kBF16), Error);
+}
+
 TEST(MatmulKernels, SupportPortableFirst) {
   const std::vector<Isa> isas = SupportedIsas();
   ASSERT_FALSE(isas.empty());

@@ -18,8 +18,9 @@ class ThreadPool {
   int threads() const;
 
   // Calls body(task, thread) once for every task in [0, count), handing tasks out dynamically;
-  // returns when all are done. An exception from a body is rethrown here after the others have
-  // ended. One call at a time.
+  // returns when all are done. After an exception from a body no further task begins, and the first
+  // exception is rethrown here once those that run have ended. One call at a time: another one
+  // throws kInternal. A thread that waits for work spins for some 50 us, then sleeps.
   void ParallelFor(int64_t count, const std::function<void(int64_t task, int thread)>& body);
 
  private:

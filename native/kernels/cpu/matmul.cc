@@ -5,7 +5,6 @@
 #include "conclave/matmul.h"
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "kernels/cpu/encoded_rows.h"
 #include "kernels/cpu/matmul_factory.h"
 #include "kernels/cpu/matmul_layout.h"
+#include "kernels/cpu/matmul_product.h"
 #include "kernels/cpu/matmul_tasks.h"
 
 namespace conclave {
@@ -22,132 +22,9 @@ namespace {
 
 using Layout = PackedMatrix::Layout;
 
-// A block of rows goes through all panels of a task before the next block does, so its activations
-// should stay in the L2 cache beside a panel.
-constexpr int64_t kRowBlockBytes = 768 << 10;
-constexpr int64_t kLeastRowBlock = 56;
-constexpr int64_t kMostRowBlock = 140;
-
 std::string Shape(const PackedMatrix& w) {
   return "[" + std::to_string(w.rows()) + ", " + std::to_string(w.cols()) + "]";
 }
-
-// output[rows, w.rows] = activations W^T (+ bias).
-struct Product {
-  const Layout& w;
-  const uint8_t* activations;
-  int64_t activation_stride;
-  int64_t rows;
-  const float* bias;
-  float* output;
-
-  // Rows that go through the panels of a task together: blocks of nearly equal size.
-  int64_t RowBlock(const MatmulTask& task) const {
-    const int64_t most =
-        std::clamp(kRowBlockBytes / activation_stride, kLeastRowBlock, kMostRowBlock);
-    const int64_t count = task.row_end - task.row_begin;
-    const int64_t blocks = (count - 1) / most + 1;
-    return (count - 1) / blocks + 1;
-  }
-
-  // The columns of one panel for some rows, to out [rows, out_stride]. partial: [rows, panel rows].
-  // `last`: the thread that does this has no other panel to do after it.
-  void Multiply(int64_t panel, int64_t row, int64_t row_count, bool last, float* out,
-                int64_t out_stride, float* partial, int64_t partial_stride) const {
-    w.kernel->multiply({.panel = w.panel(panel),
-                        .next_panel = last ? nullptr : w.panel(panel + 1),
-                        .cols = w.padded_cols,
-                        .activations = activations + row * activation_stride,
-                        .activation_stride = activation_stride,
-                        .rows = row_count,
-                        .output = out,
-                        .output_stride = out_stride,
-                        .partial = partial,
-                        .partial_stride = partial_stride});
-  }
-
-  // scratch: [kMostRowBlock, panel rows].
-  void Run(const MatmulTask& task, float* scratch) const {
-    const int64_t panel_rows = w.tiles->panel_rows;
-    const int64_t block = RowBlock(task);
-    for (int64_t row = task.row_begin; row < task.row_end; row += block) {
-      const int64_t count = std::min(block, task.row_end - row);
-      for (int64_t panel = task.panel_begin; panel < task.panel_end; ++panel) {
-        const bool last = panel + 1 == task.panel_end;
-        const int64_t first = panel * panel_rows;
-        const int64_t columns = std::min(panel_rows, w.rows - first);
-        float* const out = output + row * w.rows + first;
-        if (columns == panel_rows) {
-          Multiply(panel, row, count, last, out, w.rows, scratch, panel_rows);
-        } else {
-          Multiply(panel, row, count, last, scratch, panel_rows, scratch, panel_rows);
-          for (int64_t i = 0; i < count; ++i)
-            std::copy_n(scratch + i * panel_rows, columns, out + i * w.rows);
-        }
-        if (bias == nullptr) continue;
-        for (int64_t i = 0; i < count; ++i) {
-          float* const out_row = out + i * w.rows;
-          std::transform(out_row, out_row + columns, bias + first, out_row, std::plus<float>());
-        }
-      }
-    }
-  }
-};
-
-// intermediate[rows, I] = act(gate) * up, encoded as down reads it.
-struct GateUp {
-  Product gate;
-  Product up;
-  Activation activation;
-  EncodeRows encode;
-  int64_t padded_width;  // I, as encoded
-  uint8_t* intermediate;
-  int64_t intermediate_stride;
-
-  // Columns of the intermediate that are computed before they are activated and encoded together.
-  static int64_t UnitColumns(const TileKernels& tiles) {
-    return std::max<int64_t>(tiles.panel_rows, kColumnGroup);
-  }
-  static int64_t UnitPanels(const TileKernels& tiles) {
-    return UnitColumns(tiles) / tiles.panel_rows;
-  }
-
-  // scratch: [2, kMostRowBlock, UnitColumns].
-  void Run(const MatmulTask& task, float* scratch) const {
-    const TileKernels& tiles = *gate.w.tiles;
-    const int64_t unit_columns = UnitColumns(tiles);
-    const int64_t unit_panels = UnitPanels(tiles);
-    float* const gates = scratch;
-    float* const ups = scratch + kMostRowBlock * unit_columns;
-    const int64_t block = gate.RowBlock(task);
-    for (int64_t row = task.row_begin; row < task.row_end; row += block) {
-      const int64_t count = std::min(block, task.row_end - row);
-      for (int64_t unit = task.panel_begin; unit < task.panel_end; unit += unit_panels) {
-        const int64_t end = std::min(unit + unit_panels, task.panel_end);
-        for (int64_t panel = unit; panel < end; ++panel) {
-          const int64_t column = (panel - unit) * tiles.panel_rows;
-          const bool last = panel + 1 == task.panel_end;
-          gate.Multiply(panel, row, count, last, gates + column, unit_columns, gates + column,
-                        unit_columns);
-          up.Multiply(panel, row, count, last, ups + column, unit_columns, ups + column,
-                      unit_columns);
-        }
-        const int64_t first = unit * tiles.panel_rows;
-        const int64_t columns = std::min(unit_columns, gate.w.rows - first);
-        const int64_t padded = std::min(unit_columns, padded_width - first);
-        for (int64_t i = 0; i < count; ++i) {
-          float* const gate_row = gates + i * unit_columns;
-          float* const up_row = ups + i * unit_columns;
-          std::fill(gate_row + columns, gate_row + padded, 0.0f);
-          std::fill(up_row + columns, up_row + padded, 0.0f);
-          tiles.activate(activation, up_row, padded, gate_row);
-          encode(gate_row, first, padded, padded_width,
-                 intermediate + (row + i) * intermediate_stride);
-        }
-      }
-    }
-  }
-};
 
 class TiledMatmul final : public MatmulKernels {
  public:
@@ -224,8 +101,7 @@ void TiledMatmul::RunTasks(ThreadPool& pool, const std::vector<Work>& work) {
   CutIntoTasks(extents_, pool.threads(), tasks_);
   scratch_.resize(std::max(scratch_.size(), static_cast<size_t>(pool.threads())));
   for (AlignedBuffer& buffer : scratch_) {
-    buffer.Reserve(static_cast<size_t>(2 * kMostRowBlock * GateUp::UnitColumns(tiles_)) *
-                   sizeof(float));
+    buffer.Reserve(ScratchBytes(tiles_));
   }
   pool.ParallelFor(static_cast<int64_t>(tasks_.size()), [&](int64_t index, int thread) {
     const MatmulTask& task = tasks_[static_cast<size_t>(index)];

@@ -1,5 +1,6 @@
 // AVX2 with FMA and F16C: tiles of up to 6 rows by 16, 12 of the 16 registers for sums.
 
+#include "kernels/cpu/activation_simd.h"
 #include "kernels/cpu/avx2_vector.h"
 #include "kernels/cpu/matmul_simd.h"
 

@@ -1,5 +1,6 @@
 // AVX-512 F, BW, VL, DQ: tiles of up to 14 rows by 32, 28 of the 32 registers for sums.
 
+#include "kernels/cpu/activation_simd.h"
 #include "kernels/cpu/avx512_vector.h"
 #include "kernels/cpu/matmul_simd.h"
 
