@@ -22,7 +22,7 @@ import { FailureEvents } from './agent/failure-events.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
 import type { EngineObserver, EngineSnapshot } from './engine/observer.ts';
 import { ColdExperts } from './shard/cold-experts.ts';
-import { shardDefinition } from './shard/definition.ts';
+import { shardServerDefinition } from './shard/definition.ts';
 import type { DispatchObserver } from './shard/dispatcher.ts';
 import type { ShardFailure } from './shard/failure.ts';
 import { type ShardObserver, shardService } from './shard/server.ts';
@@ -207,7 +207,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       epoch: () => agent.view.committed?.epoch ?? 0,
     };
     const shardHandlers = { ...shardService({ shards, observer }) };
-    server.addService('conclave.v1.ShardService', shardDefinition, shardHandlers, members);
+    server.addService('conclave.v1.ShardService', shardServerDefinition(), shardHandlers, members);
     const stageHandlers = {
       Run: (call: ServerWritableStream<RunRequest__Output, RunResponse>) => void serveRun(call, () => stages.engine),
       Step: (stream: Parameters<typeof serveSteps>[0]) => serveSteps(stream, (pipeline) => stages.runner(pipeline)),

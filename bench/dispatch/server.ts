@@ -2,7 +2,7 @@
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ExpertBank } from '../../native/native.ts';
 import { dataChannelOptions } from '../../proto/channel.ts';
-import { shardDefinition } from '../../worker/shard/definition.ts';
+import { shardServerDefinition } from '../../worker/shard/definition.ts';
 import { shardService } from '../../worker/shard/server.ts';
 import { echoService } from './echo.ts';
 
@@ -31,7 +31,7 @@ function listen(server: Server): Promise<number> {
 const ours = new Server(dataChannelOptions);
 const shards = { bank, hidden, rank: () => undefined, denseRank: () => undefined, epoch: () => 1 };
 const observer = { onForward: () => undefined, onRefused: () => undefined };
-ours.addService(shardDefinition, { ...shardService({ shards, observer }) });
+ours.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
 
 const plain = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
 plain.addService(echoService, {

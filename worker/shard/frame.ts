@@ -10,6 +10,7 @@ import type { DataType } from '../../proto/generated/conclave/v1/DataType.ts';
 import type { ForwardRequest, ForwardRequest__Output } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse, ForwardResponse__Output } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { Operator } from '../../proto/generated/conclave/v1/Operator.ts';
+import type { Slab } from './slab.ts';
 
 const dataTypes = [
   'DATA_TYPE_UNSPECIFIED',
@@ -48,8 +49,8 @@ class Writer {
     return this;
   }
 
-  finish(): Buffer {
-    const out = Buffer.allocUnsafe(this.#size);
+  finish(slab: Slab): Buffer {
+    const out = slab.take(this.#size);
     let at = 0;
     this.#values.forEach((value, i) => {
       const field = this.#fields[i] ?? 0;
@@ -118,7 +119,7 @@ function readFields(
   }
 }
 
-export function encodeForwardRequest(request: ForwardRequest): Buffer {
+export function encodeForwardRequest(slab: Slab, request: ForwardRequest): Buffer {
   const writer = new Writer()
     .number(1, request.dispatchId)
     .number(2, request.epoch)
@@ -131,12 +132,12 @@ export function encodeForwardRequest(request: ForwardRequest): Buffer {
     .bytes(9, arrayOf(request.topkIds))
     .bytes(10, arrayOf(request.topkWeights))
     .number(11, request.dense === true ? 1 : 0);
-  if (request.attention) writer.message(12, encodeAttention(request.attention));
-  return writer.number(13, request.deadlineMs).number(14, indexOf(dataTypes, request.partialDtype)).finish();
+  if (request.attention) writer.message(12, encodeAttention(slab, request.attention));
+  return writer.number(13, request.deadlineMs).number(14, indexOf(dataTypes, request.partialDtype)).finish(slab);
 }
 
 export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
-  const numbers = new Float64Array(15);
+  const numbers = new Array<number>(15).fill(0); // A typed array would live outside the heap.
   const arrays: Buffer[] = [];
   readFields(
     message,
@@ -166,22 +167,22 @@ export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
   };
 }
 
-export function encodeForwardResponse(response: ForwardResponse): Buffer {
+export function encodeForwardResponse(slab: Slab, response: ForwardResponse): Buffer {
   const writer = new Writer().number(1, response.dispatchId).number(2, response.epoch);
   if (response.error) {
     const { code = '', message = '' } = response.error;
-    writer.message(3, new Writer().bytes(1, Buffer.from(code)).bytes(2, Buffer.from(message)).finish());
+    writer.message(3, new Writer().bytes(1, Buffer.from(code)).bytes(2, Buffer.from(message)).finish(slab));
   }
   return writer
     .number(4, indexOf(dataTypes, response.dtype))
     .number(5, response.rowCount)
     .bytes(6, arrayOf(response.partial))
     .number(7, response.elapsedUs)
-    .finish();
+    .finish(slab);
 }
 
 export function decodeForwardResponse(message: Buffer): ForwardResponse__Output {
-  const numbers = new Float64Array(8);
+  const numbers = new Array<number>(8).fill(0);
   let partial = empty;
   let error: ForwardResponse__Output['error'] = null;
   readFields(
@@ -218,14 +219,14 @@ function decodeError(message: Buffer): NonNullable<ForwardResponse__Output['erro
   return { code: texts[1] ?? '', message: texts[2] ?? '' };
 }
 
-function encodeAttention(attention: AttentionRows): Buffer {
+function encodeAttention(slab: Slab, attention: AttentionRows): Buffer {
   return new Writer()
     .bytes(1, Buffer.from(attention.pipeline ?? ''))
     .bytes(2, arrayOf(attention.positions))
     .bytes(3, arrayOf(attention.sequenceOffsets))
     .bytes(4, arrayOf(attention.blockTables))
     .bytes(5, arrayOf(attention.blockOffsets))
-    .finish();
+    .finish(slab);
 }
 
 function decodeAttention(message: Buffer): AttentionRows__Output {

@@ -139,8 +139,8 @@ async function expertSlices(
   const { layer, rowCount, rows, topK } = request;
   checkLength('topk_ids', request.topkIds, rowCount * topK * 4);
   checkLength('topk_weights', request.topkWeights, rowCount * topK * 4);
-  const topkIds = new Int32Array(aligned(request.topkIds));
-  const topkWeights = new Float32Array(aligned(request.topkWeights));
+  const topkIds = toInt32(request.topkIds);
+  const topkWeights = toFloat32(request.topkWeights);
   return shards.bank.forward({ layer, rowCount, type, rows, topK, topkIds, topkWeights }, partialType);
 }
 
@@ -157,10 +157,10 @@ function attention(
   if (rank === undefined)
     throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${where.pipeline}" is loaded here`);
   const rows = {
-    positions: new Int32Array(aligned(where.positions)),
-    sequenceOffsets: new Int32Array(aligned(where.sequenceOffsets)),
-    blockTables: new Int32Array(aligned(where.blockTables)),
-    blockOffsets: new Int32Array(aligned(where.blockOffsets)),
+    positions: toInt32(where.positions),
+    sequenceOffsets: toInt32(where.sequenceOffsets),
+    blockTables: toInt32(where.blockTables),
+    blockOffsets: toInt32(where.blockOffsets),
   };
   return rank.attention(request.layer, type, request.rows, rows, partialType);
 }
@@ -180,14 +180,25 @@ function checkLength(field: string, bytes: Uint8Array, expected: number): void {
   throw new Refusal('INVALID_ARGUMENT', `${field}: expected ${expected} bytes, got ${bytes.byteLength}`);
 }
 
-/** A copy that starts at a multiple of 4, as typed arrays need; small arrays only. */
-function aligned(bytes: Uint8Array): ArrayBuffer {
+/** Checks that bytes are 4-byte elements and makes them start at a multiple of 4, as typed arrays need; small arrays only. */
+function aligned(bytes: Uint8Array): Uint8Array {
   if (bytes.byteLength % 4 !== 0) {
     throw new Refusal('INVALID_ARGUMENT', `expected an array of 4-byte elements, got ${bytes.byteLength} bytes`);
   }
-  const copy = new ArrayBuffer(bytes.byteLength);
-  new Uint8Array(copy).set(bytes);
+  if (bytes.byteOffset % 4 === 0) return bytes;
+  const copy = Buffer.allocUnsafe(bytes.byteLength); // From a pool whose pieces start at multiples of 8.
+  copy.set(bytes);
   return copy;
+}
+
+function toInt32(bytes: Uint8Array): Int32Array {
+  const { buffer, byteOffset, byteLength } = aligned(bytes);
+  return new Int32Array(buffer, byteOffset, byteLength / 4);
+}
+
+function toFloat32(bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, byteLength } = aligned(bytes);
+  return new Float32Array(buffer, byteOffset, byteLength / 4);
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -2,7 +2,9 @@ import { type ChannelCredentials, Client, type Metadata } from '@grpc/grpc-js';
 import { dataChannelOptions } from '../../proto/channel.ts';
 import type { ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
-import { shardDefinition } from './definition.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { shardClientMethod } from './definition.ts';
+import { encodeForwardRequest } from './frame.ts';
 import { StreamPeer } from './stream-peer.ts';
 
 /** One dispatch as the caller knows it: the peer numbers it. */
@@ -23,14 +25,15 @@ export interface ShardPeerOptions {
 /** The stream to one worker's ShardService. */
 export class ShardPeer {
   readonly id: string;
-  readonly #stream: StreamPeer<ForwardRequest, ForwardResponse>;
+  readonly #pool = new BufferPool();
+  readonly #stream: StreamPeer<Buffer, ForwardResponse>;
 
   constructor(options: ShardPeerOptions) {
     const { id, address, credentials, metadata, onState } = options;
     const client = new Client(address, credentials, dataChannelOptions);
-    const { path, requestSerialize, responseDeserialize } = shardDefinition.Forward;
+    const { path, requestSerialize, responseDeserialize } = shardClientMethod;
     this.id = id;
-    this.#stream = new StreamPeer<ForwardRequest, ForwardResponse>({
+    this.#stream = new StreamPeer<Buffer, ForwardResponse>({
       id,
       open: () => client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata()),
       close: () => client.close(),
@@ -47,7 +50,17 @@ export class ShardPeer {
   /** Settles with the answer to a dispatch, or with a ShardFailure no later than after `deadlineMs`. */
   forward(request: PeerRequest, deadlineMs: number): Promise<ForwardResponse> {
     const wait = Math.max(1, Math.round(deadlineMs));
-    return this.#stream.send((dispatchId) => ({ ...request, dispatchId, deadlineMs: wait }), wait);
+    let memory: Buffer | undefined;
+    const allocate = (bytes: number): Buffer => (memory = this.#pool.take(bytes));
+    const answer = this.#stream.send(
+      (dispatchId) => encodeForwardRequest({ ...request, dispatchId, deadlineMs: wait }, allocate),
+      wait,
+    );
+    return answer.then((response) => {
+      // It was answered, so it was sent: nothing reads the request's memory any more. After a failure that is not known.
+      if (memory !== undefined) this.#pool.give(memory);
+      return response;
+    });
   }
 
   close(): void {

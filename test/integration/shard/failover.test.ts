@@ -12,7 +12,7 @@ import type { ActivationType, Dispatch, ExpertBank, ExpertRows, ExpertSlot } fro
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
 import { conclave } from '../../../proto/messages.ts';
 import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
-import { shardDefinition } from '../../../worker/shard/definition.ts';
+import { shardServerDefinition } from '../../../worker/shard/definition.ts';
 import { Dispatcher } from '../../../worker/shard/dispatcher.ts';
 import type { ShardFailure } from '../../../worker/shard/failure.ts';
 import type { LayerReplicas } from '../../../worker/shard/replicas.ts';
@@ -73,7 +73,7 @@ async function startWorker(forward: Forward, address = '127.0.0.1:0'): Promise<R
     hidden: HIDDEN,
   };
   const observer = { onForward: () => undefined, onRefused: () => undefined };
-  server.addService(shardDefinition, { ...shardService({ shards, observer }) });
+  server.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
