@@ -1,16 +1,16 @@
 /**
  * ForwardRequest and ForwardResponse on the wire, written by hand for speed: the same bytes as any protobuf library writes,
- * in one allocation with one copy of each array, and read without copying (arrays are views of the received message).
+ * with one copy of each array, and read without copying (arrays are views of the received message).
  *
  * A field is its number and wire type (0: varint, 1 and 5: fixed, 2: length-delimited) as one varint, then its value.
  */
-
-import type { AttentionRows, AttentionRows__Output } from '../../proto/generated/conclave/v1/AttentionRows.ts';
-import type { DataType } from '../../proto/generated/conclave/v1/DataType.ts';
+import type { AttentionRows__Output as AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { ForwardRequest, ForwardRequest__Output } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse, ForwardResponse__Output } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
-import type { Operator } from '../../proto/generated/conclave/v1/Operator.ts';
-import type { Slab } from './slab.ts';
+import { conclave, encode } from '../../proto/messages.ts';
+
+/** Gives memory for a message of at most so many bytes; what is in it does not matter. */
+export type Allocate = (bytes: number) => Buffer;
 
 const dataTypes = [
   'DATA_TYPE_UNSPECIFIED',
@@ -22,252 +22,222 @@ const dataTypes = [
 const operators = ['OPERATOR_UNSPECIFIED', 'OPERATOR_ATTENTION', 'OPERATOR_FFN'] as const;
 const empty: Buffer = Buffer.alloc(0);
 
-/** Fields of one message: numbers and byte arrays by field number, written in order. Zeros and empty arrays are left out. */
-class Writer {
-  readonly #fields: number[] = [];
-  readonly #values: (number | Uint8Array)[] = [];
-  #size = 0;
+/** More than the numbers of either message and the tags and lengths of its arrays can take. */
+const HEAD_BYTES = 192;
 
-  number(field: number, value: number | string | { toNumber(): number } | undefined): this {
-    const plain = typeof value === 'object' ? value.toNumber() : Number(value ?? 0);
-    if (plain === 0) return this;
-    this.#fields.push(field);
-    this.#values.push(plain);
-    this.#size += varintSize(field * 8) + varintSize(plain);
-    return this;
-  }
-
-  bytes(field: number, value: Uint8Array | undefined): this {
-    return value === undefined || value.byteLength === 0 ? this : this.message(field, value);
-  }
-
-  /** Like bytes, but an empty message is not the same as none. */
-  message(field: number, value: Uint8Array): this {
-    this.#fields.push(field);
-    this.#values.push(value);
-    this.#size += varintSize(field * 8) + varintSize(value.byteLength) + value.byteLength;
-    return this;
-  }
-
-  finish(slab: Slab): Buffer {
-    const out = slab.take(this.#size);
-    let at = 0;
-    this.#values.forEach((value, i) => {
-      const field = this.#fields[i] ?? 0;
-      if (typeof value === 'number') {
-        at = writeVarint(out, at, field * 8);
-        at = writeVarint(out, at, value);
-      } else {
-        at = writeVarint(out, at, field * 8 + 2);
-        at = writeVarint(out, at, value.byteLength);
-        out.set(value, at);
-        at += value.byteLength;
-      }
-    });
-    return out;
-  }
+/** Encodes a request into the memory that `allocate` gives. */
+export function encodeForwardRequest(request: ForwardRequest, allocate: Allocate): Buffer {
+  const rows = arrayOf(request.rows);
+  const topkIds = arrayOf(request.topkIds);
+  const topkWeights = arrayOf(request.topkWeights);
+  const attention = request.attention ? encode(conclave.AttentionRows, request.attention) : empty;
+  const out = allocate(HEAD_BYTES + rows.length + topkIds.length + topkWeights.length + attention.length);
+  let at = writeNumber(out, 0, 1, Number(request.dispatchId ?? 0));
+  at = writeNumber(out, at, 2, Number(request.epoch ?? 0));
+  at = writeNumber(out, at, 3, request.layer ?? 0);
+  at = writeNumber(out, at, 4, indexOf(operators, request.operator));
+  at = writeNumber(out, at, 5, indexOf(dataTypes, request.dtype));
+  at = writeNumber(out, at, 6, request.rowCount ?? 0);
+  at = writeBytes(out, at, 7, rows);
+  at = writeNumber(out, at, 8, request.topK ?? 0);
+  at = writeBytes(out, at, 9, topkIds);
+  at = writeBytes(out, at, 10, topkWeights);
+  at = writeNumber(out, at, 11, request.dense === true ? 1 : 0);
+  if (request.attention) at = writeMessage(out, at, 12, attention);
+  at = writeNumber(out, at, 13, request.deadlineMs ?? 0);
+  at = writeNumber(out, at, 14, indexOf(dataTypes, request.partialDtype));
+  return out.subarray(0, at);
 }
 
-/** Calls back for every field of a message. Throws a RangeError on bytes that are not one. */
-function readFields(
-  message: Buffer,
-  onNumber: (field: number, value: number) => void,
-  onBytes: (field: number, value: Buffer) => void,
-): void {
-  let at = 0;
-  /** Values above 2^53 lose their low bits: none that Conclave sends. */
-  const varint = (): number => {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 10; i++) {
-      const byte = message[at++];
-      if (byte === undefined) throw new RangeError('the message ends within a number');
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 128;
-    }
-    throw new RangeError('a number is longer than 10 bytes');
-  };
-  const skip = (count: number): number => {
-    const start = at;
-    at += count;
-    if (at > message.length) throw new RangeError(`a field of ${count} bytes ends after the message`);
-    return start;
-  };
-  while (at < message.length) {
-    const tag = varint();
-    const field = Math.floor(tag / 8);
-    switch (tag % 8) {
-      case 0:
-        onNumber(field, varint());
-        break;
-      case 1:
-        skip(8);
-        break;
-      case 2: {
-        const length = varint();
-        const start = skip(length);
-        onBytes(field, message.subarray(start, at));
-        break;
-      }
-      case 5:
-        skip(4);
-        break;
-      default:
-        throw new RangeError(`field ${field} has wire type ${tag % 8}, which is not one`);
-    }
-  }
+/** Encodes a response into the memory that `allocate` gives. */
+export function encodeForwardResponse(response: ForwardResponse, allocate: Allocate): Buffer {
+  const partial = arrayOf(response.partial);
+  const error = response.error ? encode(conclave.ShardError, response.error) : empty;
+  const out = allocate(HEAD_BYTES + partial.length + error.length);
+  let at = writeNumber(out, 0, 1, Number(response.dispatchId ?? 0));
+  at = writeNumber(out, at, 2, Number(response.epoch ?? 0));
+  if (response.error) at = writeMessage(out, at, 3, error);
+  at = writeNumber(out, at, 4, indexOf(dataTypes, response.dtype));
+  at = writeNumber(out, at, 5, response.rowCount ?? 0);
+  at = writeBytes(out, at, 6, partial);
+  at = writeNumber(out, at, 7, response.elapsedUs ?? 0);
+  return out.subarray(0, at);
 }
 
-export function encodeForwardRequest(slab: Slab, request: ForwardRequest): Buffer {
-  const writer = new Writer()
-    .number(1, request.dispatchId)
-    .number(2, request.epoch)
-    .number(3, request.layer)
-    .number(4, indexOf(operators, request.operator))
-    .number(5, indexOf(dataTypes, request.dtype))
-    .number(6, request.rowCount)
-    .bytes(7, arrayOf(request.rows))
-    .number(8, request.topK)
-    .bytes(9, arrayOf(request.topkIds))
-    .bytes(10, arrayOf(request.topkWeights))
-    .number(11, request.dense === true ? 1 : 0);
-  if (request.attention) writer.message(12, encodeAttention(slab, request.attention));
-  return writer.number(13, request.deadlineMs).number(14, indexOf(dataTypes, request.partialDtype)).finish(slab);
-}
-
+/** Decodes a request. Throws a RangeError on bytes that are not one. */
 export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
-  const numbers = new Array<number>(15).fill(0); // A typed array would live outside the heap.
-  const arrays: Buffer[] = [];
-  readFields(
-    message,
-    (field, value) => {
-      if (field < numbers.length) numbers[field] = value;
-    },
-    (field, value) => {
-      if (field < numbers.length) arrays[field] = value;
-    },
-  );
-  const number = (field: number): number => numbers[field] ?? 0;
-  return {
-    dispatchId: number(1),
-    epoch: number(2),
-    layer: number(3),
-    operator: operators[number(4)] ?? 'OPERATOR_UNSPECIFIED',
-    dtype: dataTypes[number(5)] ?? 'DATA_TYPE_UNSPECIFIED',
-    rowCount: number(6),
-    rows: arrays[7] ?? empty,
-    topK: number(8),
-    topkIds: arrays[9] ?? empty,
-    topkWeights: arrays[10] ?? empty,
-    dense: number(11) !== 0,
-    attention: arrays[12] === undefined ? null : decodeAttention(arrays[12]),
-    deadlineMs: number(13),
-    partialDtype: dataTypes[number(14)] ?? 'DATA_TYPE_UNSPECIFIED',
+  const request: ForwardRequest__Output = {
+    dispatchId: 0,
+    epoch: 0,
+    layer: 0,
+    operator: 'OPERATOR_UNSPECIFIED',
+    dtype: 'DATA_TYPE_UNSPECIFIED',
+    rowCount: 0,
+    rows: empty,
+    topK: 0,
+    topkIds: empty,
+    topkWeights: empty,
+    dense: false,
+    attention: null,
+    deadlineMs: 0,
+    partialDtype: 'DATA_TYPE_UNSPECIFIED',
   };
-}
-
-export function encodeForwardResponse(slab: Slab, response: ForwardResponse): Buffer {
-  const writer = new Writer().number(1, response.dispatchId).number(2, response.epoch);
-  if (response.error) {
-    const { code = '', message = '' } = response.error;
-    writer.message(3, new Writer().bytes(1, Buffer.from(code)).bytes(2, Buffer.from(message)).finish(slab));
+  const reader = new Reader(message);
+  while (reader.next()) {
+    if (reader.tag === 0x08) request.dispatchId = reader.number;
+    else if (reader.tag === 0x10) request.epoch = reader.number;
+    else if (reader.tag === 0x18) request.layer = reader.number;
+    else if (reader.tag === 0x20) request.operator = operators[reader.number] ?? 'OPERATOR_UNSPECIFIED';
+    else if (reader.tag === 0x28) request.dtype = dataTypes[reader.number] ?? 'DATA_TYPE_UNSPECIFIED';
+    else if (reader.tag === 0x30) request.rowCount = reader.number;
+    else if (reader.tag === 0x3a) request.rows = reader.bytes();
+    else if (reader.tag === 0x40) request.topK = reader.number;
+    else if (reader.tag === 0x4a) request.topkIds = reader.bytes();
+    else if (reader.tag === 0x52) request.topkWeights = reader.bytes();
+    else if (reader.tag === 0x58) request.dense = reader.number !== 0;
+    else if (reader.tag === 0x62) request.attention = decodeAttention(reader.bytes());
+    else if (reader.tag === 0x68) request.deadlineMs = reader.number;
+    else if (reader.tag === 0x70) request.partialDtype = dataTypes[reader.number] ?? 'DATA_TYPE_UNSPECIFIED';
   }
-  return writer
-    .number(4, indexOf(dataTypes, response.dtype))
-    .number(5, response.rowCount)
-    .bytes(6, arrayOf(response.partial))
-    .number(7, response.elapsedUs)
-    .finish(slab);
+  return request;
 }
 
+/** Decodes a response. Throws a RangeError on bytes that are not one. */
 export function decodeForwardResponse(message: Buffer): ForwardResponse__Output {
-  const numbers = new Array<number>(8).fill(0);
-  let partial = empty;
-  let error: ForwardResponse__Output['error'] = null;
-  readFields(
-    message,
-    (field, value) => {
-      if (field < numbers.length) numbers[field] = value;
-    },
-    (field, value) => {
-      if (field === 6) partial = value;
-      else if (field === 3) error = decodeError(value);
-    },
-  );
-  const number = (field: number): number => numbers[field] ?? 0;
-  return {
-    dispatchId: number(1),
-    epoch: number(2),
-    error,
-    dtype: dataTypes[number(4)] ?? 'DATA_TYPE_UNSPECIFIED',
-    rowCount: number(5),
-    partial,
-    elapsedUs: number(7),
+  const response: ForwardResponse__Output = {
+    dispatchId: 0,
+    epoch: 0,
+    error: null,
+    dtype: 'DATA_TYPE_UNSPECIFIED',
+    rowCount: 0,
+    partial: empty,
+    elapsedUs: 0,
   };
+  const reader = new Reader(message);
+  while (reader.next()) {
+    if (reader.tag === 0x08) response.dispatchId = reader.number;
+    else if (reader.tag === 0x10) response.epoch = reader.number;
+    else if (reader.tag === 0x1a) response.error = decodeError(reader.bytes());
+    else if (reader.tag === 0x20) response.dtype = dataTypes[reader.number] ?? 'DATA_TYPE_UNSPECIFIED';
+    else if (reader.tag === 0x28) response.rowCount = reader.number;
+    else if (reader.tag === 0x32) response.partial = reader.bytes();
+    else if (reader.tag === 0x38) response.elapsedUs = reader.number;
+  }
+  return response;
+}
+
+function decodeAttention(message: Buffer): AttentionRows {
+  const attention: AttentionRows = {
+    pipeline: '',
+    positions: empty,
+    sequenceOffsets: empty,
+    blockTables: empty,
+    blockOffsets: empty,
+  };
+  const reader = new Reader(message);
+  while (reader.next()) {
+    if (reader.tag === 0x0a) attention.pipeline = reader.bytes().toString('utf8');
+    else if (reader.tag === 0x12) attention.positions = reader.bytes();
+    else if (reader.tag === 0x1a) attention.sequenceOffsets = reader.bytes();
+    else if (reader.tag === 0x22) attention.blockTables = reader.bytes();
+    else if (reader.tag === 0x2a) attention.blockOffsets = reader.bytes();
+  }
+  return attention;
 }
 
 function decodeError(message: Buffer): NonNullable<ForwardResponse__Output['error']> {
-  const texts = ['', '', ''];
-  readFields(
-    message,
-    () => undefined,
-    (field, value) => {
-      if (field < texts.length) texts[field] = value.toString('utf8');
-    },
-  );
-  return { code: texts[1] ?? '', message: texts[2] ?? '' };
+  const error = { code: '', message: '' };
+  const reader = new Reader(message);
+  while (reader.next()) {
+    if (reader.tag === 0x0a) error.code = reader.bytes().toString('utf8');
+    else if (reader.tag === 0x12) error.message = reader.bytes().toString('utf8');
+  }
+  return error;
 }
 
-function encodeAttention(slab: Slab, attention: AttentionRows): Buffer {
-  return new Writer()
-    .bytes(1, Buffer.from(attention.pipeline ?? ''))
-    .bytes(2, arrayOf(attention.positions))
-    .bytes(3, arrayOf(attention.sequenceOffsets))
-    .bytes(4, arrayOf(attention.blockTables))
-    .bytes(5, arrayOf(attention.blockOffsets))
-    .finish(slab);
-}
+/** Walks over the fields of a message. */
+class Reader {
+  /** Field number and wire type of the current field. */
+  tag = 0;
+  /** Value of the current field when it is a varint; its length when it is length-delimited. */
+  number = 0;
+  readonly #message: Buffer;
+  #at = 0;
 
-function decodeAttention(message: Buffer): AttentionRows__Output {
-  const arrays: Buffer[] = [];
-  readFields(
-    message,
-    () => undefined,
-    (field, value) => {
-      if (field < 6) arrays[field] = value;
-    },
-  );
-  const array = (field: number): Buffer => arrays[field] ?? empty;
-  return {
-    pipeline: array(1).toString('utf8'),
-    positions: array(2),
-    sequenceOffsets: array(3),
-    blockTables: array(4),
-    blockOffsets: array(5),
-  };
+  constructor(message: Buffer) {
+    this.#message = message;
+  }
+
+  /** Goes to the next field; false at the end. Throws a RangeError where there is no whole field. */
+  next(): boolean {
+    if (this.#at >= this.#message.length) return false;
+    this.tag = this.#varint();
+    const wireType = this.tag % 8;
+    if (wireType === 0) this.number = this.#varint();
+    else if (wireType === 1) this.#skip(8);
+    else if (wireType === 5) this.#skip(4);
+    else if (wireType === 2) {
+      this.number = this.#varint();
+      this.#skip(this.number);
+    } else throw new RangeError(`wire type ${wireType} is not one`);
+    return true;
+  }
+
+  /** Bytes of the current field, which is length-delimited: a view. */
+  bytes(): Buffer {
+    return this.#message.subarray(this.#at - this.number, this.#at);
+  }
+
+  /** Values above 2^53 lose their low bits: Conclave sends none. */
+  #varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      const byte = this.#message[this.#at++];
+      if (byte === undefined) throw new RangeError('the message ends within a number');
+      value += (byte % 128) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    throw new RangeError('a number is longer than 10 bytes');
+  }
+
+  #skip(count: number): void {
+    this.#at += count;
+    if (this.#at > this.#message.length) throw new RangeError(`a field of ${count} bytes ends after the message`);
+  }
 }
 
 /** Number of an enum value that is given by name or number. */
-function indexOf(names: readonly string[], value: DataType | Operator | undefined): number {
+function indexOf(names: readonly string[], value: string | number | undefined): number {
   return typeof value === 'number' ? value : Math.max(0, names.indexOf(value ?? ''));
 }
 
-function arrayOf(value: Uint8Array | string | undefined): Uint8Array | undefined {
-  return typeof value === 'string' ? Buffer.from(value, 'base64') : value;
+function arrayOf(value: Uint8Array | string | undefined): Uint8Array {
+  return typeof value === 'string' ? Buffer.from(value, 'base64') : (value ?? empty);
 }
 
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
-  return size;
+/** Zeros are left out, as proto3 does. */
+function writeNumber(out: Buffer, at: number, field: number, value: number): number {
+  return value === 0 ? at : writeVarint(out, writeVarint(out, at, field * 8), value);
+}
+
+/** Empty arrays are left out, as proto3 does. */
+function writeBytes(out: Buffer, at: number, field: number, value: Uint8Array): number {
+  return value.byteLength === 0 ? at : writeMessage(out, at, field, value);
+}
+
+function writeMessage(out: Buffer, at: number, field: number, value: Uint8Array): number {
+  const start = writeVarint(out, writeVarint(out, at, field * 8 + 2), value.byteLength);
+  out.set(value, start);
+  return start + value.byteLength;
 }
 
 function writeVarint(out: Buffer, start: number, value: number): number {
   let at = start;
   let rest = value;
   while (rest >= 128) {
-    out[at++] = (rest % 128) | 0x80;
+    out[at++] = (rest % 128) + 128;
     rest = Math.floor(rest / 128);
   }
   out[at++] = rest;
