@@ -124,6 +124,7 @@ export class Dispatcher {
   ): Promise<readonly SourcedPartial[]> {
     if (rows.target === LOCAL_TARGET || rows.target === NO_TARGET) return [await this.#compute(rows)];
     const target = this.#options.target(rows.target);
+    const { hedgeMs } = this.#options;
     const request = this.#expertRequest(rows.experts, epoch);
     const elsewhere = (failure: ShardFailure): Promise<readonly SourcedPartial[]> =>
       this.#reroute(rows, epoch, new Set([...excluded, rows.target]), failure);
@@ -133,8 +134,9 @@ export class Dispatcher {
     try {
       const deadlineMs = target.deadlineMs(rows.experts.rowCount);
       const asked = this.#ask(target, request, rows.experts, rows.rowIndices, deadlineMs, elsewhere);
+      if (hedgeMs === null) return [await asked];
       const answer = asked.then((partial) => [partial]);
-      return await this.#hedge(answer, rows, epoch, excluded, target.id);
+      return await this.#hedge(answer, hedgeMs, rows, epoch, excluded, target.id);
     } catch (error) {
       if (!(error instanceof ShardFailure)) throw error;
       return elsewhere(error);
@@ -144,13 +146,13 @@ export class Dispatcher {
   /** Past the hedge deadline the same rows also go to the other replicas; the first whole answer counts. */
   async #hedge(
     answer: Promise<readonly SourcedPartial[]>,
+    hedgeMs: number,
     rows: RoutedRows,
     epoch: number,
     excluded: ReadonlySet<number>,
     peer: string,
   ): Promise<readonly SourcedPartial[]> {
-    const { hedgeMs, observer } = this.#options;
-    if (hedgeMs === null) return answer;
+    const { observer } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), hedgeMs);

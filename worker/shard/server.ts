@@ -85,14 +85,17 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       return;
     }
     running++;
-    answer(request, options.shards)
-      .then((partial) => {
+    answer(request, options.shards).then(
+      (partial) => {
+        running--;
         options.observer.onForward(request.layer, request.rowCount, performance.now() - received);
         reply({ dtype: request.partialDtype, rowCount: request.rowCount, partial: asBuffer(partial) });
-      }, refuse)
-      .finally(() => {
+      },
+      (error: unknown) => {
         running--;
-      });
+        refuse(error);
+      },
+    );
   });
   // Tells the other side that the stream is accepted, before the first answer.
   stream.sendMetadata(new Metadata());
@@ -119,7 +122,7 @@ async function answer(request: ForwardRequest, shards: HostedShards): Promise<Ui
   throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected experts, a dense slice or both');
 }
 
-async function denseSlice(
+function denseSlice(
   { layer, rows }: ForwardRequest,
   shards: HostedShards,
   type: ActivationType,
@@ -130,7 +133,7 @@ async function denseSlice(
   return rank.ffn(layer, type, rows, partialType);
 }
 
-async function expertSlices(
+function expertSlices(
   request: ForwardRequest,
   shards: HostedShards,
   type: ActivationType,

@@ -23,7 +23,9 @@ export interface StreamPeerOptions<Request, Response> {
 interface Pending<Response> {
   readonly resolve: (response: Response) => void;
   readonly reject: (failure: ShardFailure) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly deadlineMs: number;
+  /** When the deadline passes, by performance.now(). */
+  readonly expiresAt: number;
 }
 
 /**
@@ -41,6 +43,9 @@ export class StreamPeer<Request, Response> {
   #nextId = 1;
   #attempt = 0;
   #retry: NodeJS.Timeout | null = null;
+  /** One timer for all deadlines: it is set for the earliest, and what was answered meanwhile costs nothing. */
+  #timer: NodeJS.Timeout | null = null;
+  #timerAt = Number.POSITIVE_INFINITY;
 
   constructor(options: StreamPeerOptions<Request, Response>) {
     this.id = options.id;
@@ -62,12 +67,10 @@ export class StreamPeer<Request, Response> {
       return this.#fail('BUSY', `has ${this.#pending.size} requests in flight (limit ${limit})`);
     }
     const id = this.#nextId++;
+    const expiresAt = performance.now() + deadlineMs;
+    if (expiresAt < this.#timerAt) this.#setTimer(expiresAt);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(this.#failure('DEADLINE', `no answer within ${Math.round(deadlineMs)} ms`));
-      }, deadlineMs);
-      this.#pending.set(id, { resolve, reject, timer });
+      this.#pending.set(id, { resolve, reject, deadlineMs, expiresAt });
       stream.write(request(id));
     });
   }
@@ -77,6 +80,7 @@ export class StreamPeer<Request, Response> {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#lose('was closed');
     this.#options.close();
   }
@@ -100,7 +104,6 @@ export class StreamPeer<Request, Response> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return; // Its deadline passed; the rows are elsewhere.
     this.#pending.delete(id);
-    clearTimeout(pending.timer);
     const error = this.#options.errorOf(response);
     if (error === null) pending.resolve(response);
     else pending.reject(this.#failure('REFUSED', error));
@@ -116,6 +119,28 @@ export class StreamPeer<Request, Response> {
     }, delay);
   }
 
+  #setTimer(at: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, at - performance.now()));
+  }
+
+  #expire(): void {
+    this.#timer = null;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, pending] of this.#pending) {
+      if (pending.expiresAt > now) {
+        next = Math.min(next, pending.expiresAt);
+        continue;
+      }
+      this.#pending.delete(id);
+      pending.reject(this.#failure('DEADLINE', `no answer within ${Math.round(pending.deadlineMs)} ms`));
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#setTimer(next);
+  }
+
   #lose(reason: string): void {
     const stream = this.#stream;
     this.#stream = null;
@@ -124,10 +149,7 @@ export class StreamPeer<Request, Response> {
     this.#connected = false;
     const lost = [...this.#pending.values()];
     this.#pending.clear();
-    for (const pending of lost) {
-      clearTimeout(pending.timer);
-      pending.reject(this.#failure('PEER_LOST', reason));
-    }
+    for (const pending of lost) pending.reject(this.#failure('PEER_LOST', reason));
     if (wasConnected) this.#options.onState?.(false);
   }
 

@@ -148,7 +148,7 @@ export class Targets implements TargetHealth {
   }
 }
 
-async function timed(
+function timed(
   peer: ShardPeer,
   health: PeerHealth,
   fail: (failure: ShardFailure) => void,
@@ -157,14 +157,16 @@ async function timed(
   rows: number,
 ): Promise<ForwardResponse> {
   const started = performance.now();
-  try {
-    const response = await peer.forward(request, deadlineMs);
-    health.answered(performance.now() - started, rows);
-    return response;
-  } catch (error) {
-    if (error instanceof ShardFailure) fail(error);
-    throw error;
-  }
+  return peer.forward(request, deadlineMs).then(
+    (response) => {
+      health.answered(performance.now() - started, rows);
+      return response;
+    },
+    (error: unknown) => {
+      if (error instanceof ShardFailure) fail(error);
+      throw error;
+    },
+  );
 }
 
 function keyOf(worker: { readonly id: string; readonly address: string }): string {
