@@ -204,7 +204,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       hidden: spec.hiddenSize,
       rank: (pipeline: string) => stages.rank(pipeline),
       denseRank: (layer: number) => stages.denseRank(layer),
-      epoch: () => agent.view.committed?.epoch ?? 0,
+      epoch: () => agent.view.target?.epoch ?? 0,
     };
     const shardHandlers = { ...shardService({ shards, observer }) };
     server.addService('conclave.v1.ShardService', shardServerDefinition(), shardHandlers, members);

@@ -208,17 +208,19 @@ export class Dispatcher {
     const { hidden, partialType, observer } = this.#options;
     const started = performance.now();
     const response = await target.forward(request, deadlineMs, experts.rowCount);
+    const known = Number(request.epoch ?? 0);
+    if (response.epoch < known) {
+      // Every worker of a plan knows it before it is in force: this one is cut off from the bus, or not what it says.
+      return this.#refuse(target, `answered under plan ${response.epoch}; plan ${known} is in force`);
+    }
     const wanted = experts.rowCount * hidden * (partialType === 'f32' ? 4 : 2);
     const dtype = partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16';
     if (response.rowCount !== experts.rowCount || response.partial.byteLength !== wanted || response.dtype !== dtype) {
-      const failure = new ShardFailure(
-        'POISONED',
-        target.id,
+      return this.#refuse(
+        target,
         `answered ${response.rowCount} rows in ${response.partial.byteLength} bytes of ${response.dtype}; ` +
           `expected ${experts.rowCount} rows in ${wanted} bytes of ${dtype}`,
       );
-      target.reject(failure);
-      throw failure;
     }
     observer.onAnswer(
       target.id,
@@ -228,6 +230,12 @@ export class Dispatcher {
       performance.now() - started,
     );
     return { rowIndices, type: partialType, partial: response.partial, again, peer: target.id };
+  }
+
+  #refuse(target: DispatchTarget, problem: string): never {
+    const failure = new ShardFailure('POISONED', target.id, problem);
+    target.reject(failure);
+    throw failure;
   }
 
   #expertRequest(experts: ExpertRows, epoch: number): PeerRequest {

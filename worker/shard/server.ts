@@ -12,7 +12,7 @@ export interface HostedShards {
   rank(pipeline: string): RankShard | undefined;
   /** The rank that holds the dense part of a layer, if any. */
   denseRank(layer: number): RankShard | undefined;
-  /** Plan that this worker knows. */
+  /** Newest plan that this worker knows. */
   epoch(): number;
   /** Width of the residual stream, in elements. */
   readonly hidden: number;

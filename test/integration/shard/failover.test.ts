@@ -63,13 +63,13 @@ interface Running {
 
 const cleanups: (() => void)[] = [];
 
-async function startWorker(forward: Forward, address = '127.0.0.1:0'): Promise<Running> {
+async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1): Promise<Running> {
   const server = new Server(dataChannelOptions);
   const shards = {
     bank: bankOf(forward),
     rank: () => undefined,
     denseRank: () => undefined,
-    epoch: () => 1,
+    epoch: () => epoch,
     hidden: HIDDEN,
   };
   const observer = { onForward: () => undefined, onRefused: () => undefined };
@@ -238,6 +238,15 @@ describe('dispatches between workers', () => {
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
     expect(stage.failures.map(({ code, peer }) => [code, peer])).toEqual([['POISONED', 'w1']]);
     expect(stage.targets.usable(1)).toBe(false);
+  });
+
+  it('go elsewhere when the worker knows only an older plan', async () => {
+    const stale = await startWorker(answers, '127.0.0.1:0', 0);
+    const stage = await startStage([stale, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    expect(stage.failures.map(({ message }) => message)).toEqual([
+      'worker w1: answered under plan 0; plan 1 is in force',
+    ]);
   });
 
   it('also go to another replica past the hedge deadline, and the first answer counts', async () => {
