@@ -1,0 +1,225 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { EventLog } from '../../../controller/cluster/events.ts';
+import { ExpertLoadBook } from '../../../controller/cluster/expert-load.ts';
+import { Leader } from '../../../controller/cluster/leader.ts';
+import { compileModel } from '../../../controller/model/compile.ts';
+import { defaultConstraints } from '../../../controller/planner/input.ts';
+import { MemoryBus } from '../../../proto/bus/memory-bus.ts';
+import { COMMITTED_PLAN, CONSTRAINTS, TARGET_PLAN } from '../../../proto/bus/subjects.ts';
+import { systemClock } from '../../../proto/clock.ts';
+import { ClusterView } from '../../../proto/cluster-view.ts';
+import type { WorkerAnnouncement } from '../../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
+import type { WorkerReport } from '../../../proto/generated/conclave/v1/WorkerReport.ts';
+import { MemberKeys } from '../../../proto/membership.ts';
+import { conclave, decode, encode, type PlacementPlan } from '../../../proto/messages.ts';
+
+const { spec } = await compileModel(join(import.meta.dirname, '../../fixtures/golden/mixtral'));
+
+let bus: MemoryBus;
+let stop: () => void;
+const clock = { now: 0 };
+
+beforeEach(() => {
+  clock.now = 0;
+  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(String(error)) });
+});
+afterEach(async () => {
+  stop();
+  await bus.close();
+});
+
+async function rig(minWorkers = 1) {
+  const [plans, workers, reports, control] = await Promise.all([
+    bus.bucket('plans'),
+    bus.bucket('workers'),
+    bus.bucket('reports'),
+    bus.bucket('control'),
+  ]);
+  const trouble: string[] = [];
+  const view = new ClusterView({
+    bus,
+    keys: new MemberKeys(),
+    onChange: () => leader.wake(),
+    onUnreadable: (key) => trouble.push(key),
+  });
+  const events = new EventLog({ bus, cluster: 'test', wallClock: () => 0 });
+  const leader: Leader = new Leader({
+    spec,
+    weights: 'f32',
+    baseConstraints: { ...defaultConstraints, kvBlocks: 16, blockSize: 4 },
+    leastKvBlocks: 4,
+    minWorkers,
+    joinSettleMs: 500,
+    view,
+    plans,
+    control,
+    load: new ExpertLoadBook(spec),
+    events,
+    checksums: async () => [],
+    now: () => clock.now,
+    onTrouble: (what, error) => trouble.push(`${what}: ${String(error)}`),
+  });
+  await view.start();
+  stop = () => {
+    leader.follow();
+    view.stop();
+    events.close();
+    expect(trouble).toEqual([]);
+  };
+  const plan = async (key: string): Promise<PlacementPlan | null> => {
+    const entry = await plans.get(key);
+    return entry === null ? null : decode(conclave.PlacementPlan, entry.value);
+  };
+  const announce = (id: string, rest: Partial<WorkerAnnouncement> = {}): Promise<number> => {
+    const roles = ['stage', 'expert'];
+    const worker = { id, address: `${id}:1`, node: id, roles, memoryBytes: 2 ** 28, cores: 1, startedAtMs: 1, ...rest };
+    return workers.put(id, encode(conclave.WorkerAnnouncement, worker));
+  };
+  const report = (id: string, epoch: number, state: WorkerReport['state'], error = ''): Promise<number> =>
+    reports.put(id, encode(conclave.WorkerReport, { id, epoch, state: state ?? 'WORKER_STATE_READY', error }));
+  /** Lets so many milliseconds pass on the leader's clock. */
+  const pass = (ms: number): void => {
+    clock.now += ms;
+    leader.wake();
+  };
+  const codes = (): readonly string[] => events.recent(100).map(({ code }) => code);
+  const planned = (epoch: number): Promise<void> =>
+    vi.waitFor(async () => {
+      pass(500);
+      expect((await plan(TARGET_PLAN))?.epoch).toBe(epoch);
+    });
+  const committed = (epoch: number): Promise<void> =>
+    vi.waitFor(async () => expect((await plan(COMMITTED_PLAN))?.epoch).toBe(epoch));
+  return { leader, view, plans, control, plan, announce, report, pass, codes, planned, committed, workers };
+}
+
+/** A cluster of one worker whose first plan is in force. */
+async function running() {
+  const all = await rig();
+  all.leader.lead(1);
+  await all.announce('a');
+  await all.planned(1);
+  await all.report('a', 1, 'WORKER_STATE_READY');
+  await all.committed(1);
+  return all;
+}
+
+describe('Leader', () => {
+  it('makes the first plan once enough workers are there and none has joined for a while', async () => {
+    const { leader, announce, pass, plan, planned } = await rig(2);
+    leader.lead(7);
+    await announce('a');
+    pass(1_000);
+    pass(1_000);
+    await announce('b');
+    pass(499);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await plan(TARGET_PLAN)).toBeNull();
+    await planned(1);
+    expect(await plan(TARGET_PLAN)).toMatchObject({ epoch: 1, term: 7, reason: 'first plan' });
+  });
+
+  it('commits a plan when every worker of it is ready', async () => {
+    const { codes } = await running();
+    expect(codes()).toEqual(['PLAN_PUBLISHED', 'PLAN_COMMITTED']);
+  });
+
+  it('plans nothing while it does not lead', async () => {
+    const { leader, announce, pass, plan } = await rig();
+    await announce('a');
+    pass(10_000);
+    leader.lead(1);
+    leader.follow();
+    pass(10_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await plan(TARGET_PLAN)).toBeNull();
+  });
+
+  it('goes back to the plan in force when a worker cannot carry out a new one, and waits for a change', async () => {
+    const { announce, report, planned, committed, plan, codes, pass } = await running();
+    await announce('b');
+    await planned(2);
+    await report('b', 2, 'WORKER_STATE_FAILED', 'bad checksum');
+    await planned(3);
+    expect(await plan(TARGET_PLAN)).toMatchObject({
+      reason: 'rolled back plan 2: worker b cannot carry out plan 2: bad checksum',
+      workers: [{ id: 'a' }],
+    });
+    await report('a', 3, 'WORKER_STATE_READY');
+    await committed(3);
+    for (let i = 0; i < 10; i++) pass(1_000);
+    expect((await plan(TARGET_PLAN))?.epoch).toBe(3);
+    expect(codes().filter((code) => code === 'ROLLOUT_FAILED' || code === 'ROLLED_BACK')).toEqual([
+      'ROLLOUT_FAILED',
+      'ROLLED_BACK',
+    ]);
+    await announce('b', { startedAtMs: 2 }); // Its disk was replaced.
+    await planned(4);
+  });
+
+  it('leaves out a worker that fails before anything is in force, until it is restarted', async () => {
+    const { leader, announce, report, planned, committed, plan } = await rig(2);
+    leader.lead(1);
+    await announce('a');
+    await announce('b');
+    await planned(1);
+    await report('b', 1, 'WORKER_STATE_FAILED', 'bad disk');
+    await planned(2);
+    expect((await plan(TARGET_PLAN))?.workers.map(({ id }) => id)).toEqual(['a']);
+    await report('a', 2, 'WORKER_STATE_READY');
+    await committed(2);
+    await announce('b', { startedAtMs: 2 });
+    await planned(3);
+    expect((await plan(TARGET_PLAN))?.workers.map(({ id }) => id)).toEqual(['a', 'b']);
+  });
+
+  it('says what is missing when nothing can be planned, once, and plans when it is there', async () => {
+    const { leader, announce, codes, planned, pass } = await rig();
+    leader.lead(1);
+    await announce('a', { roles: ['expert'] });
+    await vi.waitFor(() => {
+      pass(1_000);
+      expect(leader.problems).not.toEqual([]);
+    });
+    for (let i = 0; i < 5; i++) pass(1_000);
+    expect(codes()).toEqual(['PLAN_INFEASIBLE']);
+    await announce('b');
+    await planned(1);
+    expect(leader.problems).toEqual([]);
+  });
+
+  it('does not plan anew right after the bus came back: heartbeats may just have expired', async () => {
+    const { leader, workers, announce, pass, plan, view } = await running();
+    await announce('b', { roles: ['expert'] });
+    leader.busReturned();
+    await workers.delete('a');
+    await vi.waitFor(() => expect(view.workers.has('a')).toBe(false));
+    for (let i = 0; i < 29; i++) pass(100);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect((await plan(TARGET_PLAN))?.epoch).toBe(1);
+  });
+
+  it('puts back what the bus has forgotten', async () => {
+    const { plans, control, plan, pass } = await running();
+    await control.create(CONSTRAINTS, encode(conclave.ClusterConstraints, { defaultReplicas: 1 }));
+    await plans.delete(TARGET_PLAN);
+    await plans.delete(COMMITTED_PLAN);
+    await vi.waitFor(async () => {
+      pass(10);
+      expect((await plan(TARGET_PLAN))?.epoch).toBe(1);
+      expect((await plan(COMMITTED_PLAN))?.epoch).toBe(1);
+    });
+  });
+
+  it('leaves the plan of a later leader alone', async () => {
+    const { plans, plan, announce, pass } = await running();
+    const entry = await plans.get(TARGET_PLAN);
+    const later = { ...(await plan(TARGET_PLAN))!, epoch: 2, term: 9 };
+    await plans.update(TARGET_PLAN, encode(conclave.PlacementPlan, later), entry!.revision);
+    await announce('b');
+    for (let i = 0; i < 10; i++) pass(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await plan(TARGET_PLAN)).toMatchObject({ epoch: 2, term: 9 });
+  });
+});
