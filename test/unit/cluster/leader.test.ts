@@ -22,7 +22,7 @@ const clock = { now: 0 };
 
 beforeEach(() => {
   clock.now = 0;
-  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(String(error)) });
+  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
 });
 afterEach(async () => {
   stop();
