@@ -31,7 +31,7 @@ const TileKernels& Avx512For(const CpuFeatures& features) {
 
 }  // namespace
 
-const TileKernels& TilesFor(Isa isa, const CpuFeatures& features) {
+const TileKernels& TilesFor(Isa isa, [[maybe_unused]] const CpuFeatures& features) {
   switch (isa) {
     case Isa::kPortable:
       return PortableTiles();
