@@ -1,8 +1,8 @@
 /**
  * The whole boundary between TypeScript and the native addon, in the same names and order as the C++ binding.
  *
- * Every promise-returning call runs on the runtime's executor thread, in the order of the calls; loads run on a thread of
- * their own beside it. Input buffers are pinned until the promise settles and must not change before. Errors carry a
+ * Every promise-returning call runs on the runtime's executor thread, in the order of the calls; loads run on threads of
+ * their own beside it, several at a time. Inputs are copied before a call returns. Errors carry a
  * `code` (see NativeErrorCode), and those about one partial sum its index as `partial`. `close()` is idempotent, waits for
  * nothing, and frees the memory once the last call that uses it has ended; any other call after it fails with `CLOSED`.
  */
@@ -117,7 +117,7 @@ export interface ExpertRows {
 export interface ExpertBank {
   /**
    * Loads slots in the background, checking for finite weights; those that are loaded already are kept. A slot can be used
-   * as soon as the promise settles.
+   * as soon as the promise settles. After an error some of the slots may be loaded.
    */
   load(slots: readonly ExpertSlot[], onProgress: OnProgress | null): Promise<readonly LoadedSlot[]>;
   /** Frees slots once no call uses them. Slots that are not loaded are ignored. */
@@ -257,7 +257,7 @@ export interface StepOutput {
 
 /** Rows of one micro-batch for one remote worker at one layer. */
 export interface Dispatch {
-  /** Index for Partial.dispatch. */
+  /** Place in the list. */
   readonly index: number;
   /** From rankTargets or ExpertRoute.targets; -1: experts without a replica. */
   readonly target: number;
@@ -269,7 +269,10 @@ export interface Dispatch {
   readonly experts: ExpertRows;
 }
 
-/** The answer to a dispatch, or to a part of it when the caller split it. */
+/**
+ * The answer to a dispatch, or to a part of it when the caller split it. Sums are added in the order in which they are
+ * given: to get the same bits again, give them in the same order.
+ */
 export interface PartialSum {
   /** Row of the batch of each row of `partial`, [rowCount]. */
   readonly rowIndices: Int32Array;

@@ -1,10 +1,21 @@
 #include "conclave/executor.h"
 
+#if defined(__linux__)
+#include <sys/resource.h>
+#endif
+
 #include "message.h"
 
 namespace conclave {
 
-Executor::Executor() : thread_([this] { Run(); }) {}
+Executor::Executor(int threads, int niceness) {
+  try {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this, niceness] { Run(niceness); });
+  } catch (...) {
+    Stop();
+    throw;
+  }
+}
 
 Executor::~Executor() { Stop(); }
 
@@ -18,7 +29,7 @@ void Executor::Post(std::function<void()> task) {
 void Executor::Close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 void Executor::Stop() {
@@ -28,12 +39,19 @@ void Executor::Stop() {
     closed_ = true;
     stopping_ = true;
     dropped.swap(tasks_);
-    changed_.notify_one();
+    changed_.notify_all();
   }
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
-void Executor::Run() {
+void Executor::Run(int niceness) {
+#if defined(__linux__)
+  // On Linux this is a thread's own, and what it starts inherits it.
+  if (niceness != 0) setpriority(PRIO_PROCESS, 0, niceness);
+#else
+  static_cast<void>(niceness);
+#endif
   for (;;) {
     std::function<void()> task;
     {

@@ -4,6 +4,7 @@
 
 #include "conclave/slicing.h"
 #include "message.h"
+#include "parallel_tasks.h"
 
 namespace conclave {
 namespace {
@@ -83,18 +84,21 @@ void ExpertBank::Check(std::span<const ExpertSlot> slots) const {
 }
 
 std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, LoadMonitor& monitor) {
-  for (const ExpertSlot& slot : slots)
-    monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
-  std::vector<LoadedSlot> loaded;
   for (const ExpertSlot& slot : slots) {
+    monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+  }
+  std::vector<LoadedSlot> loaded(slots.size());
+  const auto count = static_cast<int64_t>(slots.size());
+  ParallelTasks(compute_->pool.threads(), count, [&](int64_t i) {
+    const ExpertSlot& slot = slots[i];
     std::shared_ptr<const LoadedExpert> expert = Find(slot);
     if (!expert) {
       expert = LoadSlot(slot);
       Insert(slot, expert);
     }
-    loaded.push_back({slot, expert->checksum, expert->bytes});
+    loaded[i] = {slot, expert->checksum, expert->bytes};
     monitor.Add(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
-  }
+  });
   monitor.Finish();
   return loaded;
 }

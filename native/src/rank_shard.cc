@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "message.h"
+#include "parallel_tasks.h"
 
 namespace conclave {
 
@@ -19,11 +20,15 @@ RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const Wei
   for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
     monitor.Expect(LayerSlice::SourceBytes(spec.layers[layer]));
   }
-  layers_.reserve(static_cast<size_t>(slice.end_layer - slice.first_layer));
   TensorLoader loader(*store_, *compute_->kernels, monitor);
-  for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
-    layers_.emplace_back(loader, spec, layer, slice, cache, false);
-    bytes_ += layers_.back().weight_bytes() + layers_.back().attention.cache_bytes();
+  layers_.resize(static_cast<size_t>(slice.end_layer - slice.first_layer));
+  const auto layers = static_cast<int64_t>(layers_.size());
+  ParallelTasks(compute_->pool.threads(), layers, [&](int64_t task) {
+    const int layer = slice.first_layer + static_cast<int>(task);
+    layers_[task] = std::make_unique<LayerSlice>(loader, spec, layer, slice, cache, false);
+  });
+  for (const auto& layer : layers_) {
+    bytes_ += layer->weight_bytes() + layer->attention.cache_bytes();
   }
   monitor.Finish();
 }
@@ -33,7 +38,7 @@ LayerSlice& RankShard::Layer(int layer) {
     Fail(ErrorCode::kInvalidArgument, "layer: expected ", slice_.first_layer, " to ",
          slice_.end_layer - 1, ", got ", layer);
   }
-  return layers_[layer - slice_.first_layer];
+  return *layers_[layer - slice_.first_layer];
 }
 
 int64_t RankShard::Decode(ActivationType type, std::span<const uint8_t> rows) {

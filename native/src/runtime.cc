@@ -7,6 +7,9 @@
 namespace conclave {
 namespace {
 
+constexpr int kLoaders = 4;
+constexpr int kNiceness = 5;  // a third of the share of a thread that calculates
+
 Isa Checked(Isa isa) {
   const std::vector<Isa> supported = SupportedIsas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) {
@@ -18,7 +21,7 @@ Isa Checked(Isa isa) {
 }  // namespace
 
 Runtime::Runtime(int threads, Isa isa)
-    : compute_(std::make_shared<Compute>(threads, Checked(isa))) {}
+    : compute_(std::make_shared<Compute>(threads, Checked(isa))), loader_(kLoaders, kNiceness) {}
 
 Runtime::~Runtime() { Stop(); }
 

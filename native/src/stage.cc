@@ -5,6 +5,7 @@
 
 #include "message.h"
 #include "parallel_rows.h"
+#include "parallel_tasks.h"
 
 namespace conclave {
 
@@ -90,22 +91,28 @@ void Stage::Load(LoadMonitor& monitor) {
     monitor.Expect(Layer::SourceBytes(spec.layers[i]));
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *compute_->kernels, monitor);
+  const int64_t layers = slice.end_layer - slice.first_layer;
+  layers_.resize(static_cast<size_t>(layers));
+  const int64_t tasks = layers + (has_last_layer() ? 1 : 0);
+  ParallelTasks(compute_->pool.threads(), tasks, [&](int64_t task) {
+    if (task == layers) {
+      head_.emplace(loader, spec);
+    } else {
+      const int layer = slice.first_layer + static_cast<int>(task);
+      layers_[task] = std::make_unique<Layer>(loader, spec, layer, options_);
+    }
+  });
+  if (head_) weight_bytes_ += head_->weight_bytes();
   ExpertRoutes routes;
-  layers_.reserve(static_cast<size_t>(slice.end_layer - slice.first_layer));
-  for (int i = slice.first_layer; i < slice.end_layer; ++i) {
-    const Layer& layer = layers_.emplace_back(loader, spec, i, options_);
-    weight_bytes_ += layer.weight_bytes();
-    cache_bytes_ += layer.slice.attention.cache_bytes();
-    const int experts = layer.gate ? layer.gate->experts() : 0;
-    routes.push_back(layer.gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
-                                : nullptr);
+  for (const auto& layer : layers_) {
+    weight_bytes_ += layer->weight_bytes();
+    cache_bytes_ += layer->slice.attention.cache_bytes();
+    const int experts = layer->gate ? layer->gate->experts() : 0;
+    routes.push_back(layer->gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
+                                 : nullptr);
     expert_rows_.emplace_back(static_cast<size_t>(experts), 0);
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
-  if (has_last_layer()) {
-    head_.emplace(loader, spec);
-    weight_bytes_ += head_->weight_bytes();
-  }
   if (has_first_layer()) store_->Populate(spec.embedding);
   monitor.Finish();
 }
@@ -115,7 +122,7 @@ bool Stage::has_last_layer() const {
 }
 
 Stage::Layer& Stage::LayerOf(const MicroBatch& step) {
-  return layers_[step.layer - options_.slice.first_layer];
+  return *layers_[step.layer - options_.slice.first_layer];
 }
 
 void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
@@ -372,7 +379,7 @@ void Stage::SetRoute(int layer, ExpertRoute route) {
     Fail(ErrorCode::kInvalidArgument, "layer: expected ", first, " to ",
          options_.slice.end_layer - 1, ", got ", layer);
   }
-  const std::optional<ExpertGate>& gate = layers_[layer - first].gate;
+  const std::optional<ExpertGate>& gate = layers_[layer - first]->gate;
   if (!gate) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
   ValidateRoute(route, gate->experts());
   const std::lock_guard lock(mutex_);

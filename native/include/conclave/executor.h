@@ -6,14 +6,16 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace conclave {
 
-// One thread that runs tasks in the order in which they came. Tasks report their own errors and
-// must not throw.
+// Threads that start tasks in the order in which they came; a single one also ends them in that
+// order. Tasks report their own errors and must not throw.
 class Executor {
  public:
-  Executor();
+  // Threads of a `niceness` above 0 leave the processor to others that want it.
+  explicit Executor(int threads = 1, int niceness = 0);
   // Stops; not to be called from a task.
   ~Executor();
   Executor(const Executor&) = delete;
@@ -23,20 +25,20 @@ class Executor {
   void Post(std::function<void()> task);
   // Takes no more tasks. Those that are queued still run; does not wait for them.
   void Close();
-  // Drops the tasks that wait and ends the thread when the running one returns. Long tasks ask
+  // Drops the tasks that wait and ends the threads when the running ones return. Long tasks ask
   // stopping() now and then.
   void Stop();
   const std::atomic<bool>& stopping() const { return stopping_; }
 
  private:
-  void Run();
+  void Run(int niceness);
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
   bool closed_ = false;
   std::atomic<bool> stopping_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace conclave

@@ -50,8 +50,7 @@ struct LoadedExpert {
   uint64_t bytes;
 };
 
-// Routed experts that have been loaded. Load runs on any one thread at a time beside the others;
-// Forward on the executor.
+// Routed experts that have been loaded. Forward runs on the executor, the rest on any thread.
 class ExpertBank {
  public:
   ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store);

@@ -4,12 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 namespace conclave {
 
 // Watches a load: counts its bytes, reports them at most ten times a second and once at the end,
-// and ends it when asked to.
+// and ends it when asked to. Thread safe.
 class LoadMonitor {
  public:
   using Report = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
@@ -18,14 +19,15 @@ class LoadMonitor {
   LoadMonitor(Report report, std::vector<const std::atomic<bool>*> cancelled)
       : report_(std::move(report)), cancelled_(std::move(cancelled)) {}
 
-  void Expect(uint64_t bytes) { total_ += bytes; }
+  void Expect(uint64_t bytes);
   // Counts bytes that are done; throws kClosed.
   void Add(uint64_t bytes);
-  void Finish() const;
+  void Finish();
 
  private:
   Report report_;
   std::vector<const std::atomic<bool>*> cancelled_;
+  std::mutex mutex_;  // guards what follows, and the order of reports
   uint64_t done_ = 0;
   uint64_t total_ = 0;
   std::chrono::steady_clock::time_point reported_{};

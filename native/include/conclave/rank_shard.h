@@ -36,7 +36,7 @@ class RankShard {
   RankSlice slice_;
   CacheOptions cache_;
   int64_t hidden_;
-  std::vector<LayerSlice> layers_;
+  std::vector<std::unique_ptr<LayerSlice>> layers_;
   uint64_t bytes_ = 0;
   SliceScratch scratch_;
   Buffer<float> input_, output_;

@@ -7,7 +7,8 @@
 
 namespace conclave {
 
-// The threads of a Runtime in native.ts: an executor that calculates, and a loader beside it.
+// The threads of a Runtime in native.ts: an executor that calculates, and loaders beside it. There
+// are several, so that one expert that is needed at once does not wait for the load of many.
 class Runtime {
  public:
   Runtime(int threads, Isa isa);
@@ -21,7 +22,7 @@ class Runtime {
   void Close();
   // Drops what is queued and waits for what runs, which ends early.
   void Stop();
-  // Frees on the loader's thread, which may take its time.
+  // Frees on a loader's thread, which may take its time.
   void Release(std::shared_ptr<const void> object);
 
  private:

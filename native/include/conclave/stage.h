@@ -95,7 +95,7 @@ class Stage {
   std::shared_ptr<ExpertBank> bank_;
   StageOptions options_;
   int64_t hidden_;
-  std::vector<Layer> layers_;
+  std::vector<std::unique_ptr<Layer>> layers_;
   std::optional<OutputHead> head_;
   uint64_t weight_bytes_ = 0;
   uint64_t cache_bytes_ = 0;

@@ -160,26 +160,31 @@ TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {
   }
 }
 
-PartialSum Partial(std::vector<int32_t> rows, std::vector<float> values) {
-  PartialSum partial{std::move(rows), ActivationType::kF32,
-                     std::vector<uint8_t>(values.size() * 4)};
-  EncodeActivations(ActivationType::kF32, values.data(), static_cast<int64_t>(values.size()),
+PartialSum Partial(std::vector<int32_t> rows, std::vector<float> values,
+                   ActivationType type = ActivationType::kF32) {
+  PartialSum partial{std::move(rows), type, {}};
+  partial.partial.resize(values.size() * ActivationBytes(type));
+  EncodeActivations(type, values.data(), static_cast<int64_t>(values.size()),
                     partial.partial.data());
   return partial;
 }
 
 TEST(CheckPartials, FindsEveryKindOfNonFiniteValue) {
+  constexpr int64_t kHidden = 37;
   const std::vector<int32_t> expected{1, 1};
-  const std::vector<PartialSum> good{Partial({0, 1}, {1, 2, 3, std::numeric_limits<float>::max()})};
-  EXPECT_NO_THROW(CheckPartials(good, expected, 2, 2));
-  for (const float bad : {NAN, INFINITY, -INFINITY}) {
-    for (size_t at = 0; at < 4; ++at) {
-      std::vector<float> values{1, 2, 3, 4};
-      values[at] = bad;
-      const std::vector<PartialSum> partials{Partial({0, 1}, {1, 2, 3, 4}),
-                                             Partial({0, 1}, values)};
-      ExpectError(ErrorCode::kNonFinite, "partials[1].partial: row " + std::to_string(at / 2),
-                  [&] { CheckPartials(partials, expected, 2, 2); });
+  const std::vector<float> good(2 * kHidden, -3e38f);
+  for (const ActivationType type : {ActivationType::kF32, ActivationType::kBF16}) {
+    const PartialSum first = Partial({0, 1}, good, type);
+    EXPECT_NO_THROW(CheckPartials(std::vector{first}, expected, 2, kHidden));
+    for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
+      for (size_t at = 0; at < good.size(); ++at) {
+        std::vector<float> values = good;
+        values[at] = bad;
+        const std::vector<PartialSum> partials{first, Partial({0, 1}, values, type)};
+        const std::string row = std::to_string(at / kHidden);
+        ExpectError(ErrorCode::kNonFinite, "partials[1].partial: row " + row,
+                    [&] { CheckPartials(partials, expected, 2, kHidden); });
+      }
     }
   }
 }

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <vector>
 
 #include "engine/expect_error.h"
+#include "parallel_tasks.h"
 
 namespace conclave {
 namespace {
@@ -49,6 +51,37 @@ TEST(Executor, StopDropsWhatWaitsAndTellsWhatRuns) {
   executor.Stop();
   EXPECT_FALSE(dropped_ran);
   ExpectError(ErrorCode::kClosed, "the runtime is closed", [&] { executor.Post([] {}); });
+}
+
+TEST(Executor, SeveralThreadsDoNotWaitForALongTask) {
+  std::promise<void> gate;
+  std::promise<void> done;
+  Executor executor(2, 5);
+  executor.Post([&] { gate.get_future().wait(); });
+  executor.Post([&] { done.set_value(); });
+  done.get_future().wait();
+  gate.set_value();
+}
+
+TEST(ParallelTasks, RunsEveryTaskOnceOnAnyNumberOfThreads) {
+  for (const int threads : {1, 2, 7}) {
+    for (const int64_t count : {0, 1, 5, 100}) {
+      std::vector<std::atomic<int>> runs(static_cast<size_t>(count));
+      ParallelTasks(threads, count, [&](int64_t task) { ++runs[static_cast<size_t>(task)]; });
+      for (const auto& run : runs) EXPECT_EQ(run, 1);
+    }
+  }
+}
+
+TEST(ParallelTasks, RethrowsAnErrorAndStartsNoMore) {
+  std::atomic<int> runs = 0;
+  ExpectError(ErrorCode::kIo, "task 3", [&] {
+    ParallelTasks(2, 1'000'000, [&](int64_t task) {
+      ++runs;
+      if (task == 3) throw Error(ErrorCode::kIo, "task 3");
+    });
+  });
+  EXPECT_LT(runs, 1'000'000);
 }
 
 }  // namespace
