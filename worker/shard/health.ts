@@ -28,7 +28,7 @@ export class PeerHealth {
   #nextProbeAt = 0;
   #latencyMs = 0;
   #deviationMs = 0;
-  #perRowMs = 0;
+  #rows = 0;
   #samples = 0;
 
   constructor(options: HealthOptions) {
@@ -44,22 +44,21 @@ export class PeerHealth {
     return this.#latencyMs;
   }
 
-  /** Relative capacity for routing: the inverse of the smoothed time per row. 1 before the first answer. */
+  /** Relative capacity for routing: smoothed rows per millisecond. 1 before the first answer. */
   get share(): number {
-    return this.#samples === 0 ? 1 : 1 / Math.max(this.#perRowMs, 1e-3);
+    return this.#samples === 0 ? 1 : this.#rows / Math.max(this.#latencyMs, 1e-3);
   }
 
   /** Records an answer to `rows` rows after `elapsedMs`. */
   answered(elapsedMs: number, rows: number): void {
-    const perRow = elapsedMs / Math.max(1, rows);
     if (this.#samples === 0) {
       this.#latencyMs = elapsedMs;
       this.#deviationMs = elapsedMs / 2;
-      this.#perRowMs = perRow;
+      this.#rows = rows;
     } else {
       this.#deviationMs += WEIGHT * (Math.abs(elapsedMs - this.#latencyMs) - this.#deviationMs);
       this.#latencyMs += WEIGHT * (elapsedMs - this.#latencyMs);
-      this.#perRowMs += WEIGHT * (perRow - this.#perRowMs);
+      this.#rows += WEIGHT * (rows - this.#rows);
     }
     this.#samples++;
     this.#failures = 0;
@@ -95,11 +94,14 @@ export class PeerHealth {
     return !this.#usable && this.#options.now() >= this.#nextProbeAt;
   }
 
-  /** Deadline of a dispatch of `rows` rows: eight times what is expected, within the configured bounds. */
+  /**
+   * Deadline of a dispatch of `rows` rows: eight times what is expected, within the configured bounds. More rows than usual
+   * may take longer in proportion; fewer are not expected to be faster, since much of the time is none of theirs.
+   */
   deadlineMs(rows: number): number {
     const { minDeadlineMs, maxDeadlineMs } = this.#options;
     if (this.#samples === 0) return maxDeadlineMs;
-    const expected = Math.max(this.#latencyMs + 4 * this.#deviationMs, this.#perRowMs * rows);
+    const expected = (this.#latencyMs + 4 * this.#deviationMs) * Math.max(1, rows / Math.max(1, this.#rows));
     return Math.min(maxDeadlineMs, Math.max(minDeadlineMs, 8 * expected));
   }
 }

@@ -1,27 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { type StatusJson, statusJson } from '../../../controller/cli/operate/cluster-json.ts';
+import { type ControlClient, withControl } from '../../../controller/cli/operate/control-client.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../../integration/nats-server.ts';
 import { run, until } from '../server.ts';
 import { Child } from './child.ts';
-
-/** What `conclave status --output json` says, as far as tests look. */
-export interface Status {
-  readonly plan: { readonly epoch: number; readonly reason: string; readonly slots: number };
-  readonly rollout: { readonly phase: string; readonly epoch: number; readonly error: string };
-  readonly workers: readonly {
-    readonly id: string;
-    readonly address: string;
-    readonly pid: number;
-    readonly state: string;
-    readonly slots: number;
-    readonly slotsWanted: number;
-    readonly error: string;
-  }[];
-  readonly leader: string;
-  readonly bus: string;
-  readonly events: readonly { readonly code: string; readonly subject: string; readonly message: string }[];
-  readonly failures: Readonly<Record<string, number>>;
-}
 
 interface ControllerLine {
   readonly pid: number;
@@ -149,15 +132,44 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Runs an operator's command against a controller; fails unless it ends with 0. */
-  async operate(command: readonly string[], controller = 0): Promise<string> {
-    const server = this.controllers[controller]?.line.grpc ?? '';
+  async operate(...command: readonly string[]): Promise<string> {
+    const server = this.controllers.find(({ running }) => running)?.line.grpc ?? '';
     const { code, stdout, stderr } = await run([...command, '--server', server, '--output', 'json']);
     if (code !== 0) throw new Error(`conclave ${command.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
   }
 
-  async status(controller = 0): Promise<Status> {
-    return JSON.parse(await this.operate(['status'], controller)) as Status;
+  /** What a controller says of the cluster. */
+  status(controller = this.controllers.findIndex(({ running }) => running)): Promise<StatusJson> {
+    return this.#control(controller, async (control) => statusJson(await control.status()));
+  }
+
+  /** As `conclave scale --replicas N`, without the processor time of a process of its own. */
+  async scale(replicas: number): Promise<void> {
+    const { epoch } = await this.#control(0, (control) =>
+      control.call<{ readonly epoch: number }>((metadata, options, done) =>
+        control.client.Scale({ replicas, all: true }, metadata, options, done),
+      ),
+    );
+    await this.untilStatus(({ plan, rollout }) => plan.epoch >= epoch && rollout.phase === 'complete');
+  }
+
+  /** As `conclave drain WORKER`. */
+  async drain(workerId: string): Promise<void> {
+    const { epoch } = await this.#control(0, (control) =>
+      control.call<{ readonly epoch: number }>((metadata, options, done) =>
+        control.client.Drain({ workerId }, metadata, options, done),
+      ),
+    );
+    await this.untilStatus(
+      ({ plan, workers }) => plan.epoch >= epoch && workers.every(({ id, slots }) => id !== workerId || slots === 0),
+    );
+  }
+
+  #control<T>(controller: number, work: (control: ControlClient) => Promise<T>): Promise<T> {
+    const server = this.controllers[controller]?.line.grpc ?? '';
+    const config = { server, adminKey: null, timeout: 15_000, tls: false, tlsCa: null, tlsCert: null, tlsKey: null };
+    return withControl(config, work);
   }
 
   /** Waits until every controller answers requests and the plan is in force. */
@@ -175,8 +187,16 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** Waits until the newest plan is in force and every worker of it is ready. */
+  untilSettled(): Promise<StatusJson> {
+    return this.untilStatus(
+      ({ rollout, workers }) =>
+        rollout.phase === 'complete' && workers.every(({ state }) => state === 'ready' || state === 'idle'),
+    );
+  }
+
   /** Waits until the status is as wanted. */
-  untilStatus(holds: (status: Status) => boolean, deadlineMs = 30_000): Promise<Status> {
+  untilStatus(holds: (status: StatusJson) => boolean, deadlineMs = 30_000): Promise<StatusJson> {
     return until(() => this.status(), holds, deadlineMs);
   }
 

@@ -47,9 +47,16 @@ describe('PeerHealth', () => {
     expect(health.deadlineMs(1)).toBe(10_000);
     health.answered(2, 1);
     expect(health.deadlineMs(1)).toBe(250);
-    // 8 times 2 ms a row for 500 rows.
-    expect(health.deadlineMs(500)).toBe(8_000);
+    // 8 times 2 ms and four deviations of 1 ms a row, for 100 rows.
+    expect(health.deadlineMs(100)).toBe(4_800);
     expect(health.deadlineMs(5_000)).toBe(10_000);
+  });
+
+  it('does not take the fixed part of the time for time per row', () => {
+    const { health } = healthAt();
+    for (let i = 0; i < 200; i++) health.answered(10, i % 2 === 0 ? 1 : 31);
+    // 10 ms whatever the rows, deviation faded: 8 times 10 ms is below the least deadline.
+    expect(health.deadlineMs(16)).toBe(250);
   });
 
   it('shares work by the inverse of the time per row', () => {

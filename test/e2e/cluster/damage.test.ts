@@ -1,0 +1,66 @@
+import { copyFile, cp, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compileModel } from '../../../controller/model/compile.ts';
+import { completeGolden, expectGolden } from '../expect-golden.ts';
+import { goldenFolder, readGoldens } from '../golden.ts';
+import { Cluster, clusterTests } from './cluster.ts';
+
+const family = 'mixtral';
+const folder = goldenFolder(family);
+const goldens = readGoldens(family);
+const expert = ['--roles', 'expert'];
+
+let damaged = '';
+beforeAll(async () => {
+  damaged = join(await mkdtemp(join(tmpdir(), 'conclave-damaged-')), family);
+  await cp(folder, damaged, { recursive: true });
+  await damageExperts(damaged);
+});
+afterAll(() => rm(join(damaged, '..'), { recursive: true, force: true }));
+
+/** Flips one bit of the first weight of every expert: still a plausible number, and wrong. */
+async function damageExperts(directory: string): Promise<void> {
+  const { spec } = await compileModel(directory);
+  for (const { moe } of spec.layers) {
+    for (const { gate } of moe?.experts ?? []) {
+      const weight = gate?.weight;
+      const path = spec.files[weight?.file ?? -1]?.path;
+      if (!weight || path === undefined) throw new Error('the model has no experts');
+      const file = await open(join(directory, path), 'r+');
+      const bytes = Buffer.alloc(1);
+      await file.read(bytes, 0, 1, weight.offset);
+      bytes[0] = (bytes[0] ?? 0) ^ 0x10;
+      await file.write(bytes, 0, 1, weight.offset);
+      await file.close();
+    }
+  }
+}
+
+describe.skipIf(clusterTests.skip)(`damaged weights on one worker's disk${clusterTests.suffix}`, () => {
+  it('are refused, the plan is rolled back, and serving goes on', async () => {
+    await using cluster = await Cluster.start({ model: folder, workers: { s1: ['--roles', 'stage'], e1: expert } });
+    const before = await cluster.status();
+    await cluster.startWorker('e2', [damaged, ...expert]);
+    const status = await cluster.untilStatus(({ rollout }) => rollout.phase === 'rolled_back');
+    expect(status.rollout.error).toMatch(/worker e2 .*checksum 0x[0-9a-f]{8}, expected 0x[0-9a-f]{8}/);
+    expect(status.workers.find(({ id }) => id === 'e2')?.slots).toBe(0);
+    expect(status.plan.slots).toBe(before.plan.slots);
+    expect(status.failures).toMatchObject({ ROLLOUT_FAILED: 1, ROLLED_BACK: 1 });
+    for (const golden of goldens) expectGolden(await completeGolden(cluster, [golden.prompt]), [golden]);
+
+    // Mended and started again, the worker is used.
+    await cluster.worker('e2').signal('SIGKILL');
+    for (const { path } of (await compileModel(folder)).spec.files) {
+      await copyFile(join(folder, path), join(damaged, path));
+    }
+    await cluster.startWorker('e2', [damaged, ...expert]);
+    await cluster.untilStatus(
+      ({ rollout, workers }) =>
+        rollout.phase === 'complete' &&
+        workers.some(({ id, slots, state }) => id === 'e2' && slots > 0 && state === 'ready'),
+    );
+    for (const golden of goldens) expectGolden(await completeGolden(cluster, [golden.prompt]), [golden]);
+  });
+});

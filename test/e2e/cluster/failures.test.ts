@@ -1,0 +1,196 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from '../server.ts';
+import { Cluster, clusterTests } from './cluster.ts';
+import { Load, type LoadReport } from './load.ts';
+
+const model = join(root, 'models/clerk');
+const clients = 32;
+const stage = ['--roles', 'stage'];
+const expert = ['--roles', 'expert'];
+/** Prompts come into the cache. */
+const warmUpMs = 1_000;
+/** Gaps between tokens while nothing is wrong. */
+const measureMs = 3_000;
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function longestGap({ gapsMs }: LoadReport): number {
+  return gapsMs.at(-1) ?? 0;
+}
+
+/** Nothing was lost, repeated or changed, and there was something. */
+function expectUnharmed(report: LoadReport): void {
+  expect(report.failures).toEqual([]);
+  expect(report.changed).toEqual([]);
+  expect(report.requests).toBeGreaterThan(0);
+}
+
+interface Loaded {
+  readonly load: Load;
+  /** Longest milliseconds between tokens while nothing was wrong. */
+  readonly steadyMs: number;
+}
+
+async function underLoad(cluster: Cluster): Promise<Loaded> {
+  const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+  load.start();
+  await load.measure(warmUpMs);
+  const steady = await load.measure(measureMs);
+  expectUnharmed(steady);
+  return { load, steadyMs: longestGap(steady) };
+}
+
+/** Says what was measured: bounds on a busy machine need the figures beside them. */
+function tell(what: string, during: number, steady: number): void {
+  process.stderr.write(`${what}: longest gap ${during.toFixed(0)} ms, steady ${steady.toFixed(0)} ms\n`);
+}
+
+describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.suffix}`, () => {
+  it('notice nothing of expert workers that are killed 20 times, with two replicas', async () => {
+    await using cluster = await Cluster.start({
+      model,
+      controllerFlags: ['--expert-replicas', '2'],
+      workers: { s1: stage, e1: expert, e2: expert, e3: expert },
+    });
+    const { load, steadyMs } = await underLoad(cluster);
+    const ids = ['e1', 'e2', 'e3'];
+    let longest = 0;
+    for (let kill = 0; kill < 20; kill++) {
+      const id = ids[Math.floor(Math.random() * ids.length)] ?? 'e1';
+      await sleep(Math.random() * 300);
+      await cluster.worker(id).signal('SIGKILL');
+      await cluster.startWorker(id);
+      await cluster.untilSettled();
+      const during = load.take();
+      expectUnharmed(during);
+      longest = Math.max(longest, longestGap(during));
+    }
+    expectUnharmed(await load.stop());
+    tell('20 kills of expert workers', longest, steadyMs);
+    expect(longest - steadyMs).toBeLessThanOrEqual(400);
+  });
+
+  it('go on when the only replica of experts is killed: the stage loads them itself', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
+    const { load, steadyMs } = await underLoad(cluster);
+    await cluster.worker('e1').signal('SIGKILL');
+    const during = await load.measure(3_000);
+    expectUnharmed(during);
+    const { failures } = await cluster.status();
+    expect(failures['COLD_LOAD']).toBeGreaterThan(0);
+    await cluster.startWorker('e1');
+    await cluster.untilSettled();
+    expectUnharmed(await load.stop());
+    tell('the only replica killed', longestGap(during), steadyMs);
+  });
+
+  it.each([
+    { name: 'the only stage', controllerFlags: [], workers: { s1: stage, e1: expert }, killed: 's1' },
+    {
+      name: 'the second of two stages',
+      controllerFlags: ['--pipeline-parallel-size', '2'],
+      workers: { s1: stage, s2: stage, e1: expert },
+      killed: 's2',
+    },
+    {
+      name: 'a rank of a stage',
+      controllerFlags: ['--tensor-parallel-size', '2'],
+      workers: { s1: stage, s2: stage, e1: expert },
+      killed: 's2',
+    },
+  ])('go on when $name is killed and started again', async ({ controllerFlags, workers, killed }) => {
+    await using cluster = await Cluster.start({ model, controllerFlags, workers });
+    const { load, steadyMs } = await underLoad(cluster);
+    await cluster.worker(killed).signal('SIGKILL');
+    await cluster.startWorker(killed);
+    await cluster.untilSettled();
+    await cluster.untilReady();
+    await sleep(1_000);
+    const during = await load.stop();
+    expectUnharmed(during);
+    tell('stage worker killed', longestGap(during), steadyMs);
+  });
+
+  it('go on elsewhere when the only stage is killed and another worker may take it over', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, s2: stage, e1: expert } });
+    const before = await cluster.status();
+    const lead = before.workers.find(({ id, weightBytes }) => id.startsWith('s') && weightBytes > 0)?.id ?? '';
+    const { load, steadyMs } = await underLoad(cluster);
+    await cluster.worker(lead).signal('SIGKILL');
+    await cluster.untilStatus(({ plan, rollout }) => plan.epoch > before.plan.epoch && rollout.phase === 'complete');
+    await cluster.untilReady();
+    const during = await load.stop();
+    expectUnharmed(during);
+    tell('stage worker lost for good', longestGap(during), steadyMs);
+  });
+
+  it('go on when the leading controller is killed: its clients ask the other, which leads within 5 s', async () => {
+    await using cluster = await Cluster.start({
+      model,
+      controllers: 2,
+      workers: { s1: stage, e1: expert, e2: expert },
+    });
+    const { load } = await underLoad(cluster);
+    const { leader } = await cluster.status();
+    const leading = cluster.controllers.findIndex(({ line }) => line.id === leader);
+    const other = cluster.controllers[1 - leading]?.line.id;
+    await cluster.controllers[leading]?.signal('SIGKILL');
+    const killedAt = performance.now();
+    await cluster.untilStatus((status) => status.leader === other, 10_000);
+    const movedMs = performance.now() - killedAt;
+    await cluster.operate('scale', '--replicas', '2', '--wait', '20s');
+    const during = await load.stop();
+    expectUnharmed(during);
+    expect(during.reconnects).toBeGreaterThan(0);
+    expect(movedMs).toBeLessThan(5_000);
+    process.stderr.write(`the lease moved after ${movedMs.toFixed(0)} ms\n`);
+  });
+
+  it('go on when nats-server is killed and comes back after 5 s', async () => {
+    await using cluster = await Cluster.start({
+      model,
+      controllerFlags: ['--expert-replicas', '2'],
+      workers: { s1: stage, e1: expert, e2: expert },
+    });
+    const { load, steadyMs } = await underLoad(cluster);
+    const before = await cluster.status();
+    await cluster.nats.signal('SIGKILL');
+    await sleep(2_500);
+    const ready = await fetch(`${cluster.urls[0]}/ready`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toMatchObject({ ready: true, notices: [expect.stringContaining('bus')] });
+    expect((await cluster.status()).bus).toBe('reconnecting');
+    await sleep(2_500);
+    await cluster.nats.restart();
+    await cluster.untilStatus(({ bus }) => bus === 'connected');
+    await cluster.operate('scale', '--replicas', '1', '--wait', '20s');
+    const during = await load.stop();
+    expectUnharmed(during);
+    const after = await cluster.untilSettled();
+    expect(after.workers.map(({ id, state }) => [id, state])).toEqual(before.workers.map(({ id }) => [id, 'ready']));
+    tell('nats-server away for 5 s', longestGap(during), steadyMs);
+  });
+
+  it.each([
+    { name: 'an expert worker', stopped: 'e1' },
+    { name: 'the stage', stopped: 's1' },
+  ])('go on when $name stands still for 3 s', async ({ stopped }) => {
+    await using cluster = await Cluster.start({
+      model,
+      controllerFlags: ['--expert-replicas', '2'],
+      workers: { s1: stage, e1: expert, e2: expert },
+    });
+    const { load, steadyMs } = await underLoad(cluster);
+    await cluster.worker(stopped).signal('SIGSTOP');
+    await sleep(3_000);
+    await cluster.worker(stopped).signal('SIGCONT');
+    await cluster.untilSettled();
+    await sleep(1_000);
+    const during = await load.stop();
+    expectUnharmed(during);
+    tell(`${stopped} stood still for 3 s`, longestGap(during), steadyMs);
+  });
+});

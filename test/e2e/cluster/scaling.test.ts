@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from '../server.ts';
+import { Cluster, clusterTests } from './cluster.ts';
+import { Load, type LoadReport, percentile } from './load.ts';
+
+const model = join(root, 'models/clerk');
+const stage = ['--roles', 'stage'];
+const expert = ['--roles', 'expert'];
+const clients = 32;
+const share = 0.99;
+
+function expectUnharmed(report: LoadReport): void {
+  expect(report.failures).toEqual([]);
+  expect(report.changed).toEqual([]);
+  expect(report.requests).toBeGreaterThan(0);
+}
+
+describe.skipIf(clusterTests.skip)(`a cluster under 32 streams${clusterTests.suffix}`, () => {
+  it('scales from 1 to 3 replicas and back, takes in two workers and lets one go; nobody notices', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert, e3: expert } });
+    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    load.start();
+    await load.measure(1_000);
+    const before = await load.measure(4_000);
+    expectUnharmed(before);
+
+    const { plan } = await cluster.status();
+    await cluster.scale(3);
+    expect((await cluster.status()).plan.slots).toBe(3 * plan.slots);
+    await cluster.scale(1);
+    expect((await cluster.status()).plan.slots).toBe(plan.slots);
+    await Promise.all([cluster.startWorker('e4', expert), cluster.startWorker('e5', expert)]);
+    await cluster.untilStatus(({ workers }) => ['e4', 'e5'].every((id) => holds(workers, id)));
+    await cluster.drain('e1');
+    const drained = (await cluster.status()).workers.find(({ id }) => id === 'e1');
+    expect(drained).toMatchObject({ slots: 0, weightBytes: 0 });
+    // A drained worker may end: nothing runs there. SIGTERM is a drain too.
+    expect(await cluster.worker('e1').stop()).toBe(0);
+    expect(await cluster.worker('e2').stop()).toBe(0);
+    const { workers } = await cluster.untilStatus((status) => status.workers.every(({ id }) => id !== 'e2'));
+    expect(workers.map(({ id }) => id)).toEqual(['e3', 'e4', 'e5', 's1']);
+    await cluster.untilSettled();
+    const during = load.take();
+    expectUnharmed(during);
+
+    const after = await load.measure(4_000);
+    expectUnharmed(after);
+    expectUnharmed(await load.stop());
+    // The machine may have other work now than before, so the steady state is measured on both sides.
+    const steady = Math.max(...[before, after].map(({ gapsMs }) => percentile(gapsMs, share)));
+    const scaling = percentile(during.gapsMs, share);
+    process.stderr.write(`scaling: p99 gap ${scaling.toFixed(0)} ms, steady ${steady.toFixed(0)} ms\n`);
+    expect(scaling).toBeLessThanOrEqual(2 * steady);
+    expect((await cluster.status()).failures).toEqual({});
+  });
+
+  it('gives the busiest experts more copies, and one expert the copies that it is given', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
+    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    load.start();
+    const busy = await cluster.untilStatus(({ load: layers }) => layers.length > 0, 20_000);
+    const { slots } = busy.plan;
+    await cluster.operate('scale', '--replicas', '2', '--hot', '3', '--wait', '20s');
+    expect((await cluster.status()).plan.slots).toBe(slots + 3);
+    await cluster.operate('scale', '--replicas', '1', '--wait', '20s');
+    await cluster.operate('scale', '--replicas', '2', '--layer', '1', '--expert', '0', '--wait', '20s');
+    const plan = JSON.parse(await cluster.operate('plan')) as {
+      readonly experts: readonly { readonly layer: number; readonly slots: readonly { readonly expert: number }[] }[];
+    };
+    const copies = plan.experts.map(({ layer, slots: placed }) => [
+      layer,
+      placed.filter(({ expert: logical }) => logical === 0).length,
+    ]);
+    expect(copies).toContainEqual([1, 2]);
+    expect(copies.filter(([layer]) => layer !== 1).every(([, count]) => count === 1)).toBe(true);
+    expectUnharmed(await load.stop());
+  });
+
+  it('refuses replicas that it has no workers for, and goes on as before', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert } });
+    const { plan } = await cluster.status();
+    await expect(cluster.operate('scale', '--replicas', '2')).rejects.toThrow(/2 replicas .* need 2 workers/);
+    await expect(cluster.operate('drain', 'nobody')).rejects.toThrow(/no worker "nobody"; there are: e1, s1/);
+    expect((await cluster.status()).plan).toEqual(plan);
+  });
+});
+
+/** Whether a worker holds everything that the plan wants of it. */
+function holds(workers: Awaited<ReturnType<Cluster['status']>>['workers'], id: string): boolean {
+  const worker = workers.find((candidate) => candidate.id === id);
+  return worker !== undefined && worker.slots > 0 && worker.slots === worker.slotsWanted && worker.state === 'ready';
+}
