@@ -54,6 +54,11 @@ export class ExpertAgent {
     return [...this.#listed.values()];
   }
 
+  /** Whether nothing is loaded, and so nobody can be using anything. */
+  get empty(): boolean {
+    return this.#loaded.size === 0;
+  }
+
   /** Works towards `target` while keeping what `committed` wants. Returns at once. */
   follow(target: PlacementPlan | null, committed: PlacementPlan | null): void {
     this.#target = target;

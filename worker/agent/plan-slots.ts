@@ -48,3 +48,31 @@ export function plannedRanks(plan: PlacementPlan, workerId: string): readonly Pl
 export function slotKey({ layer, expert, slice, slices }: ExpertSlot): string {
   return `${layer}/${expert}/${slice}/${slices}`;
 }
+
+/** Slots of one plan, for questions about single ones. */
+export interface SlotIndex {
+  has(workerId: string, layer: number, slices: number, sliceId: number): boolean;
+}
+
+const indexes = new WeakMap<PlacementPlan, SlotIndex>();
+
+/** The index of a plan; made once, since plans do not change. */
+export function slotIndex(plan: PlacementPlan): SlotIndex {
+  const known = indexes.get(plan);
+  if (known !== undefined) return known;
+  const slots = new Map<string, Set<number>>();
+  const keyOf = (workerId: string, layer: number, slices: number): string => `${layer}/${slices}/${workerId}`;
+  for (const { layer, slices, expert, slice, worker } of plan.experts) {
+    expert.forEach((logical, i) => {
+      const key = keyOf(plan.workers[worker[i] ?? -1]?.id ?? '', layer, slices);
+      const ids = slots.get(key) ?? new Set();
+      slots.set(key, ids.add(logical * slices + (slice[i] ?? 0)));
+    });
+  }
+  const index = {
+    has: (workerId: string, layer: number, slices: number, sliceId: number) =>
+      slots.get(keyOf(workerId, layer, slices))?.has(sliceId) ?? false,
+  };
+  indexes.set(plan, index);
+  return index;
+}

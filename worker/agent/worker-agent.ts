@@ -8,6 +8,7 @@ import type { Targets } from '../shard/targets.ts';
 import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import type { ExpertAgent } from './expert-agent.ts';
+import { slotIndex } from './plan-slots.ts';
 import { heldByLayer, workerReport } from './reports.ts';
 
 export interface WorkerAgentOptions {
@@ -91,16 +92,27 @@ export class WorkerAgent {
     }, REPORT_MS);
   }
 
-  /** Held slots of every worker that is a dispatch target, and of this one under 0. */
+  /**
+   * Slots of every worker that is a dispatch target, and of this one under 0, that both it says it holds and a plan in force
+   * or on its way wants there. A slot that no plan wants any more is thus given up by its users before its holder frees it.
+   */
   holders(): readonly Holder[] {
     const { announcement, targets } = this.#options;
-    const holders: Holder[] = [{ target: 0, held: heldByLayer(this.#experts?.held ?? []) }];
+    const plans = [this.view.target, this.view.committed].flatMap((plan) => (plan === null ? [] : [slotIndex(plan)]));
+    const wanted = (id: string, held: Holder['held']): Holder['held'] =>
+      held.map(({ layer, slices, sliceIds }) => ({
+        layer,
+        slices,
+        sliceIds: sliceIds.filter((sliceId) => plans.some((plan) => plan.has(id, layer, slices, sliceId))),
+      }));
+    const own = wanted(announcement.id, heldByLayer(this.#experts?.held ?? []));
+    const holders: Holder[] = [{ target: 0, held: own }];
     for (const { id, held, startedAtMs } of this.view.reports.values()) {
       const worker = this.view.workers.get(id);
       if (id === announcement.id || (worker !== undefined && worker.startedAtMs !== startedAtMs)) continue;
       const address = worker?.address ?? this.#plannedAddress(id);
       const target = address === undefined ? undefined : targets.numberOf(id, address);
-      if (target !== undefined) holders.push({ target, held });
+      if (target !== undefined) holders.push({ target, held: wanted(id, held) });
     }
     return holders;
   }
@@ -169,7 +181,7 @@ export class WorkerAgent {
     const { id } = this.#options.announcement;
     const { target, committed } = this.view;
     const named = (plan: typeof target): boolean => plan?.workers.some((worker) => worker.id === id) ?? false;
-    return !named(target) && !named(committed) && (this.#experts?.held.length ?? 0) === 0;
+    return !named(target) && !named(committed) && (this.#experts?.empty ?? true);
   }
 
   #follow(): void {

@@ -25,6 +25,7 @@ export class StageHost {
   #target: PlacementPlan | null = null;
   #committed: PlacementPlan | null = null;
   #routesEpoch = 0;
+  #settlingEpoch = 0;
   #error: string | null = null;
   #running: Promise<void> | null = null;
   #stale = false;
@@ -53,7 +54,7 @@ export class StageHost {
     return this.#error;
   }
 
-  /** Newest committed epoch that routes follow; 0 without stages. */
+  /** Newest committed epoch that routes follow, of batches in flight too; 0 without stages. */
   get routesEpoch(): number {
     return this.#routesEpoch;
   }
@@ -102,11 +103,17 @@ export class StageHost {
     }
     const usable = new Set(all.filter(({ target: number }) => options.targets.usable(number)));
     options.cold.release((slot) => [...usable].some((holder) => holds(holder, slot)));
-    const epoch = this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0;
-    if (epoch !== this.#routesEpoch) {
-      this.#routesEpoch = epoch;
-      this.#options.onChange();
-    }
+    void this.#settleRoutes(this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0);
+  }
+
+  /** Routes follow the committed plan of this epoch; says so once nothing that runs uses those from before. */
+  async #settleRoutes(epoch: number): Promise<void> {
+    if (epoch === this.#settlingEpoch) return;
+    this.#settlingEpoch = epoch;
+    await Promise.all([...this.#seats.values()].map((seat) => seat.routesSettled()));
+    if (epoch !== this.#settlingEpoch) return; // A newer plan came meanwhile.
+    this.#routesEpoch = epoch;
+    this.#options.onChange();
   }
 
   /** A worker restarted: pipelines that it has a part of have lost that part of their cache. */

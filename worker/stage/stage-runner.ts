@@ -34,6 +34,7 @@ const MAX_POISONED = 8;
 /** Runs micro-batches through a stage whose shards are partly on other workers, and on to the next stage. */
 export class StageRunner {
   readonly #options: StageRunnerOptions;
+  readonly #inFlight = new Set<Promise<unknown>>();
 
   constructor(options: StageRunnerOptions) {
     this.#options = options;
@@ -43,13 +44,21 @@ export class StageRunner {
   async run(batch: StepBatch): Promise<StepOutput> {
     const { overlapRows, hidden } = this.#options;
     const parts = batch.positions.length >= overlapRows ? splitBatch(batch, 2, hidden) : [batch];
-    const results = await Promise.allSettled(parts.map((part) => this.#runPart(part)));
+    const running = Promise.allSettled(parts.map((part) => this.#runPart(part)));
+    this.#inFlight.add(running);
+    const results = await running;
+    this.#inFlight.delete(running);
     return joinOutputs(
       results.map((result) => {
         if (result.status === 'rejected') throw result.reason;
         return result.value;
       }),
     );
+  }
+
+  /** Resolves once the batches that are in flight now have ended: those begun later use newer routes. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#inFlight);
   }
 
   async #runPart(batch: StepBatch): Promise<StepOutput> {

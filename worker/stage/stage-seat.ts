@@ -92,6 +92,8 @@ export interface Seat {
   readonly engine: Engine | null;
   /** Routes dispatches of these layers from now on. */
   setRoutes(routes: readonly LayerReplicas[]): void;
+  /** Resolves once no batch in flight uses routes from before. */
+  routesSettled(): Promise<void>;
   /** A partner came back without its cache. */
   loseCache(reason: string): void;
   close(): Promise<void>;
@@ -111,6 +113,7 @@ async function shareStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     runner: null,
     engine: null,
     setRoutes: () => undefined,
+    routesSettled: () => Promise.resolve(),
     loseCache: () => undefined,
     close: async () => shard.close(),
   };
@@ -168,6 +171,7 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
         stage.setRoute(route.layer, expertRoute(route, targets));
       }
     },
+    routesSettled: () => runner.settled(),
     loseCache: (reason) => executor.loseCache(reason),
     close: async () => {
       await engine?.stop();

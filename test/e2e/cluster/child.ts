@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { root } from '../server.ts';
 
+const starting = constants.priority.PRIORITY_BELOW_NORMAL;
 const startDeadlineMs = 60_000;
 const stopDeadlineMs = 30_000;
 /** Characters of a log that are kept for failures. */
@@ -29,6 +31,8 @@ export class Child<Line extends { readonly pid: number }> {
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // Elsewhere than in a test each part starts on a machine of its own, and takes no processor time from those that serve.
+    if (child.pid !== undefined) setPriority(child.pid, starting);
     let log = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-logLimit);
@@ -37,7 +41,9 @@ export class Child<Line extends { readonly pid: number }> {
       child.kill('SIGKILL');
       throw new Error(`conclave ${parameters.join(' ')}: ${String(error)}\n${log}`);
     });
-    return new Child(child, JSON.parse(line) as Line, () => log);
+    const parsed = JSON.parse(line) as Line;
+    setPriority(parsed.pid, constants.priority.PRIORITY_NORMAL);
+    return new Child(child, parsed, () => log);
   }
 
   get pid(): number {

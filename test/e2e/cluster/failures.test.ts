@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { root } from '../server.ts';
 import { Cluster, clusterTests } from './cluster.ts';
@@ -12,10 +13,6 @@ const expert = ['--roles', 'expert'];
 const warmUpMs = 1_000;
 /** Gaps between tokens while nothing is wrong. */
 const measureMs = 3_000;
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 function longestGap({ gapsMs }: LoadReport): number {
   return gapsMs.at(-1) ?? 0;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { root } from '../server.ts';
 import { Cluster, clusterTests } from './cluster.ts';
@@ -9,6 +10,8 @@ const stage = ['--roles', 'stage'];
 const expert = ['--roles', 'expert'];
 const clients = 32;
 const share = 0.99;
+/** Between one change and the next: as fast as an operator's hands. */
+const pauseMs = 2_000;
 
 function expectUnharmed(report: LoadReport): void {
   expect(report.failures).toEqual([]);
@@ -26,21 +29,27 @@ describe.skipIf(clusterTests.skip)(`a cluster under 32 streams${clusterTests.suf
     expectUnharmed(before);
 
     const { plan } = await cluster.status();
+    const slots = async (): Promise<number> => (await cluster.status()).plan.slots;
     await cluster.scale(3);
-    expect((await cluster.status()).plan.slots).toBe(3 * plan.slots);
+    expect(await slots()).toBe(3 * plan.slots);
+    await sleep(pauseMs);
     await cluster.scale(1);
-    expect((await cluster.status()).plan.slots).toBe(plan.slots);
+    expect(await slots()).toBe(plan.slots);
+    await sleep(pauseMs);
     await Promise.all([cluster.startWorker('e4', expert), cluster.startWorker('e5', expert)]);
     await cluster.untilStatus(({ workers }) => ['e4', 'e5'].every((id) => holds(workers, id)));
+    await sleep(pauseMs);
     await cluster.drain('e1');
     const drained = (await cluster.status()).workers.find(({ id }) => id === 'e1');
     expect(drained).toMatchObject({ slots: 0, weightBytes: 0 });
+    await sleep(pauseMs);
     // A drained worker may end: nothing runs there. SIGTERM is a drain too.
     expect(await cluster.worker('e1').stop()).toBe(0);
     expect(await cluster.worker('e2').stop()).toBe(0);
     const { workers } = await cluster.untilStatus((status) => status.workers.every(({ id }) => id !== 'e2'));
     expect(workers.map(({ id }) => id)).toEqual(['e3', 'e4', 'e5', 's1']);
     await cluster.untilSettled();
+    await sleep(pauseMs);
     const during = load.take();
     expectUnharmed(during);
 
