@@ -119,6 +119,7 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
       grpc: { host, port: config.grpcPort },
       logger: log,
       tls: tls.server,
+      httpTls: tls.http,
       apiKeys,
       defaultSeed: config.seed,
       obstacles: node.obstacles,

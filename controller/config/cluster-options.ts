@@ -70,7 +70,7 @@ export const tls = {
   tlsCa: option(text().nullable().default(null), {
     group: 'TLS',
     description:
-      'PEM certificates of the authorities that signed the others. With it, every gRPC connection must show a certificate of theirs (mutual TLS).',
+      'PEM certificates of the authorities that signed the others. With it, every gRPC connection must show a certificate of theirs (mutual TLS); HTTP clients need none.',
     placeholder: 'FILE',
     fallback: "the system's authorities, and no client certificates",
   }),

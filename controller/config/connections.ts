@@ -23,6 +23,8 @@ export interface NatsConfig extends TlsConfig {
 export interface Tls {
   /** What this process serves with; null: not encrypted. */
   readonly server: TlsFiles | null;
+  /** The same for HTTP, where no client has to show a certificate: probes and most clients have none. */
+  readonly http: TlsFiles | null;
   /** What it connects to others with. */
   readonly credentials: ChannelCredentials;
 }
@@ -51,10 +53,13 @@ export function readTls({ tlsCert, tlsKey, tlsCa }: TlsConfig): Tls {
     read('tls-ca', tlsCa),
   ];
   if (problems.length > 0) throw new ConfigError(problems);
-  if (certificate === null || privateKey === null) return { server: null, credentials: credentials.createInsecure() };
+  if (certificate === null || privateKey === null) {
+    return { server: null, http: null, credentials: credentials.createInsecure() };
+  }
   try {
     return {
       server: { certificate, privateKey, clientAuthority: authority },
+      http: { certificate, privateKey, clientAuthority: null },
       credentials: credentials.createSsl(authority, privateKey, certificate),
     };
   } catch (error) {

@@ -10,6 +10,7 @@ import { createEngine, type Engine } from '../../worker/engine/engine.ts';
 import type { EngineSnapshot } from '../../worker/engine/observer.ts';
 import { createLocalExecutor } from '../../worker/stage/local-executor.ts';
 import { readApiKeys } from '../config/api-keys.ts';
+import { readTls } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { loadTextModel } from '../gateway/text-model.ts';
@@ -59,6 +60,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     for (const close of closers.splice(0)) await close(graceMs);
   };
   const apiKeys = readApiKeys(config);
+  const tls = readTls(config);
   const native = loadNative();
   const { directory, spec, weights, threads, memory, served } = await prepareCheckpoint(config);
   const { warning, cache } = memory;
@@ -74,6 +76,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     http: { host, port: config.port },
     grpc: { host, port: config.grpcPort },
     logger: log,
+    tls: tls.server,
+    httpTls: tls.http,
     apiKeys,
     engine: () => engine?.snapshot() ?? nothingYet,
     defaultSeed: config.seed,
@@ -128,7 +132,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     const authority = host.includes(':') ? `[${host}]` : host;
     const { stage, bank, runtime } = executor.handles;
     return {
-      httpUrl: `http://${authority}:${httpPort}`,
+      httpUrl: `${tls.http === null ? 'http' : 'https'}://${authority}:${httpPort}`,
       grpcAddress: `${authority}:${grpcPort}`,
       model: {
         name: spec.name,

@@ -35,6 +35,8 @@ export interface GatewayOptions {
   readonly logger: FastifyBaseLogger;
   /** For HTTP and gRPC alike; null: neither is encrypted. */
   readonly tls?: TlsFiles | null;
+  /** For HTTP where it differs: probes and most clients have no certificate. */
+  readonly httpTls?: TlsFiles | null;
   /** Default: everyone is let in. */
   readonly apiKeys?: ApiKeys;
   /** What the engine holds, for metrics; null where none runs in this process. */
@@ -121,7 +123,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const tls = options.tls ?? null;
   const http = createHttpServer(inference, metrics, {
     ...options.http,
-    tls,
+    tls: options.httpTls === undefined ? tls : options.httpTls,
     apiKeys,
     maxBodyBytes: limits.maxBodyBytes,
     maxBodyBytesTogether: Math.max(limits.maxBodyBytesTogether, limits.maxBodyBytes),

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { root } from '../server.ts';
 
-const starting = constants.priority.PRIORITY_BELOW_NORMAL;
+const { PRIORITY_BELOW_NORMAL: starting, PRIORITY_NORMAL: normal } = constants.priority;
+/** Only the superuser may raise a priority again. */
+const mayPrioritise = process.getuid?.() === 0;
 const startDeadlineMs = 60_000;
 const stopDeadlineMs = 30_000;
 /** Characters of a log that are kept for failures. */
@@ -32,7 +35,7 @@ export class Child<Line extends { readonly pid: number }> {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     // Elsewhere than in a test each part starts on a machine of its own, and takes no processor time from those that serve.
-    if (child.pid !== undefined) setPriority(child.pid, starting);
+    if (child.pid !== undefined && mayPrioritise) setPriority(child.pid, starting);
     let log = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-logLimit);
@@ -42,7 +45,7 @@ export class Child<Line extends { readonly pid: number }> {
       throw new Error(`conclave ${parameters.join(' ')}: ${String(error)}\n${log}`);
     });
     const parsed = JSON.parse(line) as Line;
-    setPriority(parsed.pid, constants.priority.PRIORITY_NORMAL);
+    if (mayPrioritise) restorePriority(parsed.pid);
     return new Child(child, parsed, () => log);
   }
 
@@ -75,6 +78,17 @@ export class Child<Line extends { readonly pid: number }> {
       await this.signal('SIGKILL');
     }
     return this.#process.exitCode;
+  }
+}
+
+/** Of every thread: each has a priority of its own. */
+function restorePriority(pid: number): void {
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      setPriority(Number(thread), normal);
+    } catch {
+      // It has ended meanwhile.
+    }
   }
 }
 

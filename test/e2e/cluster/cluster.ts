@@ -1,4 +1,7 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { type StatusJson, statusJson } from '../../../controller/cli/operate/cluster-json.ts';
 import { type ControlClient, withControl } from '../../../controller/cli/operate/control-client.ts';
@@ -32,6 +35,14 @@ export interface ClusterOptions {
   /** Flags of all workers. */
   readonly workerFlags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Everything is encrypted and proves who it is; the same certificate signs, serves and connects. */
+  readonly tls?: TlsPaths;
+  readonly adminKey?: string;
+}
+
+export interface TlsPaths {
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** `describe` where nats-server is; elsewhere a skip that names what is missing. */
@@ -53,7 +64,12 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts everything and waits until requests are answered. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const cluster = new Cluster(await NatsServer.start(), options);
+    const { tls } = options;
+    const natsFlags =
+      tls === undefined
+        ? []
+        : ['--tlsverify', '--tlscert', tls.certificate, '--tlskey', tls.key, '--tlscacert', tls.certificate];
+    const cluster = new Cluster(await NatsServer.start(natsFlags), options);
     try {
       const ids = Object.keys(options.workers);
       const controllers = Array.from({ length: options.controllers ?? 1 }, (_, i) =>
@@ -78,13 +94,14 @@ export class Cluster implements AsyncDisposable {
   }
 
   async startController(id: string): Promise<Child<ControllerLine>> {
-    const { model, controllerFlags = [], workers, environment } = this.#options;
+    const { model, controllerFlags = [], workers, environment, adminKey } = this.#options;
     const ports = await Promise.all(['http', 'grpc'].map((name) => this.#port(`${id} ${name}`)));
     const child = await Child.start<ControllerLine>(
       [
         ...['controller', model, '--nats', this.nats.url, '--id', id, '--weights', 'f32'],
         ...['--port', String(ports[0]), '--grpc-port', String(ports[1])],
-        ...['--min-workers', String(Object.keys(workers).length), ...controllerFlags],
+        ...['--min-workers', String(Object.keys(workers).length), ...this.#tlsFlags(), ...controllerFlags],
+        ...(adminKey === undefined ? [] : ['--admin-key', adminKey]),
       ],
       environment,
     );
@@ -104,6 +121,7 @@ export class Cluster implements AsyncDisposable {
       [
         ...['worker', ...(flags[0]?.startsWith('/') ? [flags[0]] : [model]), '--nats', this.nats.url, '--id', id],
         ...['--port', String(await this.#port(id)), '--threads', '1', '--memory', '1GiB', '--metrics-port', '0'],
+        ...this.#tlsFlags(),
         ...workerFlags,
         ...flags.filter((flag) => !flag.startsWith('/')),
       ],
@@ -121,20 +139,46 @@ export class Cluster implements AsyncDisposable {
 
   /** Answers a request, or fails with what the first controller said. */
   async post<T>(path: string, body: unknown): Promise<T> {
-    const response = await fetch(`${this.urls[0]}${path}`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(60_000),
+    const { status, text } = await this.request(`${this.urls[0]}${path}`, JSON.stringify(body));
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}\n${this.logs()}`);
+    return JSON.parse(text) as T;
+  }
+
+  /** GET, or POST with a body of JSON. */
+  request(url: string, body?: string): Promise<{ readonly status: number; readonly text: string }> {
+    const { tls } = this.#options;
+    return new Promise((resolve, reject) => {
+      const sent = (tls === undefined ? http : https).request(
+        url,
+        {
+          method: body === undefined ? 'GET' : 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          agent: false,
+          timeout: 60_000,
+          ...(tls !== undefined && { ca: readFileSync(tls.certificate) }),
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (piece: string) => {
+            text += piece;
+          });
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+          response.on('error', reject);
+        },
+      );
+      sent.on('error', reject);
+      sent.on('timeout', () => sent.destroy(new Error(`${url}: no answer within 60 s`)));
+      sent.end(body);
     });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}\n${this.logs()}`);
-    return (await response.json()) as T;
   }
 
   /** Runs an operator's command against a controller; fails unless it ends with 0. */
   async operate(...command: readonly string[]): Promise<string> {
     const server = this.controllers.find(({ running }) => running)?.line.grpc ?? '';
-    const { code, stdout, stderr } = await run([...command, '--server', server, '--output', 'json']);
+    const { adminKey } = this.#options;
+    const key = adminKey === undefined ? [] : ['--admin-key', adminKey];
+    const flags = ['--server', server, '--output', 'json', ...key, ...this.#tlsFlags()];
+    const { code, stdout, stderr } = await run([...command, ...flags]);
     if (code !== 0) throw new Error(`conclave ${command.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
   }
@@ -168,7 +212,9 @@ export class Cluster implements AsyncDisposable {
 
   #control<T>(controller: number, work: (control: ControlClient) => Promise<T>): Promise<T> {
     const server = this.controllers[controller]?.line.grpc ?? '';
-    const config = { server, adminKey: null, timeout: 15_000, tls: false, tlsCa: null, tlsCert: null, tlsKey: null };
+    const { adminKey = null, tls } = this.#options;
+    const tlsCert = tls?.certificate ?? null;
+    const config = { server, adminKey, timeout: 15_000, tls: false, tlsCa: tlsCert, tlsCert, tlsKey: tls?.key ?? null };
     return withControl(config, work);
   }
 
@@ -177,8 +223,8 @@ export class Cluster implements AsyncDisposable {
     for (const url of this.urls) {
       await until(
         () =>
-          fetch(`${url}/ready`).then(
-            async (response) => (await response.json()) as { ready: boolean },
+          this.request(`${url}/ready`).then(
+            ({ text }) => JSON.parse(text) as { readonly ready: boolean },
             () => ({ ready: false }),
           ),
         ({ ready }) => ready,
@@ -215,6 +261,12 @@ export class Cluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  #tlsFlags(): readonly string[] {
+    const { tls } = this.#options;
+    if (tls === undefined) return [];
+    return ['--tls-cert', tls.certificate, '--tls-key', tls.key, '--tls-ca', tls.certificate];
   }
 
   async #port(name: string): Promise<number> {
