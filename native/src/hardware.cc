@@ -1,6 +1,9 @@
 #include "conclave/hardware.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <span>
 #include <thread>
 
 #if defined(__linux__)
@@ -9,6 +12,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/machine_limits.h"
+#include "kernels/cpu/weight_memory.h"
 
 namespace conclave {
 
@@ -32,8 +36,10 @@ std::vector<std::string> CpuExtensions() {
 }
 
 MachineLimits MeasureLimits(ThreadPool& pool) {
-  constexpr size_t kBytes = size_t{1} << 28;  // more than any cache holds
-  const std::vector<uint8_t> memory(kBytes, 1);
+  constexpr size_t kBytes = size_t{1} << 30;  // more than any cache holds
+  const std::shared_ptr<uint8_t> storage = WeightMemory().Allocate(kBytes);  // as weights lie
+  std::memset(storage.get(), 1, kBytes);
+  const std::span<const uint8_t> memory(storage.get(), kBytes);
   MachineLimits limits{};
   for (int repeat = 0; repeat < 5; ++repeat) {
     limits.read_bytes_per_second =
