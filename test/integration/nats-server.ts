@@ -71,14 +71,15 @@ export class NatsServer {
     });
     this.#process = started;
     const deadline = performance.now() + readyMs;
-    while (!/Server is ready/.test(log)) {
+    // The server says that it is ready before it has written its ports.
+    let url = await readUrl(ports);
+    while (!/Server is ready/.test(log) || url === null) {
       if (started.exitCode !== null) throw new Error(`nats-server ended with ${started.exitCode}:\n${log}`);
       if (performance.now() > deadline) throw new Error(`nats-server is not ready after ${readyMs} ms:\n${log}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
+      url = await readUrl(ports);
     }
-    const [file] = await readdir(ports);
-    const { nats } = JSON.parse(await readFile(join(ports, file ?? ''), 'utf8')) as { nats: string[] };
-    this.#port = Number(new URL(nats[0] ?? '').port);
+    this.#port = Number(url.port);
   }
 
   /** Forgets everything that the server stored; only while it does not run. */
@@ -91,4 +92,13 @@ export class NatsServer {
     await this.signal('SIGKILL');
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** The address in the file that the server writes to its ports folder; null while the file is not whole. */
+async function readUrl(folder: string): Promise<URL | null> {
+  const [file] = await readdir(folder);
+  if (file === undefined) return null;
+  const text = await readFile(join(folder, file), 'utf8');
+  const url = /"nats":\s*\[\s*"([^"]+)"/.exec(text)?.[1];
+  return url === undefined ? null : new URL(url);
 }
