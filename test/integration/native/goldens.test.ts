@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
-import { localRun, openModel, type Scores, score } from './model.ts';
+import { blockSize, localRun, openModel, type Scores, score, stepBatch } from './model.ts';
 
 const native = loadNative();
 const families = ['mixtral', 'mixtral_swa', 'qwen2_moe', 'qwen3_moe', 'olmoe', 'llama', 'mistral', 'qwen2', 'qwen3'];
@@ -61,6 +61,43 @@ describe.each(families)('%s', (family) => {
       expect(batch).toEqual(alone);
       expect(await score(run, prompts, 7, 20)).toEqual(alone);
       expect(await score(run, prompts, 1, 20)).toEqual(alone);
+    } finally {
+      model.close();
+    }
+  });
+});
+
+describe.each(['f32', 'bf16', 'q8'] as const)('in %s', (weights) => {
+  const prompts = readGoldens('qwen3_moe').map(({ prompt }) => prompt);
+
+  test('any number of threads gives bitwise the same', async () => {
+    const results: (readonly Scores[])[] = [];
+    for (const threads of [1, 2, 5]) {
+      const model = await openModel(native, goldenFolder('qwen3_moe'), { weights, threads });
+      results.push(await score(localRun(model.stage), prompts, 9, 8));
+      model.close();
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
+  });
+
+  test('a prefix that another sequence has left in the cache gives bitwise the same', async () => {
+    const model = await openModel(native, goldenFolder('qwen3_moe'), { weights });
+    try {
+      const run = localRun(model.stage);
+      const [text = []] = prompts;
+      const shared = 3 * blockSize;
+      const tail = text.slice(shared);
+      const wanted = tail.map((_, row) => ({ position: shared + row, target: text[shared + row + 1] ?? null }));
+      const own = [20, 21, 22, 23, 24];
+      const alone = await run(
+        stepBatch([{ tokens: text, begin: 0, end: text.length, blocks: [0, 1, 2, ...own], wanted }]),
+      );
+      const other = [...text.slice(0, shared), 7, 8, 9];
+      await run(stepBatch([{ tokens: other, begin: 0, end: other.length, blocks: [40, 41, 42, 43], wanted: [] }]));
+      const blocks = [40, 41, 42, 30, 31, 32, 33, 34];
+      const reused = await run(stepBatch([{ tokens: text, begin: shared, end: text.length, blocks, wanted }]));
+      expect(reused).toEqual(alone);
     } finally {
       model.close();
     }
