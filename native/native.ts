@@ -12,8 +12,9 @@ import type { ModelSpec__Output as ModelSpec } from '../proto/generated/conclave
 export type Isa = 'portable' | 'avx2' | 'avx512';
 
 /**
- * How weights are kept and multiplied. f32: exactly what the checkpoint holds, activations in f32. bf16: bf16 weights and
- * bf16 activations with f32 sums. q8: int8 weights in groups of 32 with f32 scales, made on load; int8 activations.
+ * How weights are kept and multiplied. f32: exactly what the checkpoint holds, activations in f32. bf16: bf16 weights, a
+ * bf16 cache, f32 sums; activations are rounded to bf16 only where the processor multiplies bf16 pairs faster than f32.
+ * q8: int8 weights in groups of 32 with f32 scales, made on load; int8 activations.
  */
 export type WeightsFormat = 'f32' | 'bf16' | 'q8';
 
