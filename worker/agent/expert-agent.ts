@@ -29,7 +29,7 @@ const NOTHING: ExpertProgress = { epoch: 0, slotsWanted: 0, slotsReady: 0, loade
 /**
  * Makes a bank hold what plans want of this worker, make before break: slots of the target plan are loaded and verified in
  * the background and listed as held one batch after another; slots that neither the target nor the committed plan wants
- * leave the list first, and memory only when no stage routes to them any more.
+ * leave when no stage routes to them any more.
  */
 export class ExpertAgent {
   readonly #options: ExpertAgentOptions;
@@ -124,14 +124,14 @@ export class ExpertAgent {
     const keep = new Set([...wanted, ...kept].map(slotKey));
     const surplus = [...this.#loaded].filter(([key]) => !keep.has(key));
     if (surplus.length === 0) return;
-    for (const [key] of surplus) this.#listed.delete(key);
-    this.#options.onChange();
     await routesSettled(this.#committed?.epoch ?? 0);
     if (this.#stale) return; // A newer plan may want them back.
     for (const [key, slot] of surplus) {
+      this.#listed.delete(key);
       this.#loaded.delete(key);
       bank.unload([slot]);
     }
+    this.#options.onChange();
   }
 
   #report(change: Partial<ExpertProgress>): void {

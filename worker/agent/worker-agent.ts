@@ -5,7 +5,7 @@ import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/Worke
 import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
 import type { Targets } from '../shard/targets.ts';
-import type { Holder } from '../stage/expert-routes.ts';
+import type { HeldSlices, Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import type { ExpertAgent } from './expert-agent.ts';
 import { slotIndex } from './plan-slots.ts';
@@ -93,26 +93,28 @@ export class WorkerAgent {
   }
 
   /**
-   * Slots of every worker that is a dispatch target, and of this one under 0, that both it says it holds and a plan in force
-   * or on its way wants there. A slot that no plan wants any more is thus given up by its users before its holder frees it.
+   * Slots of every worker that is a dispatch target, and of this one under 0, that it says it holds: those that a plan in
+   * force or on its way wants there, and spare ones. Users thus give a slot up before its holder frees it.
    */
   holders(): readonly Holder[] {
     const { announcement, targets } = this.#options;
     const plans = [this.view.target, this.view.committed].flatMap((plan) => (plan === null ? [] : [slotIndex(plan)]));
-    const wanted = (id: string, held: Holder['held']): Holder['held'] =>
-      held.map(({ layer, slices, sliceIds }) => ({
-        layer,
-        slices,
-        sliceIds: sliceIds.filter((sliceId) => plans.some((plan) => plan.has(id, layer, slices, sliceId))),
-      }));
-    const own = wanted(announcement.id, heldByLayer(this.#experts?.held ?? []));
-    const holders: Holder[] = [{ target: 0, held: own }];
+    const holder = (target: number, id: string, all: readonly HeldSlices[]): Holder => {
+      const part = (wanted: boolean): HeldSlices[] =>
+        all.map(({ layer, slices, sliceIds }) => ({
+          layer,
+          slices,
+          sliceIds: sliceIds.filter((slice) => plans.some((plan) => plan.has(id, layer, slices, slice)) === wanted),
+        }));
+      return { target, held: part(true), spare: part(false) };
+    };
+    const holders = [holder(0, announcement.id, heldByLayer(this.#experts?.held ?? []))];
     for (const { id, held, startedAtMs } of this.view.reports.values()) {
       const worker = this.view.workers.get(id);
       if (id === announcement.id || (worker !== undefined && worker.startedAtMs !== startedAtMs)) continue;
       const address = worker?.address ?? this.#plannedAddress(id);
       const target = address === undefined ? undefined : targets.numberOf(id, address);
-      if (target !== undefined) holders.push({ target, held: wanted(id, held) });
+      if (target !== undefined) holders.push(holder(target, id, held));
     }
     return holders;
   }

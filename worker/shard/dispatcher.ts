@@ -131,6 +131,10 @@ export class Dispatcher {
     if (target === undefined) {
       return elsewhere(new ShardFailure('PEER_LOST', `#${rows.target}`, 'is not connected'));
     }
+    // It failed after the batch was begun, with routes that still lead there: do not wait for it again.
+    if (!this.#options.health.usable(rows.target)) {
+      return elsewhere(new ShardFailure('PEER_LOST', target.id, 'is out after a failure'));
+    }
     try {
       const deadlineMs = target.deadlineMs(rows.experts.rowCount);
       const asked = this.#ask(target, request, rows.experts, rows.rowIndices, deadlineMs, elsewhere);

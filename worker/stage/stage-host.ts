@@ -96,14 +96,17 @@ export class StageHost {
     if (target === null) return;
     const { spec, holders, seat: options } = this.#options;
     const all = holders();
+    let usesSpares = false;
     for (const seat of this.#seats.values()) {
       if (seat.stage === null) continue;
       const { firstLayer: first, endLayer: end } = seat.spec.rank;
-      seat.setRoutes(expertRoutes(spec, { first, end }, target, this.#committed, all));
+      const next = expertRoutes(spec, { first, end }, target, this.#committed, all);
+      usesSpares ||= next.usesSpares;
+      seat.setRoutes(next.routes);
     }
     const usable = new Set(all.filter(({ target: number }) => options.targets.usable(number)));
     options.cold.release((slot) => [...usable].some((holder) => holds(holder, slot)));
-    void this.#settleRoutes(this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0);
+    if (!usesSpares) void this.#settleRoutes(this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0);
   }
 
   /** Routes follow the committed plan of this epoch; says so once nothing that runs uses those from before. */

@@ -237,7 +237,8 @@ export class Cluster implements AsyncDisposable {
   untilSettled(): Promise<StatusJson> {
     return this.untilStatus(
       ({ rollout, workers }) =>
-        rollout.phase === 'complete' && workers.every(({ state }) => state === 'ready' || state === 'idle'),
+        rollout.phase === 'complete' &&
+        workers.every(({ state, weightBytes }) => state === 'ready' || (state === 'idle' && weightBytes === 0)),
     );
   }
 

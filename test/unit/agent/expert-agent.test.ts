@@ -100,11 +100,12 @@ describe('ExpertAgent', () => {
 
     agent.follow(after, after);
     await vi.waitFor(() => expect(routesSettled).toHaveBeenCalledWith(2));
-    // Off the list, so that no stage routes to it, but still in memory for those that have not heard.
-    expect(held()).toEqual([1, 2]);
+    // Stages that have not heard of the new plan still route to it.
+    expect(held()).toEqual([0, 1, 2]);
     expect(log).not.toContain('unload 0');
     settle();
     await vi.waitFor(() => expect(log.at(-1)).toBe('unload 0'));
+    expect(held()).toEqual([1, 2]);
   });
 
   it('keeps a slot that a newer plan wants back before it was freed', async () => {
