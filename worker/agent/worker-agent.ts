@@ -176,7 +176,10 @@ export class WorkerAgent {
     if (startedAtMs === undefined) return;
     const before = this.#startedAt.get(workerId);
     this.#startedAt.set(workerId, startedAtMs);
-    if (before !== undefined && before !== startedAtMs) this.#stages?.partnerRestarted(workerId);
+    if (before === startedAtMs) return;
+    this.#options.targets.retryNow(workerId);
+    this.#stages?.retryNow(workerId);
+    if (before !== undefined) this.#stages?.partnerRestarted(workerId);
   }
 
   #idle(): boolean {

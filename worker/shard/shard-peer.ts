@@ -30,13 +30,15 @@ export class ShardPeer {
 
   constructor(options: ShardPeerOptions) {
     const { id, address, credentials, metadata, onState } = options;
-    const client = new Client(address, credentials, dataChannelOptions);
     const { path, requestSerialize, responseDeserialize } = shardClientMethod;
     this.id = id;
     this.#stream = new StreamPeer<Buffer, ForwardResponse>({
       id,
-      open: () => client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata()),
-      close: () => client.close(),
+      open: () => {
+        const client = new Client(address, credentials, dataChannelOptions);
+        const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata());
+        return { stream, close: () => client.close() };
+      },
       idOf: (response) => response.dispatchId,
       errorOf: ({ error }) => (error === null ? null : `${error.code}: ${error.message}`),
       onState,
@@ -61,6 +63,11 @@ export class ShardPeer {
       if (memory !== undefined) this.#pool.give(memory);
       return response;
     });
+  }
+
+  /** See StreamPeer.retryNow. */
+  retryNow(): void {
+    this.#stream.retryNow();
   }
 
   close(): void {

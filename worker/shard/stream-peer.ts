@@ -4,10 +4,8 @@ import { ShardFailure, type ShardFailureCode } from './failure.ts';
 export interface StreamPeerOptions<Request, Response> {
   /** Worker id, for errors. */
   readonly id: string;
-  /** Opens a new stream. */
-  readonly open: () => ClientDuplexStream<Request, Response>;
-  /** Closes what the streams run on. */
-  readonly close: () => void;
+  /** Opens a new stream, on a connection of its own: one that failed is not waited for. */
+  readonly open: () => OpenStream<Request, Response>;
   /** Id that the response carries, as given to `send`. */
   readonly idOf: (response: Response) => number;
   /** Why the other side could not answer, or null when it did. */
@@ -18,6 +16,12 @@ export interface StreamPeerOptions<Request, Response> {
   readonly backoffMs?: (attempt: number) => number;
   /** Told when the peer becomes reachable and when it is lost. */
   readonly onState?: (connected: boolean) => void;
+}
+
+export interface OpenStream<Request, Response> {
+  readonly stream: ClientDuplexStream<Request, Response>;
+  /** Closes what the stream runs on. */
+  readonly close: () => void;
 }
 
 interface Pending<Response> {
@@ -37,7 +41,7 @@ export class StreamPeer<Request, Response> {
   readonly id: string;
   readonly #options: StreamPeerOptions<Request, Response>;
   readonly #pending = new Map<number, Pending<Response>>();
-  #stream: ClientDuplexStream<Request, Response> | null = null;
+  #open: OpenStream<Request, Response> | null = null;
   #connected = false;
   #closed = false;
   #nextId = 1;
@@ -50,7 +54,7 @@ export class StreamPeer<Request, Response> {
   constructor(options: StreamPeerOptions<Request, Response>) {
     this.id = options.id;
     this.#options = options;
-    this.#open();
+    this.#connect();
   }
 
   /** Whether the other side has accepted the stream. */
@@ -60,8 +64,8 @@ export class StreamPeer<Request, Response> {
 
   /** Sends the request made for a fresh id; settles with its answer, or with a ShardFailure no later than `deadlineMs`. */
   send(request: (id: number) => Request, deadlineMs: number): Promise<Response> {
-    const stream = this.#stream;
-    if (stream === null || !this.#connected) return this.#fail('PEER_LOST', 'is not connected');
+    const stream = this.#open?.stream;
+    if (stream === undefined || !this.#connected) return this.#fail('PEER_LOST', 'is not connected');
     const limit = this.#options.maxInFlight ?? 64;
     if (this.#pending.size >= limit) {
       return this.#fail('BUSY', `has ${this.#pending.size} requests in flight (limit ${limit})`);
@@ -82,21 +86,30 @@ export class StreamPeer<Request, Response> {
     if (this.#retry !== null) clearTimeout(this.#retry);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#lose('was closed');
-    this.#options.close();
   }
 
-  #open(): void {
-    const stream = this.#options.open();
-    this.#stream = stream;
+  /** The other side is said to be there again: connects at once instead of when the next try is due. */
+  retryNow(): void {
+    if (this.#retry === null || this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = null;
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  #connect(): void {
+    const open = this.#options.open();
+    const { stream } = open;
+    this.#open = open;
     stream.on('metadata', () => {
-      if (this.#stream !== stream) return;
+      if (this.#open !== open) return;
       this.#attempt = 0;
       this.#connected = true;
       this.#options.onState?.(true);
     });
     stream.on('data', (response: Response) => this.#answer(response));
-    stream.on('error', (error: Error) => this.#reopen(stream, error.message));
-    stream.on('end', () => this.#reopen(stream, 'ended the stream'));
+    stream.on('error', (error: Error) => this.#reopen(open, error.message));
+    stream.on('end', () => this.#reopen(open, 'ended the stream'));
   }
 
   #answer(response: Response): void {
@@ -109,13 +122,13 @@ export class StreamPeer<Request, Response> {
     else pending.reject(this.#failure('REFUSED', error));
   }
 
-  #reopen(stream: ClientDuplexStream<Request, Response>, reason: string): void {
-    if (this.#stream !== stream || this.#closed) return;
+  #reopen(open: OpenStream<Request, Response>, reason: string): void {
+    if (this.#open !== open || this.#closed) return;
     this.#lose(reason);
     const delay = (this.#options.backoffMs ?? reconnectDelayMs)(this.#attempt++);
     this.#retry = setTimeout(() => {
       this.#retry = null;
-      this.#open();
+      this.#connect();
     }, delay);
   }
 
@@ -142,9 +155,10 @@ export class StreamPeer<Request, Response> {
   }
 
   #lose(reason: string): void {
-    const stream = this.#stream;
-    this.#stream = null;
-    stream?.cancel();
+    const open = this.#open;
+    this.#open = null;
+    open?.stream.cancel();
+    open?.close();
     const wasConnected = this.#connected;
     this.#connected = false;
     const lost = [...this.#pending.values()];

@@ -78,6 +78,11 @@ export class Targets implements TargetHealth {
     return this.#entries.get(target)?.health.share ?? 1;
   }
 
+  /** A worker says that it is there: a stream that waits for its next try is opened now. */
+  retryNow(id: string): void {
+    for (const { peer } of this.#entries.values()) if (peer.id === id) peer.retryNow();
+  }
+
   /** Whether each worker answers, for status and logs. */
   states(): readonly { readonly id: string; readonly usable: boolean; readonly latencyMs: number }[] {
     return [...this.#entries.values()].map(({ peer, health }) => ({

@@ -31,13 +31,14 @@ export class Hop implements NextStage {
   readonly #pipeline: string;
 
   constructor(options: HopOptions) {
-    const client = new conclave.StageService(options.address, options.credentials, dataChannelOptions);
     this.#deadlineMs = options.deadlineMs;
     this.#pipeline = options.pipeline;
     this.#stream = new StreamPeer<StepRequest, StepResponse__Output>({
       id: options.id,
-      open: () => client.Step(options.metadata()),
-      close: () => client.close(),
+      open: () => {
+        const client = new conclave.StageService(options.address, options.credentials, dataChannelOptions);
+        return { stream: client.Step(options.metadata()), close: () => client.close() };
+      },
       idOf: (response) => response.stepId,
       errorOf: (response) => (response.outcome === 'error' ? (response.error ?? 'unknown') : null),
     });
@@ -68,6 +69,11 @@ export class Hop implements NextStage {
     } catch (error) {
       throw new RankLost(this.#stream.id, { cause: error });
     }
+  }
+
+  /** See StreamPeer.retryNow. */
+  retryNow(): void {
+    this.#stream.retryNow();
   }
 
   close(): void {

@@ -119,6 +119,11 @@ export class StageHost {
     this.#options.onChange();
   }
 
+  /** A worker says that it is there: ways to it that wait for their next try are opened now. */
+  retryNow(workerId: string): void {
+    for (const seat of this.#seats.values()) seat.retryNow(workerId);
+  }
+
   /** A worker restarted: pipelines that it has a part of have lost that part of their cache. */
   partnerRestarted(workerId: string): void {
     for (const seat of this.#seats.values()) {

@@ -96,6 +96,8 @@ export interface Seat {
   routesSettled(): Promise<void>;
   /** A partner came back without its cache. */
   loseCache(reason: string): void;
+  /** A worker says that it is there: a way to it that waits for its next try is opened now. */
+  retryNow(workerId: string): void;
   close(): Promise<void>;
 }
 
@@ -115,6 +117,7 @@ async function shareStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     setRoutes: () => undefined,
     routesSettled: () => Promise.resolve(),
     loseCache: () => undefined,
+    retryNow: () => undefined,
     close: async () => shard.close(),
   };
 }
@@ -173,6 +176,9 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     },
     routesSettled: () => runner.settled(),
     loseCache: (reason) => executor.loseCache(reason),
+    retryNow: (workerId) => {
+      if (spec.next?.id === workerId) hop?.retryNow();
+    },
     close: async () => {
       await engine?.stop();
       hop?.close();
