@@ -93,6 +93,7 @@ describe.skipIf(clusterTests.skip)(`serve --workers${clusterTests.suffix}`, () =
   it('leaves nothing behind when it is killed', async () => {
     const server = await start('--workers', '2');
     const pids = descendants(server.ready.pid);
+    expect(pids.length).toBeGreaterThanOrEqual(3);
     await server.stop('SIGKILL');
     await until(
       () => pids.filter(alive),
