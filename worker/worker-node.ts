@@ -66,6 +66,8 @@ export interface WorkerNodeOptions {
   /** Least milliseconds that a dispatch may take before its rows go elsewhere. */
   readonly dispatchDeadlineMs: number;
   readonly overlapRows: number;
+  /** Whether requests reuse the cache blocks of prompts that begin alike. Default true. */
+  readonly prefixCaching?: boolean;
   /** Milliseconds to wait for a controller to say what is served. */
   readonly modelDeadlineMs: number;
   readonly observer: WorkerObserver;
@@ -174,6 +176,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         hedgeMs: options.hedgeMs,
         rankDeadlineMs: RANK_DEADLINE_MS,
         overlapRows: options.overlapRows,
+        prefixCaching: options.prefixCaching ?? true,
         createStage: ({ rank, blockSize }, rankTargets, onProgress) =>
           native.createStage(
             runtime,

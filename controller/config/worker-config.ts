@@ -77,6 +77,7 @@ export const workerSchema = z.strictObject({
   ...worker,
   threads: engine.threads,
   isa: engine.isa,
+  prefixCaching: engine.prefixCaching,
   ...dispatching,
   ...tls,
   ...reporting,

@@ -85,6 +85,7 @@ async function workerSpecs(config: ServeConfig, workers: number, nats: readonly 
       'log-level': config.logLevel,
       'log-format': 'json',
     }),
+    ...(config.prefixCaching ? [] : ['--no-prefix-caching']),
   ];
   return ports.map((port, index) => {
     const id = `w${index + 1}`;

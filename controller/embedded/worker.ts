@@ -57,6 +57,7 @@ export async function startWorker(
       hedgeMs: config.hedgeAfter,
       dispatchDeadlineMs: config.dispatchDeadline,
       overlapRows: config.overlapRows,
+      prefixCaching: config.prefixCaching,
       modelDeadlineMs: config.joinTimeout,
       metricsPort: config.metricsPort,
     });

@@ -71,6 +71,7 @@ export interface SeatOptions {
   readonly hedgeMs: number | null;
   readonly rankDeadlineMs: number;
   readonly overlapRows: number;
+  readonly prefixCaching: boolean;
   readonly createStage: (spec: SeatSpec, rankTargets: readonly number[], onProgress: OnProgress) => Promise<Stage>;
   readonly createRankShard: (spec: SeatSpec, onProgress: OnProgress) => Promise<RankShard>;
   readonly onProgress: OnProgress;
@@ -158,10 +159,10 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     clock: options.clock ?? systemClock,
   });
   const lead = spec.rank.stage === 0;
-  const { model, engineObserver: observer } = options;
+  const { model, engineObserver: observer, prefixCaching } = options;
   const maxModelLen = Math.min(options.limits.maxModelLen, spec.rank.kvBlocks * spec.blockSize);
   const limits = { ...options.limits, maxModelLen };
-  const engine = lead ? createEngine({ executor, model, limits, observer }) : null;
+  const engine = lead ? createEngine({ executor, model, limits, observer, prefixCaching }) : null;
   return {
     spec,
     shard: null,
