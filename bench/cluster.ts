@@ -1,6 +1,6 @@
 /**
- * What sharding over processes costs: two expert workers of one thread and a stage of one thread, against one process of
- * two threads, on the same machine and model. They take turns at decoding 1, 8 and 16 sequences. A checkpoint folder may be
+ * What sharding over processes costs: two expert workers of one thread and a stage, against one process of two threads, on
+ * the same machine and model; it should have two cores, as then the workers divide them so. They take turns at decoding 1, 8 and 16 sequences. A checkpoint folder may be
  * given in BENCH_MODEL; else a moe-1b7 is made.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ try {
   const single = await ServerProcess.start([...shared, '--threads', '2', '--no-prefix-caching']);
   servers.push(single);
   const sharded = await ServerProcess.start([
-    ...[...shared, '--workers', '3', '--stage-workers', '1', '--threads', '1'],
+    ...[...shared, '--workers', '3', '--stage-workers', '1'],
     ...['--worker-memory', '6GiB', '--no-verify-weights', '--dispatch-deadline', '30s'],
   ]);
   servers.push(sharded);
@@ -64,11 +64,11 @@ try {
   }
   publish({
     name: 'cluster',
-    question: 'How fast is a model on three one-thread worker processes beside one process of two threads?',
+    question: 'How fast is a model on a stage and two one-thread expert workers beside one process of two threads?',
     conditions: {
       model: shape,
       weights,
-      workers: 'w1: stage, w2 and w3: experts, one thread each',
+      workers: 'w1: the stage, with as many threads as cores; w2 and w3: experts, one thread each on two cores',
       'tokens per sequence': outputTokens,
       repeats,
     },
@@ -76,8 +76,9 @@ try {
     rows,
     notes: [
       'Tokens per second count from the moment at which all sequences decode. Processor time covers prompts too, and every',
-      'thread of a process. What is not in the sharded ratio of processor times is waiting: a stage of one thread idles while',
-      'the experts compute and they idle while it does, so at most one of the two processors is busy in a part of each layer.',
+      'thread of a process. On two cores the ratio is held back by the processor time of dispatches (all that the sharded sum has',
+      'above the other: gRPC, copies and the event loop of each worker), by waiting at every layer for the slower of the two',
+      'expert workers, and by the stage and the experts taking turns.',
     ],
   });
 } finally {

@@ -39,7 +39,8 @@ export const engine = {
     group: 'Engine',
     description: 'Compute threads; with --workers, those of each worker.',
     placeholder: 'N',
-    fallback: 'physical cores that this process may use; with --workers, divided evenly',
+    fallback:
+      'physical cores that this process may use; with --workers, divided among those that compute at the same time',
   }),
   isa: option(choice('auto', 'portable', 'avx2', 'avx512').default('auto'), {
     group: 'Engine',

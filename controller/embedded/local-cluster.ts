@@ -61,7 +61,6 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
 async function workerSpecs(config: ServeConfig, workers: number, nats: readonly string[]) {
   const machine = readMachine();
   const memory = config.workerMemory ?? Math.floor((machine.freeBytes * MEMORY_SHARE) / workers);
-  const threads = config.threads ?? Math.max(1, Math.floor(machine.cores / workers));
   const ports = await freePorts(workers);
   const shared = [
     ...(config.model === null ? [] : [config.model]),
@@ -74,7 +73,6 @@ async function workerSpecs(config: ServeConfig, workers: number, nats: readonly 
       'nats-replicas': config.natsReplicas,
       host: '127.0.0.1',
       memory,
-      threads,
       isa: config.isa,
       'dispatch-deadline': `${config.dispatchDeadline}ms`,
       'hedge-after': config.hedgeAfter === null ? null : `${config.hedgeAfter}ms`,
@@ -90,8 +88,15 @@ async function workerSpecs(config: ServeConfig, workers: number, nats: readonly 
   return ports.map((port, index) => {
     const id = `w${index + 1}`;
     const role = config.stageWorkers === null ? null : index < config.stageWorkers ? 'stage' : 'expert';
-    return { id, flags: [...shared, ...flags({ id, port, roles: role })] };
+    const threads = config.threads ?? threadsOf(role, machine.cores, workers, config.stageWorkers ?? 0);
+    return { id, flags: [...shared, ...flags({ id, port, roles: role, threads })] };
   });
+}
+
+/** Even shares of the cores. Stages wait while their experts compute and the other way round: each kind shares all cores. */
+function threadsOf(role: 'stage' | 'expert' | null, cores: number, workers: number, stageWorkers: number): number {
+  const sharers = role === null ? workers : role === 'stage' ? stageWorkers : workers - stageWorkers;
+  return Math.max(1, Math.floor(cores / sharers));
 }
 
 function flags(values: Readonly<Record<string, string | number | null>>): readonly string[] {
