@@ -1,8 +1,6 @@
 #include "conclave/dispatch.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <map>
 
 #include "message.h"
@@ -59,24 +57,6 @@ void EncodeRows(const DispatchInput& input, Dispatch& dispatch) {
     EncodeActivations(input.type, input.input + dispatch.row_indices[i] * input.hidden,
                       input.hidden, experts.rows.data() + i * row_bytes);
   }
-}
-
-// Whether the magnitude of every element, as an integer, is below that of infinity.
-template <typename Bits>
-bool AllBelow(Bits infinity, const uint8_t* bytes, int64_t count) {
-  constexpr Bits kMagnitude = std::numeric_limits<Bits>::max();
-  Bits largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    Bits bits;
-    std::memcpy(&bits, bytes + i * static_cast<int64_t>(sizeof(Bits)), sizeof(Bits));
-    largest = std::max(largest, static_cast<Bits>(bits & kMagnitude));
-  }
-  return largest < infinity;
-}
-
-bool AllFinite(ActivationType type, const uint8_t* bytes, int64_t count) {
-  return type == ActivationType::kF32 ? AllBelow<int32_t>(0x7F800000, bytes, count)
-                                      : AllBelow<int16_t>(0x7F80, bytes, count);
 }
 
 template <typename... Parts>

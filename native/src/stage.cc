@@ -176,6 +176,11 @@ void Stage::Check(const StepBatch& batch) const {
       Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected ", bytes, " bytes for f32 [", rows,
            ", ", hidden_, "], got ", batch.hidden->size());
     }
+    for (int64_t row = 0; row < rows; ++row) {
+      if (!AllFinite(ActivationType::kF32, batch.hidden->data() + row * hidden_ * 4, hidden_)) {
+        Fail(ErrorCode::kNonFinite, "batch.hidden: row ", row, " is not finite");
+      }
+    }
   }
   if (has_last_layer()) ValidateLogitsRows(batch.logits, rows, spec.vocab_size);
 }

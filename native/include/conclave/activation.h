@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace conclave {
 
@@ -47,6 +49,25 @@ inline void EncodeActivations(ActivationType type, const float* input, int64_t c
     const uint16_t bits = FloatToBf16(input[i]);
     std::memcpy(bytes + 2 * i, &bits, 2);
   }
+}
+
+// Whether the magnitude of every element, as an integer, is below that of infinity.
+template <typename Bits>
+bool AllBelow(Bits infinity, const uint8_t* bytes, int64_t count) {
+  constexpr Bits kMagnitude = std::numeric_limits<Bits>::max();
+  Bits largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, bytes + i * static_cast<int64_t>(sizeof(Bits)), sizeof(Bits));
+    largest = std::max(largest, static_cast<Bits>(bits & kMagnitude));
+  }
+  return largest < infinity;
+}
+
+// Whether no element is NaN or infinite. `bytes` may be unaligned.
+inline bool AllFinite(ActivationType type, const uint8_t* bytes, int64_t count) {
+  return type == ActivationType::kF32 ? AllBelow<int32_t>(0x7F800000, bytes, count)
+                                      : AllBelow<int16_t>(0x7F80, bytes, count);
 }
 
 }  // namespace conclave

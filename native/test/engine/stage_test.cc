@@ -266,6 +266,26 @@ TEST_F(StageTest, AFailureOfLocalShardsComesWithTheNextResume) {
   ExpectError(ErrorCode::kInvalidArgument, "expected a step that waits", resume);
 }
 
+TEST_F(StageTest, RefusesAResidualStreamThatIsNotFinite) {
+  const TestModel model({});
+  const auto store = model.Open();
+  const auto stage = MakeStage(store, Bank(store), {1, 2, 0, 2, 0, 1, 1});
+  StepBatch batch = Batch(kTokens, 0, 11);
+  std::vector<float> hidden(11 * 32, 1);
+  hidden[7 * 32 + 31] = NAN;
+  batch.hidden.emplace(hidden.size() * 4);
+  EncodeActivations(ActivationType::kF32, hidden.data(), 11 * 32, batch.hidden->data());
+  Driver driver({stage.get()});
+  ExpectError(ErrorCode::kNonFinite, "batch.hidden: row 7", [&] { driver.Run(batch); });
+  batch.hidden->pop_back();
+  ExpectError(ErrorCode::kInvalidArgument,
+              "batch.hidden: expected 1408 bytes for f32 [11, 32], got 1407",
+              [&] { driver.Run(batch); });
+  batch.hidden.reset();
+  ExpectError(ErrorCode::kInvalidArgument, "batch.hidden: expected the output",
+              [&] { driver.Run(batch); });
+}
+
 TEST_F(StageTest, StopsBetweenLayers) {
   const TestModel model({});
   const auto store = model.Open();
