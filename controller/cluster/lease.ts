@@ -59,6 +59,11 @@ export class Lease {
     return this.#held?.term ?? null;
   }
 
+  /** Highest term that this controller has held or seen. */
+  get highestTerm(): number {
+    return this.#highestTerm;
+  }
+
   /** Watches the lease and begins to compete for it. */
   start(): void {
     const { bucket, now, onTrouble } = this.#options;
@@ -148,6 +153,7 @@ export class Lease {
     const claim = this.#claim(term);
     const revision = await (seen === null ? bucket.create(LEASE, claim) : bucket.update(LEASE, claim, seen.revision));
     if (revision === null) return; // Another controller was faster.
+    this.#highestTerm = term;
     this.#held = { term, revision, renewedAt: startedAt };
     onLead(term);
   }

@@ -29,7 +29,10 @@ describe.skipIf(!available)(`two controllers and one lease${available ? '' : ` (
       if (leaders().length > 1) together += 1;
     }, 5);
     for (const id of ['a', 'b']) candidates.push(await join(id));
-    await eventually(() => expect(leaders().length).toBe(1));
+    await eventually(() => {
+      expect(leaders().length).toBe(1);
+      expect(candidates.map(({ lease }) => lease.highestTerm)).toEqual([1, 1]);
+    });
   });
 
   afterEach(async () => {
