@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import { natsOptions } from '../config/connections.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
+import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { connectBus } from './connect-bus.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
-import { formatDuration } from './quantities.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 

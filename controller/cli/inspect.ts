@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { compileModel } from '../model/compile.ts';
 import type { ModelReport } from '../model/report.ts';
-import { formatBytes, formatCount } from './quantities.ts';
+import { formatBytes, formatCount } from '../quantities.ts';
 
 const examples = `
 Examples:

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from './quantities.ts';
+import { formatBytes, formatDuration } from '../quantities.ts';
 
 /** How far something is that is counted in bytes. */
 export interface ProgressState {

@@ -1,5 +1,5 @@
 import type { Embedded } from '../embedded/embedded.ts';
-import { formatBytes, formatCount } from './quantities.ts';
+import { formatBytes, formatCount } from '../quantities.ts';
 
 /** The line of `serve --output json`, once requests are answered. */
 export function readyLine(embedded: Embedded, version: string): string {

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../config/load-config.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import type { LocalCluster } from '../embedded/local-cluster.ts';
+import { formatCount, formatDuration } from '../quantities.ts';
 import { exitCodes } from './exit.ts';
-import { formatCount, formatDuration } from './quantities.ts';
 import { version } from './version.ts';
 
 /** Options that mean nothing without worker processes, and the values that they have when nobody gives them. */

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
+import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
 import { progressReporter } from './progress.ts';
-import { formatDuration } from './quantities.ts';
 import { readyLine, readyText } from './ready.ts';
 import { checkWorkerOptions, serveWithWorkers } from './serve-workers.ts';
 import { firstSignal } from './signals.ts';

@@ -2,9 +2,9 @@ import { Argument, Command, Option } from 'commander';
 import { z } from 'zod';
 import { integer } from '../config/values.ts';
 import { type ShapeName, shapeNames, synthesise } from '../model/synth.ts';
+import { formatBytes } from '../quantities.ts';
 import { CliError, exitCodes } from './exit.ts';
 import { progressReporter } from './progress.ts';
-import { formatBytes } from './quantities.ts';
 
 interface SynthFlags {
   readonly seed: string;

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { type WorkerConfig, workerSchema } from '../config/worker-config.ts';
+import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
-import { formatDuration } from './quantities.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 

@@ -1,9 +1,9 @@
 import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { blockBytes, type CacheSize, cacheSize } from '../../worker/stage/cache-size.ts';
-import { formatBytes } from '../planner/bytes.ts';
 import { defaultConstraints } from '../planner/input.ts';
 import { plan } from '../planner/plan.ts';
+import { formatBytes } from '../quantities.ts';
 
 export interface MemoryWish {
   readonly spec: ModelSpec;

@@ -11,7 +11,7 @@ import { startWorkerProcess, type WorkerProcess } from '../../worker/worker-proc
 import { connectBus } from '../cli/connect-bus.ts';
 import { natsOptions, readTls } from '../config/connections.ts';
 import type { WorkerConfig } from '../config/worker-config.ts';
-import { formatBytes } from '../planner/bytes.ts';
+import { formatBytes } from '../quantities.ts';
 
 export interface StartedWorker {
   readonly id: string;

@@ -1,6 +1,6 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
+import { formatBytes } from '../quantities.ts';
 import { expectedBalance } from './balance.ts';
-import { formatBytes } from './bytes.ts';
 import type { ExpertLoad } from './input.ts';
 
 /** Worker lines beyond this many are summed up. */

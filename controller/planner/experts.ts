@@ -1,6 +1,6 @@
 // Places the routed experts on a pool of workers: how many replicas of each, then where. The two depend on what is there
 // already, so they repeat on their own result until nothing changes: a plan made from a plan is that plan.
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../quantities.ts';
 import { speedOf } from './capacity.ts';
 import type { ExpertLoad, PlannerWorker } from './input.ts';
 import type { ExpertsFootprint } from './memory.ts';

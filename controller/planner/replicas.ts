@@ -1,7 +1,7 @@
 // How many replicas each expert gets: what operators ask for, then extra ones for the experts with the most load per
 // replica, as far as workers and memory allow. Replicas that exist already are preferred, so that small changes of load or
 // memory change few counts.
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../quantities.ts';
 import type { ExpertLoad } from './input.ts';
 
 export interface ReplicaLayer {

@@ -1,4 +1,4 @@
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../quantities.ts';
 import { sliceBytes } from './experts.ts';
 import type { ExpertsFootprint } from './memory.ts';
 

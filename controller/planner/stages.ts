@@ -3,7 +3,7 @@
 // A pipeline of the plan before stays as it is while its workers are there and it fits; a rank whose worker is gone goes to
 // another worker; only where that fails is the pipeline laid out anew, with the fewest ranks that fit (stages before
 // tensor-parallel ranks, which talk twice a layer) unless the sizes are given.
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../quantities.ts';
 import { speedOf } from './capacity.ts';
 import type { LayoutWishes, PlannerWorker } from './input.ts';
 import type { ModelFootprint } from './memory.ts';

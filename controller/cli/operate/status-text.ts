@@ -1,4 +1,4 @@
-import { formatBytes } from '../quantities.ts';
+import { formatBytes } from '../../quantities.ts';
 import type { StatusJson } from './cluster-json.ts';
 import { table } from './table.ts';
 

@@ -11,6 +11,7 @@ import {
 } from '../../../controller/planner/input.ts';
 import { modelFootprint } from '../../../controller/planner/memory.ts';
 import { plan } from '../../../controller/planner/plan.ts';
+import { formatBytes } from '../../../controller/quantities.ts';
 import type { PlacementPlan } from '../../../proto/messages.ts';
 import { checkPlan } from './check-plan.ts';
 
@@ -289,15 +290,13 @@ describe('replanning', () => {
 });
 
 describe('what does not fit', () => {
-  const kib = (bytes: number) => `${(bytes / 1024).toFixed(1)} KiB`;
-
   test.each<[string, PlanInput, readonly (string | RegExp)[]]>([
     ['no workers', inputOf([]), ['pipeline p0 needs 1 workers that may hold stages (1 stages of 1 ranks); 0 are free']],
     [
       'a stage too large for every worker',
       inputOf([worker('a', 'stage', 100_000), worker('e', 'expert', 1e6)]),
       [
-        `needs ${kib(stageBytes)} for stage layers 0-3 of pipeline p0 on one worker (weights ${kib(stageBytes)}, cache 0 B); worker "a" has 97.7 KiB, the largest has 97.7 KiB`,
+        `needs ${formatBytes(stageBytes)} for stage layers 0-3 of pipeline p0 on one worker (weights ${formatBytes(stageBytes)}, cache 0 B); worker "a" has 97.7 KiB, the largest has 97.7 KiB`,
       ],
     ],
     [
@@ -311,14 +310,14 @@ describe('what does not fit', () => {
         constraints: { ...defaultConstraints, kvBlocks: 1 },
       }),
       [
-        `needs ${kib(stageBytes + 16 * 4 * 128)} for stage layers 0-3 of pipeline p0 on one worker (weights ${kib(stageBytes)}, cache 8.0 KiB); worker "a" has ${kib(stageBytes)}, the largest has ${kib(stageBytes)}`,
+        `needs ${formatBytes(stageBytes + 16 * 4 * 128)} for stage layers 0-3 of pipeline p0 on one worker (weights ${formatBytes(stageBytes)}, cache 8 KiB); worker "a" has ${formatBytes(stageBytes)}, the largest has ${formatBytes(stageBytes)}`,
       ],
     ],
     [
       'experts that do not fit',
       inputOf([worker('a', 'stage', 1e6), worker('e', 'expert', 10 * expertBytes)]),
       [
-        'the experts of layers 0-3 need 192.0 KiB for one replica of each; the 1 workers that may hold them have room for 120.0 KiB beside stages and cache: 72.0 KiB are missing',
+        'the experts of layers 0-3 need 192 KiB for one replica of each; the 1 workers that may hold them have room for 120 KiB beside stages and cache: 72 KiB are missing',
       ],
     ],
     [
@@ -328,7 +327,7 @@ describe('what does not fit', () => {
       }),
       [0, 1, 2, 3].map(
         (l) =>
-          `each of 2 slices of an expert of layer ${l} needs 6.0 KiB on one worker; the largest room for experts is 4.9 KiB`,
+          `each of 2 slices of an expert of layer ${l} needs 6 KiB on one worker; the largest room for experts is 4.88 KiB`,
       ),
     ],
     [
@@ -399,13 +398,11 @@ describe('what does not fit', () => {
   test('replicas that do not fit are left out and said to be, or refused', () => {
     const workers = [worker('s', 'stage', 1e6), ...['a', 'b'].map((id) => worker(id, 'expert', 12 * expertBytes))];
     const short = plan(inputOf(workers, { constraints: { ...defaultConstraints, defaultReplicas: 2 } }));
-    expect(short.kind === 'planned' && short.shortfalls).toEqual([
-      '8 expert replicas do not fit: 96.0 KiB are missing',
-    ]);
+    expect(short.kind === 'planned' && short.shortfalls).toEqual(['8 expert replicas do not fit: 96 KiB are missing']);
     const constraints: PlanConstraints = { ...defaultConstraints, defaultReplicas: 3, shortfall: 'refuse' };
     expect(problems(inputOf(workers, { constraints }))).toEqual([
       '3 replicas of an expert need 3 workers for experts; there are 2',
-      '8 expert replicas do not fit: 96.0 KiB are missing',
+      '8 expert replicas do not fit: 96 KiB are missing',
     ]);
   });
 });
@@ -432,8 +429,8 @@ test('a plan reads well', () => {
       '  expected load, busiest worker over mean: 1.00 in all, 1.00 within a layer (1.00 at best)',
       '',
       'worker     weights   slots  address',
-      'a        192.0 KiB      16  a:1',
-      'b        192.0 KiB      16  b:1',
+      'a          192 KiB      16  a:1',
+      'b          192 KiB      16  b:1',
       's1        63.5 KiB       0  s1:1',
       's2        63.8 KiB       0  s2:1',
     ].join('\n'),

@@ -61,7 +61,7 @@ describe('planMemory', () => {
     const { cache, warning } = plan({ kvMemory: 10 * 16 * bytesPerToken });
     expect(cache).toMatchObject({ kvBlocks: 10, maxModelLen: 160 });
     expect(warning).toBe(
-      "sequences are limited to 160 of the model's 512 tokens, as --kv-memory 240.0 KiB holds no more",
+      "sequences are limited to 160 of the model's 512 tokens, as --kv-memory 240 KiB holds no more",
     );
   });
 
@@ -69,14 +69,14 @@ describe('planMemory', () => {
     [
       'a length that the cache cannot hold',
       { maxModelLen: 512, kvMemory: 10 * 16 * bytesPerToken },
-      /^--max-model-len 512 needs 768.0 KiB .* --kv-memory 240.0 KiB holds 160 tokens\nRaise --kv-memory to 768.0 KiB or lower --max-model-len to 160\.$/,
+      /^--max-model-len 512 needs 768 KiB .* --kv-memory 240 KiB holds 160 tokens\nRaise --kv-memory to 768 KiB or lower --max-model-len to 160\.$/,
     ],
     ['a length beyond the model', { maxModelLen: 513 }, /^--max-model-len 513 is more than the 512 positions/],
     ['a cache below one block', { kvMemory: 1 }, /--kv-memory 1 B holds 0 tokens/],
     [
       'weights beyond the memory',
       { freeBytes: 1 * MiB },
-      /^clerk does not fit into the 1.0 MiB of memory that are free: .* 8.8 MiB are missing/,
+      /^clerk does not fit into the 1 MiB of memory that are free: .* 8.81 MiB are missing/,
     ],
     ['a cache beyond the memory', { freeBytes: 12 * MiB, kvMemory: 12 * MiB, maxSequences: 64 }, /does not fit/],
   ])('refuses %s, with a remedy', (_, wish, message) => {

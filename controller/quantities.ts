@@ -1,7 +1,8 @@
-/** Bytes for people: "1.5 GiB". */
+/** Bytes for people: "1.5 GiB". A shortfall is negative. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  const most = Math.abs(bytes);
+  const power = most < 1 ? 0 : Math.min(Math.floor(Math.log2(most) / 10), units.length - 1);
   return `${significant(bytes / 2 ** (10 * power))} ${units[power]}`;
 }
 
@@ -22,6 +23,7 @@ export function formatDuration(ms: number): string {
 
 /** Three digits at most, unless the whole part has more. */
 function significant(value: number): string {
-  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const most = Math.abs(value);
+  const digits = most >= 100 ? 0 : most >= 10 ? 1 : 2;
   return String(Number(value.toFixed(digits)));
 }

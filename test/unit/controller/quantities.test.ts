@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration } from '../../../../controller/cli/quantities.ts';
+import { formatBytes, formatCount, formatDuration } from '../../../controller/quantities.ts';
 
 it.each([
   [0, '0 B'],
@@ -7,6 +7,7 @@ it.each([
   [1024, '1 KiB'],
   [1.5 * 2 ** 30, '1.5 GiB'],
   [123.4 * 2 ** 20, '123 MiB'],
+  [-1.25 * 2 ** 20, '-1.25 MiB'],
 ])('writes %d bytes as %s', (bytes, expected) => expect(formatBytes(bytes)).toBe(expected));
 
 it.each([
