@@ -28,7 +28,7 @@ import type { ShardFailure } from './shard/failure.ts';
 import { type ShardObserver, shardService } from './shard/server.ts';
 import { Targets } from './shard/targets.ts';
 import { serveSteps } from './stage/hop.ts';
-import { serveRun } from './stage/run-service.ts';
+import { serveRun, stopSequenceHandler } from './stage/run-service.ts';
 import { StageHost } from './stage/stage-host.ts';
 
 export interface WorkerObserver extends DispatchObserver, ShardObserver {
@@ -213,6 +213,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     server.addService('conclave.v1.ShardService', shardServerDefinition(), shardHandlers, members);
     const stageHandlers = {
       Run: (call: ServerWritableStream<RunRequest__Output, RunResponse>) => void serveRun(call, () => stages.engine),
+      StopSequence: stopSequenceHandler(() => stages.engine),
       Step: (stream: Parameters<typeof serveSteps>[0]) => serveSteps(stream, (pipeline) => stages.runner(pipeline)),
     };
     server.addService('conclave.v1.StageService', conclave.StageService.service, stageHandlers, members);

@@ -218,6 +218,7 @@ export class Inference {
       signal,
       {
         accept,
+        wants: (index) => sequences[index]?.ended === false,
         get done() {
           return running === 0;
         },

@@ -2,7 +2,7 @@ import type { RunRequest, RunResponse } from '../../proto/messages.ts';
 
 /**
  * A pipeline's lead worker, as the gateway sees it: token ids in, token ids out. In one process it is called directly;
- * across processes it is StageService.Run.
+ * across processes it is StageService.
  */
 export interface Pipeline {
   /**
@@ -10,4 +10,9 @@ export interface Pipeline {
    * signal frees the request's sequences. Fails with an OVERLOADED error when the queue is full.
    */
   run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunResponse>;
+  /**
+   * Ends one sequence of a request that runs here: its cache is freed and the others go on. What has ended already is left
+   * alone. It saves work and nothing else, so it cannot fail: at worst the sequence computes on until the request ends.
+   */
+  stopSequence(requestId: string, index: number): void;
 }

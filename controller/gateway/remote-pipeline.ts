@@ -37,7 +37,9 @@ export interface RemotePipelineOptions {
   readonly metadata: () => Metadata;
 }
 
-/** A pipeline whose lead is another process: StageService.Run. */
+const stopDeadlineMs = 10_000;
+
+/** A pipeline whose lead is another process: StageService. */
 export class RemotePipeline implements Pipeline {
   readonly address: string;
   readonly #client: InstanceType<typeof conclave.StageService>;
@@ -70,6 +72,13 @@ export class RemotePipeline implements Pipeline {
       signal.removeEventListener('abort', cancel);
       call.cancel();
     }
+  }
+
+  stopSequence(requestId: string, index: number): void {
+    // A call that fails costs the work that it would have saved.
+    const ignore = (): void => undefined;
+    const deadline = { deadline: Date.now() + stopDeadlineMs };
+    this.#client.StopSequence({ requestId, index }, this.#metadata(), deadline, ignore);
   }
 
   close(): void {

@@ -11,6 +11,8 @@ import { TokenLog } from './token-log.ts';
 export interface RunConsumer {
   /** Takes a response; a promise when the reader is slow, and the next response waits for it. */
   accept(response: RunResponse): void | Promise<void>;
+  /** Whether more is wanted of a sequence. */
+  wants(index: number): boolean;
   /** Nothing more is wanted. */
   readonly done: boolean;
 }
@@ -86,15 +88,22 @@ async function attemptUntilDone(
       continue;
     }
     try {
-      for await (const response of pipeline.run(log.nextAttempt(), signal)) {
+      const attempt = log.nextAttempt();
+      const stopped = new Set<number>();
+      for await (const response of pipeline.run(attempt, signal)) {
         if (signal.aborted) throw signal.reason;
         refuseFailure(response);
         const fresh = log.accept(response);
-        if (fresh === null) continue;
-        failures = 0;
-        const slow = consumer.accept(fresh);
-        if (slow !== undefined) await slow;
-        if (consumer.done) return;
+        if (fresh !== null) {
+          failures = 0;
+          const slow = consumer.accept(fresh);
+          if (slow !== undefined) await slow;
+          if (consumer.done) return;
+        }
+        const { index, finishReason } = response;
+        if (finishReason !== 'FINISH_REASON_UNSPECIFIED' || consumer.wants(index) || stopped.has(index)) continue;
+        stopped.add(index);
+        pipeline.stopSequence(attempt.requestId, index);
       }
       if (log.ended) return;
       throw new PipelineLost('the pipeline ended its answer before the sequences had ended');

@@ -47,6 +47,11 @@ export interface Engine {
    * The first `next()` rejects with an EngineError: INVALID_ARGUMENT (with the field), ALREADY_EXISTS, OVERLOADED, CLOSED.
    */
   run(request: RunRequest, signal: AbortSignal): ResponseQueue;
+  /**
+   * Ends one sequence of a running request with STOP and frees its blocks, at once or when the step that it is in returns.
+   * Its siblings go on. A request or sequence that does not run is left alone.
+   */
+  stopSequence(requestId: string, index: number): void;
   snapshot(): EngineSnapshot;
   /** Ids of the requests that have not ended. */
   runningRequests(): readonly string[];

@@ -73,6 +73,12 @@ export class StepLoop implements Engine {
     return queue;
   }
 
+  stopSequence(requestId: string, index: number): void {
+    const run = this.#runs.get(requestId);
+    const sequence = run?.sequences[index];
+    if (run !== undefined && sequence !== undefined) this.#end(run, [sequence], 'FINISH_REASON_STOP');
+  }
+
   snapshot(): EngineSnapshot {
     const { running, waiting, live, blocks, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
     return {
@@ -270,7 +276,12 @@ export class StepLoop implements Engine {
 
   /** Ends all of a request's sequences that have not ended. */
   #finish(run: ActiveRun, reason: FinishReason): void {
-    for (const sequence of [...run.open]) {
+    this.#end(run, [...run.open], reason);
+  }
+
+  #end(run: ActiveRun, sequences: readonly Sequence[], reason: FinishReason): void {
+    for (const sequence of sequences) {
+      if (!run.open.has(sequence)) continue;
       this.#scheduler.end(sequence, reason);
       run.tellEnd(sequence, reason);
     }

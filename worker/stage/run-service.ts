@@ -1,6 +1,8 @@
-import { Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { type handleUnaryCall, Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { RunRequest__Output } from '../../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../../proto/generated/conclave/v1/RunResponse.ts';
+import type { StopSequenceRequest__Output } from '../../proto/generated/conclave/v1/StopSequenceRequest.ts';
+import type { StopSequenceResponse } from '../../proto/generated/conclave/v1/StopSequenceResponse.ts';
 import type { Engine } from '../engine/engine.ts';
 
 /** gRPC status of each engine error; what is not listed is INTERNAL. */
@@ -50,6 +52,16 @@ export async function serveRun(
       metadata.set(FIELD_KEY, error.field);
     call.emit('error', { code, details: error instanceof Error ? error.message : String(error), metadata });
   }
+}
+
+/** StageService.StopSequence. An engine that has gone took its sequences with it. */
+export function stopSequenceHandler(
+  engineOf: () => Engine | null,
+): handleUnaryCall<StopSequenceRequest__Output, StopSequenceResponse> {
+  return ({ request }, callback) => {
+    engineOf()?.stopSequence(request.requestId, request.index);
+    callback(null, {});
+  };
 }
 
 function drained(call: ServerWritableStream<RunRequest__Output, RunResponse>, signal: AbortSignal): Promise<void> {

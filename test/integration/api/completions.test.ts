@@ -127,6 +127,22 @@ describe('/v1/completions', () => {
     expect(chunks.at(-1).choices[0]).toMatchObject({ finish_reason, stop_reason });
   });
 
+  it('stops only the choice whose text met a stop text', async () => {
+    const [hi, bang] = [await encode('Hi'), await encode('!')];
+    const token = (_request: unknown, index: number, position: number) =>
+      index === 1 && position === 2 ? bang[0]! : hi[position % hi.length]!;
+    const other = await startHarness({ token });
+    const { body } = await post(other, '/v1/completions', { prompt: 'Say', n: 3, max_tokens: 40, stop: '!' });
+    expect(body.choices).toMatchObject([
+      { text: 'Hi'.repeat(20), finish_reason: 'length' },
+      { text: 'Hi', finish_reason: 'stop', stop_reason: '!' },
+      { text: 'Hi'.repeat(20), finish_reason: 'length' },
+    ]);
+    expect(body.usage.completion_tokens).toBe(40 + 3 + 40);
+    expect([...other.pipeline.stopped].map((stopped) => stopped.at(-1))).toEqual(['1']);
+    await other.close();
+  });
+
   it('ends at stop tokens, which are not in the text unless asked for', async () => {
     const [bang] = await encode('!');
     const body = { max_tokens: 10, stop_token_ids: [bang] };

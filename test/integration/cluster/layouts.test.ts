@@ -44,6 +44,34 @@ afterEach(async () => {
   cluster = undefined;
 });
 
+it('one sequence of a request stops alone, and its lead frees its cache', async () => {
+  cluster = await startLocalCluster({
+    directory: goldenFolder('qwen3_moe'),
+    workers: [stage('s1'), expert('e1')],
+  });
+  await cluster.settled();
+  const { prompt, continuation } = readGoldens('qwen3_moe')[0]!;
+  const request = runRequest('r', prompt, { maxTokens: 80, ignoreEos: true }, {}, { n: 2 });
+  const pipeline = cluster.controller.router.pick(request, new Set())!;
+  const into = collected(2);
+  let stopped = false;
+  /** Sequences that ran once the end of one had come; it may still have been in a step. */
+  const alone = new Set<number>();
+  for await (const response of pipeline.run(request, never)) {
+    into.tokens[response.index]!.push(...response.tokenIds);
+    if (response.finishReason !== 'FINISH_REASON_UNSPECIFIED') into.reasons[response.index] = response.finishReason;
+    if (!stopped && response.index === 1) {
+      stopped = true;
+      pipeline.stopSequence('r', 1);
+    }
+    if (into.reasons[1] !== null) alone.add(cluster.workers.get('s1')!.snapshot().engine!.running);
+  }
+  expect(into.reasons).toEqual(['FINISH_REASON_LENGTH', 'FINISH_REASON_STOP']);
+  expect(into.tokens[0]!.slice(0, continuation.length)).toEqual(continuation);
+  expect(into.tokens[1]!.length).toBeLessThan(80);
+  expect(alone).toContain(1);
+});
+
 // olmoe normalises queries over all heads, which ranks cannot share; its refusal is the planner's test.
 describe.each(['mixtral', 'qwen2_moe', 'qwen3_moe'])('%s over workers', (family) => {
   const goldens = readGoldens(family);

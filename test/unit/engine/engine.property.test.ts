@@ -45,6 +45,7 @@ const action = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), which: fc.nat(), abort: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('stop' as const), which: fc.nat(), index: fc.nat(2) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('read' as const), which: fc.nat() }) },
 );
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
@@ -86,6 +87,8 @@ class Client {
   error: unknown = null;
   ended = false;
   cancelled = false;
+  /** Sequences that were stopped while the client knew of no end. */
+  readonly stopped = new Set<number>();
   largest = 0;
   readonly #iterator: AsyncIterableIterator<RunResponse>;
   #asking = false;
@@ -151,6 +154,11 @@ class Client {
     else void this.#iterator.return?.().then(() => (this.ended = true));
   }
 
+  stop(engine: Engine, index: number): void {
+    if (index < this.spec.n && this.reasons[index] === '') this.stopped.add(index);
+    engine.stopSequence(this.id, index);
+  }
+
   check(poisonable: boolean, maxUnreadTokens: number): void {
     // A sequence pauses when it is told of the limit; the step that had begun by then still counts.
     expect(this.largest).toBeLessThanOrEqual(maxUnreadTokens + 1);
@@ -163,8 +171,9 @@ class Client {
       const expected = reference(this.spec, index).slice(this.resumed[index]!.length);
       const got = this.tokens[index]!;
       const reason = this.reasons[index];
-      const whole = reason === 'FINISH_REASON_STOP' || reason === 'FINISH_REASON_LENGTH';
-      if (!whole) expect(this.cancelled || (poisonable && reason === 'FINISH_REASON_ERROR')).toBe(true);
+      const ended = reason === 'FINISH_REASON_STOP' || reason === 'FINISH_REASON_LENGTH';
+      const whole = ended && !(reason === 'FINISH_REASON_STOP' && this.stopped.has(index));
+      if (!ended) expect(this.cancelled || (poisonable && reason === 'FINISH_REASON_ERROR')).toBe(true);
       expect(got).toEqual(whole ? expected : expected.slice(0, got.length));
       if (whole) {
         const last = expected.at(-1) ?? this.resumed[index]!.at(-1);
@@ -193,6 +202,7 @@ class Client {
 
 /** Whether the first sequence ended by itself in this run. */
 function wasRun(client: Client): boolean {
+  if (client.stopped.has(0)) return client.tokens[0]!.length > 0;
   const ended = client.reasons[0] === 'FINISH_REASON_STOP' || client.reasons[0] === 'FINISH_REASON_LENGTH';
   return ended && (client.tokens[0]!.length > 0 || client.resumed[0]!.length === 0);
 }
@@ -247,6 +257,7 @@ class Rig {
     else if (todo.kind === 'succeed') step?.succeed();
     else if (todo.kind === 'fail') step?.fail(todo.code);
     else if (todo.kind === 'cancel') client?.cancel(todo.abort);
+    else if (todo.kind === 'stop') client?.stop(this.engine, todo.index);
     else client?.read();
     await this.#pass();
   }

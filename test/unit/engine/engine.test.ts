@@ -215,6 +215,54 @@ describe('a request that is given up', () => {
     expect(engine.snapshot()).toMatchObject(idle);
   });
 
+  it('of one sequence frees its blocks at once, and its siblings go on', async () => {
+    const engine = engineWith();
+    const request = runRequest('a', prompt, { maxTokens: 20, ignoreEos: true }, {}, { n: 3 });
+    const result = collect(engine.run(request, never), collected(3));
+    await settle(6);
+    // Between steps, a stopped sequence's own blocks are free before anything else happens.
+    const before = engine.snapshot();
+    expect(before).toMatchObject({ running: 3, stepsInFlight: 1 });
+    engine.stopSequence('a', 1);
+    engine.stopSequence('a', 1);
+    expect(engine.snapshot().running).toBe(3);
+    executor.pending[0]!.succeed();
+    await flush();
+    const after = engine.snapshot();
+    expect(after.running).toBe(2);
+    expect(after.kvBlocksUsed).toBeLessThan(before.kvBlocksUsed);
+    await settle();
+    const { tokens, reasons } = await result;
+    expect(reasons).toEqual(['FINISH_REASON_LENGTH', 'FINISH_REASON_STOP', 'FINISH_REASON_LENGTH']);
+    expect(tokens[0]).toEqual(reference(prompt, 20));
+    expect(tokens[2]).toEqual(reference(prompt, 20));
+    expect(tokens[1]).toEqual(reference(prompt, 20).slice(0, tokens[1]!.length));
+    expect(tokens[1]!.length).toBeLessThan(20);
+    expect(engine.snapshot()).toMatchObject(idle);
+  });
+
+  it('of a sequence that waits takes it out of the queue', async () => {
+    const engine = engineWith({ maxSequences: 1 });
+    const result = collect(engine.run({ ...endless('a'), n: 2 }, never), collected(2));
+    await settle(4);
+    expect(engine.snapshot()).toMatchObject({ running: 1, waiting: 1 });
+    engine.stopSequence('a', 1);
+    expect(engine.snapshot()).toMatchObject({ running: 1, waiting: 0, held: 0 });
+    await settle();
+    expect((await result).reasons).toEqual(['FINISH_REASON_LENGTH', 'FINISH_REASON_STOP']);
+  });
+
+  it('of a sequence or request that does not run changes nothing', async () => {
+    const engine = engineWith();
+    engine.stopSequence('a', 0);
+    const result = collect(engine.run(runRequest('a', prompt, { maxTokens: 4, ignoreEos: true }), never), collected(1));
+    await settle(2);
+    engine.stopSequence('a', 1);
+    engine.stopSequence('b', 0);
+    await settle();
+    expect((await result).reasons).toEqual(['FINISH_REASON_LENGTH']);
+  });
+
   it('before it starts is not started', async () => {
     const engine = engineWith();
     const result = await collect(engine.run(endless('a'), AbortSignal.abort()), collected(1));

@@ -22,6 +22,8 @@ export class FakePipeline implements Pipeline {
   open = 0;
   /** Runs that ended before their last token because their consumer left or aborted. */
   abandoned = 0;
+  /** Sequences that were to end, as "request.index". */
+  readonly stopped = new Set<string>();
 
   constructor(options: FakeOptions) {
     this.#options = options;
@@ -38,6 +40,10 @@ export class FakePipeline implements Pipeline {
       this.open--;
       if (!complete) this.abandoned++;
     }
+  }
+
+  stopSequence(requestId: string, index: number): void {
+    this.stopped.add(`${requestId}.${index}`);
   }
 
   async *#answer(request: RunRequest, signal: AbortSignal): AsyncGenerator<RunResponse> {
@@ -72,7 +78,7 @@ export class FakePipeline implements Pipeline {
         }
         first = false;
         const last = output.at(-1);
-        let ended = last !== undefined && stops.has(last);
+        let ended = (last !== undefined && stops.has(last)) || this.stopped.has(`${request.requestId}.${index}`);
         if (ended) response.finishReason = 'FINISH_REASON_STOP';
         for (let i = 0; i < stride && !ended && output.length < maxTokens; i++) {
           const id = token(request, index, output.length);

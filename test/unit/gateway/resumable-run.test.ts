@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Pipeline } from '../../../controller/gateway/pipeline.ts';
-import { type ResumeOptions, runResumable } from '../../../controller/gateway/resumable-run.ts';
+import { type ResumeOptions, type RunConsumer, runResumable } from '../../../controller/gateway/resumable-run.ts';
 import type { PipelineRouter } from '../../../controller/gateway/router.ts';
 import type { RunRequest, RunResponse } from '../../../proto/messages.ts';
 import { codedError, type FakeOptions, FakePipeline } from './fake-pipeline.ts';
@@ -75,7 +75,7 @@ async function collect(
     prompt.push(...response.promptLogprobs.map(({ tokenId }) => tokenId));
     if (response.finishReason !== 'FINISH_REASON_UNSPECIFIED') finish[response.index] += response.finishReason;
   };
-  await runResumable(run, signal, { accept, done: false }, resume);
+  await runResumable(run, signal, { accept, wants: () => true, done: false }, resume);
   return { tokens, logprobs, prompt, finish };
 }
 
@@ -99,6 +99,7 @@ describe('a request whose pipelines die', () => {
           const dying = (): Pipeline => {
             const fake = new FakePipeline({ token, stride, eosTokenIds: [eos] });
             return {
+              stopSequence: () => {},
               async *run(attempt, signal) {
                 for await (const response of fake.run(attempt, signal)) {
                   if (responses-- <= 0) {
@@ -138,6 +139,7 @@ describe('a request whose pipelines die', () => {
   it('goes to another pipeline at once, and back to the lost one after a wait', async () => {
     const dead: string[] = [];
     const pipeline = (name: string): Pipeline => ({
+      stopSequence: () => {},
       // oxlint-disable-next-line require-yield
       async *run() {
         dead.push(name);
@@ -155,6 +157,57 @@ describe('a request whose pipelines die', () => {
     const resume = options(none, { maxLostMs: 10_000 });
     await expect(collect(request(), resume)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(resume.now()).toBe(10_000);
+  });
+});
+
+describe('a sequence that is over for its consumer', () => {
+  /** Takes every response; wants `most` tokens of each sequence. */
+  function counting(most: readonly number[]): RunConsumer & { readonly taken: number[] } {
+    const taken = most.map(() => 0);
+    const open = new Set(most.keys());
+    return {
+      taken,
+      accept({ index, tokenIds, finishReason }) {
+        taken[index]! += tokenIds.length;
+        if (finishReason !== 'FINISH_REASON_UNSPECIFIED') open.delete(index);
+      },
+      wants: (index) => taken[index]! < most[index]!,
+      get done() {
+        return most.every((count, index) => taken[index]! >= count || !open.has(index));
+      },
+    };
+  }
+
+  it('is stopped where it runs, while the others go on', async () => {
+    const fake = new FakePipeline({ token: () => 1 });
+    const consumer = counting([12, 3, 12]);
+    await runResumable(request({ n: 3 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    expect([...fake.stopped]).toEqual(['r.1']);
+    expect(consumer.taken).toEqual([12, 3, 12]);
+  });
+
+  it('is stopped again where the request is resumed', async () => {
+    let lost = false;
+    const fake = new FakePipeline({
+      token: () => 1,
+      before: (_request, _index, position) => {
+        if (position < 6 || lost) return;
+        lost = true;
+        throw codedError('PIPELINE_LOST');
+      },
+    });
+    const consumer = counting([12, 3]);
+    await runResumable(request({ n: 2 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    expect([...fake.stopped]).toEqual(['r.1', 'r.2.1']);
+    expect(consumer.taken[0]).toBe(12);
+  });
+
+  it('is left alone when it ended by itself, or when nothing is left to run', async () => {
+    const fake = new FakePipeline({ token: (_request, index) => (index === 0 ? eos : 1), eosTokenIds: [eos] });
+    const consumer = counting([1, 4]);
+    await runResumable(request({ n: 2 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    expect(fake.stopped.size).toBe(0);
+    expect(fake.open).toBe(0);
   });
 });
 
@@ -179,6 +232,7 @@ describe('errors of pipelines', () => {
 
   it.each(['FINISH_REASON_ERROR', 'FINISH_REASON_CANCELLED'] as const)('%s fails the request', async (finishReason) => {
     const pipeline: Pipeline = {
+      stopSequence: () => {},
       async *run() {
         yield { index: 0, tokenIds: [], logprobs: [], promptLogprobs: [], finishReason, cachedTokens: 0, queueMs: 0 };
       },
@@ -204,6 +258,7 @@ describe('errors of pipelines', () => {
 describe('an abort', () => {
   it('ends a request whose pipeline does not answer at all', async () => {
     const silent: Pipeline = {
+      stopSequence: () => {},
       run: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
     };
     const controller = new AbortController();
@@ -219,7 +274,8 @@ describe('an abort', () => {
     const accept = () => {
       if (++accepted === 3) controller.abort(codedError('CANCELLED'));
     };
-    const run = runResumable(request(), controller.signal, { accept, done: false }, options(routerOf([fake])));
+    const consumer = { accept, wants: () => true, done: false };
+    const run = runResumable(request(), controller.signal, consumer, options(routerOf([fake])));
     await expect(run).rejects.toMatchObject({ code: 'CANCELLED' });
     await expect.poll(() => fake.open).toBe(0);
     expect(accepted).toBe(3);
