@@ -188,7 +188,6 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         createRankShard: ({ rank, blockSize }, onProgress) =>
           native.createRankShard(runtime, store, { ...rank, kvBlocks: rank.kvBlocks, blockSize }, onProgress),
         onProgress: () => agent.changed(),
-        onPoisoned: onFailure,
         partnerReady: (workerId, pipeline) => agent.partnerReady(workerId, pipeline),
       },
     });

@@ -53,7 +53,7 @@ type DispatchStep = Extract<StepProgress, { kind: 'dispatch' }>;
 
 /** A partial sum and the worker that made it, so that a poisoned one can be blamed and asked for again. */
 export interface SourcedPartial extends PartialSum {
-  /** Asks other replicas for the same rows; null when the rows' state lives only there. */
+  /** Counts the answer as a failure of its worker and asks other replicas for the same rows; null when nobody else has them. */
   readonly again: ((failure: ShardFailure) => Promise<readonly SourcedPartial[]>) | null;
   readonly peer: string;
 }
@@ -137,7 +137,11 @@ export class Dispatcher {
     }
     try {
       const deadlineMs = target.deadlineMs(rows.experts.rowCount);
-      const asked = this.#ask(target, request, rows.experts, rows.rowIndices, deadlineMs, elsewhere);
+      const again = (failure: ShardFailure): Promise<readonly SourcedPartial[]> => {
+        target.reject(failure);
+        return elsewhere(failure);
+      };
+      const asked = this.#ask(target, request, rows.experts, rows.rowIndices, deadlineMs, again);
       if (hedgeMs === null) return [await asked];
       const answer = asked.then((partial) => [partial]);
       return await this.#hedge(answer, hedgeMs, rows, epoch, excluded, target.id);

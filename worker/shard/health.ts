@@ -19,11 +19,14 @@ const FIRST_PROBE_MS = 200;
 const MAX_PROBE_MS = 5_000;
 /** One refusal is a slot that has just moved away; so many in a row are a worker that is not what it says. */
 const MAX_REFUSALS = 3;
+/** So many answers in a row end the time in which failures count as repeated: one good answer between bad ones does not. */
+const GOOD_ANSWERS = 16;
 
 export class PeerHealth {
   readonly #options: HealthOptions;
   #usable = false;
   #failures = 0;
+  #goodAnswers = 0;
   #refusals = 0;
   #nextProbeAt = 0;
   #latencyMs = 0;
@@ -61,7 +64,8 @@ export class PeerHealth {
       this.#rows += WEIGHT * (rows - this.#rows);
     }
     this.#samples++;
-    this.#failures = 0;
+    this.#goodAnswers++;
+    if (this.#goodAnswers >= GOOD_ANSWERS) this.#failures = 0;
     this.#refusals = 0;
   }
 
@@ -69,6 +73,7 @@ export class PeerHealth {
   failed(): boolean {
     const was = this.#usable;
     this.#usable = false;
+    this.#goodAnswers = 0;
     const wait = Math.min(MAX_PROBE_MS, FIRST_PROBE_MS * 2 ** Math.min(this.#failures, 8));
     this.#failures++;
     this.#nextProbeAt = this.#options.now() + wait;

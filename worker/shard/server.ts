@@ -1,5 +1,6 @@
-import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { ActivationType, ExpertBank, RankShard } from '../../native/native.ts';
+import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
@@ -22,6 +23,8 @@ export interface ShardServerOptions {
   readonly shards: HostedShards;
   /** Dispatches of one stream that may wait or run at a time; more are refused with BUSY. */
   readonly maxPerStream?: number;
+  /** Bytes of rows that those dispatches may hold; more are refused with BUSY. */
+  readonly maxBytesPerStream?: number;
   readonly observer: ShardObserver;
 }
 
@@ -40,19 +43,25 @@ class Refusal extends Error {
   }
 }
 
+/** A peer that is refused so often without one answer between asks for nothing that makes sense: its stream is ended. */
+const MAX_REFUSALS = 256;
+
 type Stream = ServerDuplexStream<ForwardRequest, ForwardResponse>;
 
 /**
  * ShardService over this worker's shards. Every request is checked before native code sees it, answered with a result or
- * a coded error, and never harms the stream of another peer. A peer that does not read its answers is not read from.
+ * a coded error, and never harms the stream of another peer. A peer that does not read its answers is not read from, and
+ * one that sends nothing but nonsense is cut off.
  */
 export function shardService(options: ShardServerOptions): ShardServiceHandlers {
   return { Forward: (stream: Stream) => serveStream(stream, options) };
 }
 
 function serveStream(stream: Stream, options: ShardServerOptions): void {
-  const limit = options.maxPerStream ?? 64;
+  const { maxPerStream = 64, maxBytesPerStream = 2 * MAX_DATA_MESSAGE_BYTES, observer } = options;
   let running = 0;
+  let runningBytes = 0;
+  let refusals = 0;
   let open = true;
   const end = (): void => {
     open = false;
@@ -64,35 +73,54 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
     if (open) stream.end();
     end();
   });
+  stream.on('drain', () => {
+    if (open) stream.resume();
+  });
   stream.on('data', (request: ForwardRequest) => {
     const received = performance.now();
     const reply = (response: Omit<ForwardResponse, 'dispatchId' | 'epoch' | 'elapsedUs'>): void => {
       if (!open) return;
       const elapsedUs = Math.round((performance.now() - received) * 1000);
       const head = { dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs };
-      if (!stream.write({ ...head, ...response })) {
-        stream.pause();
-        stream.once('drain', () => stream.resume());
-      }
+      if (!stream.write({ ...head, ...response })) stream.pause();
     };
     const refuse = (error: unknown): void => {
       const { code, message } = describe(error);
-      options.observer.onRefused(code, message);
+      observer.onRefused(code, message);
       reply({ error: { code, message } });
+      refusals++;
+      if (!open || refusals < MAX_REFUSALS) return;
+      open = false;
+      const details = `${refusals} dispatches in a row were refused, the last one because: ${message}`;
+      stream.pause();
+      stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
     };
-    if (running >= limit) {
-      refuse(new Refusal('BUSY', `${running} dispatches of this stream are in flight (limit ${limit})`));
+    if (!open) return;
+    if (running >= maxPerStream) {
+      refuse(new Refusal('BUSY', `${running} dispatches of this stream are in flight (limit ${maxPerStream})`));
+      return;
+    }
+    const bytes = request.rows.byteLength;
+    if (running > 0 && runningBytes + bytes > maxBytesPerStream) {
+      const problem = `dispatches of this stream in flight hold ${runningBytes + bytes} bytes (limit ${maxBytesPerStream})`;
+      refuse(new Refusal('BUSY', problem));
       return;
     }
     running++;
+    runningBytes += bytes;
+    const ended = (): void => {
+      running--;
+      runningBytes -= bytes;
+    };
     answer(request, options.shards).then(
       (partial) => {
-        running--;
-        options.observer.onForward(request.layer, request.rowCount, performance.now() - received);
+        ended();
+        refusals = 0;
+        observer.onForward(request.layer, request.rowCount, performance.now() - received);
         reply({ dtype: request.partialDtype, rowCount: request.rowCount, partial: asBuffer(partial) });
       },
       (error: unknown) => {
-        running--;
+        ended();
         refuse(error);
       },
     );

@@ -4,6 +4,7 @@ import type { ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRe
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { shardClientMethod } from './definition.ts';
+import type { ShardFailure } from './failure.ts';
 import { encodeForwardRequest } from './frame.ts';
 import { StreamPeer } from './stream-peer.ts';
 
@@ -20,6 +21,8 @@ export interface ShardPeerOptions {
   readonly metadata: () => Metadata;
   /** Told when the peer becomes reachable and when it is lost. */
   readonly onState: (connected: boolean) => void;
+  /** Told when the peer is cut off because it answers what nobody asked. */
+  readonly onPoisoned: (failure: ShardFailure) => void;
 }
 
 /** The stream to one worker's ShardService. */
@@ -29,7 +32,7 @@ export class ShardPeer {
   readonly #stream: StreamPeer<Buffer, ForwardResponse>;
 
   constructor(options: ShardPeerOptions) {
-    const { id, address, credentials, metadata, onState } = options;
+    const { id, address, credentials, metadata, onState, onPoisoned } = options;
     const { path, requestSerialize, responseDeserialize } = shardClientMethod;
     this.id = id;
     this.#stream = new StreamPeer<Buffer, ForwardResponse>({
@@ -42,6 +45,7 @@ export class ShardPeer {
       idOf: (response) => response.dispatchId,
       errorOf: ({ error }) => (error === null ? null : `${error.code}: ${error.message}`),
       onState,
+      onPoisoned,
     });
   }
 

@@ -16,6 +16,8 @@ export interface StreamPeerOptions<Request, Response> {
   readonly backoffMs?: (attempt: number) => number;
   /** Told when the peer becomes reachable and when it is lost. */
   readonly onState?: (connected: boolean) => void;
+  /** Told when the peer is cut off because it answers what nobody asked. */
+  readonly onPoisoned?: (failure: ShardFailure) => void;
 }
 
 export interface OpenStream<Request, Response> {
@@ -45,6 +47,9 @@ export class StreamPeer<Request, Response> {
   #connected = false;
   #closed = false;
   #nextId = 1;
+  /** Requests of this stream whose deadline passed: each may still be answered, once. */
+  #overdue = 0;
+  /** Tries to open a stream since the last answer: a peer that only accepts streams is asked more and more rarely. */
   #attempt = 0;
   #retry: NodeJS.Timeout | null = null;
   /** One timer for all deadlines: it is set for the earliest, and what was answered meanwhile costs nothing. */
@@ -103,28 +108,42 @@ export class StreamPeer<Request, Response> {
     this.#open = open;
     stream.on('metadata', () => {
       if (this.#open !== open) return;
-      this.#attempt = 0;
       this.#connected = true;
       this.#options.onState?.(true);
     });
-    stream.on('data', (response: Response) => this.#answer(response));
+    stream.on('data', (response: Response) => {
+      if (this.#open === open) this.#answer(open, response);
+    });
     stream.on('error', (error: Error) => this.#reopen(open, error.message));
     stream.on('end', () => this.#reopen(open, 'ended the stream'));
   }
 
-  #answer(response: Response): void {
+  #answer(open: OpenStream<Request, Response>, response: Response): void {
     const id = this.#options.idOf(response);
     const pending = this.#pending.get(id);
-    if (pending === undefined) return; // Its deadline passed; the rows are elsewhere.
+    if (pending === undefined) {
+      if (this.#overdue > 0 && id < this.#nextId) this.#overdue--;
+      else this.#poisoned(open, id);
+      return;
+    }
     this.#pending.delete(id);
+    this.#attempt = 0;
     const error = this.#options.errorOf(response);
     if (error === null) pending.resolve(response);
     else pending.reject(this.#failure('REFUSED', error));
   }
 
-  #reopen(open: OpenStream<Request, Response>, reason: string): void {
+  /** An endless stream of answers would keep this process busy with nothing: such a peer is left alone for a while. */
+  #poisoned(open: OpenStream<Request, Response>, id: number): void {
+    const reason = `answered ${id}, which is no request that waits for an answer`;
+    this.#attempt = Math.max(this.#attempt, SLOWEST_ATTEMPT);
+    this.#reopen(open, reason, 'POISONED');
+    this.#options.onPoisoned?.(this.#failure('POISONED', reason));
+  }
+
+  #reopen(open: OpenStream<Request, Response>, reason: string, code: ShardFailureCode = 'PEER_LOST'): void {
     if (this.#open !== open || this.#closed) return;
-    this.#lose(reason);
+    this.#lose(reason, code);
     const delay = (this.#options.backoffMs ?? reconnectDelayMs)(this.#attempt++);
     this.#retry = setTimeout(() => {
       this.#retry = null;
@@ -149,21 +168,23 @@ export class StreamPeer<Request, Response> {
         continue;
       }
       this.#pending.delete(id);
+      this.#overdue++;
       pending.reject(this.#failure('DEADLINE', `no answer within ${Math.round(pending.deadlineMs)} ms`));
     }
     if (next < Number.POSITIVE_INFINITY) this.#setTimer(next);
   }
 
-  #lose(reason: string): void {
+  #lose(reason: string, code: ShardFailureCode = 'PEER_LOST'): void {
     const open = this.#open;
     this.#open = null;
+    this.#overdue = 0;
     open?.stream.cancel();
     open?.close();
     const wasConnected = this.#connected;
     this.#connected = false;
     const lost = [...this.#pending.values()];
     this.#pending.clear();
-    for (const pending of lost) pending.reject(this.#failure('PEER_LOST', reason));
+    for (const pending of lost) pending.reject(this.#failure(code, reason));
     if (wasConnected) this.#options.onState?.(false);
   }
 
@@ -176,7 +197,10 @@ export class StreamPeer<Request, Response> {
   }
 }
 
+/** The attempt from which on the delay is the longest. */
+const SLOWEST_ATTEMPT = 6;
+
 /** 50 ms, doubling to 2 s: a restarted worker is used again soon, an absent one costs nothing. */
 function reconnectDelayMs(attempt: number): number {
-  return Math.min(2_000, 50 * 2 ** Math.min(attempt, 10));
+  return Math.min(2_000, 50 * 2 ** Math.min(attempt, SLOWEST_ATTEMPT));
 }

@@ -103,6 +103,12 @@ export class Targets implements TargetHealth {
     const { credentials, metadata, health: healthOptions } = this.#options;
     const number = this.#next++;
     const health = new PeerHealth(healthOptions);
+    const fail = (failure: ShardFailure): void => {
+      this.#options.onFailure(failure);
+      if (failure.code === 'BUSY') return; // Loaded, not broken.
+      const out = failure.code === 'REFUSED' ? health.refused() : health.failed();
+      if (out) this.#options.onChange();
+    };
     const peer = new ShardPeer({
       id: worker.id,
       address: worker.address,
@@ -113,13 +119,8 @@ export class Targets implements TargetHealth {
         if (connected && entry !== undefined) this.#probe(entry);
         else if (!connected && health.failed()) this.#options.onChange();
       },
+      onPoisoned: fail,
     });
-    const fail = (failure: ShardFailure): void => {
-      this.#options.onFailure(failure);
-      if (failure.code === 'BUSY') return; // Loaded, not broken.
-      const out = failure.code === 'REFUSED' ? health.refused() : health.failed();
-      if (out) this.#options.onChange();
-    };
     const target: DispatchTarget = {
       id: worker.id,
       deadlineMs: (rows) => health.deadlineMs(rows),

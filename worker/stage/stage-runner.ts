@@ -22,8 +22,6 @@ export interface StageRunnerOptions {
   readonly next: NextStage | null;
   /** Batches of at least this many rows run as two micro-batches, so that one's network time hides behind the other's compute. */
   readonly overlapRows: number;
-  /** Told of an answer that was not finite. */
-  readonly onPoisoned: (failure: ShardFailure) => void;
 }
 
 type DispatchStep = Extract<StepProgress, { kind: 'dispatch' }>;
@@ -89,9 +87,7 @@ export class StageRunner {
         const index = poisonedPartial(error);
         const poisoned = index === null ? undefined : partials[index];
         if (!(error instanceof Error) || !poisoned?.again || attempt === MAX_POISONED) throw error;
-        const failure = new ShardFailure('POISONED', poisoned.peer, error.message);
-        this.#options.onPoisoned(failure);
-        const replaced = await poisoned.again(failure);
+        const replaced = await poisoned.again(new ShardFailure('POISONED', poisoned.peer, error.message));
         partials = [...partials.filter((partial) => partial !== poisoned), ...replaced];
       }
     }

@@ -9,7 +9,6 @@ import type { EngineObserver } from '../engine/observer.ts';
 import type { EngineModel } from '../engine/request.ts';
 import type { ColdExperts } from '../shard/cold-experts.ts';
 import { Dispatcher, type DispatchObserver } from '../shard/dispatcher.ts';
-import type { ShardFailure } from '../shard/failure.ts';
 import { expertRoute, type LayerReplicas } from '../shard/replicas.ts';
 import type { Targets } from '../shard/targets.ts';
 import { ClusterExecutor } from './cluster-executor.ts';
@@ -75,7 +74,6 @@ export interface SeatOptions {
   readonly createStage: (spec: SeatSpec, rankTargets: readonly number[], onProgress: OnProgress) => Promise<Stage>;
   readonly createRankShard: (spec: SeatSpec, onProgress: OnProgress) => Promise<RankShard>;
   readonly onProgress: OnProgress;
-  readonly onPoisoned: (failure: ShardFailure) => void;
   /** Whether a worker says that its part of the pipeline is loaded. */
   readonly partnerReady: (workerId: string, pipeline: string) => boolean;
   readonly clock?: Clock;
@@ -147,8 +145,8 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
   const pipeline = spec.rank.pipeline;
   const hop =
     spec.next === null ? null : new Hop({ ...spec.next, pipeline, credentials, metadata, deadlineMs: rankDeadlineMs });
-  const { epoch, overlapRows, onPoisoned, partnerReady } = options;
-  const runner = new StageRunner({ stage, dispatcher, pipeline, hidden, epoch, next: hop, overlapRows, onPoisoned });
+  const { epoch, overlapRows, partnerReady } = options;
+  const runner = new StageRunner({ stage, dispatcher, pipeline, hidden, epoch, next: hop, overlapRows });
   const executor = new ClusterExecutor({
     limits: { kvBlocks: spec.rank.kvBlocks, blockSize: spec.blockSize },
     run: (batch) => runner.run(batch),

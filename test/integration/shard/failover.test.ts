@@ -1,20 +1,26 @@
+import { connect } from 'node:http2';
 import {
   Client,
   credentials,
   Metadata,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServiceDefinition,
+  type ServiceError,
   status,
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ActivationType, Dispatch, ExpertBank, ExpertRows, ExpertSlot } from '../../../native/native.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
+import type { ForwardRequest__Output as ForwardRequest } from '../../../proto/generated/conclave/v1/ForwardRequest.ts';
+import type { ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { conclave } from '../../../proto/messages.ts';
 import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
 import { shardServerDefinition } from '../../../worker/shard/definition.ts';
 import { Dispatcher } from '../../../worker/shard/dispatcher.ts';
-import type { ShardFailure } from '../../../worker/shard/failure.ts';
+import { ShardFailure } from '../../../worker/shard/failure.ts';
+import { encodeForwardRequest } from '../../../worker/shard/frame.ts';
 import type { LayerReplicas } from '../../../worker/shard/replicas.ts';
 import { shardService } from '../../../worker/shard/server.ts';
 import { Targets } from '../../../worker/shard/targets.ts';
@@ -74,6 +80,10 @@ async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1)
   };
   const observer = { onForward: () => undefined, onRefused: () => undefined };
   server.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
+  return listen(server, address);
+}
+
+async function listen(server: Server, address: string): Promise<Running> {
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -82,6 +92,29 @@ async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1)
   const kill = (): void => server.forceShutdown();
   cleanups.push(kill);
   return { address: `127.0.0.1:${port}`, kill };
+}
+
+type Liar = ServerDuplexStream<ForwardRequest, ForwardResponse>;
+
+/** A worker that answers probes, and every dispatch as told. */
+async function startLiar(answer: (request: ForwardRequest, honest: ForwardResponse, stream: Liar) => void) {
+  const server = new Server(dataChannelOptions);
+  server.addService(conclave.ShardService.service, {
+    Forward: (stream: Liar) => {
+      stream.on('data', (request: ForwardRequest) => {
+        const { dispatchId, rowCount, rows, topK, topkIds, topkWeights, partialDtype: dtype } = request;
+        const ids = new Int32Array(Uint8Array.from(topkIds).buffer);
+        const weights = new Float32Array(Uint8Array.from(topkWeights).buffer);
+        const sums = multiply({ layer: LAYER, rowCount, type: 'f32', rows, topK, topkIds: ids, topkWeights: weights });
+        const honest = { dispatchId, epoch: 1, rowCount, dtype, partial: Buffer.from(sums) };
+        if (rowCount === 0) stream.write(honest);
+        else answer(request, honest, stream);
+      });
+      stream.on('error', () => undefined);
+      stream.sendMetadata(new Metadata());
+    },
+  });
+  return listen(server, '127.0.0.1:0');
 }
 
 interface Cluster {
@@ -249,6 +282,69 @@ describe('dispatches between workers', () => {
     ]);
   });
 
+  it.each<{ name: string; lie: Partial<ForwardResponse>; copies?: number }>([
+    { name: 'answers more rows than it was asked for', lie: { rowCount: 0xffff_ffff } },
+    { name: 'answers with more bytes than it was asked for', lie: { partial: Buffer.alloc(2 ** 24) } },
+    { name: 'answers in another type', lie: { dtype: 'DATA_TYPE_BF16' } },
+    { name: 'answers under an old plan', lie: { epoch: 0 } },
+    { name: 'answers what nobody asked', lie: { dispatchId: 10_000 } },
+    { name: 'answers twice', lie: {}, copies: 2 },
+  ])('go elsewhere when a worker $name, and it leaves the routes', async ({ lie, copies = 1 }) => {
+    const liar = await startLiar((_, honest, stream) => {
+      for (let copy = 0; copy < copies; copy++) stream.write({ ...honest, ...lie });
+    });
+    const stage = await startStage([liar, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    await vi.waitFor(() =>
+      expect(stage.failures.map(({ code, peer }) => [code, peer])).toContainEqual(['POISONED', 'w1']),
+    );
+    expect(stage.targets.usable(1)).toBe(false);
+    expect(stage.targets.usable(2)).toBe(true);
+  });
+
+  it('cut a worker off that sends answers without end, at the first that nobody asked for', async () => {
+    let sent = 0;
+    let cut: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      cut = resolve;
+    });
+    const liar = await startLiar((_, honest, stream) => {
+      const flood = (): void => {
+        while (!stream.cancelled && stream.write({ ...honest, dispatchId: 2 ** 40 + sent })) sent++;
+      };
+      stream.on('drain', flood);
+      stream.on('cancelled', cut);
+      flood();
+    });
+    const stage = await startStage([liar, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    await ended;
+    expect(stage.failures[0]?.message).toMatch(/^worker w1: answered \d+, which is no request that waits/);
+    expect(stage.targets.usable(1)).toBe(false);
+  });
+
+  it('take an answer that comes after its deadline for what it is', async () => {
+    let late: () => void = () => undefined;
+    const slow = await startLiar((_, honest, stream) => {
+      late = () => stream.write(honest);
+    });
+    const stage = await startStage([slow, await startWorker(answers)], everyone(1, 2));
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+    late();
+    await vi.waitFor(() => expect(stage.targets.usable(1)).toBe(true));
+    expect(stage.failures.map(({ code }) => code)).toEqual(['DEADLINE']);
+  });
+
+  it('count an answer that is not finite as a failure of its worker', async () => {
+    const stage = await startStage([await startWorker(answers), await startWorker(answers)], everyone(1, 2));
+    const step = { kind: 'dispatch', step: 1, layer: LAYER, operator: 'ffn', dispatches: [dispatchTo(1)] } as const;
+    const [partial] = await stage.dispatcher.collect(step, 1, null);
+    const replaced = await partial?.again?.(new ShardFailure('POISONED', 'w1', 'partials[0] is not finite'));
+    expect(replaced?.map(({ peer }) => peer)).toEqual(['w2']);
+    expect(stage.failures.map(({ code, peer }) => [code, peer])).toEqual([['POISONED', 'w1']]);
+    expect(stage.targets.usable(1)).toBe(false);
+  });
+
   it('also go to another replica past the hedge deadline, and the first answer counts', async () => {
     const slow = await startWorker(async (rows) => {
       await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -298,6 +394,74 @@ describe('a shard worker', () => {
     stream.on('data', () => undefined);
     stream.write(bytes);
     expect(await ended).toBe(code);
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+  });
+
+  it('ends the stream of a peer that sends nothing but nonsense, and serves the others on', async () => {
+    const worker = await startWorker(answers);
+    const stage = await startStage([worker], everyone(1));
+    const client = new conclave.ShardService(worker.address, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const stream = client.Forward();
+    let refused = 0;
+    const ended = new Promise<ServiceError>((resolve) => stream.on('error', resolve));
+    stream.on('data', () => refused++);
+    for (let id = 0; id < 1_000; id++) stream.write({ dispatchId: id, rowCount: 7 });
+    expect(await ended).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: expect.stringMatching(/^256 dispatches in a row were refused, the last one because: /),
+    });
+    expect(refused).toBe(256);
+    expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+  });
+
+  it('reads no more from a peer that does not read its answers, and serves the others on', async () => {
+    let forwards = 0;
+    const worker = await startWorker(async (rows) => {
+      forwards++;
+      return multiply(rows);
+    });
+    const stage = await startStage([worker], everyone(1));
+    const session = connect(`http://${worker.address}`);
+    cleanups.push(() => session.destroy());
+    const path = '/conclave.v1.ShardService/Forward';
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.on('error', () => undefined); // The session is destroyed at the end.
+    const rowCount = 2 ** 15;
+    const ids = Buffer.alloc(rowCount * 4);
+    const type = 'DATA_TYPE_F32';
+    const message = encodeForwardRequest(
+      {
+        ...{ dispatchId: 1, layer: LAYER, operator: 'OPERATOR_FFN', dtype: type, partialDtype: type, rowCount },
+        ...{ rows: Buffer.alloc(rowCount * HIDDEN * 4), topK: 1, topkIds: ids, topkWeights: ids },
+      },
+      Buffer.alloc,
+    );
+    const head = Buffer.alloc(5); // Not compressed, and so long.
+    head.writeUInt32BE(message.length, 1);
+    let sent = 0;
+    const write = (): void => {
+      while (sent < 400 && stream.write(Buffer.concat([head, message]))) sent++;
+    };
+    stream.on('drain', write);
+    write();
+    // Answers of 1 MiB stop at the window of 64 KiB: 16 wait in the worker's queue, then it stops to read.
+    await vi.waitFor(() => expect(forwards).toBeGreaterThanOrEqual(16), { timeout: 10_000 });
+    await vi.waitFor(
+      async () => {
+        const before = forwards;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        expect(forwards).toBe(before);
+      },
+      { timeout: 20_000 },
+    );
+    // Those in its queue, and those that ran or had been read when the queue was full.
+    expect(forwards).toBeLessThan(100);
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
   });
 

@@ -17,7 +17,7 @@ describe('PeerHealth', () => {
     expect(health.usable).toBe(true);
   });
 
-  it('waits longer for each further probe of a peer that keeps failing, and forgets after an answer', () => {
+  it('waits longer for each further probe of a peer that keeps failing, and forgets after some answers in a row', () => {
     const { health, clock } = healthAt();
     const waits: number[] = [];
     for (let i = 0; i < 7; i++) {
@@ -28,7 +28,14 @@ describe('PeerHealth', () => {
     }
     expect(waits).toEqual([200, 400, 800, 1600, 3200, 5000, 5000]);
     health.recovered();
-    health.answered(1, 1);
+    for (let i = 0; i < 15; i++) health.answered(1, 1);
+    health.failed();
+    clock.now += 4_999;
+    expect(health.probeDue).toBe(false); // Answers that come between failures are no recovery.
+    clock.now += 1;
+    expect(health.probeDue).toBe(true);
+    health.recovered();
+    for (let i = 0; i < 16; i++) health.answered(1, 1);
     health.failed();
     clock.now += 200;
     expect(health.probeDue).toBe(true);
