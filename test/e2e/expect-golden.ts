@@ -16,7 +16,10 @@ export interface Completion {
   readonly choices: readonly {
     readonly index: number;
     readonly token_ids: readonly number[];
-    readonly logprobs: { readonly token_logprobs: readonly (number | null)[] };
+    readonly logprobs: {
+      readonly token_logprobs: readonly (number | null)[];
+      readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
+    };
   }[];
   readonly usage: { readonly prompt_tokens_details?: { readonly cached_tokens?: number } };
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { loadNative } from '../../native/load.ts';
 import { root } from './server.ts';
 
 /** What an independent f32 implementation computes for one prompt. */
@@ -8,9 +10,9 @@ export interface Golden {
   readonly prompt: readonly number[];
   /** Log-probability of prompt[p] given prompt[0 … p-1], for p from 1. */
   readonly promptLogprobs: readonly number[];
-  /** Likeliest token after prompt[0 … p], [T]. */
+  /** Likeliest token after each position of the prompt and the continuation but the last, [T + 19]. */
   readonly likeliest: readonly number[];
-  /** After prompt[0 … p]: the likeliest token, and those that bf16 cannot tell from it, [T]. */
+  /** The same, with the tokens that bf16 cannot tell from it, [T + 19]. */
   readonly best: readonly ReadonlySet<number>[];
   /** Greedy, [20]. */
   readonly continuation: readonly number[];
@@ -31,15 +33,35 @@ export function readGoldens(family: string): readonly Golden[] {
     const logits = rowsOf(tensor(`logits_${index}`));
     const continuation = tensor(`continuation_${index}`).values;
     const continuationLogits = rowsOf(tensor(`continuation_logits_${index}`));
+    // The continuation's first logits are those after the prompt's last position.
+    const all = [...logits, ...continuationLogits.slice(1)];
     return {
       prompt,
       promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
-      likeliest: logits.map((row) => row.indexOf(Math.max(...row))),
-      best: logits.map(bestTokens),
+      likeliest: all.map((row) => row.indexOf(Math.max(...row))),
+      best: all.map(bestTokens),
       continuation,
       continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
     };
   });
+}
+
+/**
+ * Whether `--weights bf16` rounds activations on the best instruction set here: AMD's processors multiply bf16 pairs faster
+ * than f32. Elsewhere only the cache is rounded, as the checkpoints hold bf16.
+ */
+export const roundsActivations =
+  /AMD/.test(cpus()[0]?.model ?? '') && loadNative().hardware().extensions.includes('avx512_bf16');
+
+/**
+ * At how many positions the likeliest token that was found is the reference's. Where activations are rounded, either of
+ * two tokens within one bf16 step may come out.
+ */
+export function agreements(golden: Golden, found: readonly number[], rounded: boolean): number {
+  return golden.likeliest.filter((token, position) => {
+    const got = found[position] ?? -1;
+    return got === token || (rounded && golden.best[position]?.has(got) === true);
+  }).length;
 }
 
 interface Tensor {

@@ -1,9 +1,6 @@
-import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GenerateResponse__Output as GenerateResponse } from '../../proto/generated/conclave/v1/GenerateResponse.ts';
-import { conclave } from '../../proto/messages.ts';
-import { completeGolden, expectGolden, prompts } from './expect-golden.ts';
-import { type Golden, goldenFolder, readGoldens } from './golden.ts';
+import { completeGolden, expectGolden, outputTokens, prompts } from './expect-golden.ts';
+import { agreements, type Golden, goldenFolder, readGoldens, roundsActivations } from './golden.ts';
 import { run, Server } from './server.ts';
 
 const families = [
@@ -68,34 +65,31 @@ describe.each(families)('%s over HTTP in f32 gives the reference results', (fami
 });
 
 describe('in bf16', () => {
-  it('the likeliest token is that of the reference, or a bf16 tie with it, at 99 % of all prompt positions', async () => {
+  const tied = roundsActivations ? ', or a bf16 tie with it,' : '';
+  it(`the likeliest token is that of the reference${tied} at 99 % of all positions`, async () => {
     let [agreed, positions] = [0, 0];
     for (const family of families) {
       await using server = await Server.start([goldenFolder(family), '--weights', 'bf16']);
       for (const golden of readGoldens(family)) {
-        const likeliest = await likeliestTokens(server, golden);
-        agreed += golden.best.filter((tokens, position) => tokens.has(likeliest[position] ?? -1)).length;
-        positions += golden.best.length;
+        const found = await likeliestTokens(server, golden);
+        agreed += agreements(golden, found, roundsActivations);
+        positions += golden.likeliest.length;
       }
     }
-    expect(positions).toBe(families.length * (24 + 45 + 5));
+    // Measured with f32 activations, alike on every instruction set and number of threads: 1168 of 1179, which is 99.07 %.
+    expect(positions).toBe(families.length * (24 + 45 + 5 + 3 * (outputTokens - 1)));
     expect(agreed / positions).toBeGreaterThanOrEqual(0.99);
   });
 });
 
-/** The likeliest token after each position of a prompt, over gRPC. */
+/** The likeliest token after each position of a prompt and its reference continuation, but the last. */
 async function likeliestTokens(server: Server, { prompt, continuation }: Golden): Promise<readonly number[]> {
-  // One token more than the prompt, as the last token of what is scored is not followed by one.
-  const ids = [...prompt, ...continuation.slice(0, 1)];
-  const client = new conclave.InferenceService(server.ready.grpc, credentials.createInsecure());
-  const call = client.Generate(
-    { tokenIds: { ids }, limits: { promptLogprobs: 1, maxTokens: 1 }, sampling: { temperature: 0 } },
-    { deadline: Date.now() + 30_000 },
-  );
-  const likeliest: number[] = [];
-  for await (const response of call as AsyncIterable<GenerateResponse>) {
-    likeliest.push(...response.promptLogprobs.slice(1).map(({ topTokenIds }) => topTokenIds[0] ?? -1));
-  }
-  client.close();
-  return likeliest;
+  const completion = await completeGolden(server, [[...prompt, ...continuation]], {
+    max_tokens: 0,
+    return_tokens_as_token_ids: true,
+  });
+  return (completion.choices[0]?.logprobs.top_logprobs ?? []).slice(1).map((top) => {
+    const [likeliest] = Object.entries(top ?? {}).sort(([, a], [, b]) => b - a);
+    return Number(likeliest?.[0].replace('token_id:', ''));
+  });
 }
