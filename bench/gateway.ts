@@ -1,7 +1,7 @@
 /**
  * What HTTP and the scheduler cost per token. Three layers generate the same tokens: the native stage driven by hand; the
  * engine (scheduler and native stage) in this process; `conclave serve` in a process of its own, asked over HTTP with
- * streaming. They take turns, and the medians' differences are the costs of the layers.
+ * streaming. They take turns, and the differences of their processor time are the costs of the layers.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,33 +52,33 @@ try {
 
   const rows = [];
   for (const streams of streamCounts) {
-    const samples = { stage: [] as number[], engine: [] as number[], http: [] as number[] };
-    let processorMs = 0;
+    const layers = [
+      { processorMs: ownProcessorMs, drive: () => driveStage(executor, streams) },
+      { processorMs: ownProcessorMs, drive: () => driveEngine(engine, streams) },
+      { processorMs: () => server.processorMs(), drive: () => server.drive(streams) },
+    ].map((layer) => ({ ...layer, wall: [] as number[], processor: 0 }));
     for (let repeat = -1; repeat < repeats; repeat++) {
-      const before = server.processorMs();
-      const turn = {
-        stage: await microsPerToken(streams, () => driveStage(executor, streams)),
-        engine: await microsPerToken(streams, () => driveEngine(engine, streams)),
-        http: await microsPerToken(streams, () => server.drive(streams)),
-      };
-      if (repeat < 0) continue;
-      processorMs += server.processorMs() - before;
-      samples.stage.push(turn.stage);
-      samples.engine.push(turn.engine);
-      samples.http.push(turn.http);
+      for (const layer of layers) {
+        const [before, start] = [layer.processorMs(), performance.now()];
+        await layer.drive();
+        if (repeat < 0) continue;
+        layer.wall.push(performance.now() - start);
+        layer.processor += layer.processorMs() - before;
+      }
     }
-    const [stage, scheduled, served] = [samples.stage, samples.engine, samples.http].map(
-      (times) => spread(times).median,
+    const tokens = streams * outputTokens;
+    const wall = layers.map((layer) => (1_000 * spread(layer.wall).median) / tokens);
+    const [stage = 0, scheduled = 0, served = 0] = layers.map(
+      (layer) => (1_000 * layer.processor) / (repeats * tokens),
     );
-    if (stage === undefined || scheduled === undefined || served === undefined) throw new Error('no samples');
     rows.push({
       streams,
       'native step, µs/token': rounded(stage),
       'scheduler, µs/token': rounded(scheduled - stage),
       'HTTP and gateway, µs/token': rounded(served - scheduled),
-      'all, µs/token': rounded(served),
-      'tokens/s over HTTP': rounded(1e6 / served),
-      'processor time of the server, µs/token': rounded((1_000 * processorMs) / (repeats * streams * outputTokens)),
+      'server in all, µs/token': rounded(served),
+      'wall: native step, with scheduler, over HTTP, µs/token': wall.map(rounded).join(', '),
+      'tokens/s over HTTP': rounded(1e6 / (wall[2] ?? 0)),
     });
   }
   await server.stop();
@@ -98,8 +98,8 @@ try {
     seed,
     rows,
     notes: [
-      'Wall time over all streams together; each column is the difference to the layer below it.',
-      "The client shares the machine with the server, so HTTP's wall time holds the client's where processors are few.",
+      'Processor time of all threads; each column is the difference to the layer below it. Wall time is that of all streams',
+      "together: it holds waiting for threads to wake and, over HTTP, the client's own work, as client and server share the machine.",
       'The main thread of the server with 32 streams, by part (profiled in a run of its own):',
       ...(await profile(flags)).map((line) => `  ${line}`),
     ],
@@ -108,10 +108,9 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-async function microsPerToken(streams: number, drive: () => Promise<void>): Promise<number> {
-  const start = performance.now();
-  await drive();
-  return (1_000 * (performance.now() - start)) / (streams * outputTokens);
+function ownProcessorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
 
 /** Where the server's main thread spends its time, from Node's sampling profiler. */

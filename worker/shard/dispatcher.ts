@@ -10,9 +10,9 @@ import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionR
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ColdExperts } from './cold-experts.ts';
 import { RankLost, ShardFailure } from './failure.ts';
+import type { UnsentRequest } from './frame.ts';
 import { type LayerReplicas, LOCAL_TARGET, NO_TARGET, pickReplica, type TargetHealth } from './replicas.ts';
 import { type RoutedRows, rerouteRows } from './reroute.ts';
-import type { PeerRequest } from './shard-peer.ts';
 
 /** A remote worker as dispatches see it. */
 export interface DispatchTarget {
@@ -20,7 +20,7 @@ export interface DispatchTarget {
   /** Deadline for `rows` rows, in milliseconds. */
   deadlineMs(rows: number): number;
   /** Settles with the answer or a ShardFailure within the deadline; keeps the target's health. */
-  forward(request: PeerRequest, deadlineMs: number, rows: number): Promise<ForwardResponse>;
+  forward(request: UnsentRequest, deadlineMs: number, rows: number): Promise<ForwardResponse>;
   /** Records an answer that was rejected after it came. */
   reject(failure: ShardFailure): void;
 }
@@ -92,7 +92,7 @@ export class Dispatcher {
   ): Promise<readonly SourcedPartial[]> {
     const target = this.#options.target(dispatch.target);
     if (target === undefined) throw new RankLost(`#${dispatch.target}`, { cause: new Error('is not connected') });
-    const request: PeerRequest = {
+    const request: UnsentRequest = {
       ...this.#expertRequest(dispatch.experts, epoch),
       operator: step.operator === 'attention' ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
       dense: dispatch.dense,
@@ -207,7 +207,7 @@ export class Dispatcher {
 
   async #ask(
     target: DispatchTarget,
-    request: PeerRequest,
+    request: UnsentRequest,
     experts: ExpertRows,
     rowIndices: Int32Array,
     deadlineMs: number,
@@ -246,7 +246,7 @@ export class Dispatcher {
     throw failure;
   }
 
-  #expertRequest(experts: ExpertRows, epoch: number): PeerRequest {
+  #expertRequest(experts: ExpertRows, epoch: number): UnsentRequest {
     return {
       epoch,
       layer: experts.layer,

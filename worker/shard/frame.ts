@@ -25,14 +25,22 @@ const empty: Buffer = Buffer.alloc(0);
 /** More than the numbers of either message and the tags and lengths of its arrays can take. */
 const HEAD_BYTES = 192;
 
+/** A dispatch as its sender knows it: the stream that carries it gives it an id and a deadline. */
+export type UnsentRequest = Omit<ForwardRequest, 'dispatchId' | 'deadlineMs'>;
+
 /** Encodes a request into the memory that `allocate` gives. */
-export function encodeForwardRequest(request: ForwardRequest, allocate: Allocate): Buffer {
+export function encodeForwardRequest(
+  request: UnsentRequest,
+  dispatchId: number,
+  deadlineMs: number,
+  allocate: Allocate,
+): Buffer {
   const rows = arrayOf(request.rows);
   const topkIds = arrayOf(request.topkIds);
   const topkWeights = arrayOf(request.topkWeights);
   const attention = request.attention ? encode(conclave.AttentionRows, request.attention) : empty;
   const out = allocate(HEAD_BYTES + rows.length + topkIds.length + topkWeights.length + attention.length);
-  let at = writeNumber(out, 0, 1, Number(request.dispatchId ?? 0));
+  let at = writeNumber(out, 0, 1, dispatchId);
   at = writeNumber(out, at, 2, Number(request.epoch ?? 0));
   at = writeNumber(out, at, 3, request.layer ?? 0);
   at = writeNumber(out, at, 4, indexOf(operators, request.operator));
@@ -44,7 +52,7 @@ export function encodeForwardRequest(request: ForwardRequest, allocate: Allocate
   at = writeBytes(out, at, 10, topkWeights);
   at = writeNumber(out, at, 11, request.dense === true ? 1 : 0);
   if (request.attention) at = writeMessage(out, at, 12, attention);
-  at = writeNumber(out, at, 13, request.deadlineMs ?? 0);
+  at = writeNumber(out, at, 13, deadlineMs);
   at = writeNumber(out, at, 14, indexOf(dataTypes, request.partialDtype));
   return out.subarray(0, at);
 }

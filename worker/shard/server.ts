@@ -76,22 +76,20 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
   stream.on('drain', () => {
     if (open) stream.resume();
   });
+  const send = (response: ForwardResponse): void => {
+    if (open && !stream.write(response)) stream.pause();
+  };
   stream.on('data', (request: ForwardRequest) => {
     const received = performance.now();
-    const reply = (response: Omit<ForwardResponse, 'dispatchId' | 'epoch' | 'elapsedUs'>): void => {
-      if (!open) return;
-      const elapsedUs = Math.round((performance.now() - received) * 1000);
-      const head = { dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs };
-      if (!stream.write({ ...head, ...response })) stream.pause();
-    };
     const refuse = (error: unknown): void => {
-      const { code, message } = describe(error);
-      observer.onRefused(code, message);
-      reply({ error: { code, message } });
+      const refusal = describe(error);
+      observer.onRefused(refusal.code, refusal.message);
+      const elapsedUs = microsSince(received);
+      send({ dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs, error: refusal });
       refusals++;
       if (!open || refusals < MAX_REFUSALS) return;
       open = false;
-      const details = `${refusals} dispatches in a row were refused, the last one because: ${message}`;
+      const details = `${refusals} dispatches in a row were refused, the last one because: ${refusal.message}`;
       stream.pause();
       stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
     };
@@ -106,18 +104,33 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       refuse(new Refusal('BUSY', problem));
       return;
     }
+    let answer: Promise<Uint8Array>;
+    try {
+      answer = compute(request, options.shards);
+    } catch (error) {
+      refuse(error);
+      return;
+    }
     running++;
     runningBytes += bytes;
     const ended = (): void => {
       running--;
       runningBytes -= bytes;
     };
-    answer(request, options.shards).then(
+    answer.then(
       (partial) => {
         ended();
         refusals = 0;
-        observer.onForward(request.layer, request.rowCount, performance.now() - received);
-        reply({ dtype: request.partialDtype, rowCount: request.rowCount, partial: asBuffer(partial) });
+        const elapsedUs = microsSince(received);
+        observer.onForward(request.layer, request.rowCount, elapsedUs / 1000);
+        send({
+          dispatchId: request.dispatchId,
+          epoch: options.shards.epoch(),
+          elapsedUs,
+          dtype: request.partialDtype,
+          rowCount: request.rowCount,
+          partial: asBuffer(partial),
+        });
       },
       (error: unknown) => {
         ended();
@@ -129,25 +142,34 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
   stream.sendMetadata(new Metadata());
 }
 
-async function answer(request: ForwardRequest, shards: HostedShards): Promise<Uint8Array> {
+/** Partial sums of a request's rows. Throws a Refusal at once when the request makes no sense or asks for what is not here. */
+function compute(request: ForwardRequest, shards: HostedShards): Promise<Uint8Array> {
   const type = activationType('dtype', request.dtype);
   const partialType = activationType('partial_dtype', request.partialDtype);
   checkLength('rows', request.rows, request.rowCount * shards.hidden * elementBytes(type));
-  if (request.rowCount === 0) return new Uint8Array(0); // A probe.
+  if (request.rowCount === 0) return Promise.resolve(new Uint8Array(0)); // A probe.
   if (request.operator === 'OPERATOR_ATTENTION') return attention(request, shards, type, partialType);
   if (request.operator !== 'OPERATOR_FFN') {
     throw new Refusal('INVALID_ARGUMENT', `operator: expected attention or ffn, got ${request.operator}`);
   }
-  if (request.dense && request.topK > 0) {
-    const [dense, experts] = await Promise.all([
-      denseSlice(request, shards, type, 'f32'),
-      expertSlices(request, shards, type, 'f32'),
-    ]);
-    return addPartials(dense, experts, partialType);
-  }
+  if (request.dense && request.topK > 0) return denseAndExperts(request, shards, type, partialType);
   if (request.dense) return denseSlice(request, shards, type, partialType);
   if (request.topK > 0) return expertSlices(request, shards, type, partialType);
   throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected experts, a dense slice or both');
+}
+
+async function denseAndExperts(
+  request: ForwardRequest,
+  shards: HostedShards,
+  type: ActivationType,
+  partialType: ActivationType,
+): Promise<Uint8Array> {
+  // Async functions, so that when one refuses, the failure of the other still has a listener.
+  const [dense, experts] = await Promise.all([
+    (async () => denseSlice(request, shards, type, 'f32'))(),
+    (async () => expertSlices(request, shards, type, 'f32'))(),
+  ]);
+  return addPartials(dense, experts, partialType);
 }
 
 function denseSlice(
@@ -230,6 +252,10 @@ function toInt32(bytes: Uint8Array): Int32Array {
 function toFloat32(bytes: Uint8Array): Float32Array {
   const { buffer, byteOffset, byteLength } = aligned(bytes);
   return new Float32Array(buffer, byteOffset, byteLength / 4);
+}
+
+function microsSince(start: number): number {
+  return Math.round((performance.now() - start) * 1000);
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -1,15 +1,11 @@
 import { type ChannelCredentials, Client, type Metadata } from '@grpc/grpc-js';
 import { dataChannelOptions } from '../../proto/channel.ts';
-import type { ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { shardClientMethod } from './definition.ts';
 import type { ShardFailure } from './failure.ts';
-import { encodeForwardRequest } from './frame.ts';
+import { encodeForwardRequest, type UnsentRequest } from './frame.ts';
 import { StreamPeer } from './stream-peer.ts';
-
-/** One dispatch as the caller knows it: the peer numbers it. */
-export type PeerRequest = Omit<ForwardRequest, 'dispatchId' | 'deadlineMs'>;
 
 export interface ShardPeerOptions {
   /** Worker id, for errors. */
@@ -54,14 +50,11 @@ export class ShardPeer {
   }
 
   /** Settles with the answer to a dispatch, or with a ShardFailure no later than after `deadlineMs`. */
-  forward(request: PeerRequest, deadlineMs: number): Promise<ForwardResponse> {
+  forward(request: UnsentRequest, deadlineMs: number): Promise<ForwardResponse> {
     const wait = Math.max(1, Math.round(deadlineMs));
     let memory: Buffer | undefined;
     const allocate = (bytes: number): Buffer => (memory = this.#pool.take(bytes));
-    const answer = this.#stream.send(
-      (dispatchId) => encodeForwardRequest({ ...request, dispatchId, deadlineMs: wait }, allocate),
-      wait,
-    );
+    const answer = this.#stream.send((dispatchId) => encodeForwardRequest(request, dispatchId, wait, allocate), wait);
     return answer.then((response) => {
       // It was answered, so it was sent: nothing reads the request's memory any more. After a failure that is not known.
       if (memory !== undefined) this.#pool.give(memory);

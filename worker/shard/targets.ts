@@ -2,9 +2,10 @@ import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { DispatchTarget } from './dispatcher.ts';
 import { ShardFailure } from './failure.ts';
+import type { UnsentRequest } from './frame.ts';
 import { type HealthOptions, PeerHealth } from './health.ts';
 import type { TargetHealth } from './replicas.ts';
-import { type PeerRequest, ShardPeer } from './shard-peer.ts';
+import { ShardPeer } from './shard-peer.ts';
 
 export interface TargetsOptions {
   readonly credentials: ChannelCredentials;
@@ -27,7 +28,7 @@ interface Entry {
   probing: boolean;
 }
 
-const PROBE: PeerRequest = { dtype: 'DATA_TYPE_BF16', partialDtype: 'DATA_TYPE_BF16', operator: 'OPERATOR_FFN' };
+const PROBE: UnsentRequest = { dtype: 'DATA_TYPE_BF16', partialDtype: 'DATA_TYPE_BF16', operator: 'OPERATOR_FFN' };
 
 /**
  * The workers that this stage dispatches to, each under a number > 0 that native routes use. A number is never given to
@@ -158,7 +159,7 @@ function timed(
   peer: ShardPeer,
   health: PeerHealth,
   fail: (failure: ShardFailure) => void,
-  request: PeerRequest,
+  request: UnsentRequest,
   deadlineMs: number,
   rows: number,
 ): Promise<ForwardResponse> {

@@ -437,9 +437,11 @@ describe('a shard worker', () => {
     const type = 'DATA_TYPE_F32';
     const message = encodeForwardRequest(
       {
-        ...{ dispatchId: 1, layer: LAYER, operator: 'OPERATOR_FFN', dtype: type, partialDtype: type, rowCount },
+        ...{ layer: LAYER, operator: 'OPERATOR_FFN', dtype: type, partialDtype: type, rowCount },
         ...{ rows: Buffer.alloc(rowCount * HIDDEN * 4), topK: 1, topkIds: ids, topkWeights: ids },
       },
+      1,
+      5_000,
       Buffer.alloc,
     );
     const head = Buffer.alloc(5); // Not compressed, and so long.

@@ -48,7 +48,12 @@ describe('the fast codec', () => {
   it('writes requests that the protobuf library reads, and reads those that it writes', () => {
     fc.assert(
       fc.property(request, (message) => {
-        expect(decode(conclave.ForwardRequest, encodeForwardRequest(message, allocate))).toEqual(message);
+        expect(
+          decode(
+            conclave.ForwardRequest,
+            encodeForwardRequest(message, message.dispatchId, message.deadlineMs, allocate),
+          ),
+        ).toEqual(message);
         expect(decodeForwardRequest(encode(conclave.ForwardRequest, message))).toEqual(message);
       }),
     );
