@@ -15,7 +15,7 @@ const hiddenSizes = [2048, 7168];
 const rowCounts = [1, 8, 32, 128];
 const topK = 8;
 const seconds = 1.5;
-const warmUpCalls = 200;
+const warmUpCalls = 2_000;
 
 /** Milliseconds of each call, made one after the other, in slices so that both sides see the same noise. */
 async function measure(calls: readonly (() => Promise<unknown>)[]): Promise<readonly number[][]> {

@@ -92,12 +92,7 @@ export class Dispatcher {
   ): Promise<readonly SourcedPartial[]> {
     const target = this.#options.target(dispatch.target);
     if (target === undefined) throw new RankLost(`#${dispatch.target}`, { cause: new Error('is not connected') });
-    const request: UnsentRequest = {
-      ...this.#expertRequest(dispatch.experts, epoch),
-      operator: step.operator === 'attention' ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
-      dense: dispatch.dense,
-      attention: step.operator === 'attention' ? attention : null,
-    };
+    const request = this.#request(dispatch.experts, epoch, dispatch.dense, step.operator === 'attention', attention);
     const { rankDeadlineMs } = this.#options;
     const { experts, rowIndices } = dispatch;
     try {
@@ -125,7 +120,7 @@ export class Dispatcher {
     if (rows.target === LOCAL_TARGET || rows.target === NO_TARGET) return [await this.#compute(rows)];
     const target = this.#options.target(rows.target);
     const { hedgeMs } = this.#options;
-    const request = this.#expertRequest(rows.experts, epoch);
+    const request = this.#request(rows.experts, epoch, false, false, null);
     const elsewhere = (failure: ShardFailure): Promise<readonly SourcedPartial[]> =>
       this.#reroute(rows, epoch, new Set([...excluded, rows.target]), failure);
     if (target === undefined) {
@@ -246,17 +241,26 @@ export class Dispatcher {
     throw failure;
   }
 
-  #expertRequest(experts: ExpertRows, epoch: number): UnsentRequest {
+  /** Written in one piece: merging objects costs more than sending one row. */
+  #request(
+    experts: ExpertRows,
+    epoch: number,
+    dense: boolean,
+    isAttention: boolean,
+    attention: AttentionRows | null,
+  ): UnsentRequest {
     return {
       epoch,
       layer: experts.layer,
-      operator: 'OPERATOR_FFN',
+      operator: isAttention ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
       dtype: experts.type === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',
       rowCount: experts.rowCount,
       rows: bytesOf(experts.rows),
       topK: experts.topK,
       topkIds: bytesOf(experts.topkIds),
       topkWeights: bytesOf(experts.topkWeights),
+      dense,
+      attention: isAttention ? attention : null,
       partialDtype: this.#options.partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',
     };
   }
