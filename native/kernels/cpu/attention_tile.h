@@ -13,8 +13,8 @@
 namespace conclave {
 namespace {
 
-using F = Simd::F;
-constexpr int kWidth = Simd::kWidth;
+using F = Simd::Float;
+constexpr int kWidth = Simd::kLanes;
 constexpr int kVectorsPerGroup = kGroupPositions / kWidth;
 constexpr float kMinusInfinity = -__builtin_inff();
 
@@ -83,7 +83,7 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
     }
     F right[N];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) right[n] = Simd::LoadLanes(keys[n] + i * kRowBytes);
+    for (int n = 0; n < N; ++n) right[n] = Simd::Load(keys[n] + i * kRowBytes);
     Lanes::template Add<R, N>(right, q + i * Lanes::kPair, q_stride, sum);
   }
 #pragma GCC unroll 8
@@ -157,7 +157,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
       F right[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n)
-        right[n] = Simd::LoadLanes(values + i * row_bytes + n * kWidth * kLaneBytes);
+        right[n] = Simd::Load(values + i * row_bytes + n * kWidth * kLaneBytes);
       Lanes::template Add<R, N>(right, left + i * Lanes::kPair, kScoreStride, sum);
     }
     if (steps * Lanes::kPair < positions) {
@@ -167,7 +167,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) {
         right[n] =
-            Simd::DropSecond(Simd::LoadLanes(values + steps * row_bytes + n * kWidth * kLaneBytes));
+            Simd::DropSecond(Simd::Load(values + steps * row_bytes + n * kWidth * kLaneBytes));
       }
       Lanes::template Add<R, N>(right, left + steps * Lanes::kPair, kScoreStride, sum);
     }

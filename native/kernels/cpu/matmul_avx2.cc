@@ -1,7 +1,8 @@
 // AVX2 with FMA and F16C: tiles of up to 6 rows by 16, 12 of the 16 registers for sums.
 
+#include "kernels/cpu/simd_avx2.h"
+// The tiles are written over the Simd above.
 #include "kernels/cpu/activation_simd.h"
-#include "kernels/cpu/avx2_vector.h"
 #include "kernels/cpu/matmul_simd.h"
 
 namespace conclave {
@@ -25,23 +26,23 @@ struct SignedDot {
   }
 };
 
-template <template <typename> typename Columns>
-constexpr auto kMultiply = MultiplyByTiles<FloatKind<Avx2, Columns, kFloatRows>>;
+template <typename Columns>
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
 
 }  // namespace
 
 const TileKernels& Avx2Tiles() {
   static constexpr TileKernels kTiles = {
       .isa = Isa::kAvx2,
-      .panel_rows = 2 * Avx2::kLanes,
+      .panel_rows = 2 * Simd::kLanes,
       .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
       .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
-             MultiplyByTiles<Q8Kind<Avx2, SignedDot, kQ8Rows>>},
-      .encode = {EncodeF32, EncodeRounded<Avx2>, nullptr, EncodeQ8<Avx2>},
-      .activate = Activate<Avx2>,
+             MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+      .encode = {EncodeF32, nullptr, EncodeQ8},
+      .activate = Activate,
   };
   return kTiles;
 }

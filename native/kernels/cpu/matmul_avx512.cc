@@ -1,7 +1,8 @@
 // AVX-512 F, BW, VL, DQ: tiles of up to 14 rows by 32, 28 of the 32 registers for sums.
 
+#include "kernels/cpu/simd_avx512.h"
+// The tiles are written over the Simd above.
 #include "kernels/cpu/activation_simd.h"
-#include "kernels/cpu/avx512_vector.h"
 #include "kernels/cpu/matmul_simd.h"
 
 namespace conclave {
@@ -27,23 +28,23 @@ struct SignedDot {
   }
 };
 
-template <template <typename> typename Columns>
-constexpr auto kMultiply = MultiplyByTiles<FloatKind<Avx512, Columns, kFloatRows>>;
+template <typename Columns>
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
 
 }  // namespace
 
 const TileKernels& Avx512Tiles() {
   static constexpr TileKernels kTiles = {
       .isa = Isa::kAvx512,
-      .panel_rows = 2 * Avx512::kLanes,
+      .panel_rows = 2 * Simd::kLanes,
       .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
       .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
-             MultiplyByTiles<Q8Kind<Avx512, SignedDot, kQ8Rows>>},
-      .encode = {EncodeF32, EncodeRounded<Avx512>, nullptr, EncodeQ8<Avx512>},
-      .activate = Activate<Avx512>,
+             MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+      .encode = {EncodeF32, nullptr, EncodeQ8},
+      .activate = Activate,
   };
   return kTiles;
 }

@@ -2,7 +2,8 @@
 // instruction. Sums start at -128 times the sum of the activations, which takes the offset away
 // again.
 
-#include "kernels/cpu/avx512_vector.h"
+#include "kernels/cpu/simd_avx512.h"
+// The tiles are written over the Simd above.
 #include "kernels/cpu/matmul_simd.h"
 
 namespace conclave {
@@ -15,7 +16,7 @@ struct OffsetDot {
     explicit CONCLAVE_INLINE Weights(__m512i w) : value(w) {}
     __m512i value;
   };
-  static CONCLAVE_INLINE __m512i Start(const void* offset) { return Avx512::BroadcastInt(offset); }
+  static CONCLAVE_INLINE __m512i Start(const void* offset) { return Simd::BroadcastInt(offset); }
   static CONCLAVE_INLINE __m512i Add(__m512i sum, const Weights& w, __m512i x) {
     return _mm512_dpbusd_epi32(sum, w.value, x);
   }
@@ -25,7 +26,7 @@ struct OffsetDot {
 
 TileKernel Avx512VnniTile() {
   return {WeightEncoding::kQ8Offset, ActivationEncoding::kQ8,
-          MultiplyByTiles<Q8Kind<Avx512, OffsetDot, kQ8Rows>>};
+          MultiplyByTiles<Q8Kind<OffsetDot, kQ8Rows>>};
 }
 
 }  // namespace conclave

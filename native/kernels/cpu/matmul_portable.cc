@@ -89,16 +89,6 @@ void EncodeF32(const float* x, int64_t first, int64_t count, int64_t /*cols*/, u
   std::copy_n(x, count, reinterpret_cast<float*>(row) + first);
 }
 
-void EncodeRounded(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
-  auto* out = reinterpret_cast<float*>(row) + first;
-  for (int64_t i = 0; i < count; ++i) out[i] = FloatFromBf16(Bf16FromFloat(x[i]));
-}
-
-void EncodeBf16(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
-  auto* out = reinterpret_cast<uint16_t*>(row) + first;
-  for (int64_t i = 0; i < count; ++i) out[i] = Bf16FromFloat(x[i]);
-}
-
 void EncodeQ8(const float* x, int64_t first, int64_t count, int64_t cols, uint8_t* row) {
   auto* values = reinterpret_cast<int8_t*>(row);
   auto* scales = reinterpret_cast<float*>(row + cols);
@@ -143,7 +133,7 @@ const TileKernels& PortableTiles() {
       .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, Multiply<Bf16Panel>},
       .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, Multiply<Bf16Panel>},
       .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8, MultiplyQ8},
-      .encode = {EncodeF32, EncodeRounded, EncodeBf16, EncodeQ8},
+      .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };
   return kTiles;

@@ -1,11 +1,7 @@
 #pragma once
 
-// Tiles over a vector type V. Each instruction set's file defines V, includes this and instantiates
-// it; everything has internal linkage, so that no code of one instruction set is linked into
-// another's.
-//
-// V has: Float, Int (32-bit lanes of equal number), kLanes, and the functions used below. A panel
-// is two vectors wide.
+// Tiles over the `Simd` of the including file; everything has internal linkage, so that no code of
+// one instruction set is linked into another's. A panel is two vectors wide.
 
 #include <cstdint>
 
@@ -17,31 +13,28 @@ namespace {
 #define CONCLAVE_INLINE __attribute__((always_inline)) inline
 
 // Two columns of a panel; Load widens vector `half` (0, 1) of one of them (kOdd) to f32.
-template <typename V>
 struct F32Columns {
-  static constexpr int64_t kPairBytes = V::kLanes * 16;
+  static constexpr int64_t kPairBytes = Simd::kLanes * 16;
   template <int kOdd>
-  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
-    return V::LoadF32(pair + (kOdd * 2 + half) * V::kLanes * 4);
+  static CONCLAVE_INLINE Simd::Float Load(const uint8_t* pair, int half) {
+    return Simd::Load(pair + (kOdd * 2 + half) * Simd::kLanes * 4);
   }
 };
 
-template <typename V>
 struct F16Columns {
-  static constexpr int64_t kPairBytes = V::kLanes * 8;
+  static constexpr int64_t kPairBytes = Simd::kLanes * 8;
   template <int kOdd>
-  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
-    return V::LoadF16(pair + (kOdd * 2 + half) * V::kLanes * 2);
+  static CONCLAVE_INLINE Simd::Float Load(const uint8_t* pair, int half) {
+    return Simd::LoadF16(pair + (kOdd * 2 + half) * Simd::kLanes * 2);
   }
 };
 
-template <typename V>
 struct Bf16Columns {
-  static constexpr int64_t kPairBytes = V::kLanes * 8;
+  static constexpr int64_t kPairBytes = Simd::kLanes * 8;
   template <int kOdd>
-  static CONCLAVE_INLINE typename V::Float Load(const uint8_t* pair, int half) {
-    const typename V::Int both = V::LoadInt(pair + half * V::kLanes * 4);
-    return kOdd != 0 ? V::HighBf16(both) : V::LowBf16(both);
+  static CONCLAVE_INLINE Simd::Float Load(const uint8_t* pair, int half) {
+    const Simd::Float both = Simd::Load(pair + half * Simd::kLanes * 4);
+    return kOdd != 0 ? Simd::SecondOfPair(both) : Simd::FirstOfPair(both);
   }
 };
 
@@ -80,27 +73,27 @@ struct TileBlock {
 };
 
 // The sums of a tile, in registers: two vectors per row.
-template <typename V, int kRows>
+template <int kRows>
 struct Sums {
-  typename V::Float of[kRows][2];
+  Simd::Float of[kRows][2];
 
   CONCLAVE_INLINE explicit Sums(const TileBlock& block) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) of[i][0] = of[i][1] = V::Zero();
+    for (int i = 0; i < kRows; ++i) of[i][0] = of[i][1] = Simd::Zero();
     if (block.begin == 0) return;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const float* in = block.before + i * block.before_stride;
-      of[i][0] = V::LoadF32(in);
-      of[i][1] = V::LoadF32(in + V::kLanes);
+      of[i][0] = Simd::Load(in);
+      of[i][1] = Simd::Load(in + Simd::kLanes);
     }
   }
   CONCLAVE_INLINE void Store(const TileBlock& block) const {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       float* out = block.output + i * block.output_stride;
-      V::Store(out, of[i][0]);
-      V::Store(out + V::kLanes, of[i][1]);
+      Simd::Store(out, of[i][0]);
+      Simd::Store(out + Simd::kLanes, of[i][1]);
     }
   }
 };
@@ -113,25 +106,25 @@ CONCLAVE_INLINE void Prefetch(const uint8_t*& p, int64_t step) {
 }
 
 // sums[i] += x[i] * w for one column.
-template <typename V, typename Columns, int kOdd, int kRows>
+template <typename Columns, int kOdd, int kRows>
 CONCLAVE_INLINE void AddColumn(const uint8_t* pair, const RowPointers<kRows>& x, int64_t at,
-                               Sums<V, kRows>& sums) {
-  const typename V::Float w0 = Columns::template Load<kOdd>(pair, 0);
-  const typename V::Float w1 = Columns::template Load<kOdd>(pair, 1);
+                               Sums<kRows>& sums) {
+  const Simd::Float w0 = Columns::template Load<kOdd>(pair, 0);
+  const Simd::Float w1 = Columns::template Load<kOdd>(pair, 1);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    const typename V::Float value = V::Broadcast(x[i] + at);
-    sums.of[i][0] = V::MultiplyAdd(value, w0, sums.of[i][0]);
-    sums.of[i][1] = V::MultiplyAdd(value, w1, sums.of[i][1]);
+    const Simd::Float value = Simd::BroadcastFloat(x[i] + at);
+    sums.of[i][0] = Simd::Fma(value, w0, sums.of[i][0]);
+    sums.of[i][1] = Simd::Fma(value, w1, sums.of[i][1]);
   }
 }
 
 // sums[i] += x[i][k] * w[k] in f32, in ascending order of k.
-template <typename V, typename Columns, int kRows, int64_t kPrefetchBytes>
+template <typename Columns, int kRows, int64_t kPrefetchBytes>
 void FloatTile(const TileBlock& block) {
   constexpr int kPairs = 2;  // of columns, each round
   const uint8_t* prefetch = block.prefetch;
-  Sums<V, kRows> sums(block);
+  Sums<kRows> sums(block);
   RowPointers<kRows> x(block.activations + block.begin * 4, block.activation_stride);
   const uint8_t* pair = block.weights;
   const uint8_t* const end = pair + (block.end - block.begin) / 2 * Columns::kPairBytes;
@@ -139,8 +132,8 @@ void FloatTile(const TileBlock& block) {
     Prefetch<kPrefetchBytes>(prefetch, block.prefetch_step);
 #pragma GCC unroll 2
     for (int step = 0; step < kPairs; ++step) {
-      AddColumn<V, Columns, 0>(pair + step * Columns::kPairBytes, x, step * 8, sums);
-      AddColumn<V, Columns, 1>(pair + step * Columns::kPairBytes, x, step * 8 + 4, sums);
+      AddColumn<Columns, 0>(pair + step * Columns::kPairBytes, x, step * 8, sums);
+      AddColumn<Columns, 1>(pair + step * Columns::kPairBytes, x, step * 8 + 4, sums);
     }
   }
   sums.Store(block);
@@ -148,13 +141,13 @@ void FloatTile(const TileBlock& block) {
 
 // Groups of int8: dots are exact, then sums[i] += dot * (scale of x * scale of w), in ascending
 // order of groups.
-template <typename V, typename Dot, int kRows, int64_t kPrefetchBytes>
+template <typename Dot, int kRows, int64_t kPrefetchBytes>
 void Q8Tile(const TileBlock& block) {
   const uint8_t* prefetch = block.prefetch;
-  constexpr int64_t kVector = V::kLanes * 4;  // bytes
-  constexpr int64_t kScales = 2 * V::kLanes * kColumnGroup;
+  constexpr int64_t kVector = Simd::kLanes * 4;  // bytes
+  constexpr int64_t kScales = 2 * Simd::kLanes * kColumnGroup;
   constexpr int64_t kGroupBytes = kScales + 2 * kVector;
-  Sums<V, kRows> sums(block);
+  Sums<kRows> sums(block);
   const uint8_t* const scales = block.activations + block.cols + block.begin / kColumnGroup * 4;
   const int64_t to_offsets = block.cols / kColumnGroup * 4;
   RowPointers<kRows> x(block.activations + block.begin, block.activation_stride);
@@ -162,27 +155,27 @@ void Q8Tile(const TileBlock& block) {
   const uint8_t* weights = block.weights;
   for (int64_t group = block.begin; group != block.end; group += kColumnGroup) {
     Prefetch<kPrefetchBytes>(prefetch, block.prefetch_step);
-    typename V::Int dots[kRows][2];
+    Simd::Int dots[kRows][2];
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) dots[i][0] = dots[i][1] = Dot::Start(x_scale[i] + to_offsets);
 #pragma GCC unroll 8
     for (int step = 0; step < 8; ++step) {
-      const typename Dot::Weights w0(V::LoadInt(weights + step * 2 * kVector));
-      const typename Dot::Weights w1(V::LoadInt(weights + step * 2 * kVector + kVector));
+      const typename Dot::Weights w0(Simd::LoadInt(weights + step * 2 * kVector));
+      const typename Dot::Weights w1(Simd::LoadInt(weights + step * 2 * kVector + kVector));
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
-        const typename V::Int value = V::BroadcastInt(x[i] + step * 4);
+        const Simd::Int value = Simd::BroadcastInt(x[i] + step * 4);
         dots[i][0] = Dot::Add(dots[i][0], w0, value);
         dots[i][1] = Dot::Add(dots[i][1], w1, value);
       }
     }
-    const typename V::Float s0 = V::LoadF32(weights + kScales);
-    const typename V::Float s1 = V::LoadF32(weights + kScales + kVector);
+    const Simd::Float s0 = Simd::Load(weights + kScales);
+    const Simd::Float s1 = Simd::Load(weights + kScales + kVector);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const typename V::Float scale = V::Broadcast(x_scale[i]);
-      sums.of[i][0] = V::MultiplyAdd(V::ToFloat(dots[i][0]), V::Multiply(scale, s0), sums.of[i][0]);
-      sums.of[i][1] = V::MultiplyAdd(V::ToFloat(dots[i][1]), V::Multiply(scale, s1), sums.of[i][1]);
+      const Simd::Float scale = Simd::BroadcastFloat(x_scale[i]);
+      sums.of[i][0] = Simd::Fma(Simd::ToFloat(dots[i][0]), scale * s0, sums.of[i][0]);
+      sums.of[i][1] = Simd::Fma(Simd::ToFloat(dots[i][1]), scale * s1, sums.of[i][1]);
     }
     weights += kGroupBytes;
     x.Advance(kColumnGroup);
@@ -198,42 +191,42 @@ using TileFunction = void (*)(const TileBlock& block);
 // column takes, and what the tiles are: kStream reads weights from memory and fetches as many
 // ahead; kTile reads what Prepare made of a block of columns, and two of them fetch as many as a
 // block has.
-template <typename V, template <typename> typename Columns, int kRows>
+template <typename Columns, int kRows>
 struct FloatKind {
   static constexpr int kMostRows = kRows;
   static constexpr int64_t kBlockColumns = 128;
-  static constexpr int64_t kColumnBytes = Columns<V>::kPairBytes / 2;
-  static constexpr int64_t kScratchBytes = kBlockColumns * 2 * V::kLanes * 4;
+  static constexpr int64_t kColumnBytes = Columns::kPairBytes / 2;
+  static constexpr int64_t kScratchBytes = kBlockColumns * 2 * Simd::kLanes * 4;
   template <int kTileRows>
-  static constexpr TileFunction kStream = FloatTile<V, Columns<V>, kTileRows, 4 * kColumnBytes>;
+  static constexpr TileFunction kStream = FloatTile<Columns, kTileRows, 4 * kColumnBytes>;
   template <int kTileRows>
-  static constexpr TileFunction kTile = FloatTile<V, F32Columns<V>, kTileRows, 2 * kColumnBytes>;
+  static constexpr TileFunction kTile = FloatTile<F32Columns, kTileRows, 2 * kColumnBytes>;
 
   // Widens to f32 once for all tiles.
   static const uint8_t* Prepare(const uint8_t* weights, int64_t cols, uint8_t* scratch) {
-    if constexpr (kColumnBytes == F32Columns<V>::kPairBytes / 2) return weights;
+    if constexpr (kColumnBytes == F32Columns::kPairBytes / 2) return weights;
     auto* out = reinterpret_cast<float*>(scratch);
-    for (int64_t k = 0; k < cols; k += 2, out += 4 * V::kLanes) {
+    for (int64_t k = 0; k < cols; k += 2, out += 4 * Simd::kLanes) {
       const uint8_t* pair = weights + k * kColumnBytes;
       for (int half = 0; half < 2; ++half) {
-        V::Store(out + half * V::kLanes, Columns<V>::template Load<0>(pair, half));
-        V::Store(out + (2 + half) * V::kLanes, Columns<V>::template Load<1>(pair, half));
+        Simd::Store(out + half * Simd::kLanes, Columns::template Load<0>(pair, half));
+        Simd::Store(out + (2 + half) * Simd::kLanes, Columns::template Load<1>(pair, half));
       }
     }
     return scratch;
   }
 };
 
-template <typename V, typename Dot, int kRows>
+template <typename Dot, int kRows>
 struct Q8Kind {
   static constexpr int kMostRows = kRows;
   static constexpr int64_t kBlockColumns = 512;
-  static constexpr int64_t kColumnBytes = 2 * V::kLanes * (kColumnGroup + 4) / kColumnGroup;
+  static constexpr int64_t kColumnBytes = 2 * Simd::kLanes * (kColumnGroup + 4) / kColumnGroup;
   static constexpr int64_t kScratchBytes = 1;
   template <int kTileRows>
-  static constexpr TileFunction kStream = Q8Tile<V, Dot, kTileRows, kColumnGroup * kColumnBytes>;
+  static constexpr TileFunction kStream = Q8Tile<Dot, kTileRows, kColumnGroup * kColumnBytes>;
   template <int kTileRows>
-  static constexpr TileFunction kTile = Q8Tile<V, Dot, kTileRows, kColumnGroup * kColumnBytes / 2>;
+  static constexpr TileFunction kTile = Q8Tile<Dot, kTileRows, kColumnGroup * kColumnBytes / 2>;
 
   static const uint8_t* Prepare(const uint8_t* weights, int64_t /*cols*/, uint8_t* /*scratch*/) {
     return weights;

@@ -11,7 +11,7 @@
 //   kQ8          [K / 32] groups of: [8][R][4] int8, then [R] f32 scales
 //   kQ8Offset    as kQ8, with 128 added to every int8
 // Rows of activations:
-//   kF32         [K] f32;  kRounded: the same, rounded to bf16
+//   kF32         [K] f32
 //   kBF16        [K] bf16
 //   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the
 //   group
@@ -30,8 +30,8 @@ inline constexpr int64_t kColumnGroup = 32;
 inline constexpr float kSmallestQ8 = 1e-30f;
 
 enum class WeightEncoding { kF32, kF16, kBF16, kQ8, kQ8Offset };
-enum class ActivationEncoding { kF32, kRounded, kBF16, kQ8 };
-inline constexpr int kActivationEncodings = 4;
+enum class ActivationEncoding { kF32, kBF16, kQ8 };
+inline constexpr int kActivationEncodings = 3;
 
 struct TileArgs {
   const uint8_t* panel;

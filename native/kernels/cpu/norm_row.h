@@ -12,23 +12,23 @@ namespace {
 
 void RmsNormRows(const float* input, const float* weight, float epsilon, int64_t rows,
                  int64_t width, int64_t stride, float* output) {
-  constexpr int64_t kWidth = Simd::kWidth;
+  constexpr int64_t kWidth = Simd::kLanes;
   for (int64_t row = 0; row < rows; ++row) {
     const float* x = input + row * stride;
     float* y = output + row * stride;
-    Simd::F sums[4] = {Simd::Zero(), Simd::Zero(), Simd::Zero(), Simd::Zero()};
+    Simd::Float sums[4] = {Simd::Zero(), Simd::Zero(), Simd::Zero(), Simd::Zero()};
     int64_t i = 0;
     for (; i + 4 * kWidth <= width; i += 4 * kWidth) {
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        const Simd::F v = Simd::Load(x + i + j * kWidth);
+        const Simd::Float v = Simd::Load(x + i + j * kWidth);
         sums[j] = Simd::Fma(v, v, sums[j]);
       }
     }
     float sum = Simd::Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
     for (; i < width; ++i) sum += x[i] * x[i];
     const float scale = 1.0f / __builtin_sqrtf(sum / static_cast<float>(width) + epsilon);
-    const Simd::F scales = Simd::Broadcast(scale);
+    const Simd::Float scales = Simd::Broadcast(scale);
     for (i = 0; i + kWidth <= width; i += kWidth) {
       Simd::Store(y + i, Simd::Load(x + i) * scales * Simd::Load(weight + i));
     }
