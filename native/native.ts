@@ -232,8 +232,9 @@ export interface LogitsRows {
   readonly positions: Int32Array;
   /** Index of the sequence among its request's n. */
   readonly sequenceIndices: Int32Array;
-  /** Prompt and generated tokens; null unless sampling has a penalty. */
+  /** Tokens of the prompt, in any order, once or more; read only where sampling has a repetition penalty. Null: none. */
   readonly promptTokens: readonly (Int32Array | null)[];
+  /** Tokens generated before; read only where sampling has a repetition, presence or frequency penalty. Null: none. */
   readonly outputTokens: readonly (Int32Array | null)[];
 }
 

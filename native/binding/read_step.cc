@@ -34,10 +34,6 @@ void CheckLength(const Fields& fields, const char* key, size_t got, size_t expec
   }
 }
 
-std::vector<int32_t> ReadTokensOrNull(Napi::Value value, const std::string& path) {
-  return value.IsNull() ? std::vector<int32_t>() : ReadInt32Array(value, path);
-}
-
 std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
   const std::vector<int32_t> rows = fields.Int32s("rows");
   const auto column = [&](const char* key) {
@@ -57,21 +53,33 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
     wanted[i].position = positions[i];
     wanted[i].sequence_index = sequence_indices[i];
   }
-  const auto each = [&](const char* key, const auto& assign) {
+  // read(row, value, path) for every entry that `needs` one; null is none.
+  const auto each = [&](const char* key, const auto& needs, const auto& read) {
     const std::vector<Napi::Value> values = fields.Array(key);
     CheckLength(fields, key, values.size(), rows.size());
-    for (size_t i = 0; i < values.size(); ++i)
-      assign(wanted[i], values[i], fields.PathOf(key) + "[" + std::to_string(i) + "]");
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!needs(wanted[i]) || values[i].IsNull()) continue;
+      read(wanted[i], values[i], fields.PathOf(key) + "[" + std::to_string(i) + "]");
+    }
   };
-  each("sampling", [](LogitsRow& row, Napi::Value value, const std::string& path) {
-    if (!value.IsNull()) row.sampling = ReadSampling(value, path);
-  });
-  each("promptTokens", [](LogitsRow& row, Napi::Value value, const std::string& path) {
-    row.prompt_tokens = ReadTokensOrNull(value, path);
-  });
-  each("outputTokens", [](LogitsRow& row, Napi::Value value, const std::string& path) {
-    row.output_tokens = ReadTokensOrNull(value, path);
-  });
+  each(
+      "sampling", [](const LogitsRow&) { return true; },
+      [](LogitsRow& row, Napi::Value value, const std::string& path) {
+        row.sampling = ReadSampling(value, path);
+      });
+  // A history may be as long as the context: it is copied only for a penalty that depends on it.
+  each(
+      "promptTokens",
+      [](const LogitsRow& row) { return row.sampling && row.sampling->PenalisesPrompt(); },
+      [](LogitsRow& row, Napi::Value value, const std::string& path) {
+        row.prompt_tokens = ReadInt32Array(value, path);
+      });
+  each(
+      "outputTokens",
+      [](const LogitsRow& row) { return row.sampling && row.sampling->PenalisesOutput(); },
+      [](LogitsRow& row, Napi::Value value, const std::string& path) {
+        row.output_tokens = ReadInt32Array(value, path);
+      });
   return wanted;
 }
 

@@ -1,7 +1,9 @@
 #include <cmath>
+#include <limits>
 
 #include "conclave/output_head.h"
 #include "message.h"
+#include "token_range.h"
 
 namespace conclave {
 namespace {
@@ -16,14 +18,17 @@ void CheckRange(size_t entry, const char* field, double value, double least, dou
 }
 
 void CheckTokens(size_t entry, const char* field, std::span<const int32_t> tokens, int64_t vocab) {
+  if (AllTokensBelow(vocab, tokens)) return;
   for (const int32_t token : tokens)
     CheckRange(entry, field, token, 0, static_cast<double>(vocab - 1));
 }
 
 void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
-  CheckRange(entry, "sampling.temperature", sampling.temperature, 0, 1e6);
+  CheckRange(entry, "sampling.temperature", sampling.temperature, 0,
+             double{std::numeric_limits<float>::max()});
   CheckRange(entry, "sampling.topK", sampling.top_k, 0, 2147483647);
-  CheckRange(entry, "sampling.topP", sampling.top_p, 0, 1);
+  if (!(sampling.top_p > 0 && sampling.top_p <= 1))
+    Refuse(entry, "sampling.topP", "more than 0 and at most 1", sampling.top_p);
   CheckRange(entry, "sampling.minP", sampling.min_p, 0, 1);
   if (!std::isfinite(sampling.repetition_penalty) || sampling.repetition_penalty <= 0) {
     Refuse(entry, "sampling.repetitionPenalty", "a finite number above 0",
@@ -40,7 +45,7 @@ void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
            static_cast<double>(sampling.bias_values.size()));
   }
   for (const float value : sampling.bias_values) {
-    if (std::isnan(value)) Refuse(entry, "sampling.biasValues", "numbers", value);
+    if (!std::isfinite(value)) Refuse(entry, "sampling.biasValues", "finite numbers", value);
   }
 }
 

@@ -34,10 +34,7 @@ void CheckSampling(const Sampling& s) {
     ExpectNumber(std::isfinite(bias), "biasValues", "finite numbers", double{bias});
 }
 
-bool AdjustsLogits(const Sampling& s) {
-  return !s.bias_tokens.empty() || s.repetition_penalty != 1 || s.presence_penalty != 0 ||
-         s.frequency_penalty != 0;
-}
+bool AdjustsLogits(const Sampling& s) { return !s.bias_tokens.empty() || s.PenalisesOutput(); }
 
 int32_t ChooseToken(const LogitsRequest& request, TokenLogit highest, std::span<float> logits) {
   if (request.sampling == nullptr) return highest.token;

@@ -1,19 +1,31 @@
 #include "src/token_penalties.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "src/expect.h"
+#include "src/token_range.h"
 
 namespace conclave {
 namespace {
 
 void CheckTokens(const char* name, std::span<const int32_t> tokens, size_t vocabulary) {
+  if (AllTokensBelow(static_cast<int64_t>(vocabulary), tokens)) return;
   for (size_t i = 0; i < tokens.size(); ++i) {
     ExpectAt(tokens[i] >= 0 && static_cast<size_t>(tokens[i]) < vocabulary, name,
              static_cast<int64_t>(i), "a token of the vocabulary", tokens[i]);
   }
 }
+
+float Finite(float logit) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  return std::clamp(logit, -kMost, kMost);
+}
+
+// A token whose logit is -infinity is impossible and stays so.
+bool Possible(float logit) { return logit != -std::numeric_limits<float>::infinity(); }
 
 }  // namespace
 
@@ -21,11 +33,11 @@ void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_toke
                   std::span<const int32_t> output_tokens, std::span<float> logits) {
   CheckTokens("biasTokens", sampling.bias_tokens, logits.size());
   for (size_t i = 0; i < sampling.bias_tokens.size(); ++i) {
-    logits[static_cast<size_t>(sampling.bias_tokens[i])] += sampling.bias_values[i];
+    float& logit = logits[static_cast<size_t>(sampling.bias_tokens[i])];
+    if (Possible(logit)) logit = Finite(logit + sampling.bias_values[i]);
   }
-  if (sampling.repetition_penalty == 1 && sampling.presence_penalty == 0 &&
-      sampling.frequency_penalty == 0)
-    return;
+  if (!sampling.PenalisesOutput()) return;
+  if (!sampling.PenalisesPrompt()) prompt_tokens = {};
   CheckTokens("promptTokens", prompt_tokens, logits.size());
   CheckTokens("outputTokens", output_tokens, logits.size());
 
@@ -36,11 +48,12 @@ void AdjustLogits(const Sampling& sampling, std::span<const int32_t> prompt_toke
   for (const std::span<const int32_t> tokens : {prompt_tokens, output_tokens}) {
     for (const int32_t token : tokens) {
       int32_t& count = counts[static_cast<size_t>(token)];
-      if (count < 0) continue;
       float& logit = logits[static_cast<size_t>(token)];
-      logit = logit > 0 ? logit / sampling.repetition_penalty : logit * sampling.repetition_penalty;
-      logit -= sampling.frequency_penalty * static_cast<float>(count);
-      if (count > 0) logit -= sampling.presence_penalty;
+      if (count < 0 || !Possible(logit)) continue;
+      const float repeated =
+          logit > 0 ? logit / sampling.repetition_penalty : logit * sampling.repetition_penalty;
+      logit = Finite(Finite(repeated) - sampling.frequency_penalty * static_cast<float>(count));
+      if (count > 0) logit = Finite(logit - sampling.presence_penalty);
       count = -1;
     }
   }

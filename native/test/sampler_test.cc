@@ -327,6 +327,29 @@ TEST(Sample, PenaltiesFollowTheirDefinitions) {
   EXPECT_EQ(Choose(request, {-1, -2}).token, 1);
 }
 
+TEST(Sample, NoPenaltyOrBiasMakesLogitsUnusable) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  const std::vector<float> logits = {3, -2, 1, -kInfinity};
+  const std::vector<int32_t> history = {0, 1, 3, 3};
+  for (const float repetition : {std::numeric_limits<float>::denorm_min(), 1.0f, kMost}) {
+    for (const float amount : {-kMost, 0.0f, kMost}) {
+      Sampling sampling;
+      sampling.temperature = 1;
+      sampling.repetition_penalty = repetition;
+      sampling.presence_penalty = amount;
+      sampling.frequency_penalty = amount;
+      sampling.bias_tokens = {0, 1, 1, 3};
+      sampling.bias_values = {amount, amount, amount, kMost};
+      LogitsRequest request;
+      request.sampling = &sampling;
+      request.prompt_tokens = history;
+      request.output_tokens = history;
+      const int32_t token = Choose(request, logits).token;
+      EXPECT_TRUE(token >= 0 && token < 3) << "repetition " << repetition << ", amount " << amount;
+    }
+  }
+}
+
 struct BadRequest {
   const char* name;
   std::function<void(LogitsRequest*, Sampling*)> change;
@@ -359,7 +382,7 @@ TEST(Sample, RefusesWhatMakesNoSense) {
       {"bias token below", [](auto*, auto* s) { s->bias_tokens = {-1}, s->bias_values = {1}; },
        "biasTokens[0]"},
       {"prompt token",
-       [](auto* r, auto* s) { s->presence_penalty = 1, r->prompt_tokens = outside; },
+       [](auto* r, auto* s) { s->repetition_penalty = 2, r->prompt_tokens = outside; },
        "promptTokens[1]"},
       {"output token",
        [](auto* r, auto* s) { s->presence_penalty = 1, r->output_tokens = outside; },

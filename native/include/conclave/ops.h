@@ -112,6 +112,12 @@ struct Sampling {
   uint64_t seed = 0;
   std::vector<int32_t> bias_tokens;
   std::vector<float> bias_values;
+
+  // Presence and frequency count tokens of the output alone.
+  bool PenalisesPrompt() const { return repetition_penalty != 1; }
+  bool PenalisesOutput() const {
+    return PenalisesPrompt() || presence_penalty != 0 || frequency_penalty != 0;
+  }
 };
 
 // What is wanted of one row of logits.
@@ -121,8 +127,8 @@ struct LogitsRequest {
   const Sampling* sampling = nullptr;  // null: greedy
   int32_t position = 0;
   int32_t sequence_index = 0;
-  std::span<const int32_t> prompt_tokens;  // only with a penalty
-  std::span<const int32_t> output_tokens;
+  std::span<const int32_t> prompt_tokens;  // read where sampling->PenalisesPrompt()
+  std::span<const int32_t> output_tokens;  // read where sampling->PenalisesOutput()
 };
 
 struct LogitsResult {

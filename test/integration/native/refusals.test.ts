@@ -52,6 +52,10 @@ function withSampling(change: object): object {
   return withLogits({ sampling: [{ ...sampling, ...change }, null] });
 }
 
+function withHistory(change: object, history: object): object {
+  return withLogits({ sampling: [{ ...sampling, ...change }, null], ...history });
+}
+
 function detached(): Int32Array {
   const array = Int32Array.from([0, 1, 2, 3, 4, 5, 0, 1, 2]);
   structuredClone(array, { transfer: [array.buffer] });
@@ -119,8 +123,29 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
   ['a negative sequence index', withLogits({ sequenceIndices: Int32Array.of(0, -1) }), /sequenceIndices.*got -1/],
   [
     'a prompt token beyond the vocabulary',
-    withLogits({ promptTokens: [Int32Array.of(vocab), null] }),
-    /promptTokens.*got 320/,
+    withHistory({ repetitionPenalty: 2 }, { promptTokens: [Int32Array.of(vocab), null] }),
+    /promptTokens of entry 0.*got 320/,
+  ],
+  [
+    'a negative output token',
+    withHistory({ presencePenalty: 1 }, { outputTokens: [Int32Array.of(0, -1), null] }),
+    /outputTokens of entry 0.*got -1/,
+  ],
+  [
+    'a history that is a plain array',
+    withHistory({ frequencyPenalty: 1 }, { outputTokens: [[1, 2], null] }),
+    /logits\.outputTokens\[0\]: expected Int32Array, got array of 2/,
+  ],
+  ['topP 0', withSampling({ topP: 0 }), /topP of entry 0.*got 0/],
+  [
+    'an infinite temperature',
+    withSampling({ temperature: Number.POSITIVE_INFINITY }),
+    /temperature of entry 0.*got inf/,
+  ],
+  [
+    'an infinite bias',
+    withSampling({ biasTokens: Int32Array.of(1), biasValues: Float32Array.of(Number.NEGATIVE_INFINITY) }),
+    /biasValues of entry 0.*got -inf/,
   ],
   ['a negative temperature', withSampling({ temperature: -1 }), /temperature of entry 0.*got -1/],
   ['a temperature that is no number', withSampling({ temperature: Number.NaN }), /temperature of entry 0.*got nan/],
