@@ -99,6 +99,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     joinSettleMs: 500,
     view,
     plans: await bus.bucket('plans'),
+    reports: await bus.bucket('reports'),
     control,
     load,
     events,
@@ -107,6 +108,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       const key = `${layer}/${slices}`;
       const known = checksums.get(key) ?? expertChecksums(spec, options.directory, layer, slices);
       checksums.set(key, known);
+      known.catch(() => checksums.delete(key)); // A disk may be back for the next plan.
       return known;
     },
     now: () => performance.now(),

@@ -1,13 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Bucket } from '../../proto/bus/bus.ts';
-import { COMMITTED_PLAN, CONSTRAINTS, TARGET_PLAN } from '../../proto/bus/subjects.ts';
+import { COMMITTED_PLAN, TARGET_PLAN } from '../../proto/bus/subjects.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
 import { planFittingCache } from '../planner/fit-cache.ts';
 import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts';
+import { leastEpoch, overtakingPlan } from './epochs.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
+import { OrphanReports } from './orphan-reports.ts';
+import { planConstraints } from './plan-constraints.ts';
+import { planReason } from './plan-reason.ts';
+import { restoreForgotten } from './restore.ts';
 import { rollbackPlan, rolloutStep } from './rollout.ts';
 
 export interface LeaderOptions {
@@ -23,6 +28,7 @@ export interface LeaderOptions {
   readonly joinSettleMs: number;
   readonly view: ClusterView;
   readonly plans: Bucket;
+  readonly reports: Bucket;
   readonly control: Bucket;
   readonly load: ExpertLoadBook;
   readonly events: EventLog;
@@ -56,6 +62,7 @@ export class Leader {
   #membersSeen = '';
   /** Workers that failed before anything was in force, and why; until they are restarted they get nothing. */
   readonly #excluded = new Map<string, { readonly startedAtMs: number; readonly reason: string }>();
+  readonly #orphans = new OrphanReports();
   #failedEpoch = 0;
   #problems: readonly string[] = [];
   #busy = false;
@@ -110,12 +117,13 @@ export class Leader {
     shortfall: PlanConstraints['shortfall'],
   ): PlanResult {
     const { spec, weights, view, load, leastKvBlocks } = this.#options;
+    const leaving = [...view.workers.values()].filter((worker) => this.#leaves(worker)).map(({ id }) => id);
     const input = {
       spec,
       weights,
       workers: [...view.workers.values()],
       load: load.rates(),
-      constraints: { ...this.#constraints(constraints), shortfall },
+      constraints: { ...planConstraints(this.#options, constraints, leaving), shortfall },
       previous: view.target,
       reason,
       constraintsRevision: revision,
@@ -138,7 +146,10 @@ export class Leader {
   async #step(term: number): Promise<void> {
     const { view } = this.#options;
     if (view.target !== null && view.target.term > term) return; // A later leader is at work.
-    if (await this.#restore()) return;
+    if (await restoreForgotten(view, this.#options.plans, this.#options.control)) return;
+    if (await this.#overtake(term)) return;
+    await this.#orphans.sweep(view, this.#options.reports, this.#options.now());
+    if (this.#term !== term) return;
     const { target, committed } = view;
     const inputs = this.#inputs();
     if (target !== null) {
@@ -149,22 +160,14 @@ export class Leader {
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
   }
 
-  /** Puts back what a bus that was restarted without its data has forgotten. */
-  async #restore(): Promise<boolean> {
-    const { view, plans, control } = this.#options;
-    if (view.constraints !== null && view.constraints.revision === 0) {
-      await control.create(CONSTRAINTS, encode(conclave.ClusterConstraints, view.constraints.value));
-      return true;
-    }
-    if (view.target !== null && view.targetRevision === 0) {
-      await plans.create(TARGET_PLAN, encode(conclave.PlacementPlan, view.target));
-      return true;
-    }
-    if (view.committed !== null && view.committedRevision === 0) {
-      await plans.create(COMMITTED_PLAN, encode(conclave.PlacementPlan, view.committed));
-      return true;
-    }
-    return false;
+  /** Members may follow a plan that nobody here knows of: see epochs.ts. */
+  async #overtake(term: number): Promise<boolean> {
+    const { view, events } = this.#options;
+    const plan = overtakingPlan(view, term);
+    if (plan === null || !(await this.#publish(plan, view.targetRevision))) return false;
+    const message = `plan ${view.target?.epoch} is now plan ${plan.epoch}: workers follow a plan that the bus has forgotten`;
+    events.publish({ code: 'EPOCH_RAISED', severity: 'warning', subject: `plan/${plan.epoch}`, message });
+    return true;
   }
 
   async #commit(target: PlacementPlan): Promise<void> {
@@ -184,8 +187,9 @@ export class Leader {
       events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
     }
     this.#failedEpoch = target.epoch;
-    if (view.committed === null) {
-      // There is nothing to go back to: plan without the worker until it is restarted.
+    const gone = view.committed?.workers.some(({ id }) => !view.workers.has(id)) ?? true;
+    if (view.committed === null || gone) {
+      // There is nothing whole to go back to: plan without the worker until it is restarted.
       this.#excluded.set(workerId, { startedAtMs: view.workers.get(workerId)?.startedAtMs ?? 0, reason });
       const without = this.#inputs();
       if (without !== this.#plannedFor) await this.#plan(without);
@@ -193,7 +197,7 @@ export class Leader {
     }
     // The same inputs would give the same plan: wait until something changes.
     this.#plannedFor = inputs;
-    if (await this.#publish(rollbackPlan(view.committed, target, reason))) {
+    if (await this.#publish(rollbackPlan(view.committed, target, reason), view.targetRevision)) {
       const message = `went back to plan ${view.committed.epoch}: ${reason}`;
       events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
     }
@@ -202,7 +206,12 @@ export class Leader {
   async #plan(inputs: string): Promise<void> {
     const { view, events } = this.#options;
     const constraints = view.constraints;
-    const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason(), 'accept');
+    const result = this.planFor(
+      constraints?.value ?? null,
+      constraints?.revision ?? 0,
+      planReason(view, (worker) => this.#leaves(worker)),
+      'accept',
+    );
     if (result.kind === 'infeasible') {
       const failed = [...this.#excluded].flatMap(([id, { startedAtMs, reason }]) =>
         view.workers.get(id)?.startedAtMs === startedAtMs ? [`left out until it is restarted: ${reason}`] : [],
@@ -220,55 +229,34 @@ export class Leader {
       this.#plannedFor = inputs;
       return;
     }
-    const planned = await this.#verified(result.plan);
-    if (!(await this.#publish(planned))) return;
+    // Checksums may take long: what is written replaces what this was decided from, nothing newer.
+    const [epoch, revision] = [leastEpoch(view), view.targetRevision];
+    const planned = { ...(await this.#verified(result.plan)), epoch };
+    if (!(await this.#publish(planned, revision))) return;
     this.#plannedFor = inputs;
     const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
     const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
     events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
   }
 
-  async #publish(next: PlacementPlan): Promise<boolean> {
-    const { view, plans } = this.#options;
+  /** Writes a target plan in place of the one at `revision`; false when another stands there. */
+  async #publish(next: PlacementPlan, revision: number): Promise<boolean> {
+    const { plans } = this.#options;
     const value = encode(conclave.PlacementPlan, next);
-    const revision = await (view.targetRevision === 0
+    const written = await (revision === 0
       ? plans.create(TARGET_PLAN, value)
-      : plans.update(TARGET_PLAN, value, view.targetRevision));
-    return revision !== null;
+      : plans.update(TARGET_PLAN, value, revision));
+    return written !== null;
   }
 
   async #verified(planned: PlacementPlan): Promise<PlacementPlan> {
-    const experts = await Promise.all(
-      planned.experts.map(async (placement) => ({
-        ...placement,
-        checksums: [...(await this.#options.checksums(placement.layer, placement.slices))],
-      })),
-    );
+    const experts: PlacementPlan['experts'] = [];
+    // One layer at a time: a layer's experts may take gigabytes to read.
+    for (const placement of planned.experts) {
+      const checksums = await this.#options.checksums(placement.layer, placement.slices);
+      experts.push({ ...placement, checksums: [...checksums] });
+    }
     return { ...planned, experts };
-  }
-
-  #constraints(asked: ClusterConstraints | null): PlanConstraints {
-    const { baseConstraints, view } = this.#options;
-    const leaving = [...view.workers.values()].filter((worker) => this.#leaves(worker)).map(({ id }) => id);
-    const draining = [...new Set([...baseConstraints.draining, ...(asked?.draining ?? []), ...leaving])].sort();
-    return {
-      ...baseConstraints,
-      // A cache that was planned keeps its size: another one would make every stage start anew.
-      kvBlocks: this.#plannedBlocks() ?? baseConstraints.kvBlocks,
-      draining,
-      defaultReplicas: asked?.defaultReplicas || baseConstraints.defaultReplicas,
-      overrides: asked?.overrides ?? baseConstraints.overrides,
-    };
-  }
-
-  /** Blocks of the target plan's caches, when it was made for the same blocks; null without one. */
-  #plannedBlocks(): number | null {
-    const { target } = this.#options.view;
-    const { baseConstraints, leastKvBlocks } = this.#options;
-    const { blockSize, kvBlocks } = baseConstraints;
-    const planned = target?.pipelines[0]?.kvBlocks;
-    const alike = target?.modelDigest === this.#options.spec.digest && target.blockSize === blockSize;
-    return planned !== undefined && alike && planned >= leastKvBlocks && planned <= kvBlocks ? planned : null;
   }
 
   #leaves({
@@ -301,23 +289,5 @@ export class Leader {
       this.#membersSince = now();
     }
     return view.workers.size >= minWorkers && now() - this.#membersSince >= joinSettleMs;
-  }
-
-  #reason(): string {
-    const { view } = this.#options;
-    const { target, workers, constraints } = view;
-    if (target === null) return 'first plan';
-    if ((constraints?.revision ?? 0) !== target.constraintsRevision)
-      return 'operators asked for other replicas or a drain';
-    const before = new Set(target.workers.map(({ id }) => id));
-    const joined = [...workers.keys()].filter((id) => !before.has(id));
-    const lost = [...before].filter((id) => !workers.has(id));
-    const leaving = [...workers.values()].filter((worker) => this.#leaves(worker) && before.has(worker.id));
-    const parts = [
-      ...(lost.length > 0 ? [`lost ${lost.join(', ')}`] : []),
-      ...(leaving.length > 0 ? [`${leaving.map(({ id }) => id).join(', ')} leaves`] : []),
-      ...(joined.length > 0 ? [`${joined.join(', ')} joined`] : []),
-    ];
-    return parts.length > 0 ? parts.join('; ') : 'workers changed';
   }
 }

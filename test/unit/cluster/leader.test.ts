@@ -29,7 +29,7 @@ afterEach(async () => {
   await bus.close();
 });
 
-async function rig(minWorkers = 1) {
+async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> = async () => []) {
   const [plans, workers, reports, control] = await Promise.all([
     bus.bucket('plans'),
     bus.bucket('workers'),
@@ -53,10 +53,11 @@ async function rig(minWorkers = 1) {
     joinSettleMs: 500,
     view,
     plans,
+    reports,
     control,
     load: new ExpertLoadBook(spec),
     events,
-    checksums: async () => [],
+    checksums: () => checksums(),
     now: () => clock.now,
     onTrouble: (what, error) => trouble.push(`${what}: ${String(error)}`),
   });
@@ -91,7 +92,7 @@ async function rig(minWorkers = 1) {
     });
   const committed = (epoch: number): Promise<void> =>
     vi.waitFor(async () => expect((await plan(COMMITTED_PLAN))?.epoch).toBe(epoch));
-  return { leader, view, plans, control, plan, announce, report, pass, codes, planned, committed, workers };
+  return { leader, view, plans, control, plan, announce, report, pass, codes, planned, committed, workers, reports };
 }
 
 /** A cluster of one worker whose first plan is in force. */
@@ -210,6 +211,76 @@ describe('Leader', () => {
       expect((await plan(TARGET_PLAN))?.epoch).toBe(1);
       expect((await plan(COMMITTED_PLAN))?.epoch).toBe(1);
     });
+  });
+
+  it('begins above what workers follow when the bus and every controller have forgotten it', async () => {
+    const { leader, announce, report, planned, plan } = await rig();
+    await announce('a');
+    await report('a', 41, 'WORKER_STATE_READY');
+    leader.lead(1);
+    await planned(1_041);
+    expect(await plan(TARGET_PLAN)).toMatchObject({ reason: 'first plan', workers: [{ id: 'a' }] });
+  });
+
+  it('raises the epoch of the plan when a worker turns out to follow a higher one', async () => {
+    const { report, planned, plan, committed, codes } = await running();
+    const before = await plan(TARGET_PLAN);
+    await report('a', 7, 'WORKER_STATE_READY');
+    await planned(1_007);
+    expect(await plan(TARGET_PLAN)).toEqual({ ...before, epoch: 1_007 });
+    await report('a', 1_007, 'WORKER_STATE_READY');
+    await committed(1_007);
+    expect(codes()).toEqual(['PLAN_PUBLISHED', 'PLAN_COMMITTED', 'EPOCH_RAISED', 'PLAN_COMMITTED']);
+  });
+
+  it('leaves a failing worker out when what it would go back to is gone as well', async () => {
+    const { workers, announce, report, planned, committed, plan, view } = await running();
+    await announce('b');
+    await planned(2);
+    for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+    await committed(2);
+    await announce('c');
+    await planned(3);
+    await workers.delete('b');
+    await vi.waitFor(() => expect(view.workers.has('b')).toBe(false));
+    await report('c', 3, 'WORKER_STATE_FAILED', 'bad disk');
+    await planned(4);
+    expect((await plan(TARGET_PLAN))?.workers.map(({ id }) => id)).toEqual(['a']);
+  });
+
+  it('does not write a plan over one that another leader made meanwhile', async () => {
+    let read: (sums: readonly number[]) => void = () => undefined;
+    const { leader, announce, plans, plan, pass } = await rig(1, () => new Promise((resolve) => (read = resolve)));
+    leader.lead(1);
+    await announce('a');
+    const slow = read;
+    await vi.waitFor(() => {
+      pass(500);
+      expect(read).not.toBe(slow);
+    });
+    const others = { epoch: 5, term: 2, reason: 'by another leader' };
+    await plans.create(TARGET_PLAN, encode(conclave.PlacementPlan, others));
+    for (let i = 0; i < 10; i++) {
+      read([]);
+      pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await plan(TARGET_PLAN)).toMatchObject(others);
+  });
+
+  it('deletes what a worker said that has been gone for a minute', async () => {
+    const { report, reports, pass } = await running();
+    await report('gone', 1, 'WORKER_STATE_READY');
+    pass(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    pass(59_999);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await reports.get('gone')).not.toBeNull();
+    await vi.waitFor(async () => {
+      pass(1);
+      expect(await reports.get('gone')).toBeNull();
+    });
+    expect(await reports.get('a')).not.toBeNull();
   });
 
   it('leaves the plan of a later leader alone', async () => {

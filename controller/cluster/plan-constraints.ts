@@ -1,0 +1,37 @@
+import type { ClusterView } from '../../proto/cluster-view.ts';
+import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+import type { PlanConstraints } from '../planner/input.ts';
+
+interface Given {
+  readonly spec: ModelSpec;
+  /** Layout and defaults from the command line. */
+  readonly baseConstraints: PlanConstraints;
+  readonly leastKvBlocks: number;
+  readonly view: Pick<ClusterView, 'target'>;
+}
+
+/** What the next plan must keep to: the command line, what operators asked for since, and workers that leave. */
+export function planConstraints(
+  given: Given,
+  asked: ClusterConstraints | null,
+  leaving: readonly string[],
+): PlanConstraints {
+  const base = given.baseConstraints;
+  return {
+    ...base,
+    // A cache that was planned keeps its size: another one would make every stage start anew.
+    kvBlocks: plannedBlocks(given) ?? base.kvBlocks,
+    draining: [...new Set([...base.draining, ...(asked?.draining ?? []), ...leaving])].sort(),
+    defaultReplicas: asked?.defaultReplicas || base.defaultReplicas,
+    overrides: asked?.overrides ?? base.overrides,
+  };
+}
+
+/** Blocks of the target plan's caches, when it was made for the same blocks; null without one. */
+function plannedBlocks({ spec, baseConstraints, leastKvBlocks, view: { target } }: Given): number | null {
+  const { blockSize, kvBlocks } = baseConstraints;
+  const planned = target?.pipelines[0]?.kvBlocks;
+  const alike = target?.modelDigest === spec.digest && target.blockSize === blockSize;
+  return planned !== undefined && alike && planned >= leastKvBlocks && planned <= kvBlocks ? planned : null;
+}
