@@ -26,6 +26,7 @@ export interface WorkerMetrics {
   forwarded(rows: number, elapsedMs: number): void;
   refused(code: string): void;
   stepped(executeMs: number): void;
+  stepFailed(): void;
 }
 
 /** Seconds: a dispatch on one machine takes a fraction of a millisecond. */
@@ -59,6 +60,10 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
   const forwardRows = counter('shard_rows_total', 'Rows computed for other workers.');
   const refusedCount = counter('shard_refusals_total', 'Dispatches refused, by code.', ['code']);
   const steps = histogram('engine_step_seconds', 'Time that steps of the pipeline took.');
+  const stepFailures = counter(
+    'engine_step_failures_total',
+    'Steps that could not be computed; sequences go on in another.',
+  );
   const peers = new Set<string>();
   const peerLabel = (peer: string): string => {
     if (peers.size < MAX_PEERS) peers.add(peer);
@@ -83,6 +88,7 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
     },
     refused: (code) => refusedCount.inc({ code: refusals.has(code) ? code : 'OTHER' }),
     stepped: (executeMs) => steps.observe(executeMs / 1_000),
+    stepFailed: () => stepFailures.inc(),
   };
 }
 

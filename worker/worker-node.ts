@@ -11,6 +11,7 @@ import type { ChannelCredentials, ServerWritableStream } from '@grpc/grpc-js';
 import type { Isa, Native, WeightsFormat } from '../native/native.ts';
 import type { Bus } from '../proto/bus/bus.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../proto/channel.ts';
+import { systemClock } from '../proto/clock.ts';
 import type { RunRequest__Output } from '../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts';
 import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
@@ -125,10 +126,20 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       () => coldBank.close(),
     );
 
-    const told = new FailureEvents({ bus, cluster: options.cluster, wallClock: Date.now });
+    const told = new FailureEvents({ bus, cluster: options.cluster, clock: systemClock, wallClock: Date.now });
+    closers.push(() => told.close());
     const onFailure = (failure: ShardFailure): void => {
       observer.onPeerFailure(failure);
       told.tell(failure.code, `worker/${failure.peer}`, `seen by ${options.id}: ${failure.message}`);
+    };
+    const engineObserver: EngineObserver = {
+      ...observer.engine,
+      onStepFailed: (error, retried, failed) => {
+        observer.engine.onStepFailed(error, retried, failed);
+        const reason = error instanceof Error ? error.message : String(error);
+        const outcome = `${retried.length} sequences are computed again, ${failed.length} failed`;
+        told.tell('STEP_FAILED', `worker/${options.id}`, `${reason}; ${outcome}`);
+      },
     };
     const keys = new MemberKeys();
     const metadata = () => keys.metadata();
@@ -172,7 +183,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         metadata,
         epoch: () => agent.view.committed?.epoch ?? 0,
         dispatchObserver: observer,
-        engineObserver: observer.engine,
+        engineObserver,
         hedgeMs: options.hedgeMs,
         rankDeadlineMs: RANK_DEADLINE_MS,
         overlapRows: options.overlapRows,

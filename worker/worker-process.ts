@@ -81,7 +81,10 @@ function observe(
     onStarted: nothing,
     onFirstToken: nothing,
     onFinished: nothing,
-    onStepFailed: (err, retried, failed) => log.warn({ err, retried, failed }, 'a step failed'),
+    onStepFailed(err, retried, failed) {
+      metrics.stepFailed();
+      log.warn({ err, retried, failed }, 'a step failed');
+    },
     onFault: (error) => onFault(error instanceof Error ? error : new Error(String(error))),
   };
   return {

@@ -163,10 +163,10 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       leader.busReturned();
       announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
-    events.watch(({ code, severity }) => {
+    events.watch(({ code, severity, count }) => {
       if (severity === 'info') return;
       const known = code in failures || Object.keys(failures).length < MAX_FAILURE_CODES ? code : 'OTHER';
-      failures[known] = (failures[known] ?? 0) + 1;
+      failures[known] = (failures[known] ?? 0) + Math.max(1, count);
     }),
   ];
   await view.start();

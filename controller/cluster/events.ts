@@ -26,9 +26,9 @@ export class EventLog {
   }
 
   /** Tells the cluster. While the bus is away the event is kept here only. */
-  publish(event: Omit<ClusterEvent, 'atMs'>): void {
+  publish(event: Omit<ClusterEvent, 'atMs' | 'count'>): void {
     const { bus, cluster, wallClock } = this.#options;
-    const message = { ...event, atMs: wallClock() };
+    const message = { ...event, atMs: wallClock(), count: 1 };
     if (bus.state === 'connected') bus.publish(eventSubject(cluster), encode(conclave.ClusterEvent, message));
     else this.#keep(message);
   }

@@ -31,7 +31,7 @@ const told: Readonly<Record<MemberChange['kind'], { code: string; severity: stri
 };
 
 /** A change as those who watch the cluster read it. */
-export function memberEvent({ kind, worker }: MemberChange): Omit<ClusterEvent, 'atMs'> {
+export function memberEvent({ kind, worker }: MemberChange): Omit<ClusterEvent, 'atMs' | 'count'> {
   const { code, severity, what } = told[kind];
   const message = `${worker.id} at ${worker.address} on ${worker.node} ${what}`;
   return { code, severity, subject: `worker/${worker.id}`, message };

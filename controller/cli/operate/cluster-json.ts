@@ -52,8 +52,8 @@ export function rolloutPhase({ rollout }: ClusterStatus): string {
   return phase === 'unspecified' ? 'none' : phase;
 }
 
-export function eventJson({ atMs, code, severity, subject, message }: ClusterEvent) {
-  return { at: new Date(atMs).toISOString(), code, severity, subject, message };
+export function eventJson({ atMs, code, severity, subject, message, count }: ClusterEvent) {
+  return { at: new Date(atMs).toISOString(), code, severity, subject, message, count: Math.max(1, count) };
 }
 
 /** Workers by their ids, not by their place in the plan. */

@@ -41,8 +41,9 @@ export function statusText(status: StatusJson): string {
 }
 
 /** One line: "12:04:05 warning PEER_LOST worker/w2: the message". */
-export function eventText({ at, severity, code, subject, message }: StatusJson['events'][number]): string {
-  return `${at.slice(11, 19)}  ${severity === 'info' ? '' : `${severity} `}${code} ${subject}: ${message}`;
+export function eventText({ at, severity, code, subject, message, count }: StatusJson['events'][number]): string {
+  const times = count > 1 ? ` (${count} times)` : '';
+  return `${at.slice(11, 19)}  ${severity === 'info' ? '' : `${severity} `}${code} ${subject}: ${message}${times}`;
 }
 
 function workersTable({ workers }: StatusJson): string {

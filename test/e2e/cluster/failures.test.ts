@@ -66,8 +66,31 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
       longest = Math.max(longest, longestGap(during));
     }
     expectUnharmed(await load.stop());
+    const { failures } = await cluster.status();
     // With another replica nothing had to be loaded.
-    expect((await cluster.status()).failures['COLD_LOAD']).toBeUndefined();
+    expect(failures['COLD_LOAD']).toBeUndefined();
+    // Every kill that met a dispatch was logged once, with the requests that it made late, and counted.
+    const logged = cluster
+      .worker('s1')
+      .log.split('\n')
+      .filter((line) => line.includes('"PEER_LOST"'));
+    expect(logged.length).toBeGreaterThan(0);
+    expect(logged.length).toBeLessThanOrEqual(20);
+    for (const line of logged) {
+      const { peer, requestIds } = JSON.parse(line) as {
+        readonly peer: string;
+        readonly requestIds: readonly string[];
+      };
+      expect(ids).toContain(peer);
+      expect(requestIds.length).toBeGreaterThan(0);
+    }
+    expect(failures['PEER_LOST']).toBeGreaterThanOrEqual(logged.length);
+    const { text } = await cluster.request(`${cluster.urls[0]}/metrics`);
+    expect(text).toMatch(
+      new RegExp(`^conclave_cluster_failures_total\\{code="PEER_LOST"\\} ${failures['PEER_LOST']}$`, 'm'),
+    );
+    const { text: worker } = await cluster.request(`${cluster.worker('s1').line.metrics}/metrics`);
+    expect(worker).toMatch(/^conclave_dispatch_retries_total\{code="PEER_LOST"\} [1-9]/m);
     tell('20 kills of expert workers', longest, steadyMs);
     expect(longest - steadyMs).toBeLessThanOrEqual(400);
   });
@@ -162,6 +185,9 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
     expect(ready.status).toBe(200);
     expect(await ready.json()).toMatchObject({ ready: true, notices: [expect.stringContaining('bus')] });
     expect((await cluster.status()).bus).toBe('reconnecting');
+    for (const url of [cluster.urls[0], cluster.worker('s1').line.metrics]) {
+      expect((await cluster.request(`${url}/metrics`)).text).toMatch(/^conclave_bus_connected 0$/m);
+    }
     await sleep(2_500);
     await cluster.nats.restart();
     await cluster.untilStatus(({ bus }) => bus === 'connected');
@@ -171,6 +197,26 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
     const after = await cluster.untilSettled();
     expect(after.workers.map(({ id, state }) => [id, state])).toEqual(before.workers.map(({ id }) => [id, 'ready']));
     tell('nats-server away for 5 s', longestGap(during), steadyMs);
+  });
+
+  it('go on after nats-server and the only controller were killed, and what NATS knew is lost', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
+    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    await cluster.scale(2);
+    const before = await cluster.untilSettled();
+    await Promise.all([cluster.controllers[0]?.signal('SIGKILL'), cluster.nats.signal('SIGKILL')]);
+    await cluster.nats.loseState();
+    await cluster.nats.restart();
+    await cluster.startController('c1');
+    await cluster.untilReady();
+    // Workers follow no plan below the one that they had, and are the processes that they were.
+    const after = await cluster.untilStatus(({ plan, rollout }) => plan.epoch > 0 && rollout.phase === 'complete');
+    expect(after.plan.epoch).toBeGreaterThan(before.plan.epoch);
+    expect(after.workers.map(({ id, pid }) => [id, pid])).toEqual(before.workers.map(({ id, pid }) => [id, pid]));
+    load.start();
+    expectUnharmed(await load.measure(measureMs));
+    await cluster.scale(2);
+    expectUnharmed(await load.stop());
   });
 
   it.each([
