@@ -111,7 +111,7 @@ export function errorCode(error: unknown): string | null {
 /** A value of a request as an error message shows it: JSON, cut short. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'an array';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string') return JSON.stringify(value);

@@ -13,7 +13,7 @@ const maxTools = 1024;
 export function readChatInput(fields: Fields): ChatInput {
   const messages = fields.objects('messages', maxMessages);
   if (messages === null || messages.length === 0) {
-    throw invalidField('messages', messages === null ? undefined : 'no messages', 'at least one message');
+    throw invalidField('messages', messages ?? undefined, 'at least one message');
   }
   fields.refuse('chat_template', 'the template of the model is used; chat_template_kwargs can steer it');
   fields.refuse('functions', 'is not supported: use tools');

@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { errorCode, ServiceError, toServiceError } from '../errors.ts';
+import { formatBytes } from '../quantities.ts';
 
 export function errorBody(error: ServiceError): object {
   return { error: { message: error.message, type: error.type, param: error.field, code: error.openaiCode } };
@@ -15,16 +16,21 @@ export function sendError(reply: FastifyReply, error: ServiceError): FastifyRepl
   return reply.code(error.httpStatus).send(errorBody(error));
 }
 
-/** Errors that the web framework raises before a route sees the request. */
-export function fromFramework(error: unknown): ServiceError {
+/** Errors that the web framework raises before a route sees the request. `maxBodyBytes`: what it takes. */
+export function fromFramework(error: unknown, maxBodyBytes: number): ServiceError {
   const code = errorCode(error) ?? '';
   const status = (error as { statusCode?: unknown } | null)?.statusCode;
   if (error instanceof ServiceError || !(error instanceof Error)) return toServiceError(error);
-  if (status === 413) return new ServiceError('PAYLOAD_TOO_LARGE', 'the request body is larger than this server takes');
+  if (status === 413) {
+    return new ServiceError('PAYLOAD_TOO_LARGE', `the request body is larger than ${formatBytes(maxBodyBytes)}`);
+  }
   if (status === 415) {
     return new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'expected a body of content-type application/json');
   }
   if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return new ServiceError('INVALID_REQUEST', 'the request has no body');
+  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') {
+    return new ServiceError('INVALID_REQUEST', 'the body is not valid JSON');
+  }
   if (status === 400) return new ServiceError('INVALID_REQUEST', `the request is not valid: ${error.message}`);
   return toServiceError(error);
 }

@@ -5,11 +5,10 @@
 import { invalidField, ServiceError, shown, unsupportedField } from '../errors.ts';
 import { isObject, type JsonObject } from '../gateway/checkpoint-files.ts';
 
-/** Bounds of a number, both included unless `aboveMin`. */
+/** Bounds of a number, both included. */
 export interface Range {
   readonly min: number;
   readonly max: number;
-  readonly aboveMin?: boolean;
 }
 
 export class Fields {
@@ -82,7 +81,7 @@ export class Fields {
     if (value === null) return null;
     if (!Array.isArray(value)) throw invalidField(this.path(name), value, 'an array');
     if (value.length > maxLength) {
-      throw invalidField(this.path(name), `${value.length} entries`, `at most ${maxLength} entries`);
+      throw invalidField(this.path(name), value, `at most ${maxLength} entries`);
     }
     return value;
   }
@@ -121,11 +120,10 @@ export function checkTokenIds(list: readonly unknown[], path: string, below: num
   return list as readonly number[];
 }
 
-export function inRange(value: number, { min, max, aboveMin }: Range): boolean {
-  return value <= max && (aboveMin === true ? value > min : value >= min) && !Number.isNaN(value);
+export function inRange(value: number, { min, max }: Range): boolean {
+  return value >= min && value <= max;
 }
 
-export function describe({ min, max, aboveMin }: Range): string {
-  const low = aboveMin === true ? `above ${min}` : `of at least ${min}`;
-  return max >= Number.MAX_SAFE_INTEGER ? low : `${low} and at most ${max}`;
+export function describe({ min, max }: Range): string {
+  return max >= Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `of at least ${min} and at most ${max}`;
 }

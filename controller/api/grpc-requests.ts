@@ -29,7 +29,7 @@ export async function readGrpcPrompt(
   if (which === null)
     throw new ServiceError('INVALID_REQUEST', 'prompt: expected text, token ids or chat messages', { field: 'prompt' });
   const messages = fields.chat?.messages ?? [];
-  if (messages.length === 0) throw invalidField('chat.messages', 'no messages', 'at least one message');
+  if (messages.length === 0) throw invalidField('chat.messages', messages, 'at least one message');
   const rendered = await inference.text.renderChat(
     {
       messages: messages.map(({ role, content }, i) => {

@@ -63,7 +63,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
     metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
   });
   app.setErrorHandler((error, request, reply) => {
-    const failure = fromFramework(error);
+    const failure = fromFramework(error, options.maxBodyBytes);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a request failed');
     return sendError(reply, failure);
   });
@@ -108,6 +108,8 @@ function createApp(options: HttpOptions): FastifyInstance {
   return fastify({
     ...(tls === null ? { http: server } : { https: { ...server, ...secureContext(tls) } }),
     bodyLimit: options.maxBodyBytes,
+    onProtoPoisoning: 'remove',
+    onConstructorPoisoning: 'remove',
     requestTimeout: options.receiveTimeoutMs,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
@@ -116,7 +118,7 @@ function createApp(options: HttpOptions): FastifyInstance {
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     routerOptions: { maxParamLength: 512 },
-    frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error)),
+    frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error, options.maxBodyBytes)),
   });
 }
 

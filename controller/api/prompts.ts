@@ -31,7 +31,7 @@ export async function readPrompts(
   };
   if (!Array.isArray(given) || typeof given[0] === 'number') return [await read(given, 'prompt')];
   if (given.length === 0 || given.length > maxPrompts) {
-    throw invalidField('prompt', `${given.length} prompts`, `1 to ${maxPrompts} prompts`);
+    throw invalidField('prompt', given, `1 to ${maxPrompts} prompts`);
   }
   const prompts: Prompt[] = [];
   for (const [i, value] of given.entries()) prompts.push(await read(value, `prompt[${i}]`));

@@ -7,12 +7,12 @@ import type { Generation, Inference } from '../gateway/inference.ts';
 import type { SamplingDefaults } from '../gateway/sampling-defaults.ts';
 import type { Fields, Range } from './fields.ts';
 
-/** What sampling parameters may be, for both APIs. */
+/** What sampling parameters may be, for both APIs. Where OpenAI and vLLM name no bound, it is the engine's. */
 export const samplingRanges = {
-  temperature: { min: 0, max: Number.MAX_VALUE },
-  topP: { min: 0, max: 1, aboveMin: true },
+  temperature: { min: 0, max: 1e6 },
+  topP: { min: 1e-30, max: 1 },
   minP: { min: 0, max: 1 },
-  repetitionPenalty: { min: 0, max: Number.MAX_VALUE, aboveMin: true },
+  repetitionPenalty: { min: 1e-6, max: 1e6 },
   presencePenalty: { min: -2, max: 2 },
   frequencyPenalty: { min: -2, max: 2 },
   logitBias: { min: -100, max: 100 },
@@ -104,7 +104,7 @@ function readLogitBias(fields: Fields, vocabSize: number): Readonly<Record<numbe
   const entries = Object.entries(given);
   const path = fields.path('logit_bias');
   if (entries.length > maxBiasEntries) {
-    throw invalidField(path, `${entries.length} entries`, `at most ${maxBiasEntries} entries`);
+    throw invalidField(path, given, `at most ${maxBiasEntries} entries`);
   }
   const bias: Record<number, number> = {};
   for (const [key, value] of entries) {
@@ -128,7 +128,7 @@ function readStop(fields: Fields): readonly string[] {
 
 /** Stop texts: bounded in number and length, not empty, well-formed Unicode. */
 export function checkStops(list: readonly unknown[], path: string): readonly string[] {
-  if (list.length > maxStops) throw invalidField(path, `${list.length} entries`, `at most ${maxStops} stop texts`);
+  if (list.length > maxStops) throw invalidField(path, list, `at most ${maxStops} stop texts`);
   list.forEach((stop, i) => {
     const well = typeof stop === 'string' && stop !== '' && stop.length <= maxStopLength && !loneSurrogate.test(stop);
     if (!well) throw invalidField(`${path}[${i}]`, stop, `a text of 1 to ${maxStopLength} characters`);

@@ -1,3 +1,4 @@
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
@@ -10,7 +11,7 @@ import { version } from './version.ts';
 import { workerCommand } from './worker.ts';
 
 // The gRPC library writes to stderr what it also reports as errors.
-process.env['GRPC_VERBOSITY'] ??= 'NONE';
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
 
 const widest = 120;
 

@@ -7,8 +7,8 @@ export function readyLine(embedded: Embedded, version: string): string {
   return `${JSON.stringify({ event: 'ready', pid: process.pid, version, http: httpUrl, grpc: grpcAddress, model })}\n`;
 }
 
-/** What `serve` shows once requests are answered: addresses, and one command to try. */
-export function readyText(embedded: Embedded, version: string): string {
+/** What `serve` shows once requests are answered: addresses, and one command to try. `keyed`: requests need a key. */
+export function readyText(embedded: Embedded, version: string, keyed: boolean): string {
   const { httpUrl, grpcAddress, model } = embedded;
   const question = { model: model.name, messages: [{ role: 'user', content: 'What is 974 + 662?' }], temperature: 0 };
   const answer = model.demo ? [`  # the answer's content: 974 + 662 = 1636`] : [];
@@ -25,6 +25,7 @@ export function readyText(embedded: Embedded, version: string): string {
     '',
     'Try it:',
     `  curl ${httpUrl}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    ...(keyed ? [`    -H 'Authorization: Bearer KEY' \\`] : []),
     `    -d '${JSON.stringify(question)}'`,
     ...answer,
     '',

@@ -56,7 +56,8 @@ async function serve(config: ServeConfig, warnings: readonly string[]): Promise<
     log.info(`${embedded} while loading`);
     process.exit(exitCodes.ok);
   }
-  stdout.write(config.output === 'json' ? readyLine(embedded, version) : readyText(embedded, version));
+  const keyed = config.apiKey !== null || config.apiKeyFile !== null;
+  stdout.write(config.output === 'json' ? readyLine(embedded, version) : readyText(embedded, version, keyed));
   const cause = await Promise.race([signal, embedded.fault]);
   const fault = typeof cause === 'string' ? null : cause;
   if (fault === null) log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);

@@ -62,7 +62,7 @@ export function planMemory(wish: MemoryWish): MemoryPlan {
     const needed = Math.ceil(longest / blockSize) * perBlock;
     throw new MemoryError(
       `--max-model-len ${longest} needs ${formatBytes(needed)} of KV cache for one sequence, but ${given} holds ${fitting} tokens`,
-      `Raise --kv-memory to ${formatBytes(needed)} or lower --max-model-len to ${Math.max(1, fitting)}.`,
+      `Raise --kv-memory to ${formatBytes(needed)}${fitting < 1 ? '' : ` or lower --max-model-len to ${fitting}`}.`,
     );
   }
   const { maxSequences } = wish;

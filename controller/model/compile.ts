@@ -47,7 +47,8 @@ export interface CompileOptions {
 export async function compileModel(directory: string, options: CompileOptions = {}): Promise<CompiledModel> {
   const folder = resolve(directory);
   const problems = new Problems();
-  if (!(await isFolder(folder))) problems.add('expected a checkpoint folder; there is none at this path');
+  if (!(await isFolder(folder)))
+    problems.add('expected a checkpoint folder; there is none at this path (checkpoints are not downloaded)');
   problems.throwIfAny(folder);
 
   const inConfig = (problem: string) => problems.add(`config.json: ${problem}`);

@@ -2,20 +2,20 @@ import type { NativeSampling } from '../../native/native.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { invalidArgument } from './errors.ts';
 
-/** Largest and smallest positive f32. */
-const f32Max = 3.4028234663852886e38;
-const f32Min = 1.401298464324817e-45;
+/** Within these, adjusted logits stay far from the ends of f32 whatever the model: one request cannot make a step fail. */
+const largest = 1e6;
+const smallest = 1e-6;
 
 /** Wire to native, with the wire's defaults. Null: greedy without penalties or bias. Throws INVALID_ARGUMENT. */
 export function toNativeSampling(params: RunRequest['sampling'], vocabSize: number): NativeSampling | null {
   const sampling = {
-    temperature: within('temperature', params?.temperature ?? 1, 0, f32Max),
+    temperature: within('temperature', params?.temperature ?? 1, 0, largest),
     topK: integer('top_k', params?.topK ?? 0, 2 ** 31 - 1),
-    topP: within('top_p', params?.topP ?? 1, f32Min, 1),
+    topP: within('top_p', params?.topP ?? 1, 1e-30, 1),
     minP: within('min_p', params?.minP ?? 0, 0, 1),
-    repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, f32Min, f32Max),
-    presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -f32Max, f32Max),
-    frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -f32Max, f32Max),
+    repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, smallest, largest),
+    presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -largest, largest),
+    frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -largest, largest),
     seed: integer('seed', params?.seed ?? 0, Number.MAX_SAFE_INTEGER),
     ...toBias(params?.logitBias ?? {}, vocabSize),
   };
@@ -40,7 +40,7 @@ function toBias(
     if (!Number.isInteger(token) || token < 0 || token >= vocabSize) {
       throw invalidArgument('sampling.logit_bias', `expected token ids below ${vocabSize}, got ${key}`);
     }
-    within(`logit_bias[${key}]`, value, -f32Max, f32Max);
+    within(`logit_bias[${key}]`, value, -largest, largest);
   }
   return {
     biasTokens: Int32Array.from(entries, ([key]) => Number(key)),
@@ -48,19 +48,17 @@ function toBias(
   };
 }
 
-/** The value as an f32, which is what is computed with. */
+/** The value as an f32, which is what is computed with; values that come over the wire are one already. */
 function within(field: string, value: number, least: number, most: number): number {
   const rounded = Math.fround(value);
-  if (rounded >= least && rounded <= most) return rounded;
-  throw invalidArgument(`sampling.${field}`, `expected ${rangeText(least, most)}, got ${value}`);
+  if (rounded >= Math.fround(least) && rounded <= most) return rounded;
+  throw invalidArgument(
+    `sampling.${field}`,
+    `expected a number of at least ${least} and at most ${most}, got ${value}`,
+  );
 }
 
 function integer(field: string, value: number, most: number): number {
   if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value;
   throw invalidArgument(`sampling.${field}`, `expected an integer from 0 to ${most}, got ${value}`);
-}
-
-function rangeText(least: number, most: number): string {
-  const lower = least === f32Min ? 'a number above 0' : least === -f32Max ? 'a number' : `at least ${least}`;
-  return most === f32Max ? `a finite value, ${lower}` : `${lower} and at most ${most}`;
 }

@@ -155,6 +155,37 @@ describe.each(families)('%s through the scheduler', (family) => {
     expect(resumed.tokens).toEqual(many.tokens.map((tokens, i) => tokens.slice(3 + i)));
     await one.engine.stop();
   });
+
+  it('computes with every sampling parameter at the ends of its range', async () => {
+    const one = rig();
+    const bias = (value: number) => ({ logitBias: Object.fromEntries(prompts[0]!.map((id) => [id, value])) });
+    const ends = [
+      ...[1e-45, 1e-6, 1e6].map((temperature) => ({ temperature })),
+      ...[1e-30, 1].map((topP) => ({ topP })),
+      ...[0, 1].map((minP) => ({ minP })),
+      ...[1, 2 ** 31 - 1].map((topK) => ({ topK })),
+      ...[1e-6, 1e6].flatMap((repetitionPenalty) => [{ repetitionPenalty }, { repetitionPenalty, temperature: 1e-45 }]),
+      ...[-1e6, 1e6].flatMap((end) => [{ presencePenalty: end }, { frequencyPenalty: end }, bias(end)]),
+      ...[-1, 1].map((sign) => ({
+        ...bias(sign * 1e6),
+        ...{ temperature: 1e-45, repetitionPenalty: 1e-6, presencePenalty: sign * 1e6, frequencyPenalty: sign * 1e6 },
+      })),
+    ];
+    const results = await Promise.all(
+      ends.map((sampling, i) => {
+        const request = runRequest(
+          `r${i}`,
+          prompts[0]!,
+          { maxTokens: 8, ignoreEos: true },
+          { temperature: 1, ...sampling },
+        );
+        return collect(one.engine.run(request, never), collected(1));
+      }),
+    );
+    const failed = ends.filter((_, i) => results[i]!.reasons[0] !== 'FINISH_REASON_LENGTH');
+    expect(failed).toEqual([]);
+    await one.engine.stop();
+  });
 });
 
 describe('a thousand requests whose clients leave', () => {

@@ -12,14 +12,15 @@ const huge = 10 ** 9;
 
 describe('fields that both APIs refuse', () => {
   const cases: readonly (readonly [object, string, string])[] = [
-    [{ temperature: -0.1 }, 'temperature', 'expected a number of at least 0, got -0.1'],
+    [{ temperature: -0.1 }, 'temperature', 'expected a number of at least 0 and at most 1000000, got -0.1'],
     [{ temperature: '1' }, 'temperature', 'got "1"'],
-    [{ top_p: 0 }, 'top_p', 'above 0 and at most 1'],
+    [{ top_p: 0 }, 'top_p', 'at least 1e-30 and at most 1'],
     [{ top_p: 1.1 }, 'top_p', 'got 1.1'],
     [{ top_k: -2 }, 'top_k', 'an integer of at least -1'],
     [{ top_k: 1.5 }, 'top_k', 'got 1.5'],
     [{ min_p: 2 }, 'min_p', 'at most 1'],
-    [{ repetition_penalty: 0 }, 'repetition_penalty', 'above 0'],
+    [{ repetition_penalty: 0 }, 'repetition_penalty', 'at least 0.000001 and at most 1000000'],
+    [{ temperature: 3e300 }, 'temperature', 'at least 0 and at most 1000000'],
     [{ presence_penalty: 2.5 }, 'presence_penalty', 'at most 2'],
     [{ frequency_penalty: -3 }, 'frequency_penalty', 'at least -2'],
     [{ n: 0 }, 'n', 'at least 1'],

@@ -67,13 +67,27 @@ describe('a request is refused', () => {
     ],
     ['with a top_p that is 0 in f32', runRequest('a', [1], {}, { topP: 1e-60 }), 'sampling.top_p', /got 1e-60/],
     ['with a NaN', runRequest('a', [1], {}, { minP: Number.NaN }), 'sampling.min_p', /got NaN/],
-    ['with top_p 0', runRequest('a', [1], {}, { topP: 0 }), 'sampling.top_p', /above 0 and at most 1, got 0/],
+    ['with top_p 0', runRequest('a', [1], {}, { topP: 0 }), 'sampling.top_p', /at least 1e-30 and at most 1, got 0/],
     ['with min_p above 1', runRequest('a', [1], {}, { minP: 1.5 }), 'sampling.min_p', /at most 1, got 1.5/],
     [
       'with repetition_penalty 0',
       runRequest('a', [1], {}, { repetitionPenalty: 0 }),
       'sampling.repetition_penalty',
       /got 0/,
+    ],
+    ...(['temperature', 'presencePenalty', 'frequencyPenalty', 'repetitionPenalty'] as const).map(
+      (name): (typeof cases)[number] => [
+        `with a ${name} that would take logits out of f32`,
+        runRequest('a', [1], {}, { [name]: 2e6 }),
+        `sampling.${name.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`,
+        /at most 1000000, got 2000000/,
+      ],
+    ),
+    [
+      'with a repetition_penalty that would do so too',
+      runRequest('a', [1], {}, { repetitionPenalty: 1e-7 }),
+      'sampling.repetition_penalty',
+      /at least 0.000001/,
     ],
     ['with a seed beyond 2^53', runRequest('a', [1], {}, { seed: 2 ** 53 }), 'sampling.seed', /got 9007199254740992/],
     [

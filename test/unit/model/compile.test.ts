@@ -170,7 +170,7 @@ describe('a checkpoint folder', () => {
   });
 
   test('that does not exist, or is a file, is refused', async () => {
-    const expected = ['expected a checkpoint folder; there is none at this path'];
+    const expected = ['expected a checkpoint folder; there is none at this path (checkpoints are not downloaded)'];
     expect(await problemsOf(join(goldenRoot, 'absent'))).toEqual(expected);
     expect(await problemsOf(join(goldenRoot, 'llama/config.json'))).toEqual(expected);
   });
