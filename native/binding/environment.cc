@@ -54,6 +54,7 @@ void Completions::Push(Work work) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   work_.push_back(std::move(work));
+  // Without a bound on its queue, a call fails only once the environment ends: nobody waits then.
   if (work_.size() == 1) napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
 }
 
@@ -79,7 +80,8 @@ Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Enviro
 // The hook is added after the thread-safe function, so it runs before that is torn down.
 Environment::Environment(Napi::Env env)
     : env_(env), completions_(std::make_shared<Completions>(env)) {
-  napi_add_env_cleanup_hook(env, OnCleanup, this);
+  if (napi_add_env_cleanup_hook(env, OnCleanup, this) != napi_ok)
+    throw Napi::Error::New(env, "conclave: no cleanup hook");
 }
 
 void Environment::OnCleanup(void* data) {

@@ -1,7 +1,9 @@
 #include "conclave/expert_bank.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "conclave/expert_route.h"
 #include "conclave/slicing.h"
 #include "message.h"
 #include "parallel_tasks.h"
@@ -56,9 +58,9 @@ void ExpertBank::CheckBounds(size_t index, const ExpertSlot& slot) const {
     Fail(ErrorCode::kInvalidArgument, "slots[", index, "].expert: expected 0 to ", experts - 1,
          ", got ", slot.expert);
   }
-  const int64_t width = moe.experts[slot.expert].width();
-  if (slot.slices < 1 || slot.slices > width) {
-    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", width, ", got ",
+  const int64_t most = std::min<int64_t>(moe.experts[slot.expert].width(), kMaxSlices);
+  if (slot.slices < 1 || slot.slices > most) {
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", most, ", got ",
          slot.slices);
   }
   if (slot.slice < 0 || slot.slice >= slot.slices) {

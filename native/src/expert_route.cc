@@ -21,8 +21,9 @@ ExpertRoute LocalRoute(int experts) {
 }
 
 void ValidateRoute(const ExpertRoute& route, int experts) {
-  if (route.slices < 1 || route.slices > 65536) {
-    Fail(ErrorCode::kInvalidArgument, "route.slices: expected 1 to 65536, got ", route.slices);
+  if (route.slices < 1 || route.slices > kMaxSlices) {
+    Fail(ErrorCode::kInvalidArgument, "route.slices: expected 1 to ", kMaxSlices, ", got ",
+         route.slices);
   }
   const size_t expected = static_cast<size_t>(experts) * static_cast<size_t>(route.slices) + 1;
   if (route.offsets.size() != expected) {

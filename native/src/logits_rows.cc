@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -7,6 +8,9 @@
 
 namespace conclave {
 namespace {
+
+// Offsets of the alternatives are int32, and all of them are in memory at once.
+constexpr int64_t kMaxAlternatives = int64_t{1} << 26;
 
 [[noreturn]] void Refuse(size_t entry, const char* field, const std::string& expected, double got) {
   Fail(ErrorCode::kInvalidArgument, "logits.", field, " of entry ", entry, ": expected ", expected,
@@ -52,6 +56,7 @@ void CheckSampling(size_t entry, const Sampling& sampling, int64_t vocab) {
 }  // namespace
 
 void ValidateLogitsRows(std::span<const LogitsRow> wanted, int64_t rows, int64_t vocab) {
+  int64_t alternatives = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
     const LogitsRow& row = wanted[i];
     CheckRange(i, "rows", row.row, i == 0 ? 0 : wanted[i - 1].row + 1,
@@ -63,6 +68,11 @@ void ValidateLogitsRows(std::span<const LogitsRow> wanted, int64_t rows, int64_t
     CheckTokens(i, "promptTokens", row.prompt_tokens, vocab);
     CheckTokens(i, "outputTokens", row.output_tokens, vocab);
     if (row.sampling) CheckSampling(i, *row.sampling, vocab);
+    alternatives += std::max(row.logprobs, 0);
+    if (alternatives > kMaxAlternatives) {
+      Refuse(i, "logprobs", Message("at most ", kMaxAlternatives, " in all"),
+             static_cast<double>(alternatives));
+    }
   }
 }
 

@@ -23,14 +23,14 @@ void ParallelTasks(int threads, int64_t count, const std::function<void(int64_t 
       if (!failure) failure = std::current_exception();
     }
   };
-  std::vector<std::jthread> helpers;
+  std::vector<std::thread> helpers;
   try {
     for (int64_t i = 1; i < std::min<int64_t>(threads, count); ++i) helpers.emplace_back(run);
   } catch (const std::system_error&) {
     // The system gives no more threads: those that there are do the work.
   }
   run();
-  helpers.clear();
+  for (std::thread& helper : helpers) helper.join();
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -38,8 +38,8 @@ void Runtime::Stop() {
 void Runtime::Release(std::shared_ptr<const void> object) {
   try {
     loader_.Post([object = std::move(object)] {});
-  } catch (const Error&) {
-    // Closed: `object` is freed here.
+  } catch (...) {
+    // Closed, or no memory for a task: `object` is freed here.
   }
 }
 

@@ -7,9 +7,10 @@
 namespace conclave {
 namespace {
 
-constexpr int64_t kMaxDimension = int64_t{1} << 31;
-
-int64_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; }
+// So that rows * hidden * 4 bytes fit 63 bits for any number of rows that fits 31.
+constexpr int64_t kMaxHidden = int64_t{1} << 24;
+// Tokens are int32.
+constexpr int64_t kMaxVocabulary = (int64_t{1} << 31) - 1;
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
@@ -47,11 +48,12 @@ class SpecValidator {
 
  private:
   void CheckSizes() {
-    if (spec_.hidden_size < 1 || spec_.hidden_size > kMaxDimension) {
-      Fail(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^31, got ", spec_.hidden_size);
+    if (spec_.hidden_size < 1 || spec_.hidden_size > kMaxHidden) {
+      Fail(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^24, got ", spec_.hidden_size);
     }
-    if (spec_.vocab_size < 1 || spec_.vocab_size > kMaxDimension) {
-      Fail(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31, got ", spec_.vocab_size);
+    if (spec_.vocab_size < 1 || spec_.vocab_size > kMaxVocabulary) {
+      Fail(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31 - 1, got ",
+           spec_.vocab_size);
     }
     if (spec_.layers.empty()) Fail(ErrorCode::kInvalidArgument, "layers: expected at least one");
   }
@@ -66,7 +68,7 @@ class SpecValidator {
            " of ", spec_.files.size());
     }
     uint64_t end = 0;
-    uint64_t bytes = static_cast<uint64_t>(ElementBytes(tensor.type));
+    uint64_t bytes = ElementBytes(tensor.type);
     for (const int64_t length : shape) {
       if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(length), &bytes)) bytes = UINT64_MAX;
     }
@@ -172,11 +174,16 @@ class SpecValidator {
 
   void CheckMoe(const std::string& path, const MoeSpec& moe) {
     const auto experts = static_cast<int64_t>(moe.experts.size());
-    if (experts < 1 || experts > 65536) {
-      Fail(ErrorCode::kInvalidArgument, path, ".experts: expected 1 to 65536, got ", experts);
+    if (experts < 1 || experts > kMaxExperts) {
+      Fail(experts < 1 ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, path,
+           ".experts: expected 1 to ", kMaxExperts, ", got ", experts);
     }
     if (moe.gate.top_k < 1 || moe.gate.top_k > experts) {
       Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", experts, ", got ",
+           moe.gate.top_k);
+    }
+    if (moe.gate.top_k > kMaxTopK) {
+      Fail(ErrorCode::kUnsupported, path, ".gate.topK: expected 1 to ", kMaxTopK, ", got ",
            moe.gate.top_k);
     }
     CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
@@ -204,7 +211,7 @@ int64_t TensorRef::elements() const {
   return count;
 }
 
-uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements() * ElementBytes(type)); }
+uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements()) * ElementBytes(type); }
 
 const DenseFfnSpec* LayerSpec::dense() const {
   if (const MoeSpec* routed = moe())

@@ -24,6 +24,11 @@ Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore
       Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected 1 or more, got ",
            options_.rank_targets[i]);
     }
+    const auto before = options_.rank_targets.begin() + static_cast<int64_t>(i);
+    if (std::find(options_.rank_targets.begin(), before, options_.rank_targets[i]) != before) {
+      Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected distinct targets, got ",
+           options_.rank_targets[i], " again");
+    }
   }
   if (options_.rank_targets.empty() && !HoldsEverything(spec, options_.slice)) {
     Fail(ErrorCode::kInvalidArgument,

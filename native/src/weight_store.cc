@@ -1,29 +1,19 @@
 #include "conclave/weight_store.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 
 #include "conclave/activation.h"
 #include "conclave/crc32.h"
+#include "conclave/number_formats.h"
 #include "message.h"
 
 namespace conclave {
 namespace {
 
-size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; }
-
-float HalfToFloat(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1F;
-  const uint32_t mantissa = half & 0x3FF;
-  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const uint32_t wide_exponent = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | (wide_exponent << 23) | (mantissa << 13));
-}
+static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
 
 // `bytes` may be unaligned.
 void Widen(SourceType type, const uint8_t* bytes, int64_t count, float* output) {
@@ -35,7 +25,7 @@ void Widen(SourceType type, const uint8_t* bytes, int64_t count, float* output) 
   for (int64_t i = 0; i < count; ++i) {
     uint16_t half;
     std::memcpy(&half, bytes + 2 * i, 2);
-    output[i] = HalfToFloat(half);
+    output[i] = F16ToFloat(half);
   }
 }
 

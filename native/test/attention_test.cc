@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "conclave/error.h"
+#include "conclave/number_formats.h"
 #include "conclave/ops.h"
-#include "kernels/cpu/number_formats.h"
 #include "kernels/cpu/ops_reference.h"
 
 namespace conclave {
@@ -161,7 +161,7 @@ std::vector<Step> InChunks(const Sequences& s, int size) {
 
 // What the cache holds of x.
 double Cached(float x, KvType type) {
-  return double{type == KvType::kBF16 ? FloatFromBf16(Bf16FromFloat(x)) : x};
+  return double{type == KvType::kBF16 ? Bf16ToFloat(FloatToBf16(x)) : x};
 }
 
 // A query vector's elements, keys and values of its sequence and head, as the cache holds them.

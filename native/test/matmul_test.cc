@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "conclave/error.h"
+#include "conclave/number_formats.h"
 #include "kernels/cpu/matmul_factory.h"
 #include "kernels/cpu/matmul_reference.h"
-#include "kernels/cpu/number_formats.h"
 
 namespace conclave {
 namespace {
@@ -36,7 +36,7 @@ uint16_t F16FromSmallInteger(int value) {
   // value / 256 for |value| < 2048 is exact in f16; tests need no other f16 numbers.
   const auto magnitude = static_cast<float>(std::abs(value)) / 256;
   for (uint32_t bits = 0; bits < 0x7c00; ++bits) {
-    if (FloatFromF16(static_cast<uint16_t>(bits)) == magnitude)
+    if (F16ToFloat(static_cast<uint16_t>(bits)) == magnitude)
       return static_cast<uint16_t>(bits | (value < 0 ? 0x8000 : 0));
   }
   return 0;
@@ -62,7 +62,7 @@ Source RandomSource(SourceType type, int64_t rows, int64_t cols, uint32_t seed,
       std::memcpy(element, &value, 4);
     } else {
       const uint16_t bits =
-          type == SourceType::kBF16 ? Bf16FromFloat(value) : f16_table[random() % f16_table.size()];
+          type == SourceType::kBF16 ? FloatToBf16(value) : f16_table[random() % f16_table.size()];
       std::memcpy(element, &bits, 2);
     }
   }

@@ -1,11 +1,12 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+
+#include "conclave/number_formats.h"
 
 namespace conclave {
 
@@ -13,17 +14,6 @@ namespace conclave {
 enum class ActivationType { kF32, kBF16 };
 
 inline size_t ActivationBytes(ActivationType type) { return type == ActivationType::kF32 ? 4 : 2; }
-
-inline float Bf16ToFloat(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-
-// Rounds to nearest, ties to even; NaN stays NaN.
-inline uint16_t FloatToBf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
 
 // `bytes` may be unaligned.
 inline void DecodeActivations(ActivationType type, const uint8_t* bytes, int64_t count,

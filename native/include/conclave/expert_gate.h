@@ -18,8 +18,8 @@ class ExpertGate {
   int experts() const { return experts_; }
   int top_k() const { return top_k_; }
 
-  // ids, weights [rows, top_k] of input [rows, H]. Throws kNonFinite when a row has no order of
-  // experts.
+  // ids, weights [rows, top_k] of input [rows, H]. Throws kNonFinite when a row's logits have a NaN
+  // or an infinity.
   void Forward(Compute& compute, Buffer<float>& logits, const float* input, int64_t rows,
                int32_t* ids, float* weights) const;
 

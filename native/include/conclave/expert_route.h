@@ -15,6 +15,9 @@ struct ExpertRoute {
   std::vector<float> shares;
 };
 
+// What an expert is cut into at most, so that tables of its slices stay small.
+constexpr int kMaxSlices = 1024;
+
 // Targets with a meaning of their own.
 constexpr int32_t kLocalTarget = 0;
 constexpr int32_t kNoTarget = -1;

@@ -35,6 +35,10 @@ void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int hea
 
 enum class GateScoring { kSoftmaxAll, kSoftmaxTopK };
 
+// What TopKGate takes at most.
+constexpr int kMaxExperts = 1024;
+constexpr int kMaxTopK = 32;
+
 // Picks top_k of `experts` for each row: ids [rows, top_k] by descending weight (ties: lower id
 // first), weights [rows, top_k].
 void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring,

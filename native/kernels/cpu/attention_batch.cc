@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/number_formats.h"
+#include "conclave/number_formats.h"
 #include "src/expect.h"
 
 namespace conclave {
@@ -39,8 +39,8 @@ void WriteRow(const KvLayout& layout, int lane, const float* k, const float* v, 
     auto* value =
         reinterpret_cast<uint16_t*>(values) + int64_t{lane / 2} * layout.value_dims * 2 + lane % 2;
     for (int d = 0; d < layout.head_dim; ++d) {
-      key[d / 2 * kGroupPositions * 2 + d % 2] = Bf16FromFloat(k[d]);
-      value[d * 2] = Bf16FromFloat(v[d]);
+      key[d / 2 * kGroupPositions * 2 + d % 2] = FloatToBf16(k[d]);
+      value[d * 2] = FloatToBf16(v[d]);
     }
   } else {
     auto* key = reinterpret_cast<float*>(keys) + lane;

@@ -13,9 +13,6 @@
 namespace conclave {
 namespace {
 
-constexpr int kMaxExperts = 1024;
-constexpr int kMaxTopK = 32;
-
 // Ids of the k largest, descending; of equals the lower id first.
 void PickTop(const float* logits, int experts, int k, int32_t* ids) {
   std::array<float, kMaxTopK> best;
@@ -50,9 +47,9 @@ void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateSco
     PickTop(x, experts, top_k, picked);
     const float highest = x[picked[0]];
     if (bad != 0 || highest == -std::numeric_limits<float>::infinity()) {
-      throw Error(ErrorCode::kNonFinite, "gate logits of row " + std::to_string(row) + ": " +
-                                             std::to_string(bad) + " of " +
-                                             std::to_string(experts) + " are NaN or infinite");
+      throw Error(ErrorCode::kNonFinite, "gate logits: " + std::to_string(bad) + " of " +
+                                             std::to_string(experts) +
+                                             " of a row are NaN or infinite");
     }
     float sum = 0;
     if (scoring == GateScoring::kSoftmaxAll) {

@@ -57,7 +57,7 @@ __attribute__((target("avx512f"))) uint64_t SumAvx512(const uint8_t* data, size_
   void name(int64_t rounds) {                                                                    \
     asm volatile("vzeroall\nvpxord %%zmm30,%%zmm30,%%zmm30\nvpxord %%zmm31,%%zmm31,%%zmm31" ::   \
                      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",   \
-                       "xmm9", "xmm10", "xmm11");                                                \
+                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");            \
     for (int64_t i = 0; i < rounds; ++i) {                                                       \
       asm volatile(CONCLAVE_TWELVE(op, "zmm")::                                                  \
                        : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
@@ -71,7 +71,7 @@ CONCLAVE_LOOP(VnniLoop, "vpdpbusd")
 void Fma256Loop(int64_t rounds) {
   asm volatile("vzeroall" ::
                    : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                     "xmm10", "xmm11");
+                     "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   for (int64_t i = 0; i < rounds; ++i) {
     asm volatile(
         "vfmadd231ps %%ymm14,%%ymm15,%%ymm0\nvfmadd231ps %%ymm14,%%ymm15,%%ymm1\n"

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "conclave/error.h"
+#include "conclave/number_formats.h"
 #include "kernels/cpu/matmul_layout.h"
-#include "kernels/cpu/number_formats.h"
 
 namespace conclave {
 namespace {
@@ -23,8 +23,6 @@ const char* Name(SourceType type) {
   }
   return "unknown";
 }
-
-size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; }
 
 template <typename Bits>
 bool AllFinite(const Bits* x, int64_t count, uint32_t exponent_mask) {
@@ -60,19 +58,16 @@ class RowReader {
     }
     Raw(row, raw_.data());
     if (source_.type == SourceType::kF16) {
-      for (int64_t i = 0; i < source_.cols; ++i)
-        out[i] = FloatFromF16(raw_[static_cast<size_t>(i)]);
+      for (int64_t i = 0; i < source_.cols; ++i) out[i] = F16ToFloat(raw_[static_cast<size_t>(i)]);
     } else {
-      for (int64_t i = 0; i < source_.cols; ++i)
-        out[i] = FloatFromBf16(raw_[static_cast<size_t>(i)]);
+      for (int64_t i = 0; i < source_.cols; ++i) out[i] = Bf16ToFloat(raw_[static_cast<size_t>(i)]);
     }
   }
 
   void Bf16(int64_t row, uint16_t* out) {
     if (source_.type == SourceType::kBF16) return Raw(row, out);
     Float(row, wide_.data());
-    for (int64_t i = 0; i < source_.cols; ++i)
-      out[i] = Bf16FromFloat(wide_[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < source_.cols; ++i) out[i] = FloatToBf16(wide_[static_cast<size_t>(i)]);
     if (!AllFinite<uint16_t>(out, source_.cols, 0x7f80)) {
       throw Error(ErrorCode::kNonFinite, "weights: row " + std::to_string(row) +
                                              " has an element beyond the range of bf16");

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "conclave/number_formats.h"
 #include "kernels/cpu/matmul_tile.h"
-#include "kernels/cpu/number_formats.h"
 
 namespace conclave {
 namespace {
@@ -28,12 +28,12 @@ struct F32Panel {
 };
 struct F16Panel {
   static float Load(const uint8_t* panel, int64_t k, int r) {
-    return FloatFromF16(reinterpret_cast<const uint16_t*>(panel)[k * kPanelRows + r]);
+    return F16ToFloat(reinterpret_cast<const uint16_t*>(panel)[k * kPanelRows + r]);
   }
 };
 struct Bf16Panel {
   static float Load(const uint8_t* panel, int64_t k, int r) {
-    return FloatFromBf16(
+    return Bf16ToFloat(
         reinterpret_cast<const uint16_t*>(panel)[(k / 2 * kPanelRows + r) * 2 + k % 2]);
   }
 };

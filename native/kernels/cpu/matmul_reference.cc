@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/cpu/number_formats.h"
+#include "conclave/number_formats.h"
 
 namespace conclave {
 
@@ -20,7 +20,7 @@ std::vector<double> ReferenceWeights(const SourceMatrix& source) {
       } else {
         uint16_t value;
         std::memcpy(&value, bytes + index * 2, 2);
-        out.push_back(source.type == SourceType::kF16 ? FloatFromF16(value) : FloatFromBf16(value));
+        out.push_back(source.type == SourceType::kF16 ? F16ToFloat(value) : Bf16ToFloat(value));
       }
     }
   }

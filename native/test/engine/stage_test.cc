@@ -303,6 +303,10 @@ TEST_F(StageTest, RefusesASliceWithoutTheRanksThatHoldTheRest) {
   ExpectError(ErrorCode::kInvalidArgument, "rankTargets", [&] {
     MakeStage(store, Bank(store), {0, 2, 0, 1, 0, 1, 1});
   });
+  ExpectError(ErrorCode::kInvalidArgument, "rankTargets[2]: expected distinct targets, got 3 again",
+              [&] {
+                MakeStage(store, Bank(store), {0, 2, 0, 1, 0, 1, 1}, {3, 4, 3});
+              });
   TestModelShape full;
   full.qk_norm = QkNorm::kFullWidth;
   const TestModel normed(full);
@@ -312,6 +316,19 @@ TEST_F(StageTest, RefusesASliceWithoutTheRanksThatHoldTheRest) {
   });
   ExpectError(ErrorCode::kInvalidArgument, "same weight store",
               [&] { MakeStage(other, Bank(store), WholeSlice(normed.spec())); });
+}
+
+TEST_F(StageTest, RefusesMoreAlternativesThanFitInMemory) {
+  std::vector<LogitsRow> wanted(5);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i].row = static_cast<int32_t>(i);
+    wanted[i].logprobs = 1 << 24;
+  }
+  const auto check = [&](size_t rows) {
+    ValidateLogitsRows(std::span(wanted).first(rows), 5, int64_t{1} << 24);
+  };
+  EXPECT_NO_THROW(check(4));
+  ExpectError(ErrorCode::kInvalidArgument, "logits.logprobs of entry 4", [&] { check(5); });
 }
 
 TEST_F(StageTest, AQuantisedSliceIsTheSliceOfTheQuantisedWhole) {

@@ -188,6 +188,21 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
          [](ModelSpec& spec) { std::get<MoeSpec>(spec.layers[0].ffn).gate.top_k = 5; });
   refuse(ErrorCode::kInvalidArgument, "attention.rope: expected an index below 1",
          [](ModelSpec& spec) { spec.layers[1].attention.rope = 1; });
+  refuse(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^24, got 16777217",
+         [](ModelSpec& spec) { spec.hidden_size = (1 << 24) + 1; });
+  refuse(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31 - 1, got 2147483648",
+         [](ModelSpec& spec) { spec.vocab_size = int64_t{1} << 31; });
+  const auto grow = [](ModelSpec& spec, int experts, int top_k) {
+    auto& moe = std::get<MoeSpec>(spec.layers[0].ffn);
+    moe.experts.resize(static_cast<size_t>(experts), moe.experts[0]);
+    moe.gate.weight.shape[0] = experts;
+    moe.gate.weight.offset = 0;
+    moe.gate.top_k = top_k;
+  };
+  refuse(ErrorCode::kUnsupported, "moe.experts: expected 1 to 1024, got 1025",
+         [&](ModelSpec& spec) { grow(spec, 1025, 2); });
+  refuse(ErrorCode::kUnsupported, "gate.topK: expected 1 to 32, got 33",
+         [&](ModelSpec& spec) { grow(spec, 40, 33); });
   refuse(ErrorCode::kUnsupported, "feed-forward biases are not supported", [](ModelSpec& spec) {
     auto& up = std::get<MoeSpec>(spec.layers[0].ffn).experts[0].up;
     up.bias = TensorRef{"bias", 0, 0, SourceType::kF32, {64}};

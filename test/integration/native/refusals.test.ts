@@ -338,7 +338,8 @@ describe('a route', () => {
     ['a negative target', { targets: new Int32Array(16).fill(-1) }, /route\.targets\[0\]: expected 0 or more, got -1/],
     ['a share of nothing', { shares: new Float32Array(16) }, /route\.shares\[0\].*got 0/],
     ['too few shares', { shares: new Float32Array(15).fill(1) }, /route\.shares: expected 16 entries/],
-    ['no slices', { slices: 0 }, /route\.slices: expected 1 to 65536, got 0/],
+    ['no slices', { slices: 0 }, /route\.slices: expected 1 to 1024, got 0/],
+    ['more slices than any expert has', { slices: 1025 }, /route\.slices: expected 1 to 1024, got 1025/],
   ])('with %s is refused', (_, change, message) => {
     expect(() => model.stage.setRoute(0, { ...route, ...change })).toThrow(message);
   });
