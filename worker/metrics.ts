@@ -33,7 +33,15 @@ export interface WorkerMetrics {
 const dispatchBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Peers with series of their own; those beyond are counted together as "other". */
 const MAX_PEERS = 256;
-const refusals = new Set(['BUSY', 'INVALID_ARGUMENT', 'SLOT_NOT_LOADED', 'NON_FINITE', 'CLOSED', 'INTERNAL']);
+const refusals = new Set([
+  'BUSY',
+  'INVALID_ARGUMENT',
+  'SLOT_NOT_LOADED',
+  'NON_FINITE',
+  'CACHE_LOST',
+  'CLOSED',
+  'INTERNAL',
+]);
 
 export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
   const registry = new Registry();

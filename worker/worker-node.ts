@@ -6,6 +6,7 @@
  *   await node.drain(25_000);
  *   await node.close();
  */
+import { randomInt } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import type { ChannelCredentials, ServerWritableStream } from '@grpc/grpc-js';
 import type { Isa, Native, WeightsFormat } from '../native/native.ts';
@@ -28,6 +29,7 @@ import type { DispatchObserver } from './shard/dispatcher.ts';
 import type { ShardFailure } from './shard/failure.ts';
 import { type ShardObserver, shardService } from './shard/server.ts';
 import { Targets } from './shard/targets.ts';
+import type { CacheFields } from './stage/cache-claim.ts';
 import { serveSteps } from './stage/hop.ts';
 import { serveRun, stopSequenceHandler } from './stage/run-service.ts';
 import { StageHost } from './stage/stage-host.ts';
@@ -199,6 +201,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         createRankShard: ({ rank, blockSize }, onProgress) =>
           native.createRankShard(runtime, store, { ...rank, kvBlocks: rank.kvBlocks, blockSize }, onProgress),
         onProgress: () => agent.changed(),
+        newCacheId: () => randomInt(1, 2 ** 48 - 1),
         partnerReady: (workerId, pipeline) => agent.partnerReady(workerId, pipeline),
       },
     });
@@ -215,7 +218,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     const shards = {
       bank,
       hidden: spec.hiddenSize,
-      rank: (pipeline: string) => stages.rank(pipeline),
+      rank: (pipeline: string, cache: CacheFields) => stages.rank(pipeline, cache),
       denseRank: (layer: number) => stages.denseRank(layer),
       epoch: () => agent.view.target?.epoch ?? 0,
     };
@@ -224,7 +227,8 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     const stageHandlers = {
       Run: (call: ServerWritableStream<RunRequest__Output, RunResponse>) => void serveRun(call, () => stages.engine),
       StopSequence: stopSequenceHandler(() => stages.engine),
-      Step: (stream: Parameters<typeof serveSteps>[0]) => serveSteps(stream, (pipeline) => stages.runner(pipeline)),
+      Step: (stream: Parameters<typeof serveSteps>[0]) =>
+        serveSteps(stream, (pipeline, cache) => stages.runner(pipeline, cache)),
     };
     server.addService('conclave.v1.StageService', conclave.StageService.service, stageHandlers, members);
     const port = await server.start();

@@ -141,6 +141,9 @@ function decodeAttention(message: Buffer): AttentionRows {
     sequenceOffsets: empty,
     blockTables: empty,
     blockOffsets: empty,
+    cacheId: 0,
+    cacheFresh: false,
+    cacheEpoch: 0,
   };
   const reader = new Reader(message);
   while (reader.next()) {
@@ -149,6 +152,9 @@ function decodeAttention(message: Buffer): AttentionRows {
     else if (reader.tag === 0x1a) attention.sequenceOffsets = reader.bytes();
     else if (reader.tag === 0x22) attention.blockTables = reader.bytes();
     else if (reader.tag === 0x2a) attention.blockOffsets = reader.bytes();
+    else if (reader.tag === 0x30) attention.cacheId = reader.number;
+    else if (reader.tag === 0x38) attention.cacheFresh = reader.number !== 0;
+    else if (reader.tag === 0x40) attention.cacheEpoch = reader.number;
   }
   return attention;
 }

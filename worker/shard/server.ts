@@ -4,13 +4,14 @@ import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
+import type { CacheFields } from '../stage/cache-claim.ts';
 import { addPartials } from './partial-sums.ts';
 
 /** What a worker computes for others. */
 export interface HostedShards {
   readonly bank: ExpertBank;
-  /** The rank that this worker holds of a pipeline's stage, if any. */
-  rank(pipeline: string): RankShard | undefined;
+  /** The rank that this worker holds of a pipeline's stage, if any. Throws CacheRefused when its cache is not the asker's. */
+  rank(pipeline: string, claim: CacheFields): RankShard | undefined;
   /** The rank that holds the dense part of a layer, if any. */
   denseRank(layer: number): RankShard | undefined;
   /** Newest plan that this worker knows. */
@@ -206,7 +207,7 @@ function attention(
   const where = request.attention;
   if (where === null)
     throw new Refusal('INVALID_ARGUMENT', 'attention: expected positions and cache blocks, got nothing');
-  const rank = shards.rank(where.pipeline);
+  const rank = shards.rank(where.pipeline, where);
   if (rank === undefined)
     throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${where.pipeline}" is loaded here`);
   const rows = {

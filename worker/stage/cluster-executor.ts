@@ -1,12 +1,15 @@
 import type { StepBatch, StepOutput } from '../../native/native.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+import type { CacheClaim } from './cache-claim.ts';
 
 export interface ClusterExecutorOptions {
   readonly limits: ExecutorLimits;
   readonly run: (batch: StepBatch) => Promise<StepOutput>;
   /** Whether every worker that holds a part of the pipeline's cache can be reached. */
   readonly ready: () => boolean;
+  /** What other workers' parts of the cache hold. */
+  readonly claim: CacheClaim;
   readonly clock: Clock;
   /** Milliseconds that a step waits for those workers. */
   readonly waitMs?: number;
@@ -49,9 +52,18 @@ export class ClusterExecutor implements StepExecutor {
     const reason = this.#cacheLost;
     if (reason !== null) {
       this.#cacheLost = null;
+      this.#options.claim.lost();
       throw new StepError('CACHE_LOST', reason);
     }
-    return this.#options.run(batch);
+    const { run, claim } = this.#options;
+    try {
+      const output = await run(batch);
+      claim.succeeded();
+      return output;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'CACHE_LOST') claim.lost();
+      throw error;
+    }
   }
 
   async #untilReady(): Promise<void> {

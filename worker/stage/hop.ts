@@ -1,5 +1,4 @@
-import type { ChannelCredentials, Metadata, ServerDuplexStream } from '@grpc/grpc-js';
-import { Metadata as GrpcMetadata } from '@grpc/grpc-js';
+import { type ChannelCredentials, Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { StepBatch, StepOutput } from '../../native/native.ts';
 import { dataChannelOptions } from '../../proto/channel.ts';
 import type { StepRequest, StepRequest__Output } from '../../proto/generated/conclave/v1/StepRequest.ts';
@@ -7,6 +6,7 @@ import type { StepResponse, StepResponse__Output } from '../../proto/generated/c
 import { conclave } from '../../proto/messages.ts';
 import { RankLost } from '../shard/failure.ts';
 import { StreamPeer } from '../shard/stream-peer.ts';
+import type { CacheFields } from './cache-claim.ts';
 import type { NextStage } from './stage-runner.ts';
 import { decodeBatch, decodeOutput, encodeBatch, encodeOutput } from './step-codec.ts';
 
@@ -48,13 +48,14 @@ export class Hop implements NextStage {
     return this.#stream.connected;
   }
 
-  async step(hidden: Uint8Array, batch: StepBatch, epoch: number): Promise<StepOutput> {
+  async step(hidden: Uint8Array, batch: StepBatch, epoch: number, cache: CacheFields): Promise<StepOutput> {
     const rows = batch.positions.length;
     const data = Buffer.from(hidden.buffer, hidden.byteOffset, hidden.byteLength);
     const shape = [rows, rows === 0 ? 0 : hidden.byteLength / 4 / rows];
     try {
       const response = await this.#stream.send(
         (stepId) => ({
+          ...cache,
           stepId,
           epoch,
           pipeline: this.#pipeline,
@@ -65,6 +66,9 @@ export class Hop implements NextStage {
         this.#deadlineMs,
       );
       if (!response.sampled) throw new Error(`answered ${response.outcome ?? 'nothing'} instead of tokens`);
+      const wanted = batch.logits.rows.length;
+      const { rows: sampled } = response.sampled;
+      if (sampled.length !== wanted) throw new Error(`answered ${sampled.length} tokens; expected ${wanted}`);
       return decodeOutput(response.sampled);
     } catch (error) {
       throw new RankLost(this.#stream.id, { cause: error });
@@ -88,9 +92,22 @@ export interface StepRunner {
 
 type Stream = ServerDuplexStream<StepRequest__Output, StepResponse>;
 
-/** StageService.Step over the stage of the named pipeline. Steps run in the order in which they come. */
-export function serveSteps(stream: Stream, runnerOf: (pipeline: string) => StepRunner | null): void {
+/** The stage of a pipeline here; throws CacheRefused when its cache is not the asker's. */
+type RunnerOf = (pipeline: string, cache: CacheFields) => StepRunner | null;
+
+/** Steps of one stream that may wait or run at a time; more are refused. A stage sends two micro-batches at most. */
+const MAX_RUNNING = 16;
+/** A peer that is refused so often without one answer between asks for nothing that makes sense: its stream is ended. */
+const MAX_REFUSALS = 256;
+
+/**
+ * StageService.Step over the stage of the named pipeline. Steps run in the order in which they come. A peer that does not
+ * read its answers is not read from, and one that sends nothing but nonsense is cut off.
+ */
+export function serveSteps(stream: Stream, runnerOf: RunnerOf): void {
   let open = true;
+  let running = 0;
+  let refusals = 0;
   const end = (): void => {
     open = false;
   };
@@ -101,21 +118,44 @@ export function serveSteps(stream: Stream, runnerOf: (pipeline: string) => StepR
     if (open) stream.end();
     end();
   });
-  stream.on('data', (request: StepRequest__Output) => {
-    runStep(request, runnerOf(request.pipeline)).then(
-      (response) => {
-        if (open) stream.write(response);
-      },
-      (error: unknown) => {
-        const message = error instanceof Error ? error.message : String(error);
-        if (open) stream.write({ stepId: request.stepId, error: message });
-      },
-    );
+  const reply = (response: StepResponse): void => {
+    if (open && !stream.write(response)) stream.pause();
+  };
+  const refuse = ({ stepId }: StepRequest__Output, error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error);
+    reply({ stepId, error: message });
+    refusals++;
+    if (!open || refusals < MAX_REFUSALS) return;
+    open = false;
+    stream.pause();
+    const details = `${refusals} steps in a row were refused, the last one because: ${message}`;
+    stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
+  };
+  stream.on('drain', () => {
+    if (open) stream.resume();
   });
-  stream.sendMetadata(new GrpcMetadata());
+  stream.on('data', (request: StepRequest__Output) => {
+    if (!open) return;
+    if (running >= MAX_RUNNING) {
+      refuse(request, new Error(`${running} steps of this stream are in flight (limit ${MAX_RUNNING})`));
+      return;
+    }
+    running++;
+    runStep(request, runnerOf)
+      .finally(() => running--)
+      .then(
+        (response) => {
+          refusals = 0;
+          reply(response);
+        },
+        (error: unknown) => refuse(request, error),
+      );
+  });
+  stream.sendMetadata(new Metadata());
 }
 
-async function runStep(request: StepRequest__Output, runner: StepRunner | null): Promise<StepResponse> {
+async function runStep(request: StepRequest__Output, runnerOf: RunnerOf): Promise<StepResponse> {
+  const runner = runnerOf(request.pipeline, request);
   if (runner === null) throw new Error(`no stage of pipeline "${request.pipeline}" is loaded here`);
   const { hidden, batch, stepId } = request;
   if (hidden === null || batch === null) throw new Error('hidden, batch: expected both, got one or none');

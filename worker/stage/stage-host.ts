@@ -4,6 +4,7 @@ import type { LoadReport } from '../../proto/generated/conclave/v1/LoadReport.ts
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { plannedRanks } from '../agent/plan-slots.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { CacheFields } from './cache-claim.ts';
 import { expertRoutes, type Holder } from './expert-routes.ts';
 import type { StepRunner } from './hop.ts';
 import { partners, type Seat, type SeatOptions, type SeatSpec, seatSpec, takeSeat } from './stage-seat.ts';
@@ -65,12 +66,20 @@ export class StageHost {
     return null;
   }
 
-  runner(pipeline: string): StepRunner | null {
-    return this.#seats.get(pipeline)?.runner ?? null;
+  /** The stage of a pipeline here, unless it is the first, which nobody sends steps to. Throws CacheRefused when its cache is not the asker's. */
+  runner(pipeline: string, cache: CacheFields): StepRunner | null {
+    const seat = this.#seats.get(pipeline);
+    if (!seat?.runner || seat.spec.rank.stage === 0) return null;
+    seat.admit(cache);
+    return seat.runner;
   }
 
-  rank(pipeline: string): RankShard | undefined {
-    return this.#seats.get(pipeline)?.shard ?? undefined;
+  /** The rank of a pipeline here, if any. Throws CacheRefused when its cache is not the asker's. */
+  rank(pipeline: string, cache: CacheFields): RankShard | undefined {
+    const seat = this.#seats.get(pipeline);
+    if (!seat?.shard) return undefined;
+    seat.admit(cache);
+    return seat.shard;
   }
 
   denseRank(layer: number): RankShard | undefined {
@@ -165,17 +174,17 @@ export class StageHost {
         this.#seats.delete(pipeline);
         await seat.close();
       }
-      for (const [pipeline, spec] of wanted) await this.#seat(pipeline, spec);
+      for (const [pipeline, spec] of wanted) await this.#seat(pipeline, spec, target?.epoch ?? 0);
       this.refreshRoutes();
       this.#options.onChange();
     }
   }
 
-  async #seat(pipeline: string, spec: SeatSpec): Promise<void> {
+  async #seat(pipeline: string, spec: SeatSpec, epoch: number): Promise<void> {
     const before = this.#seats.get(pipeline);
-    if (before !== undefined && isDeepStrictEqual(before.spec, spec)) return;
+    if (before !== undefined && isDeepStrictEqual(before.spec, spec)) return before.renew(epoch);
     try {
-      const seat = await takeSeat(spec, this.#options.seat);
+      const seat = await takeSeat(spec, epoch, this.#options.seat);
       this.#seats.set(pipeline, seat);
       this.#error = null;
     } catch (error) {

@@ -2,11 +2,12 @@ import type { Stage, StepBatch, StepOutput, StepProgress } from '../../native/na
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { Dispatcher, SourcedPartial } from '../shard/dispatcher.ts';
 import { ShardFailure } from '../shard/failure.ts';
+import type { CacheClaim, CacheFields } from './cache-claim.ts';
 import { joinOutputs, splitBatch } from './micro-batch.ts';
 
 /** The stage after this one: takes the residual stream, returns what the last stage sampled. */
 export interface NextStage {
-  step(hidden: Uint8Array, batch: StepBatch, epoch: number): Promise<StepOutput>;
+  step(hidden: Uint8Array, batch: StepBatch, epoch: number, cache: CacheFields): Promise<StepOutput>;
 }
 
 export interface StageRunnerOptions {
@@ -14,6 +15,8 @@ export interface StageRunnerOptions {
   readonly dispatcher: Dispatcher;
   /** Id of the pipeline, for the caches of other ranks. */
   readonly pipeline: string;
+  /** What the caches of other ranks and of later stages hold. */
+  readonly claim: CacheClaim;
   /** Width of the residual stream, in elements. */
   readonly hidden: number;
   /** Plan that dispatches are sent under. */
@@ -60,9 +63,10 @@ export class StageRunner {
   }
 
   async #runPart(batch: StepBatch): Promise<StepOutput> {
-    const { stage, dispatcher, next } = this.#options;
+    const { stage, dispatcher, next, claim } = this.#options;
     const epoch = this.#options.epoch();
-    const attention = this.#attentionRows(batch);
+    const cache = claim.fields;
+    const attention = this.#attentionRows(batch, cache);
     let progress = await stage.begin(batch);
     while (progress.kind === 'dispatch') {
       const step = progress;
@@ -75,7 +79,7 @@ export class StageRunner {
     }
     if (progress.kind === 'output') return progress.output;
     if (next === null) throw new Error('the last stage of the pipeline returned activations instead of tokens');
-    return next.step(progress.hidden, batch, epoch);
+    return next.step(progress.hidden, batch, epoch, cache);
   }
 
   async #resume(step: DispatchStep, answers: readonly SourcedPartial[]): Promise<StepProgress> {
@@ -93,8 +97,9 @@ export class StageRunner {
     }
   }
 
-  #attentionRows(batch: StepBatch): AttentionRows {
+  #attentionRows(batch: StepBatch, cache: CacheFields): AttentionRows {
     return {
+      ...cache,
       pipeline: this.#options.pipeline,
       positions: bytesOf(batch.positions),
       sequenceOffsets: bytesOf(batch.sequenceOffsets),

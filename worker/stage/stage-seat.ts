@@ -11,6 +11,7 @@ import type { ColdExperts } from '../shard/cold-experts.ts';
 import { Dispatcher, type DispatchObserver } from '../shard/dispatcher.ts';
 import { expertRoute, type LayerReplicas } from '../shard/replicas.ts';
 import type { Targets } from '../shard/targets.ts';
+import { CacheClaim, type CacheFields, CacheGuard } from './cache-claim.ts';
 import { ClusterExecutor } from './cluster-executor.ts';
 import { Hop, type StepRunner } from './hop.ts';
 import { StageRunner } from './stage-runner.ts';
@@ -77,6 +78,8 @@ export interface SeatOptions {
   /** Whether a worker says that its part of the pipeline is loaded. */
   readonly partnerReady: (workerId: string, pipeline: string) => boolean;
   readonly clock?: Clock;
+  /** A number > 0 that no cache has been named by; see CacheClaim. */
+  readonly newCacheId: () => number;
 }
 
 /** One rank of a pipeline on this worker: a slice of heads for others, or a stage with all that drives it. */
@@ -93,6 +96,10 @@ export interface Seat {
   setRoutes(routes: readonly LayerReplicas[]): void;
   /** Resolves once no batch in flight uses routes from before. */
   routesSettled(): Promise<void>;
+  /** A plan of this epoch gives the seat to this worker. */
+  renew(epoch: number): void;
+  /** Throws CacheRefused unless a step may use the cache of this seat. */
+  admit(cache: CacheFields): void;
   /** A partner came back without its cache. */
   loseCache(reason: string): void;
   /** A worker says that it is there: a way to it that waits for its next try is opened now. */
@@ -100,13 +107,14 @@ export interface Seat {
   close(): Promise<void>;
 }
 
-/** Loads the weights of a seat and connects it. Rejects with a native error when the weights cannot be loaded. */
-export async function takeSeat(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
-  return spec.rank.rank === 0 ? ownStage(spec, options) : shareStage(spec, options);
+/** Loads the weights of a seat, which a plan of this epoch gives to this worker, and connects it. Rejects with a native error when the weights cannot be loaded. */
+export async function takeSeat(spec: SeatSpec, epoch: number, options: SeatOptions): Promise<Seat> {
+  return spec.rank.rank === 0 ? ownStage(spec, epoch, options) : shareStage(spec, options);
 }
 
 async function shareStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
   const shard = await options.createRankShard(spec, options.onProgress);
+  const guard = new CacheGuard();
   return {
     spec,
     shard,
@@ -115,13 +123,15 @@ async function shareStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
     engine: null,
     setRoutes: () => undefined,
     routesSettled: () => Promise.resolve(),
+    renew: () => undefined,
+    admit: (cache) => guard.admit(cache),
     loseCache: () => undefined,
     retryNow: () => undefined,
     close: async () => shard.close(),
   };
 }
 
-async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
+async function ownStage(spec: SeatSpec, seatEpoch: number, options: SeatOptions): Promise<Seat> {
   const { targets, hidden, bank, cold, wireType, credentials, metadata, rankDeadlineMs, hedgeMs } = options;
   const rankTargets = spec.ranks.map(({ id, address }) => {
     const number = targets.numberOf(id, address);
@@ -146,7 +156,9 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
   const hop =
     spec.next === null ? null : new Hop({ ...spec.next, pipeline, credentials, metadata, deadlineMs: rankDeadlineMs });
   const { epoch, overlapRows, partnerReady } = options;
-  const runner = new StageRunner({ stage, dispatcher, pipeline, hidden, epoch, next: hop, overlapRows });
+  const claim = new CacheClaim(options.newCacheId, seatEpoch);
+  const guard = new CacheGuard();
+  const runner = new StageRunner({ stage, dispatcher, pipeline, claim, hidden, epoch, next: hop, overlapRows });
   const executor = new ClusterExecutor({
     limits: { kvBlocks: spec.rank.kvBlocks, blockSize: spec.blockSize },
     run: (batch) => runner.run(batch),
@@ -154,6 +166,7 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
       rankTargets.every((target) => targets.usable(target)) &&
       (hop === null || hop.connected) &&
       partners(spec).every(({ id }) => partnerReady(id, pipeline)),
+    claim,
     clock: options.clock ?? systemClock,
   });
   const lead = spec.rank.stage === 0;
@@ -174,6 +187,8 @@ async function ownStage(spec: SeatSpec, options: SeatOptions): Promise<Seat> {
       }
     },
     routesSettled: () => runner.settled(),
+    renew: (epoch) => claim.renew(epoch),
+    admit: (cache) => guard.admit(cache),
     loseCache: (reason) => executor.loseCache(reason),
     retryNow: (workerId) => {
       if (spec.next?.id === workerId) hop?.retryNow();

@@ -25,6 +25,12 @@ function expectUnharmed(report: LoadReport): void {
   expect(report.requests).toBeGreaterThan(0);
 }
 
+interface PlanJson {
+  readonly pipelines: readonly {
+    readonly stages: readonly { readonly ranks: readonly { readonly worker: string }[] }[];
+  }[];
+}
+
 interface Loaded {
   readonly load: Load;
   /** Longest milliseconds between tokens while nothing was wrong. */
@@ -133,6 +139,14 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
     await sleep(1_000);
     const during = await load.stop();
     expectUnharmed(during);
+    // A lost lead is counted where requests went on without it, another part of the pipeline by the lead.
+    const { failures } = await cluster.status();
+    const { text } = await cluster.request(`${cluster.urls[0]}/metrics`);
+    if (killed === 's1') expect(text).toMatch(/^conclave_request_resumes_total [1-9]/m);
+    else {
+      expect(failures['STEP_FAILED']).toBeGreaterThan(0);
+      expect(cluster.worker('s1').log).toMatch(/"retried":\["[^"]+".*"a step failed"/);
+    }
     tell('stage worker killed', longestGap(during), steadyMs);
   });
 
@@ -237,5 +251,29 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
     const during = await load.stop();
     expectUnharmed(during);
     tell(`${stopped} stood still for 3 s`, longestGap(during), steadyMs);
+  });
+
+  it('go on when the lead of two ranks stands still until another has its place, and wakes up', async () => {
+    await using cluster = await Cluster.start({
+      model,
+      controllerFlags: ['--tensor-parallel-size', '2'],
+      workers: { s1: stage, s2: stage, s3: stage, e1: expert },
+    });
+    const { load, steadyMs } = await underLoad(cluster);
+    const before = await cluster.status();
+    const plan = JSON.parse(await cluster.operate('plan')) as PlanJson;
+    const lead = plan.pipelines[0]?.stages[0]?.ranks[0]?.worker ?? '';
+    await cluster.worker(lead).signal('SIGSTOP');
+    await cluster.untilStatus(
+      ({ plan: now, rollout }) => now.epoch > before.plan.epoch && rollout.phase === 'complete',
+    );
+    await cluster.untilReady();
+    await sleep(2_000);
+    // It goes on with the step in which it stood still: the other rank must not take that.
+    await cluster.worker(lead).signal('SIGCONT');
+    await sleep(3_000);
+    const during = await load.stop();
+    expectUnharmed(during);
+    tell('the lead stood still and was replaced', longestGap(during), steadyMs);
   });
 });

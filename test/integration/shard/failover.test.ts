@@ -11,7 +11,14 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { ActivationType, Dispatch, ExpertBank, ExpertRows, ExpertSlot } from '../../../native/native.ts';
+import type {
+  ActivationType,
+  Dispatch,
+  ExpertBank,
+  ExpertRows,
+  ExpertSlot,
+  RankShard,
+} from '../../../native/native.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
@@ -24,6 +31,7 @@ import { encodeForwardRequest } from '../../../worker/shard/frame.ts';
 import type { LayerReplicas } from '../../../worker/shard/replicas.ts';
 import { shardService } from '../../../worker/shard/server.ts';
 import { Targets } from '../../../worker/shard/targets.ts';
+import { type CacheFields, CacheGuard } from '../../../worker/stage/cache-claim.ts';
 
 const HIDDEN = 8;
 const EXPERTS = 6;
@@ -69,11 +77,23 @@ interface Running {
 
 const cleanups: (() => void)[] = [];
 
+/** A rank whose attention changes nothing. */
+const rank: RankShard = {
+  attention: async (_layer, _type, rows) => Uint8Array.from(rows),
+  ffn: () => Promise.reject(new Error('no dense part here')),
+  bytes: 0,
+  close: () => undefined,
+};
+
 async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1): Promise<Running> {
   const server = new Server(dataChannelOptions);
+  const guard = new CacheGuard();
   const shards = {
     bank: bankOf(forward),
-    rank: () => undefined,
+    rank: (_pipeline: string, cache: CacheFields) => {
+      guard.admit(cache);
+      return rank;
+    },
     denseRank: () => undefined,
     epoch: () => epoch,
     hidden: HIDDEN,
@@ -465,6 +485,33 @@ describe('a shard worker', () => {
     // Those in its queue, and those that ran or had been read when the queue was full.
     expect(forwards).toBeLessThan(100);
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+  });
+
+  it('takes attention rows from the lead whose cache it holds, and refuses those of one that was replaced', async () => {
+    const worker = await startWorker(answers);
+    const client = new conclave.ShardService(worker.address, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const stream = client.Forward();
+    stream.on('error', () => undefined); // The client is closed at the end.
+    const type = 'DATA_TYPE_F32';
+    const ask = (cache: CacheFields, dispatchId: number): Promise<string> =>
+      new Promise((resolve) => {
+        stream.once('data', ({ error }: ForwardResponse) => resolve(error?.code ?? 'ok'));
+        stream.write({
+          ...{ dispatchId, layer: LAYER, operator: 'OPERATOR_ATTENTION', dtype: type, partialDtype: type },
+          ...{ rowCount: 1, rows: Buffer.alloc(HIDDEN * 4), attention: { pipeline: 'p0', ...cache } },
+        });
+      });
+    const [old, next] = [
+      { cacheId: 2 ** 47, cacheEpoch: 1 },
+      { cacheId: 7, cacheEpoch: 2 },
+    ];
+    expect(await ask({ ...old, cacheFresh: true }, 1)).toBe('ok');
+    expect(await ask({ ...old, cacheFresh: false }, 2)).toBe('ok');
+    expect(await ask({ ...next, cacheFresh: true }, 3)).toBe('ok');
+    expect(await ask({ ...old, cacheFresh: false }, 4)).toBe('CACHE_LOST');
+    expect(await ask({ ...old, cacheFresh: true }, 5)).toBe('CACHE_LOST');
+    expect(await ask({ ...next, cacheFresh: false }, 6)).toBe('ok');
   });
 
   it('refuses requests whose arrays do not fit, by field, and keeps the stream', async () => {

@@ -28,7 +28,16 @@ const request = fc.record({
   topkWeights: bytes,
   dense: fc.boolean(),
   attention: fc.option(
-    fc.record({ pipeline: text, positions: bytes, sequenceOffsets: bytes, blockTables: bytes, blockOffsets: bytes }),
+    fc.record({
+      pipeline: text,
+      positions: bytes,
+      sequenceOffsets: bytes,
+      blockTables: bytes,
+      blockOffsets: bytes,
+      cacheId: uint53,
+      cacheFresh: fc.boolean(),
+      cacheEpoch: uint53,
+    }),
   ),
   deadlineMs: uint32,
   partialDtype: dtype,
