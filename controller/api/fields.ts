@@ -4,12 +4,7 @@
  */
 import { invalidField, ServiceError, shown, unsupportedField } from '../errors.ts';
 import { isObject, type JsonObject } from '../gateway/checkpoint-files.ts';
-
-/** Bounds of a number, both included. */
-export interface Range {
-  readonly min: number;
-  readonly max: number;
-}
+import type { Range } from '../gateway/sampling-defaults.ts';
 
 export class Fields {
   readonly #body: JsonObject;

@@ -6,10 +6,10 @@ import type { GenerateRequest__Output as GenerateRequest } from '../../proto/gen
 import type { SamplingParams__Output as SamplingParams } from '../../proto/generated/conclave/v1/SamplingParams.ts';
 import { invalidField, ServiceError } from '../errors.ts';
 import type { Generation, Inference } from '../gateway/inference.ts';
-import type { SamplingDefaults } from '../gateway/sampling-defaults.ts';
-import { checkTokenIds, describe, inRange, type Range } from './fields.ts';
+import { type Range, type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import { checkTokenIds, describe, inRange } from './fields.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
-import { checkStops, foldSeed, maxLogprobs, maxSequencesPerPrompt, samplingRanges } from './sampling-fields.ts';
+import { checkStops, foldSeed, maxLogprobs, maxSequencesPerPrompt } from './sampling-fields.ts';
 
 interface PromptFields {
   readonly text?: string;

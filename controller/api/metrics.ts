@@ -73,10 +73,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     contentType: registry.contentType,
     render: () => registry.metrics(),
-    onAccepted(tokens) {
-      promptSize.observe(tokens);
-    },
     onStarted(queueMs, tokens, cached) {
+      promptSize.observe(tokens);
       promptTokens.inc(tokens);
       cachedTokens.inc(cached);
       queueTime.observe(queueMs / 1000);

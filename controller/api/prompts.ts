@@ -1,6 +1,7 @@
 /**
  * Prompts of a request as token ids, and how many tokens may follow them.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalidField, ServiceError } from '../errors.ts';
 import type { Inference } from '../gateway/inference.ts';
 import { checkTokenIds, type Fields } from './fields.ts';
@@ -34,7 +35,11 @@ export async function readPrompts(
     throw invalidField('prompt', given, `1 to ${maxPrompts} prompts`);
   }
   const prompts: Prompt[] = [];
-  for (const [i, value] of given.entries()) prompts.push(await read(value, `prompt[${i}]`));
+  for (const [i, value] of given.entries()) {
+    prompts.push(await read(value, `prompt[${i}]`));
+    // Many short texts are as much work as a long one; others get their turn in between.
+    await nextTurn();
+  }
   return prompts;
 }
 

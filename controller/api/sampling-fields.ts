@@ -4,19 +4,8 @@
  */
 import { invalidField } from '../errors.ts';
 import type { Generation, Inference } from '../gateway/inference.ts';
-import type { SamplingDefaults } from '../gateway/sampling-defaults.ts';
-import type { Fields, Range } from './fields.ts';
-
-/** What sampling parameters may be, for both APIs. Where OpenAI and vLLM name no bound, it is the engine's. */
-export const samplingRanges = {
-  temperature: { min: 0, max: 1e6 },
-  topP: { min: 1e-30, max: 1 },
-  minP: { min: 0, max: 1 },
-  repetitionPenalty: { min: 1e-6, max: 1e6 },
-  presencePenalty: { min: -2, max: 2 },
-  frequencyPenalty: { min: -2, max: 2 },
-  logitBias: { min: -100, max: 100 },
-} satisfies Record<string, Range>;
+import { type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import type { Fields } from './fields.ts';
 
 export const maxLogprobs = 20;
 export const maxSequencesPerPrompt = 128;

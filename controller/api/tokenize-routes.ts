@@ -1,12 +1,15 @@
 /** POST /tokenize and /detokenize, in vLLM's shapes. */
 import type { FastifyInstance } from 'fastify';
-import { invalidField } from '../errors.ts';
+import { invalidField, ServiceError } from '../errors.ts';
 import { detokenize } from '../gateway/detokenizer.ts';
 import type { Inference } from '../gateway/inference.ts';
 import { readChatInput } from './chat-messages.ts';
 import { Fields } from './fields.ts';
 import { tokenNames } from './logprobs.ts';
 import { resolveModelName } from './model-routes.ts';
+
+/** Most tokens of one request, so that neither the work nor the answer grows without bound. */
+const maxTokens = 2 ** 20;
 
 export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): void {
   const { text, model } = inference;
@@ -27,7 +30,7 @@ export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): v
   app.post('/detokenize', (request) => {
     const fields = new Fields(request.body);
     resolveModelName(fields.string('model'), inference);
-    const tokens = fields.tokenIds('tokens', Number.MAX_SAFE_INTEGER, model.vocabSize);
+    const tokens = fields.tokenIds('tokens', maxTokens, model.vocabSize);
     if (tokens === null) throw invalidField('tokens', undefined, 'an array of token ids');
     return { prompt: detokenize(text.table, tokens, false) };
   });
@@ -35,11 +38,11 @@ export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): v
 
 async function tokenize(fields: Fields, inference: Inference): Promise<readonly number[]> {
   const { text } = inference;
-  if (fields.has('messages')) {
-    const rendered = await text.renderChat(readChatInput(fields));
-    return text.encode(rendered, fields.boolean('add_special_tokens') ?? false, Number.POSITIVE_INFINITY);
-  }
-  const prompt = fields.string('prompt');
+  const field = fields.has('messages') ? 'messages' : 'prompt';
+  const prompt = field === 'prompt' ? fields.string('prompt') : await text.renderChat(readChatInput(fields));
   if (prompt === null) throw invalidField('prompt', undefined, 'a text, or messages instead');
-  return text.encode(prompt, fields.boolean('add_special_tokens') ?? true, Number.POSITIVE_INFINITY);
+  const tokens = await text.encode(prompt, fields.boolean('add_special_tokens') ?? field === 'prompt', maxTokens);
+  if (tokens.length <= maxTokens) return tokens;
+  const message = `${field}: ${tokens.length} tokens are more than the ${maxTokens} that are listed at a time`;
+  throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field });
 }

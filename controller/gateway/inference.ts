@@ -9,6 +9,7 @@ import { Admission } from './admission.ts';
 import type { RequestObserver } from './observer.ts';
 import { runResumable } from './resumable-run.ts';
 import type { PipelineRouter } from './router.ts';
+import { runPrompts } from './run-prompts.ts';
 import type { SamplingDefaults } from './sampling-defaults.ts';
 import { type Piece, SequenceText } from './sequence-text.ts';
 import type { TextModel } from './text-model.ts';
@@ -86,9 +87,6 @@ export interface InferenceOptions {
   readonly now: () => number;
 }
 
-/** Prompts of one request that run at a time; the others wait here rather than in a pipeline's queue. */
-const promptsAtATime = 32;
-
 export class Inference {
   readonly model: ServedModel;
   readonly text: TextModel;
@@ -136,22 +134,30 @@ export class Inference {
     }
   }
 
-  /** Runs several prompts, a bounded number of them at a time. The first failure ends them all. */
+  /** Runs all prompts of a request. The first failure ends them all. */
   async generateAll(
     generations: readonly Generation[],
     requestId: string,
     controller: AbortController,
     consumerOf: (prompt: number) => GenerationConsumer,
   ): Promise<void> {
-    let next = 0;
-    const runNext = async (): Promise<void> => {
-      while (next < generations.length) {
-        const prompt = next++;
-        await this.generate(generations[prompt] as Generation, requestId, controller.signal, consumerOf(prompt));
-      }
+    const { signal } = controller;
+    const run = (prompt: number, onAnswer: () => void): Promise<void> => {
+      const consumer = consumerOf(prompt);
+      return this.generate(generations[prompt] as Generation, requestId, signal, {
+        onPrompt(result) {
+          onAnswer();
+          consumer.onPrompt(result);
+        },
+        onPiece: (piece) => consumer.onPiece(piece),
+      });
     };
+    const wait = (ms: number): Promise<void> =>
+      sleep(ms, undefined, { signal }).catch(() => {
+        throw toServiceError(signal.reason);
+      });
     try {
-      await Promise.all(Array.from({ length: Math.min(promptsAtATime, generations.length) }, runNext));
+      await runPrompts({ prompts: generations.length, n: generations[0]?.n ?? 1, run, sleep: wait });
     } catch (error) {
       controller.abort(error);
       throw error;
@@ -168,7 +174,6 @@ export class Inference {
     const { observer, now } = this.#options;
     const arrivedAt = now();
     const promptTokens = generation.promptTokenIds.length;
-    observer.onAccepted(promptTokens);
     const sequences = this.#sequences(generation);
     if (generation.maxTokens === 0 && generation.promptLogprobs === null) return answerNothing(generation, consumer);
     const lastTokenAt = sequences.map(() => 0);

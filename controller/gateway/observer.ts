@@ -2,8 +2,6 @@ import type { Finish } from './sequence-text.ts';
 
 /** Told of what happens to requests, for metrics. Calls must be quick and not throw. Times are in milliseconds. */
 export interface RequestObserver {
-  /** A request's prompt was accepted. */
-  onAccepted(promptTokens: number): void;
   /** The first response of a pipeline: how long the request had waited for its first step. */
   onStarted(queueMs: number, promptTokens: number, cachedTokens: number): void;
   /** The first token of a request. */

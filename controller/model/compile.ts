@@ -7,32 +7,19 @@ import { digestModel } from './digest.ts';
 import { type Dimensions, deriveDimensions } from './dimensions.ts';
 import { findFamily } from './families.ts';
 import type { ConfiguredFamily } from './family.ts';
-import { existingFile, isFolder, readJsonFile } from './folder.ts';
-import { readGeneration, type SamplingDefaults } from './generation.ts';
+import { isFolder, readJsonFile } from './folder.ts';
+import { type Generation, readGeneration } from './generation.ts';
 import { Problems, quote } from './problems.ts';
 import { type ModelReport, reportModel } from './report.ts';
 import { resolveRope } from './rope.ts';
 import { buildSpec, type WeightSpecs } from './spec.ts';
 import { TensorTable } from './tensors.ts';
 
-/** Paths of the tokenizer's files; null where the checkpoint has none. */
-export interface TokenizerFiles {
-  /** tokenizer.json */
-  readonly tokenizer: string | null;
-  /** tokenizer_config.json */
-  readonly tokenizerConfig: string | null;
-  /** chat_template.jinja; where it exists it replaces the template in tokenizer_config.json. */
-  readonly chatTemplate: string | null;
-}
-
 export interface CompiledModel {
   /** The checkpoint folder, absolute. */
   readonly directory: string;
   readonly spec: ModelSpec;
   readonly report: ModelReport;
-  /** Sampling parameters that the checkpoint recommends. */
-  readonly sampling: SamplingDefaults;
-  readonly tokenizerFiles: TokenizerFiles;
 }
 
 export interface CompileOptions {
@@ -89,12 +76,6 @@ export async function compileModel(directory: string, options: CompileOptions = 
     directory: folder,
     spec,
     report: reportModel(spec, family.modelType),
-    sampling: generation.sampling,
-    tokenizerFiles: {
-      tokenizer: await existingFile(folder, 'tokenizer.json'),
-      tokenizerConfig: await existingFile(folder, 'tokenizer_config.json'),
-      chatTemplate: await existingFile(folder, 'chat_template.jinja'),
-    },
   };
 }
 
@@ -131,7 +112,7 @@ interface Ends {
 /** The tokens that begin and end a sequence: generation_config.json's word goes before config.json's. */
 function chooseEnds(
   config: Pick<ModelConfig, 'bos_token_id' | 'eos_token_id' | 'vocab_size'>,
-  generation: Ends | { bosTokenId: number | null; eosTokenIds: null },
+  generation: Generation,
   problems: Problems,
 ): Ends {
   const bosTokenId = generation.bosTokenId ?? config.bos_token_id;

@@ -10,7 +10,7 @@ export async function isFolder(path: string): Promise<boolean> {
 }
 
 /** The path of a file of a folder, or null when there is none. */
-export async function existingFile(folder: string, name: string): Promise<string | null> {
+async function existingFile(folder: string, name: string): Promise<string | null> {
   const path = join(folder, name);
   return (await stat(path).catch(() => null))?.isFile() ? path : null;
 }

@@ -77,6 +77,21 @@ describe('a signal', () => {
 });
 
 describe('overload', () => {
+  it('does not come from the prompts of one request, which wait for each other', async () => {
+    await using server = await Server.start(['--weights', 'f32', '--max-num-seqs', '2', '--max-queue', '1']);
+    const prompt = Array.from({ length: 40 }, (_, i) => `Prompt ${i}`);
+    const body = { model: 'clerk', prompt, max_tokens: 5, ignore_eos: true };
+    const answer = await server.post<{ choices: object[]; usage: object }>('/v1/completions', body);
+    expect(answer.choices).toHaveLength(40);
+    expect(answer.usage).toMatchObject({ completion_tokens: 200 });
+    const many = await server.post<{ choices: object[] }>('/v1/completions', {
+      ...body,
+      prompt: prompt.slice(0, 3),
+      n: 9,
+    });
+    expect(many.choices).toHaveLength(27);
+  });
+
   it('is refused with 429 and Retry-After; what was accepted is finished', async () => {
     await using server = await Server.start(['--weights', 'f32', '--max-num-seqs', '1', '--max-queue', '2']);
     const responses = await Promise.all(

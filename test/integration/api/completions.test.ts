@@ -204,4 +204,11 @@ describe('/tokenize and /detokenize', () => {
   ])('%s refuses %j', async (path, body, param) => {
     expect((await call(path, body)).error).toMatchObject({ param });
   });
+
+  it('take at most 2^20 tokens', async () => {
+    const long = await call('/tokenize', { prompt: '日'.repeat(2 ** 20 / 3 + 1) });
+    expect(long.error).toMatchObject({ param: 'prompt', code: 'context_length_exceeded' });
+    const many = await call('/detokenize', { tokens: Array.from({ length: 2 ** 20 + 1 }, () => 1) });
+    expect(many.error).toMatchObject({ param: 'tokens' });
+  });
 });

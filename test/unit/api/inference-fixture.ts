@@ -7,7 +7,6 @@ import { packageRoot } from '../../../proto/messages.ts';
 import { type FakeOptions, FakePipeline } from '../gateway/fake-pipeline.ts';
 
 export const silentObserver: RequestObserver = {
-  onAccepted() {},
   onStarted() {},
   onFirstToken() {},
   onTokens() {},

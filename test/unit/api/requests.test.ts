@@ -173,6 +173,17 @@ describe('a text completion request', () => {
     expect(generations.map(({ promptTokenIds }) => promptTokenIds)).toEqual(expected);
   });
 
+  it('lets others have their turn while it reads many prompts', async () => {
+    let turns = 0;
+    let counting = setImmediate(function count() {
+      turns++;
+      counting = setImmediate(count);
+    });
+    await completion({ prompt: Array.from({ length: 100 }, () => 'a') });
+    clearImmediate(counting);
+    expect(turns).toBeGreaterThanOrEqual(99);
+  });
+
   it('generates 16 tokens by default, and never more than the context leaves', async () => {
     expect((await completion({})).generations[0]?.maxTokens).toBe(16);
     expect((await completion({ prompt: 'x'.repeat(60) })).generations[0]?.maxTokens).toBe(4);
