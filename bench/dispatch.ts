@@ -111,7 +111,11 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
     replicas: (layer) => ({ layer, slices: 1, targets: [[1]] }),
     health: targets,
     bank: noBank,
-    cold: new ColdExperts(noBank, () => undefined),
+    cold: new ColdExperts(
+      noBank,
+      () => 0,
+      () => undefined,
+    ),
     observer: { onAnswer: () => undefined, onRetry: unused, onHedge: unused, onColdRows: unused },
     rankDeadlineMs: 5_000,
     hedgeMs: null,

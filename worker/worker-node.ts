@@ -17,10 +17,11 @@ import type { RunRequest__Output } from '../proto/generated/conclave/v1/RunReque
 import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts';
 import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
 import { MemberKeys } from '../proto/membership.ts';
-import { conclave, decode } from '../proto/messages.ts';
+import { conclave, decode, type ModelSpec, type PlacementPlan } from '../proto/messages.ts';
 import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
 import { ExpertAgent } from './agent/expert-agent.ts';
 import { FailureEvents } from './agent/failure-events.ts';
+import { plannedRanks } from './agent/plan-slots.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
 import type { EngineObserver, EngineSnapshot } from './engine/observer.ts';
 import { ColdExperts } from './shard/cold-experts.ts';
@@ -30,6 +31,7 @@ import type { ShardFailure } from './shard/failure.ts';
 import { type ShardObserver, shardService } from './shard/server.ts';
 import { Targets } from './shard/targets.ts';
 import type { CacheFields } from './stage/cache-claim.ts';
+import { blockBytes } from './stage/cache-size.ts';
 import { serveSteps } from './stage/hop.ts';
 import { serveRun, stopSequenceHandler } from './stage/run-service.ts';
 import { StageHost } from './stage/stage-host.ts';
@@ -157,7 +159,11 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       onFailure,
     });
     closers.push(() => targets.close());
-    const cold = new ColdExperts(coldBank, (slots) => {
+    const spareBytes = (): number => {
+      const { committed } = agent.view;
+      return committed === null ? 0 : options.memoryBytes - plannedBytes(committed, options.id, spec, weights);
+    };
+    const cold = new ColdExperts(coldBank, spareBytes, (slots) => {
       const [layer, experts] = [slots[0]?.layer ?? 0, slots.map(({ expert }) => expert)];
       observer.onColdLoad(layer, experts);
       const message = `layer ${layer}, experts ${experts.join(', ')}: no replica answered, computed on the stage`;
@@ -276,6 +282,17 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     await close();
     throw error;
   }
+}
+
+/** Bytes of weights and cache that a plan puts on a worker. */
+function plannedBytes(plan: PlacementPlan, workerId: string, spec: ModelSpec, weights: WeightsFormat): number {
+  const weightBytes = plan.workers.find(({ id }) => id === workerId)?.weightBytes ?? 0;
+  const caches = plannedRanks(plan, workerId).map(({ kvBlocks, firstLayer, endLayer, firstKvHead, endKvHead }) => {
+    const all = Math.max(1, ...spec.layers.slice(firstLayer, endLayer).map(({ attention }) => attention?.kvHeads ?? 0));
+    const share = (endKvHead - firstKvHead) / all;
+    return kvBlocks * blockBytes(spec, weights, plan.blockSize, firstLayer, endLayer) * share;
+  });
+  return caches.reduce((sum, bytes) => sum + bytes, weightBytes);
 }
 
 /** What the cluster serves, as its controllers say on the bus. */

@@ -64,22 +64,24 @@ export class ExpertAgent {
     this.#target = target;
     this.#committed = committed;
     this.#stale = true;
-    if (this.#running) return;
-    this.#running = true;
-    void this.#reconcile().finally(() => {
-      this.#running = false;
-    });
+    if (!this.#running) void this.#reconcile();
   }
 
   async #reconcile(): Promise<void> {
+    this.#running = true;
     while (this.#stale) {
       this.#stale = false;
       const { workerId } = this.#options;
       const target = this.#target;
-      const wanted = target === null ? [] : plannedSlots(target, workerId);
-      await this.#load(target?.epoch ?? 0, wanted);
-      if (!this.#stale) await this.#free(wanted);
+      try {
+        const wanted = target === null ? [] : plannedSlots(target, workerId);
+        await this.#load(target?.epoch ?? 0, wanted);
+        if (!this.#stale) await this.#free(wanted);
+      } catch (error) {
+        this.#report({ error: messageOf(error) });
+      }
     }
+    this.#running = false; // In the same turn as the last look: a plan that comes later starts anew.
   }
 
   async #load(epoch: number, wanted: readonly PlannedSlot[]): Promise<void> {
@@ -107,7 +109,7 @@ export class ExpertAgent {
         }
         done += loaded.reduce((sum, slot) => sum + slot.bytes, 0);
       } catch (error) {
-        this.#report({ error: error instanceof Error ? error.message : String(error) });
+        this.#report({ error: messageOf(error) });
         return;
       }
       for (const slot of batch) {
@@ -145,6 +147,10 @@ function checksumProblem({ layer, expert, slice, checksum }: PlannedSlot, found:
   if (checksum === null || checksum === found) return [];
   const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
   return [`layer ${layer} expert ${expert} slice ${slice}: checksum ${hex(found)}, expected ${hex(checksum)}`];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Slots named in an error; a wrong checkpoint has very many. */

@@ -40,6 +40,7 @@ export class WorkerAgent {
   #workers: Bucket | null = null;
   #reports: Bucket | null = null;
   #draining = false;
+  #stopped = false;
   #stopState: () => void = () => undefined;
   #reportTimer: NodeJS.Timeout | null = null;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -85,6 +86,7 @@ export class WorkerAgent {
 
   /** Something that the report says has changed: it is put on the bus soon. */
   changed(): void {
+    if (this.#stopped) return;
     this.#stages?.refreshRoutes();
     this.#reportTimer ??= setTimeout(() => {
       this.#reportTimer = null;
@@ -136,7 +138,10 @@ export class WorkerAgent {
         ),
       );
       const done = (): boolean => [...leads].every((id) => (this.view.reports.get(id)?.routesEpoch ?? 0) >= epoch);
-      const timer = setTimeout(resolve, SETTLE_MS);
+      const timer = setTimeout(() => {
+        this.#settled = this.#settled.filter((other) => other !== check);
+        resolve();
+      }, SETTLE_MS);
       const check = (): boolean => {
         if (!done()) return true;
         clearTimeout(timer);
@@ -161,6 +166,7 @@ export class WorkerAgent {
 
   /** Takes the worker off the bus. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#stopState();
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
@@ -196,6 +202,7 @@ export class WorkerAgent {
     for (const plan of [committed, target]) for (const { id, address } of plan?.workers ?? []) peers.set(id, address);
     for (const { id, address } of workers.values()) peers.set(id, address);
     peers.delete(announcement.id);
+    for (const id of this.#startedAt.keys()) if (!peers.has(id)) this.#startedAt.delete(id);
     targets.update([...peers].map(([id, address]) => ({ id, address })));
     this.#experts?.follow(target, committed);
     this.#stages?.follow(target, committed);
@@ -219,7 +226,7 @@ export class WorkerAgent {
   async #putReport(): Promise<void> {
     const { announcement, onTrouble } = this.#options;
     const [experts, stages] = [this.#experts, this.#stages];
-    if (experts === null || stages === null) return;
+    if (experts === null || stages === null || this.#stopped) return;
     const report = workerReport({
       workerId: announcement.id,
       startedAtMs: announcement.startedAtMs,

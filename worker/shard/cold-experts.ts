@@ -2,70 +2,100 @@ import type { ActivationType, ExpertBank, ExpertRows, ExpertSlot } from '../../n
 
 /**
  * Experts that a stage computes itself because no replica can: loaded from the checkpoint on first need, into a bank of
- * their own, kept while they are needed, and freed by `release` once replicas answer again.
+ * their own, kept while they are needed and fit, and freed by `release` once replicas answer again. Where they do not fit
+ * together, those used longest ago make room: slower, but within the memory that there is.
  */
 export class ColdExperts {
   readonly #bank: ExpertBank;
-  readonly #loads = new Map<string, Promise<unknown>>();
+  /** Those used longest ago first. */
+  readonly #slots = new Map<string, ColdSlot>();
+  readonly #budgetBytes: () => number;
   readonly #onLoad: (slots: readonly ExpertSlot[]) => void;
 
-  /** `onLoad` is told of slots that were loaded because no replica answered. */
-  constructor(bank: ExpertBank, onLoad: (slots: readonly ExpertSlot[]) => void) {
+  /**
+   * `budgetBytes`: what slots that nobody computes with may take. `onLoad` is told of slots that were loaded because no
+   * replica answered.
+   */
+  constructor(bank: ExpertBank, budgetBytes: () => number, onLoad: (slots: readonly ExpertSlot[]) => void) {
     this.#bank = bank;
+    this.#budgetBytes = budgetBytes;
     this.#onLoad = onLoad;
   }
 
   /** Slots held only because replicas failed. */
   get size(): number {
-    return this.#loads.size;
+    return this.#slots.size;
   }
 
   /** Weighted sums of the named slices, from this process; loads those that are missing first. */
   async forward(experts: ExpertRows, slices: number, partialType: ActivationType): Promise<Uint8Array> {
-    await this.#loadMissing(experts, slices);
-    return this.#bank.forward(experts, partialType);
-  }
-
-  /** Frees the slots that `isServed` says replicas answer for again. */
-  release(isServed: (slot: ExpertSlot) => boolean): void {
-    for (const key of this.#loads.keys()) {
-      const slot = slotOf(key);
-      if (!isServed(slot)) continue;
-      this.#loads.delete(key);
-      this.#bank.unload([slot]);
+    const used = this.#use(experts, slices);
+    try {
+      await Promise.all(used.map(({ loading }) => loading));
+      return await this.#bank.forward(experts, partialType);
+    } finally {
+      for (const slot of used) slot.users--;
+      this.#makeRoom();
     }
   }
 
-  async #loadMissing(experts: ExpertRows, slices: number): Promise<void> {
-    const waits: Promise<unknown>[] = [];
-    const missing: ExpertSlot[] = [];
+  /** Frees the slots that nobody is computing with and that `isServed` says replicas answer for again. */
+  release(isServed: (slot: ExpertSlot) => boolean): void {
+    for (const entry of this.#slots.values()) if (entry.users === 0 && isServed(entry.slot)) this.#free(entry);
+  }
+
+  #makeRoom(): void {
+    const budget = this.#budgetBytes();
+    for (const entry of this.#slots.values()) {
+      if (this.#bank.bytes <= budget) return;
+      if (entry.users === 0) this.#free(entry);
+    }
+  }
+
+  #free({ slot }: ColdSlot): void {
+    this.#slots.delete(keyOf(slot));
+    this.#bank.unload([slot]);
+  }
+
+  /** The slots that these rows need, each with one more user; begins to load those that are missing. */
+  #use(experts: ExpertRows, slices: number): readonly ColdSlot[] {
+    const used: ColdSlot[] = [];
+    const missing: ColdSlot[] = [];
     for (const sliceId of new Set(experts.topkIds)) {
       if (sliceId < 0) continue;
       const slot = { layer: experts.layer, expert: Math.floor(sliceId / slices), slice: sliceId % slices, slices };
-      const loading = this.#loads.get(keyOf(slot));
-      if (loading !== undefined) waits.push(loading);
-      else if (!this.#bank.has(slot)) missing.push(slot);
+      const known = this.#slots.get(keyOf(slot));
+      const entry = known ?? { slot, users: 0, loading: Promise.resolve() };
+      if (known === undefined) missing.push(entry);
+      this.#slots.delete(keyOf(slot));
+      this.#slots.set(keyOf(slot), entry);
+      entry.users++;
+      used.push(entry);
     }
-    if (missing.length > 0) {
-      const load = this.#bank.load(missing, null);
-      for (const slot of missing) this.#loads.set(keyOf(slot), load);
-      load.then(
-        () => this.#onLoad(missing),
-        () => {
-          for (const slot of missing) this.#loads.delete(keyOf(slot));
-        },
-      );
-      waits.push(load);
-    }
-    await Promise.all(waits);
+    if (missing.length > 0) this.#load(missing);
+    return used;
   }
+
+  #load(missing: readonly ColdSlot[]): void {
+    const slots = missing.map(({ slot }) => slot);
+    const loading = this.#bank.load(slots, null).then(
+      () => this.#onLoad(slots),
+      (error: unknown) => {
+        for (const slot of slots) this.#slots.delete(keyOf(slot));
+        throw error;
+      },
+    );
+    for (const entry of missing) entry.loading = loading;
+  }
+}
+
+interface ColdSlot {
+  readonly slot: ExpertSlot;
+  loading: Promise<void>;
+  /** Computations that need it now. */
+  users: number;
 }
 
 function keyOf(slot: ExpertSlot): string {
   return `${slot.layer}/${slot.expert}/${slot.slice}/${slot.slices}`;
-}
-
-function slotOf(key: string): ExpertSlot {
-  const [layer = 0, expert = 0, slice = 0, slices = 1] = key.split('/').map(Number);
-  return { layer, expert, slice, slices };
 }

@@ -28,7 +28,8 @@ export class StageHost {
   #routesEpoch = 0;
   #settlingEpoch = 0;
   #error: string | null = null;
-  #running: Promise<void> | null = null;
+  #running = false;
+  #reconciled: Promise<void> = Promise.resolve();
   #stale = false;
   #closed = false;
 
@@ -94,9 +95,7 @@ export class StageHost {
     this.#target = target;
     this.#committed = committed;
     this.#stale = true;
-    this.#running ??= this.#reconcile().finally(() => {
-      this.#running = null;
-    });
+    if (!this.#running) this.#reconciled = this.#reconcile();
   }
 
   /** Makes all routes again from what workers hold and which of them answer. */
@@ -154,30 +153,40 @@ export class StageHost {
     this.#closed = true;
     this.#target = null;
     this.#committed = null;
-    await this.#running;
+    await this.#reconciled;
     await Promise.all([...this.#seats.values()].map((seat) => seat.close()));
     this.#seats.clear();
   }
 
   async #reconcile(): Promise<void> {
+    this.#running = true;
     while (this.#stale && !this.#closed) {
       this.#stale = false;
-      const { workerId } = this.#options;
-      const target = this.#target;
-      const wanted = new Map<string, SeatSpec>();
-      for (const rank of target === null ? [] : plannedRanks(target, workerId)) {
-        if (target !== null) wanted.set(rank.pipeline, seatSpec(target, rank));
+      try {
+        await this.#takeSeats(this.#target, this.#committed);
+        this.refreshRoutes();
+      } catch (error) {
+        this.#error = messageOf(error);
       }
-      const kept = new Set(this.#committed === null ? [] : plannedRanks(this.#committed, workerId).map(pipelineOf));
-      for (const [pipeline, seat] of this.#seats) {
-        if (wanted.has(pipeline) || kept.has(pipeline)) continue;
-        this.#seats.delete(pipeline);
-        await seat.close();
-      }
-      for (const [pipeline, spec] of wanted) await this.#seat(pipeline, spec, target?.epoch ?? 0);
-      this.refreshRoutes();
       this.#options.onChange();
     }
+    this.#running = false; // In the same turn as the last look: a plan that comes later starts anew.
+  }
+
+  /** Closes the seats that neither plan gives to this worker, and takes those that the target plan does. */
+  async #takeSeats(target: PlacementPlan | null, committed: PlacementPlan | null): Promise<void> {
+    const { workerId } = this.#options;
+    const wanted = new Map<string, SeatSpec>();
+    for (const rank of target === null ? [] : plannedRanks(target, workerId)) {
+      if (target !== null) wanted.set(rank.pipeline, seatSpec(target, rank));
+    }
+    const kept = new Set(committed === null ? [] : plannedRanks(committed, workerId).map(pipelineOf));
+    for (const [pipeline, seat] of this.#seats) {
+      if (wanted.has(pipeline) || kept.has(pipeline)) continue;
+      this.#seats.delete(pipeline);
+      await seat.close();
+    }
+    for (const [pipeline, spec] of wanted) await this.#seat(pipeline, spec, target?.epoch ?? 0);
   }
 
   async #seat(pipeline: string, spec: SeatSpec, epoch: number): Promise<void> {
@@ -188,12 +197,15 @@ export class StageHost {
       this.#seats.set(pipeline, seat);
       this.#error = null;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${message}`;
+      this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${messageOf(error)}`;
       return;
     }
     await before?.close();
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function pipelineOf({ pipeline }: { readonly pipeline: string }): string {

@@ -172,8 +172,10 @@ async function startStage(
     replicas: () => replicas,
     health: targets,
     bank: bankOf(async () => Promise.reject(new Error('the stage holds no expert'))),
-    cold: new ColdExperts({ ...bankOf(async (rows) => multiply(rows)), has: () => false }, (slots) =>
-      cold.push(...slots),
+    cold: new ColdExperts(
+      bankOf(async (rows) => multiply(rows)),
+      () => 0,
+      (slots) => cold.push(...slots),
     ),
     observer: {
       onAnswer: () => undefined,
