@@ -2,10 +2,12 @@
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ExpertBank } from '../../native/native.ts';
 import { dataChannelOptions } from '../../proto/channel.ts';
+import { collectGarbageLessOften } from '../../proto/garbage-collection.ts';
 import { shardServerDefinition } from '../../worker/shard/definition.ts';
 import { shardService } from '../../worker/shard/server.ts';
 import { echoService } from './echo.ts';
 
+collectGarbageLessOften();
 const hidden = Number(process.argv[2]);
 
 /** The partial sums are the rows themselves: what is measured is the way, not the experts. */

@@ -1,5 +1,6 @@
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command } from 'commander';
+import { collectGarbageLessOften } from '../../proto/garbage-collection.ts';
 import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
@@ -9,6 +10,8 @@ import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
 import { workerCommand } from './worker.ts';
+
+collectGarbageLessOften();
 
 // The gRPC library writes to stderr what it also reports as errors.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
