@@ -10,7 +10,11 @@ const states = ['idle', 'loading', 'ready', 'draining', 'lost', 'failed'] as con
  * What a controller knows of the cluster, read when scraped. One series per layer, worker state, rollout phase and failure
  * code: their number does not grow with traffic.
  */
-export function clusterMetrics(registry: Registry, node: ControllerNode, bus: Bus): void {
+export function clusterMetrics(
+  registry: Registry,
+  node: Pick<ControllerNode, 'status' | 'leads'>,
+  bus: Pick<Bus, 'state' | 'droppedEvents'>,
+): void {
   const status = oncePerScrape(node.status);
   const gauge = (name: string, help: string, read: (status: GetStatusResponse) => number): void => {
     new Gauge({
