@@ -17,6 +17,11 @@ export class BlockTable {
     this.ids[this.count++] = block;
   }
 
+  holdsAny(blocks: ReadonlySet<number>): boolean {
+    for (let i = 0; i < this.count; i++) if (blocks.has(this.ids[i]!)) return true;
+    return false;
+  }
+
   clear(): void {
     this.count = 0;
     this.registered = 0;

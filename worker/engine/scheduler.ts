@@ -123,7 +123,7 @@ export class Scheduler {
       }
     }
     for (const sequence of [...this.running.items]) {
-      if (!failure.cacheLost && !holdsAny(sequence, spoilt)) continue;
+      if (!failure.cacheLost && !sequence.table.holdsAny(spoilt)) continue;
       if (!sequence.inFlight) this.#requeue(sequence);
       else if (sequence.onReturn === 'continue') sequence.onReturn = 'recompute';
     }
@@ -315,9 +315,4 @@ export class Scheduler {
     if (everything) this.blocks.invalidateAll();
     return spoilt;
   }
-}
-
-function holdsAny({ table }: Sequence, blocks: ReadonlySet<number>): boolean {
-  for (let i = 0; i < table.count; i++) if (blocks.has(table.ids[i]!)) return true;
-  return false;
 }

@@ -12,6 +12,7 @@ import type { EngineObserver, EngineSnapshot } from './observer.ts';
 import { checkRequest, type EngineModel } from './request.ts';
 import { checkStepOutput } from './response.ts';
 import { ResponseQueue } from './response-queue.ts';
+import { RetryBackoff } from './retry-backoff.ts';
 import { Scheduler } from './scheduler.ts';
 import { type FinishReason, Sequence } from './sequence.ts';
 import { classifyStepFailure } from './step-failure.ts';
@@ -25,9 +26,6 @@ export interface StepLoopOptions {
   readonly blocks: BlockManager;
 }
 
-const firstBackoffMs = 20;
-const longestBackoffMs = 1000;
-
 /**
  * Schedules, executes, delivers. When a step returns, the next one is started first and the tokens are delivered
  * afterwards, while it computes.
@@ -37,20 +35,20 @@ export class StepLoop implements Engine {
   readonly #options: StepLoopOptions;
   readonly #scheduler: Scheduler;
   readonly #runs = new Map<string, ActiveRun>();
+  /** While it waits, no step is started. */
+  readonly #backoff: RetryBackoff;
   #accepting = true;
   #faulted = false;
   #stepsInFlight = 0;
   #lastOrder = 0;
   #preemptions = 0;
   #wakeQueued = false;
-  /** Failed steps since the last that succeeded; while a retry is put off, no step is started. */
-  #failedSteps = 0;
-  #backingOff = false;
   readonly #idleWaiters: (() => void)[] = [];
 
   constructor(options: StepLoopOptions) {
     this.#options = options;
     this.limits = options.limits;
+    this.#backoff = new RetryBackoff(options.clock);
     this.#scheduler = new Scheduler(options.limits, options.blocks, (sequence) => {
       this.#preemptions++;
       options.observer?.onPreemption(sequence.request.id, sequence.index);
@@ -173,7 +171,7 @@ export class StepLoop implements Engine {
 
   #startSteps(): void {
     const { clock, limits } = this.#options;
-    while (!this.#backingOff && !this.#faulted && this.#stepsInFlight < limits.maxInFlight) {
+    while (!this.#backoff.waiting && !this.#faulted && this.#stepsInFlight < limits.maxInFlight) {
       const startedAt = clock.now();
       const plan = this.#scheduler.schedule();
       if (plan === null) return;
@@ -226,7 +224,7 @@ export class StepLoop implements Engine {
       this.#stepFailed(plan, error);
       return;
     }
-    this.#failedSteps = 0;
+    this.#backoff.succeeded();
     this.#scheduler.complete(plan, output);
     this.#startSteps();
     for (let at = 0; at < plan.sequences.length; at++) {
@@ -245,18 +243,10 @@ export class StepLoop implements Engine {
       this.#finishAll();
       throw error;
     }
-    if (failure.kind === 'transient' && retried.length > 0) this.#backOff();
+    if (failure.kind === 'transient' && retried.length > 0) {
+      this.#backoff.failed(() => this.#guard(() => this.#startSteps()));
+    }
     this.#startSteps();
-  }
-
-  #backOff(): void {
-    const delay = Math.min(longestBackoffMs, firstBackoffMs * 2 ** this.#failedSteps++);
-    if (this.#backingOff) return;
-    this.#backingOff = true;
-    this.#options.clock.after(delay, () => {
-      this.#backingOff = false;
-      this.#guard(() => this.#startSteps());
-    });
   }
 
   #deliver(plan: StepPlan, at: number, output: StepOutput): void {
