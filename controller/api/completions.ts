@@ -1,16 +1,20 @@
 /** POST /v1/completions. */
+import { ServiceError } from '../errors.ts';
 import type { Generation, Inference } from '../gateway/inference.ts';
 import { type AnswerHead, ChunkWriter } from './answer.ts';
 import { Fields } from './fields.ts';
 import { tokenNames } from './logprobs.ts';
 import type { Plan } from './plan.ts';
-import { outputTokens, readPrompts } from './prompts.ts';
+import { outputTokens, type Prompt, readPrompts } from './prompts.ts';
 import { maxLogprobs, readCommonFields, readStreamFields } from './sampling-fields.ts';
 import { TextDocument, TextStream } from './text-answer.ts';
 import { UsageCounter } from './usage.ts';
 
 /** What OpenAI generates when nothing is said. */
 const defaultMaxTokens = 16;
+
+/** Log-probabilities of echoed prompts in one answer. Each choice repeats its prompt's, so a short request can ask for many. */
+const maxEchoedScores = 2 ** 22;
 
 /** Checks a request and says how it is run and answered. */
 export async function planCompletion(
@@ -28,6 +32,7 @@ export async function planCompletion(
   const asked = fields.integer('max_tokens', { min: 0, max: Number.MAX_SAFE_INTEGER });
   const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
   const prompts = await readPrompts(fields, inference, signal);
+  if (echo && logprobs !== null) checkEchoedScores(prompts, common.n, logprobs);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({
       ...common,
@@ -58,4 +63,14 @@ export async function planCompletion(
       return { answer: new TextStream(writer, usage, options), end: () => writer.end() };
     },
   };
+}
+
+function checkEchoedScores(prompts: readonly Prompt[], n: number, logprobs: number): void {
+  const tokens = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+  const scores = n * tokens * (logprobs + 1);
+  if (scores <= maxEchoedScores) return;
+  const message =
+    `echo: ${scores} log-probabilities of prompt tokens were asked for, at most ${maxEchoedScores} fit into an answer: ` +
+    'send fewer prompts at a time, or ask for a smaller n or logprobs';
+  throw new ServiceError('INVALID_REQUEST', message, { field: 'echo' });
 }

@@ -77,8 +77,11 @@ async function answerStream(
   stream.end();
 }
 
-function abortWhenClientLeaves(reply: FastifyReply, controller: AbortController): void {
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new ServiceError('CANCELLED', 'the client went away'));
-  });
+function abortWhenClientLeaves({ raw }: FastifyReply, controller: AbortController): void {
+  const leave = (): void => {
+    if (!raw.writableFinished) controller.abort(new ServiceError('CANCELLED', 'the client went away'));
+  };
+  // It may have left while its body was read.
+  if (raw.destroyed) leave();
+  else raw.once('close', leave);
 }

@@ -7,6 +7,7 @@ import type { SamplingParams__Output as SamplingParams } from '../../proto/gener
 import { invalidField, ServiceError } from '../errors.ts';
 import type { Generation, Inference } from '../gateway/inference.ts';
 import { type Range, type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import { compileStops } from '../gateway/stop-texts.ts';
 import { checkTokenIds, describe, inRange } from './fields.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
 import { checkStops, foldSeed, maxLogprobs, maxSequencesPerPrompt } from './sampling-fields.ts';
@@ -69,7 +70,7 @@ export async function planGenerate(
     maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, inference, 'limits.max_tokens'),
     ignoreEos: limits?.ignoreEos ?? false,
     stopTokenIds: checkTokenIds(limits?.stopTokenIds ?? [], 'limits.stop_token_ids', model.vocabSize),
-    stop: checkStops(limits?.stop ?? [], 'limits.stop'),
+    stop: compileStops(checkStops(limits?.stop ?? [], 'limits.stop')),
     includeStop: false,
     skipSpecialTokens: true,
     logprobs: readLogprobs(limits?.logprobs, 'limits.logprobs'),

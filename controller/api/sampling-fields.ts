@@ -5,6 +5,7 @@
 import { invalidField } from '../errors.ts';
 import type { Generation, Inference } from '../gateway/inference.ts';
 import { type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import { compileStops, type StopPatterns } from '../gateway/stop-texts.ts';
 import type { Fields } from './fields.ts';
 
 export const maxLogprobs = 20;
@@ -107,12 +108,12 @@ function readLogitBias(fields: Fields, vocabSize: number): Readonly<Record<numbe
   return bias;
 }
 
-function readStop(fields: Fields): readonly string[] {
+function readStop(fields: Fields): StopPatterns {
   const path = fields.path('stop');
   const given = fields.raw('stop');
   const list = given === null ? [] : typeof given === 'string' ? [given] : given;
   if (!Array.isArray(list)) throw invalidField(path, given, 'a string or an array of strings');
-  return checkStops(list, path);
+  return compileStops(checkStops(list, path));
 }
 
 /** Stop texts: bounded in number and length, not empty, well-formed Unicode. */

@@ -12,6 +12,7 @@ import type { PipelineRouter } from './router.ts';
 import { runPrompts } from './run-prompts.ts';
 import type { SamplingDefaults } from './sampling-defaults.ts';
 import { type Piece, SequenceText } from './sequence-text.ts';
+import type { StopPatterns } from './stop-texts.ts';
 import type { TextModel } from './text-model.ts';
 
 /** What is served. */
@@ -42,7 +43,7 @@ export interface Generation {
   readonly maxTokens: number;
   readonly ignoreEos: boolean;
   readonly stopTokenIds: readonly number[];
-  readonly stop: readonly string[];
+  readonly stop: StopPatterns;
   readonly includeStop: boolean;
   readonly skipSpecialTokens: boolean;
   /** Alternatives per token; null: no log-probabilities. */

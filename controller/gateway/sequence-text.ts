@@ -3,7 +3,7 @@
  */
 import type { RunResponse } from '../../proto/messages.ts';
 import { Detokenizer } from './detokenizer.ts';
-import { StopTexts } from './stop-texts.ts';
+import { type StopPatterns, StopTexts } from './stop-texts.ts';
 import type { TokenTable } from './token-table.ts';
 
 /** Why a sequence ended. `stop` is the stop text or stop token id; null for the model's own end of sequence. */
@@ -28,7 +28,7 @@ export interface SequenceTextOptions {
   readonly table: TokenTable;
   readonly prompt: readonly number[];
   readonly skipSpecialTokens: boolean;
-  readonly stop: readonly string[];
+  readonly stop: StopPatterns;
   /** Keep the stop text, or the text of the stop token, in the output. */
   readonly includeStop: boolean;
   /** Token ids that end the sequence because the request says so. */

@@ -15,17 +15,24 @@ interface Automaton {
   readonly fallback: Int32Array;
 }
 
+/** Stop texts made ready once per request, for all its sequences: the tables of long ones are large. */
+export type StopPatterns = readonly Automaton[];
+
+/** `stops` must hold no empty text. */
+export function compileStops(stops: readonly string[]): StopPatterns {
+  const longestFirst = [...new Set(stops)].sort((a, b) => b.length - a.length);
+  return longestFirst.map((text) => ({ text, fallback: fallbacks(text) }));
+}
+
 export class StopTexts {
-  readonly #stops: readonly Automaton[];
+  readonly #stops: StopPatterns;
   readonly #matched: Int32Array;
   readonly #includeStop: boolean;
   #held = '';
 
-  /** `stops` must hold no empty text. */
-  constructor(stops: readonly string[], includeStop: boolean) {
-    const longestFirst = [...new Set(stops)].sort((a, b) => b.length - a.length);
-    this.#stops = longestFirst.map((text) => ({ text, fallback: fallbacks(text) }));
-    this.#matched = new Int32Array(longestFirst.length);
+  constructor(stops: StopPatterns, includeStop: boolean) {
+    this.#stops = stops;
+    this.#matched = new Int32Array(stops.length);
     this.#includeStop = includeStop;
   }
 

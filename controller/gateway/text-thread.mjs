@@ -10,9 +10,9 @@ const templates = new Map();
 
 parentPort.on('message', (task) => {
   try {
-    parentPort.postMessage({ id: task.id, result: task.kind === 'render' ? render(task) : encode(task) });
+    parentPort.postMessage({ result: task.kind === 'render' ? render(task) : encode(task) });
   } catch (error) {
-    parentPort.postMessage({ id: task.id, error: error instanceof Error ? error.message : String(error) });
+    parentPort.postMessage({ error: error instanceof Error ? error.message : String(error) });
   }
 });
 

@@ -173,6 +173,15 @@ describe('a text completion request', () => {
     expect(generations.map(({ promptTokenIds }) => promptTokenIds)).toEqual(expected);
   });
 
+  it('is refused when its answer would repeat the scores of prompts too often', async () => {
+    const prompt = Array.from({ length: 40 }, () => Array.from({ length: 60 }, () => 1));
+    const asked = { prompt, echo: true, max_tokens: 0, logprobs: 20, n: 128 };
+    await expect(completion(asked)).rejects.toMatchObject({ field: 'echo', httpStatus: 400 });
+    for (const less of [{ n: 80 }, { logprobs: 10 }, { echo: false }, { prompt: prompt.slice(20) }]) {
+      await expect(completion({ ...asked, ...less })).resolves.toBeDefined();
+    }
+  });
+
   it('lets others have their turn while it reads many prompts', async () => {
     let turns = 0;
     let counting = setImmediate(function count() {

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StopTexts } from '../../../controller/gateway/stop-texts.ts';
+import { compileStops, StopTexts } from '../../../controller/gateway/stop-texts.ts';
 
 function stream(stops: readonly string[], pieces: readonly string[], include = false) {
-  const filter = new StopTexts(stops, include);
+  const filter = new StopTexts(compileStops(stops), include);
   let text = '';
   for (const piece of pieces) {
     const result = filter.push(piece);
@@ -55,7 +55,7 @@ describe('stop texts', () => {
 
   it('take time in proportion to the text', () => {
     const stop = `${'a'.repeat(4_000)}b`;
-    const filter = new StopTexts([stop], false);
+    const filter = new StopTexts(compileStops([stop]), false);
     let out = '';
     for (let i = 0; i < 50_000; i++) out += filter.push('a').text;
     expect(out.length).toBe(46_000);
