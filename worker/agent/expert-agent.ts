@@ -1,5 +1,6 @@
 import type { ExpertBank, ExpertSlot } from '../../native/native.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
+import type { HeldSlices } from '../stage/expert-routes.ts';
 import { type PlannedSlot, plannedSlots, slotKey } from './plan-slots.ts';
 
 export interface ExpertAgentOptions {
@@ -34,7 +35,7 @@ const NOTHING: ExpertProgress = { epoch: 0, slotsWanted: 0, slotsReady: 0, loade
 export class ExpertAgent {
   readonly #options: ExpertAgentOptions;
   readonly #loaded = new Map<string, PlannedSlot>();
-  readonly #listed = new Map<string, PlannedSlot>();
+  #held: readonly HeldSlices[] | null = null;
   #target: PlacementPlan | null = null;
   #committed: PlacementPlan | null = null;
   #progress = NOTHING;
@@ -49,9 +50,10 @@ export class ExpertAgent {
     return this.#progress;
   }
 
-  /** Slots that answer now and are meant to be used. */
-  get held(): readonly ExpertSlot[] {
-    return [...this.#listed.values()];
+  /** Slots that answer now and are meant to be used, by layer; the same array until they change. */
+  get held(): readonly HeldSlices[] {
+    this.#held ??= heldByLayer(this.#loaded.values());
+    return this.#held;
   }
 
   /** Whether nothing is loaded, and so nobody can be using anything. */
@@ -87,7 +89,6 @@ export class ExpertAgent {
   async #load(epoch: number, wanted: readonly PlannedSlot[]): Promise<void> {
     const { bank, batchSlots = 32 } = this.#options;
     const missing = wanted.filter((slot) => !this.#loaded.has(slotKey(slot)));
-    for (const slot of wanted) if (this.#loaded.has(slotKey(slot))) this.#listed.set(slotKey(slot), slot);
     let done = 0;
     this.#report({ epoch, slotsWanted: wanted.length, slotsReady: wanted.length - missing.length });
     for (let first = 0; first < missing.length && !this.#stale; first += batchSlots) {
@@ -112,10 +113,8 @@ export class ExpertAgent {
         this.#report({ error: messageOf(error) });
         return;
       }
-      for (const slot of batch) {
-        this.#loaded.set(slotKey(slot), slot);
-        this.#listed.set(slotKey(slot), slot);
-      }
+      for (const slot of batch) this.#loaded.set(slotKey(slot), slot);
+      this.#held = null;
       this.#report({ slotsReady: this.#progress.slotsReady + batch.length, loadedBytes: done });
     }
   }
@@ -129,10 +128,10 @@ export class ExpertAgent {
     await routesSettled(this.#committed?.epoch ?? 0);
     if (this.#stale) return; // A newer plan may want them back.
     for (const [key, slot] of surplus) {
-      this.#listed.delete(key);
       this.#loaded.delete(key);
       bank.unload([slot]);
     }
+    this.#held = null;
     this.#options.onChange();
   }
 
@@ -141,6 +140,20 @@ export class ExpertAgent {
     this.#progress = { ...(fresh ? NOTHING : this.#progress), ...change };
     this.#options.onChange();
   }
+}
+
+function heldByLayer(slots: Iterable<ExpertSlot>): readonly HeldSlices[] {
+  const layers = new Map<number, { slices: number; sliceIds: number[] }>();
+  for (const { layer, expert, slice, slices } of slots) {
+    const entry = layers.get(layer) ?? { slices, sliceIds: [] };
+    entry.sliceIds.push(expert * slices + slice);
+    layers.set(layer, entry);
+  }
+  return [...layers].map(([layer, { slices, sliceIds }]) => ({
+    layer,
+    slices,
+    sliceIds: sliceIds.sort((a, b) => a - b),
+  }));
 }
 
 function checksumProblem({ layer, expert, slice, checksum }: PlannedSlot, found: number): readonly string[] {

@@ -49,12 +49,14 @@ export function slotKey({ layer, expert, slice, slices }: ExpertSlot): string {
   return `${layer}/${expert}/${slice}/${slices}`;
 }
 
-/** Slots of one plan, for questions about single ones. */
+/** Slots of one plan, for questions about single workers. */
 export interface SlotIndex {
-  has(workerId: string, layer: number, slices: number, sliceId: number): boolean;
+  /** Slices of a layer that the plan puts on the worker. */
+  sliceIds(workerId: string, layer: number, slices: number): ReadonlySet<number>;
 }
 
 const indexes = new WeakMap<PlacementPlan, SlotIndex>();
+const none: ReadonlySet<number> = new Set();
 
 /** The index of a plan; made once, since plans do not change. */
 export function slotIndex(plan: PlacementPlan): SlotIndex {
@@ -69,9 +71,8 @@ export function slotIndex(plan: PlacementPlan): SlotIndex {
       slots.set(key, ids.add(logical * slices + (slice[i] ?? 0)));
     });
   }
-  const index = {
-    has: (workerId: string, layer: number, slices: number, sliceId: number) =>
-      slots.get(keyOf(workerId, layer, slices))?.has(sliceId) ?? false,
+  const index: SlotIndex = {
+    sliceIds: (workerId, layer, slices) => slots.get(keyOf(workerId, layer, slices)) ?? none,
   };
   indexes.set(plan, index);
   return index;

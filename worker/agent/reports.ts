@@ -1,6 +1,6 @@
-import type { ExpertSlot } from '../../native/native.ts';
 import type { WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
+import type { HeldSlices } from '../stage/expert-routes.ts';
 import type { ExpertProgress } from './expert-agent.ts';
 import { plannedRanks } from './plan-slots.ts';
 
@@ -10,7 +10,7 @@ export interface ReportInput {
   readonly draining: boolean;
   readonly target: PlacementPlan | null;
   readonly experts: ExpertProgress;
-  readonly held: readonly ExpertSlot[];
+  readonly held: readonly HeldSlices[];
   /** Pipelines whose rank here is ready for the target plan. */
   readonly readyPipelines: readonly string[];
   /** Why a rank could not be made ready; null while none failed. */
@@ -38,7 +38,7 @@ export function workerReport(input: ReportInput): WorkerReport {
     loadedBytes: experts.loadedBytes,
     totalBytes: experts.totalBytes,
     error: error ?? '',
-    held: heldByLayer(held),
+    held: held.map(({ layer, slices, sliceIds }) => ({ layer, slices, sliceIds: [...sliceIds] })),
     startedAtMs,
     routesEpoch,
     readyPipelines: [...readyPipelines],
@@ -55,19 +55,4 @@ function stateOf(
   if (draining) return 'WORKER_STATE_DRAINING';
   if (!wanted) return 'WORKER_STATE_IDLE';
   return ready ? 'WORKER_STATE_READY' : 'WORKER_STATE_LOADING';
-}
-
-/** Slots as reports and routes list them. */
-export function heldByLayer(held: readonly ExpertSlot[]): { layer: number; slices: number; sliceIds: number[] }[] {
-  const layers = new Map<number, { slices: number; sliceIds: number[] }>();
-  for (const { layer, expert, slice, slices } of held) {
-    const entry = layers.get(layer) ?? { slices, sliceIds: [] };
-    entry.sliceIds.push(expert * slices + slice);
-    layers.set(layer, entry);
-  }
-  return [...layers].map(([layer, { slices, sliceIds }]) => ({
-    layer,
-    slices,
-    sliceIds: sliceIds.sort((a, b) => a - b),
-  }));
 }

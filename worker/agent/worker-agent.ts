@@ -5,11 +5,11 @@ import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/Worke
 import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
 import type { Targets } from '../shard/targets.ts';
-import type { HeldSlices, Holder } from '../stage/expert-routes.ts';
+import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import type { ExpertAgent } from './expert-agent.ts';
-import { slotIndex } from './plan-slots.ts';
-import { heldByLayer, workerReport } from './reports.ts';
+import { type Claim, Holders } from './holders.ts';
+import { workerReport } from './reports.ts';
 
 export interface WorkerAgentOptions {
   readonly cluster: string;
@@ -27,6 +27,8 @@ export interface WorkerAgentOptions {
 const REPORT_MS = 50;
 /** A slot that left the list is freed after this long even if a stage has not said that it follows. */
 const SETTLE_MS = 5_000;
+/** Between tries at what a plan wants here and could not be loaded. */
+const RETRY_MS = 5_000;
 
 /**
  * The control plane's hand on a worker: announces it, follows plans with its experts and stages, and reports how far they
@@ -35,6 +37,7 @@ const SETTLE_MS = 5_000;
 export class WorkerAgent {
   readonly view: ClusterView;
   readonly #options: WorkerAgentOptions;
+  readonly #holders = new Holders();
   #experts: ExpertAgent | null = null;
   #stages: StageHost | null = null;
   #workers: Bucket | null = null;
@@ -53,6 +56,7 @@ export class WorkerAgent {
       bus: options.bus,
       keys: options.keys,
       onChange: (change, workerId) => {
+        if (change !== 'plans' && change !== 'workers' && change !== 'reports') return; // The leader's own matters.
         if (change === 'workers' && workerId !== null) this.#noticeRestart(workerId);
         if (change !== 'reports') this.#follow();
         this.#stages?.refreshRoutes();
@@ -82,6 +86,7 @@ export class WorkerAgent {
     this.#timers.push(setInterval(() => void this.#announce(), heartbeatMs));
     this.#timers.push(setInterval(() => this.#publishLoad(loadReportMs / 1000), loadReportMs));
     this.#timers.push(setInterval(() => stages.refreshRoutes(), 1_000)); // Shares follow latency.
+    this.#timers.push(setInterval(() => this.#retryFailed(), RETRY_MS));
   }
 
   /** Something that the report says has changed: it is put on the bus soon. */
@@ -100,25 +105,16 @@ export class WorkerAgent {
    */
   holders(): readonly Holder[] {
     const { announcement, targets } = this.#options;
-    const plans = [this.view.target, this.view.committed].flatMap((plan) => (plan === null ? [] : [slotIndex(plan)]));
-    const holder = (target: number, id: string, all: readonly HeldSlices[]): Holder => {
-      const part = (wanted: boolean): HeldSlices[] =>
-        all.map(({ layer, slices, sliceIds }) => ({
-          layer,
-          slices,
-          sliceIds: sliceIds.filter((slice) => plans.some((plan) => plan.has(id, layer, slices, slice)) === wanted),
-        }));
-      return { target, held: part(true), spare: part(false) };
-    };
-    const holders = [holder(0, announcement.id, heldByLayer(this.#experts?.held ?? []))];
+    const claims: Claim[] = [{ target: 0, workerId: announcement.id, held: this.#experts?.held ?? [] }];
     for (const { id, held, startedAtMs } of this.view.reports.values()) {
       const worker = this.view.workers.get(id);
       if (id === announcement.id || (worker !== undefined && worker.startedAtMs !== startedAtMs)) continue;
       const address = worker?.address ?? this.#plannedAddress(id);
       const target = address === undefined ? undefined : targets.numberOf(id, address);
-      if (target !== undefined) holders.push(holder(target, id, held));
+      if (target !== undefined) claims.push({ target, workerId: id, held });
     }
-    return holders;
+    const plans = [this.view.target, this.view.committed].filter((plan) => plan !== null);
+    return this.#holders.of(plans, claims);
   }
 
   /** Whether a worker's current process says that its part of a pipeline is loaded. */
@@ -206,6 +202,10 @@ export class WorkerAgent {
     targets.update([...peers].map(([id, address]) => ({ id, address })));
     this.#experts?.follow(target, committed);
     this.#stages?.follow(target, committed);
+  }
+
+  #retryFailed(): void {
+    if (this.#experts?.progress.error || this.#stages?.error) this.#follow();
   }
 
   #plannedAddress(id: string): string | undefined {

@@ -5,7 +5,7 @@ import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { plannedRanks } from '../agent/plan-slots.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CacheFields } from './cache-claim.ts';
-import { expertRoutes, type Holder } from './expert-routes.ts';
+import { type ExpertRoutes, expertRoutes, type Holder } from './expert-routes.ts';
 import type { StepRunner } from './hop.ts';
 import { partners, type Seat, type SeatOptions, type SeatSpec, seatSpec, takeSeat } from './stage-seat.ts';
 
@@ -13,16 +13,25 @@ export interface StageHostOptions {
   readonly workerId: string;
   readonly spec: ModelSpec;
   readonly seat: SeatOptions;
-  /** Every worker's held slots as dispatch targets, this one's under 0. */
+  /** Every worker's held slots as dispatch targets, this one's under 0; the same array until they change. */
   readonly holders: () => readonly Holder[];
   /** Told when `readyPipelines`, `error` or `routesEpoch` may have changed. */
   readonly onChange: () => void;
+}
+
+/** Routes and what they were made from. */
+interface MadeRoutes {
+  readonly holders: readonly Holder[];
+  readonly target: PlacementPlan;
+  readonly committed: PlacementPlan | null;
+  readonly made: ExpertRoutes;
 }
 
 /** The seats that plans give to this worker: made in the background, replaced when a plan changes them. */
 export class StageHost {
   readonly #options: StageHostOptions;
   readonly #seats = new Map<string, Seat>();
+  readonly #routes = new WeakMap<Seat, MadeRoutes>();
   #target: PlacementPlan | null = null;
   #committed: PlacementPlan | null = null;
   #routesEpoch = 0;
@@ -98,23 +107,33 @@ export class StageHost {
     if (!this.#running) this.#reconciled = this.#reconcile();
   }
 
-  /** Makes all routes again from what workers hold and which of them answer. */
+  /** Brings all routes up to date with what workers hold and which of them answer, and how fast. */
   refreshRoutes(): void {
     const target = this.#target;
     if (target === null) return;
-    const { spec, holders, seat: options } = this.#options;
+    const { holders, seat: options } = this.#options;
     const all = holders();
     let usesSpares = false;
     for (const seat of this.#seats.values()) {
       if (seat.stage === null) continue;
-      const { firstLayer: first, endLayer: end } = seat.spec.rank;
-      const next = expertRoutes(spec, { first, end }, target, this.#committed, all);
+      const next = this.#routesOf(seat, target, all);
       usesSpares ||= next.usesSpares;
       seat.setRoutes(next.routes);
     }
     const usable = new Set(all.filter(({ target: number }) => options.targets.usable(number)));
     options.cold.release((slot) => [...usable].some((holder) => holds(holder, slot)));
     if (!usesSpares) void this.#settleRoutes(this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0);
+  }
+
+  /** Made anew only when plans or holders have changed. */
+  #routesOf(seat: Seat, target: PlacementPlan, holders: readonly Holder[]): ExpertRoutes {
+    const committed = this.#committed;
+    const known = this.#routes.get(seat);
+    if (known?.holders === holders && known.target === target && known.committed === committed) return known.made;
+    const { firstLayer: first, endLayer: end } = seat.spec.rank;
+    const made = expertRoutes(this.#options.spec, { first, end }, target, committed, holders);
+    this.#routes.set(seat, { holders, target, committed, made });
+    return made;
   }
 
   /** Routes follow the committed plan of this epoch; says so once nothing that runs uses those from before. */

@@ -56,7 +56,7 @@ function rig(options: { readonly checksumOf?: (slot: ExpertSlot) => number; read
       }),
   );
   const agent = new ExpertAgent({ workerId: 'a', bank, onChange: () => undefined, routesSettled, batchSlots: 2 });
-  const held = (): readonly number[] => agent.held.map(({ expert }) => expert).sort((x, y) => x - y);
+  const held = (): readonly number[] => agent.held.flatMap(({ sliceIds }) => sliceIds); // One layer, one slice an expert.
   return { agent, held, log, routesSettled, settle: () => settle() };
 }
 
