@@ -72,9 +72,8 @@ export class ClusterView {
   }
 
   #plan(change: Change): void {
-    const plan = this.#read(conclave.PlacementPlan, change);
-    if (plan === undefined) return;
-    const revision = plan === null ? 0 : change.revision;
+    const plan = this.#read(conclave.PlacementPlan, change) ?? null;
+    const revision = change.value === null ? 0 : change.revision; // What cannot be read is replaced all the same.
     if (change.key === TARGET_PLAN) {
       this.targetRevision = revision;
       if (!newer(plan, this.target)) return;
