@@ -3,7 +3,8 @@
  */
 import { invalidField, unsupportedField } from '../errors.ts';
 import { type ChatInput, type ChatTurn, reservedNames } from '../gateway/chat-template.ts';
-import { isObject, type JsonObject } from '../gateway/checkpoint-files.ts';
+import { type JsonObject } from '../gateway/checkpoint-files.ts';
+import { isObject } from '../model/json.ts';
 import type { Fields } from './fields.ts';
 
 const maxMessages = 16_384;

@@ -3,8 +3,9 @@
  * came, and say what was expected.
  */
 import { invalidField, ServiceError, shown, unsupportedField } from '../errors.ts';
-import { isObject, type JsonObject } from '../gateway/checkpoint-files.ts';
+import { type JsonObject } from '../gateway/checkpoint-files.ts';
 import type { Range } from '../gateway/sampling-defaults.ts';
+import { isObject } from '../model/json.ts';
 
 export class Fields {
   readonly #body: JsonObject;

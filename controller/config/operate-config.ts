@@ -34,7 +34,7 @@ const connection = {
 const output = {
   output: option(choice('text', 'json').default('text'), {
     group: 'Reporting',
-    description: 'Form of the answer.',
+    description: 'Form of the answer: text or json.',
     placeholder: 'FORM',
   }),
 };

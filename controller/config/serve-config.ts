@@ -45,7 +45,7 @@ export const engine = {
   }),
   isa: option(choice('auto', 'portable', 'avx2', 'avx512').default('auto'), {
     group: 'Engine',
-    description: 'Instruction set of the kernels. auto: the best that runs here.',
+    description: 'Instruction set of the kernels: portable, avx2, avx512, or auto, the best that runs here.',
     placeholder: 'NAME',
   }),
   kvMemory: option(size().nullable().default(null), {
@@ -164,17 +164,18 @@ export const admin = {
 export const reporting = {
   logLevel: option(choice('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'), {
     group: 'Reporting',
-    description: 'Least severe log lines that are written, to stderr.',
+    description: 'Least severe log lines that are written, to stderr: trace, debug, info, warn, error or silent.',
     placeholder: 'LEVEL',
   }),
   logFormat: option(choice('auto', 'text', 'json').default('auto'), {
     group: 'Reporting',
-    description: 'Form of log lines. auto: text on a terminal, else JSON.',
+    description: 'Form of log lines: text, json, or auto, which is text on a terminal, else JSON.',
     placeholder: 'FORM',
   }),
   output: option(choice('text', 'json').default('text'), {
     group: 'Reporting',
-    description: 'Form of what is written to stdout. json: one line with every address once requests are answered.',
+    description:
+      'Form of what is written to stdout: text, or json, one line with every address once requests are answered.',
     placeholder: 'FORM',
   }),
 };

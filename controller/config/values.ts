@@ -5,7 +5,8 @@ function reader<T>(expected: string, read: (raw: unknown) => T | null): z.ZodTyp
   return z.unknown().transform((raw, context): T => {
     const value = read(raw);
     if (value !== null) return value;
-    context.addIssue({ code: 'custom', message: `expected ${expected}, got ${JSON.stringify(raw)}` });
+    const got = raw === undefined ? 'nothing' : JSON.stringify(raw);
+    context.addIssue({ code: 'custom', message: `expected ${expected}, got ${got}` });
     return z.NEVER;
   });
 }

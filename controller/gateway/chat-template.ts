@@ -4,7 +4,8 @@
  */
 import { Template } from '@huggingface/jinja';
 import { ServiceError } from '../errors.ts';
-import { isObject, type JsonObject, type TextFiles } from './checkpoint-files.ts';
+import { isObject } from '../model/json.ts';
+import { type JsonObject, type TextFiles } from './checkpoint-files.ts';
 
 /** A turn as templates see it: `role`, `content` as text or null, and whatever else the client sent. */
 export type ChatTurn = JsonObject & { readonly role: string; readonly content: string | null };

@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isObject } from '../model/json.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -22,17 +23,16 @@ export interface TextFiles {
 
 /** Reads them. Only tokenizer.json must be there. Errors name the file. */
 export async function readTextFiles(directory: string): Promise<TextFiles> {
-  const tokenizerPath = join(directory, 'tokenizer.json');
-  const tokenizer = await readJson(tokenizerPath);
-  if (tokenizer === null) throw new Error(`${tokenizerPath}: not found; it is needed to turn text into tokens`);
+  const tokenizer = await readJson(directory, 'tokenizer.json');
+  if (tokenizer === null) throw new Error('tokenizer.json: no such file; it is needed to turn text into tokens');
   const [tokenizerConfig, specialTokensMap, generationConfig, chatTemplate] = await Promise.all([
-    readJson(join(directory, 'tokenizer_config.json')),
-    readJson(join(directory, 'special_tokens_map.json')),
-    readJson(join(directory, 'generation_config.json')),
-    readText(join(directory, 'chat_template.jinja')),
+    readJson(directory, 'tokenizer_config.json'),
+    readJson(directory, 'special_tokens_map.json'),
+    readJson(directory, 'generation_config.json'),
+    readText(directory, 'chat_template.jinja'),
   ]);
   return {
-    tokenizerPath,
+    tokenizerPath: join(directory, 'tokenizer.json'),
     tokenizer,
     tokenizerConfig: tokenizerConfig ?? {},
     specialTokensMap: specialTokensMap ?? {},
@@ -41,28 +41,24 @@ export async function readTextFiles(directory: string): Promise<TextFiles> {
   };
 }
 
-async function readText(path: string): Promise<string | null> {
+async function readText(directory: string, name: string): Promise<string | null> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(join(directory, name), 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new Error(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${name}: cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }
 
-async function readJson(path: string): Promise<JsonObject | null> {
-  const text = await readText(path);
+async function readJson(directory: string, name: string): Promise<JsonObject | null> {
+  const text = await readText(directory, name);
   if (text === null) return null;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`${path}: not valid JSON: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${name}: not valid JSON: ${(error as Error).message}`, { cause: error });
   }
-  if (!isObject(value)) throw new Error(`${path}: expected a JSON object`);
+  if (!isObject(value)) throw new Error(`${name}: expected a JSON object`);
   return value;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,9 @@
 /**
  * The special tokens of a tokenizer: which ids are special, and the names under which chat templates know them.
  */
-import { isObject, type TextFiles } from './checkpoint-files.ts';
+
+import { isObject } from '../model/json.ts';
+import { type TextFiles } from './checkpoint-files.ts';
 
 export interface SpecialTokens {
   readonly ids: ReadonlySet<number>;
@@ -21,10 +23,10 @@ const roles = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 
 export function addedTokens(files: TextFiles): readonly AddedToken[] {
   const list = files.tokenizer['added_tokens'];
   if (list === undefined || list === null) return [];
-  if (!Array.isArray(list)) throw new Error(`${files.tokenizerPath}: added_tokens: expected an array`);
+  if (!Array.isArray(list)) throw new Error('tokenizer.json: added_tokens: expected an array');
   return list.map((token: unknown, i) => {
     if (!isObject(token) || !Number.isInteger(token['id']) || typeof token['content'] !== 'string') {
-      throw new Error(`${files.tokenizerPath}: added_tokens[${i}]: expected an object with id and content`);
+      throw new Error(`tokenizer.json: added_tokens[${i}]: expected an object with id and content`);
     }
     return { id: token['id'] as number, content: token['content'], special: token['special'] === true };
   });

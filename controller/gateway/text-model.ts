@@ -4,6 +4,7 @@
  */
 import { Template } from '@huggingface/jinja';
 import { ServiceError } from '../errors.ts';
+import { ModelError } from '../model/problems.ts';
 import {
   type ChatInput,
   type ChatTemplates,
@@ -35,9 +36,13 @@ export interface TextModel {
 const inlineCharacters = 16_384;
 const inlineMessages = 64;
 
-/** Reads the tokenizer, templates and defaults beside a checkpoint. Errors name the file. */
+/** Reads the tokenizer, templates and defaults beside a checkpoint. Throws a ModelError that names the file. */
 export async function loadTextModel(directory: string): Promise<TextModel> {
-  return createTextModel(await readTextFiles(directory));
+  try {
+    return createTextModel(await readTextFiles(directory));
+  } catch (error) {
+    throw new ModelError(directory, [(error as Error).message], 1, { cause: error });
+  }
 }
 
 export function createTextModel(files: TextFiles): TextModel {

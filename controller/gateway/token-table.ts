@@ -3,7 +3,7 @@
  * its neighbours' bytes into UTF-8 (byte-level vocabularies, byte fallback), or whole text that stands alone.
  * `clean_up_tokenization_spaces` is not applied: it would change text that has already been streamed.
  */
-import { isObject } from './checkpoint-files.ts';
+import { isObject } from '../model/json.ts';
 
 export interface TokenEntry {
   /** What the token decodes to on its own; null when its bytes are not whole UTF-8 characters. */

@@ -3,7 +3,8 @@
  */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { ServiceError } from '../errors.ts';
-import { isObject, type TextFiles } from './checkpoint-files.ts';
+import { isObject } from '../model/json.ts';
+import { type TextFiles } from './checkpoint-files.ts';
 import { addedTokens, readSpecialTokens, type SpecialTokens } from './special-tokens.ts';
 import { compileTokenTable, type TokenTable } from './token-table.ts';
 
@@ -57,7 +58,7 @@ function loadEncoder(files: TextFiles): Encoder {
   try {
     return new HuggingFaceTokenizer(files.tokenizer, files.tokenizerConfig) as Encoder;
   } catch (error) {
-    throw new Error(`${files.tokenizerPath}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`tokenizer.json: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -71,7 +72,7 @@ function readVocabulary(files: TextFiles): (string | undefined)[] {
   } else if (isObject(vocab)) {
     for (const [token, id] of Object.entries(vocab)) tokens[Number(id)] = token;
   } else {
-    throw new Error(`${files.tokenizerPath}: model.vocab: expected an object or an array`);
+    throw new Error('tokenizer.json: model.vocab: expected an object or an array');
   }
   return tokens;
 }

@@ -16,11 +16,11 @@ export class ModelError extends Error {
   /** How many there are in all. */
   readonly problemCount: number;
 
-  constructor(directory: string, problems: readonly string[], problemCount: number) {
+  constructor(directory: string, problems: readonly string[], problemCount: number, options?: ErrorOptions) {
     const more = problemCount - problems.length;
     const lines = problems.map((problem) => `\n  ${problem}`).join('');
     const tail = more > 0 ? `\n  … and ${more} more` : '';
-    super(`${directory}: ${problemCount} problem${problemCount === 1 ? '' : 's'}${lines}${tail}`);
+    super(`${directory}: ${problemCount} problem${problemCount === 1 ? '' : 's'}${lines}${tail}`, options);
     this.directory = directory;
     this.problems = problems;
     this.problemCount = problemCount;

@@ -1,6 +1,10 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createTextModel } from '../../../controller/gateway/text-model.ts';
+import { createTextModel, loadTextModel } from '../../../controller/gateway/text-model.ts';
 import { createTokenizer } from '../../../controller/gateway/tokenizer.ts';
+import { packageRoot } from '../../../proto/messages.ts';
 import { byteLevelFiles, sentencePieceFiles, textFiles } from './tokenizer-fixtures.ts';
 
 describe('a text model', () => {
@@ -31,6 +35,30 @@ describe('a text model', () => {
   it('refuses sampling defaults that make no sense', () => {
     const files = { ...byteLevelFiles(), generationConfig: { top_p: 7 } };
     expect(() => createTextModel(files)).toThrow('generation_config.json: top_p: 7');
+  });
+
+  it.each([
+    ['no tokenizer', 'tokenizer.json', null, /^.*: 1 problem\n {2}tokenizer\.json: no such file/],
+    ['a file that is no JSON', 'tokenizer_config.json', '{bad', /tokenizer_config\.json: not valid JSON/],
+    ['a file that is no object', 'special_tokens_map.json', '[]', /special_tokens_map\.json: expected a JSON object/],
+    [
+      'a temperature below 0',
+      'generation_config.json',
+      '{"temperature": -3}',
+      /temperature: -3 is not between 0 and 1000000/,
+    ],
+    ['a tokenizer without vocabulary', 'tokenizer.json', '{"model": {"type": "BPE"}}', /tokenizer\.json: /],
+  ])('is refused where a checkpoint has %s', async (_, name, content, message) => {
+    const folder = await mkdtemp(join(tmpdir(), 'conclave-text-'));
+    await cp(join(packageRoot, 'models/clerk'), folder, {
+      recursive: true,
+      filter: (path) => !path.endsWith('.safetensors'),
+    });
+    if (content === null) await rm(join(folder, name));
+    else await writeFile(join(folder, name), content);
+    const expected = { code: 'INVALID_MODEL', directory: folder, message: expect.stringMatching(message) };
+    await expect(loadTextModel(folder)).rejects.toMatchObject(expected);
+    await rm(folder, { recursive: true });
   });
 
   it('refuses decoders that it cannot stream, by name', () => {
