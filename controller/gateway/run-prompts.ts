@@ -24,6 +24,24 @@ export async function runPrompts({ prompts, n, run, sleep }: PromptRun): Promise
   let next = 0;
   let underWay = 0;
   let begun = false;
+  /** Prompts that wait for room; one goes on when another has ended. */
+  const waiting = new Set<() => void>();
+
+  const room = async (ms: number): Promise<void> => {
+    let wake = (): void => undefined;
+    const ended = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    waiting.add(wake);
+    await Promise.race([ended, sleep(ms)]).finally(() => waiting.delete(wake));
+  };
+
+  const wakeOne = (): void => {
+    const [wake] = waiting;
+    if (wake === undefined) return;
+    waiting.delete(wake);
+    wake();
+  };
 
   /** False: the queue was full, and the prompt may ask again. */
   const tryPrompt = async (prompt: number): Promise<boolean> => {
@@ -33,6 +51,7 @@ export async function runPrompts({ prompts, n, run, sleep }: PromptRun): Promise
       await run(prompt, () => {
         begun = answered = true;
       });
+      wakeOne();
       return true;
     } catch (error) {
       if (answered || toServiceError(error).code !== 'OVERLOADED' || !(begun || underWay > 1)) throw error;
@@ -46,7 +65,7 @@ export async function runPrompts({ prompts, n, run, sleep }: PromptRun): Promise
     while (next < prompts) {
       const prompt = next++;
       for (let wait = firstWaitMs; !(await tryPrompt(prompt)); wait = Math.min(2 * wait, longestWaitMs)) {
-        await sleep(wait);
+        await room(wait);
       }
     }
   };

@@ -53,6 +53,12 @@ describe('the prompts of a request', () => {
     );
   });
 
+  it('take each other’s places as soon as those are free', async () => {
+    const queue = new Queue(2, 1);
+    await runPrompts({ prompts: 20, n: 1, run: queue.run, sleep: () => new Promise(() => {}) });
+    expect(queue.ended).toHaveLength(20);
+  });
+
   it('are refused when others fill the queue from the start', async () => {
     const queue = new Queue(10, 1, () => 10);
     const running = runPrompts({ prompts: 50, n: 1, run: queue.run, sleep: turn });
