@@ -1,7 +1,7 @@
 /**
  * What sharding over processes costs: two expert workers of one thread and a stage, against one process of two threads, on
- * the same machine and model; it should have two cores, as then the workers divide them so. They take turns at decoding 1, 8 and 16 sequences. A checkpoint folder may be
- * given in BENCH_MODEL; else a moe-1b7 is made.
+ * the same machine (meant for one with two cores) and model. They take turns at decoding 1, 8 and 16 sequences. A checkpoint
+ * folder may be given in BENCH_MODEL; else a moe-1b7 is made.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,6 +51,7 @@ try {
     const [one, many] = [spread(rates.single), spread(rates.sharded)];
     const perToken = (parts: ReadonlyMap<string, number>): string =>
       [...parts].map(([part, ms]) => `${part} ${rounded(ms / tokens)}`).join(', ');
+    const total = (parts: ReadonlyMap<string, number>): number => [...parts.values()].reduce((sum, ms) => sum + ms, 0);
     rows.push({
       sequences,
       'one process, tokens/s': rounded(one.median),
@@ -58,6 +59,7 @@ try {
       'sharded, tokens/s': rounded(many.median),
       'its least to most': `${rounded(many.least)} to ${rounded(many.most)}`,
       ratio: rounded(many.median / one.median),
+      'ratio of processor time': rounded(total(processor.single) / total(processor.sharded)),
       'one process, processor ms/token': perToken(processor.single),
       'sharded, processor ms/token': perToken(processor.sharded),
     });
@@ -76,9 +78,9 @@ try {
     rows,
     notes: [
       'Tokens per second count from the moment at which all sequences decode. Processor time covers prompts too, and every',
-      'thread of a process. On two cores the ratio is held back by the processor time of dispatches (all that the sharded sum has',
-      'above the other: gRPC, copies and the event loop of each worker), by waiting at every layer for the slower of the two',
-      'expert workers, and by the stage and the experts taking turns.',
+      'thread of a process. The ratio of processor time (one process to all processes) is what would be left of the speed if no',
+      'core ever waited: the price of dispatches, which is gRPC, copies and the event loop of each worker. The rest of what is',
+      'lost is waiting: at every layer for the slower of the two expert workers, and of the stage and the experts for each other.',
     ],
   });
 } finally {
