@@ -7,23 +7,21 @@
  *   await node.close();
  */
 import { randomInt } from 'node:crypto';
-import { gunzipSync } from 'node:zlib';
 import type { ChannelCredentials, ServerWritableStream } from '@grpc/grpc-js';
-import type { Isa, Native, WeightsFormat } from '../native/native.ts';
+import type { Isa, Native } from '../native/native.ts';
 import type { Bus } from '../proto/bus/bus.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../proto/channel.ts';
 import { systemClock } from '../proto/clock.ts';
 import type { RunRequest__Output } from '../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts';
-import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
 import { MemberKeys } from '../proto/membership.ts';
-import { conclave, decode, type ModelSpec, type PlacementPlan } from '../proto/messages.ts';
+import { conclave } from '../proto/messages.ts';
 import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
 import { ExpertAgent } from './agent/expert-agent.ts';
 import { FailureEvents } from './agent/failure-events.ts';
-import { plannedRanks } from './agent/plan-slots.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
 import type { EngineObserver, EngineSnapshot } from './engine/observer.ts';
+import { servedModel } from './served-model.ts';
 import { ColdExperts } from './shard/cold-experts.ts';
 import { shardServerDefinition } from './shard/definition.ts';
 import type { DispatchObserver } from './shard/dispatcher.ts';
@@ -31,7 +29,7 @@ import type { ShardFailure } from './shard/failure.ts';
 import { type ShardObserver, shardService } from './shard/server.ts';
 import { Targets } from './shard/targets.ts';
 import type { CacheFields } from './stage/cache-claim.ts';
-import { blockBytes } from './stage/cache-size.ts';
+import { plannedBytes } from './stage/cache-size.ts';
 import { serveSteps } from './stage/hop.ts';
 import { serveRun, stopSequenceHandler } from './stage/run-service.ts';
 import { StageHost } from './stage/stage-host.ts';
@@ -116,9 +114,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
   };
   try {
     const model = await servedModel(bus, options.modelDeadlineMs);
-    const { spec } = model;
-    if (spec === null) throw new Error('the controller named no model');
-    const weights = weightsFormat(model.weights);
+    const { spec, weights } = model;
     const runtime = native.createRuntime({ threads: options.threads, isa: options.isa });
     closers.push(() => runtime.close());
     const store = await native.openWeights(runtime, { directory: options.directory, spec, weights });
@@ -282,49 +278,4 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
     await close();
     throw error;
   }
-}
-
-/** Bytes of weights and cache that a plan puts on a worker. */
-function plannedBytes(plan: PlacementPlan, workerId: string, spec: ModelSpec, weights: WeightsFormat): number {
-  const weightBytes = plan.workers.find(({ id }) => id === workerId)?.weightBytes ?? 0;
-  const caches = plannedRanks(plan, workerId).map(({ kvBlocks, firstLayer, endLayer, firstKvHead, endKvHead }) => {
-    const all = Math.max(1, ...spec.layers.slice(firstLayer, endLayer).map(({ attention }) => attention?.kvHeads ?? 0));
-    const share = (endKvHead - firstKvHead) / all;
-    return kvBlocks * blockBytes(spec, weights, plan.blockSize, firstLayer, endLayer) * share;
-  });
-  return caches.reduce((sum, bytes) => sum + bytes, weightBytes);
-}
-
-/** What the cluster serves, as its controllers say on the bus. */
-async function servedModel(bus: Bus, deadlineMs: number): Promise<ServedModel> {
-  const control = await bus.bucket('control');
-  return new Promise((resolve, reject) => {
-    const finish = (act: () => void): void => {
-      clearTimeout(timer);
-      queueMicrotask(stop);
-      act();
-    };
-    const timer = setTimeout(
-      () =>
-        finish(() =>
-          reject(new Error(`no controller said within ${deadlineMs} ms what the cluster serves; is one running?`)),
-        ),
-      deadlineMs,
-    );
-    const stop = control.watch(({ key, value }) => {
-      if (key !== 'model' || value === null) return;
-      finish(() => {
-        try {
-          resolve(decode(conclave.ServedModel, gunzipSync(value)));
-        } catch (error) {
-          reject(new Error('what the controller says of the model cannot be read', { cause: error }));
-        }
-      });
-    });
-  });
-}
-
-function weightsFormat(name: string): WeightsFormat {
-  if (name === 'f32' || name === 'bf16' || name === 'q8') return name;
-  throw new Error(`weights: expected f32, bf16 or q8, got "${name}"`);
 }

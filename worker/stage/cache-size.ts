@@ -1,6 +1,7 @@
 /** How large the paged cache of a stage is. */
 import type { WeightsFormat } from '../../native/native.ts';
-import type { ModelSpec } from '../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { plannedRanks } from '../agent/plan-slots.ts';
 
 /** Bytes that one block of `blockSize` positions takes over the layers [firstLayer, endLayer): keys and values of every head. */
 export function blockBytes(
@@ -52,4 +53,15 @@ export function cacheSize(wish: CacheWish): CacheSize {
     );
   }
   return { kvBlocks, bytes: kvBlocks * perBlock, maxModelLen: Math.min(maxModelLen, kvBlocks * blockSize) };
+}
+
+/** Bytes of weights and cache that a plan puts on a worker. */
+export function plannedBytes(plan: PlacementPlan, workerId: string, spec: ModelSpec, weights: WeightsFormat): number {
+  const weightBytes = plan.workers.find(({ id }) => id === workerId)?.weightBytes ?? 0;
+  const caches = plannedRanks(plan, workerId).map(({ kvBlocks, firstLayer, endLayer, firstKvHead, endKvHead }) => {
+    const all = Math.max(1, ...spec.layers.slice(firstLayer, endLayer).map(({ attention }) => attention?.kvHeads ?? 0));
+    const share = (endKvHead - firstKvHead) / all;
+    return kvBlocks * blockBytes(spec, weights, plan.blockSize, firstLayer, endLayer) * share;
+  });
+  return caches.reduce((sum, bytes) => sum + bytes, weightBytes);
 }

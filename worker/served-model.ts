@@ -1,0 +1,53 @@
+import { gunzipSync } from 'node:zlib';
+import type { WeightsFormat } from '../native/native.ts';
+import type { Bus } from '../proto/bus/bus.ts';
+import { SERVED_MODEL } from '../proto/bus/subjects.ts';
+import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
+import { conclave, decode, type ModelSpec } from '../proto/messages.ts';
+
+/** A description longer than this is none. */
+const MAX_MODEL_BYTES = 2 ** 28;
+
+/** What a cluster serves, checked. */
+export interface KnownModel extends ServedModel {
+  readonly spec: ModelSpec;
+  readonly weights: WeightsFormat;
+}
+
+/** What the cluster serves, as its controllers say on the bus. Rejects when none says it in time, or it cannot be read. */
+export async function servedModel(bus: Bus, deadlineMs: number): Promise<KnownModel> {
+  const control = await bus.bucket('control');
+  return new Promise((resolve, reject) => {
+    const finish = (act: () => void): void => {
+      clearTimeout(timer);
+      queueMicrotask(stop);
+      act();
+    };
+    const timer = setTimeout(
+      () =>
+        finish(() =>
+          reject(new Error(`no controller said within ${deadlineMs} ms what the cluster serves; is one running?`)),
+        ),
+      deadlineMs,
+    );
+    const stop = control.watch(({ key, value }) => {
+      if (key !== SERVED_MODEL || value === null) return;
+      finish(() => {
+        try {
+          resolve(checked(decode(conclave.ServedModel, gunzipSync(value, { maxOutputLength: MAX_MODEL_BYTES }))));
+        } catch (error) {
+          reject(new Error('what the controller says of the model cannot be read', { cause: error }));
+        }
+      });
+    });
+  });
+}
+
+function checked(model: ServedModel): KnownModel {
+  const { spec, weights } = model;
+  if (spec === null) throw new Error('it names no model');
+  if (weights !== 'f32' && weights !== 'bf16' && weights !== 'q8') {
+    throw new Error(`weights: expected f32, bf16 or q8, got "${weights}"`);
+  }
+  return { ...model, spec, weights };
+}
