@@ -27,17 +27,26 @@ export class BuildError extends Error {}
  */
 export function buildNative(folder, variables, quiet) {
   const build = join(source, folder);
+  const tool = ['ninja', 'make'].find(has);
   if (!has('cmake')) throw new BuildError(`cmake was not found on PATH.\n${remedy}`);
-  const cache = join(build, 'CMakeCache.txt');
-  // A cache that another place or generator made cannot be used.
-  if (existsSync(cache) && !readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`)) {
-    rmSync(build, { recursive: true });
-  }
-  const generator = existsSync(cache) ? [] : ['-G', has('ninja') ? 'Ninja' : 'Unix Makefiles'];
+  if (tool === undefined) throw new BuildError(`Neither ninja nor make was found on PATH.\n${remedy}`);
+  const fresh = !isConfigured(build);
+  if (fresh) rmSync(build, { recursive: true, force: true });
+  const generator = fresh ? ['-G', tool === 'ninja' ? 'Ninja' : 'Unix Makefiles'] : [];
   const settings = Object.entries(variables).map(([name, value]) => `-D${name}=${value}`);
   run(['-S', source, '-B', build, '-DCMAKE_BUILD_TYPE=Release', ...generator, ...settings], quiet);
   run(['--build', build, '--parallel', String(availableParallelism())], quiet);
   return build;
+}
+
+/** Whether a configuration succeeded here: one that failed, or was made in another place, cannot be gone on with. */
+function isConfigured(build) {
+  const cache = join(build, 'CMakeCache.txt');
+  return (
+    ['build.ninja', 'Makefile'].some((file) => existsSync(join(build, file))) &&
+    existsSync(cache) &&
+    readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`)
+  );
 }
 
 function has(program) {
