@@ -22,7 +22,7 @@ namespace {
 constexpr int64_t kWriteRows = 64;
 
 const AttentionKernel& KernelFor(Isa isa, bool bf16) {
-  static const CpuFeatures features = DetectCpuFeatures();
+  [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512 && features.avx512) return Avx512AttentionKernel(bf16);
   if (isa == Isa::kAvx2 && features.avx2) return Avx2AttentionKernel(bf16);

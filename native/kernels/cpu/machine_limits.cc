@@ -105,7 +105,7 @@ double MeasureReadBandwidth(ThreadPool& pool, std::span<const uint8_t> memory) {
   return static_cast<double>(pieces * kPiece) / Seconds(start);
 }
 
-std::vector<ArithmeticLimit> MeasureArithmetic(ThreadPool& pool) {
+std::vector<ArithmeticLimit> MeasureArithmetic([[maybe_unused]] ThreadPool& pool) {
   std::vector<ArithmeticLimit> limits;
 #if defined(__x86_64__)
   constexpr int64_t kRounds = 2'000'000;

@@ -7,7 +7,7 @@ namespace conclave {
 namespace {
 
 RmsNormKernel* KernelFor(Isa isa) {
-  static const CpuFeatures features = DetectCpuFeatures();
+  [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512 && features.avx512) return RmsNormAvx512;
   if (isa == Isa::kAvx2 && features.avx2) return RmsNormAvx2;
