@@ -10,7 +10,14 @@ import { type Range, type SamplingDefaults, samplingRanges } from '../gateway/sa
 import { compileStops } from '../gateway/stop-texts.ts';
 import { checkTokenIds, describe, inRange } from './fields.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
-import { checkStops, foldSeed, maxLogprobs, maxSequencesPerPrompt } from './sampling-fields.ts';
+import {
+  checkStops,
+  foldSeed,
+  maxBiasEntries,
+  maxLogprobs,
+  maxSequencesPerPrompt,
+  maxStopTokens,
+} from './sampling-fields.ts';
 
 interface PromptFields {
   readonly text?: string;
@@ -69,7 +76,7 @@ export async function planGenerate(
     n,
     maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, inference, 'limits.max_tokens'),
     ignoreEos: limits?.ignoreEos ?? false,
-    stopTokenIds: checkTokenIds(limits?.stopTokenIds ?? [], 'limits.stop_token_ids', model.vocabSize),
+    stopTokenIds: readStopTokens(limits?.stopTokenIds ?? [], model.vocabSize),
     stop: compileStops(checkStops(limits?.stop ?? [], 'limits.stop')),
     includeStop: false,
     skipSpecialTokens: true,
@@ -99,8 +106,18 @@ function checkNumber(value: number | undefined, range: Range, path: string): num
   return value;
 }
 
+function readStopTokens(ids: readonly number[], vocabSize: number): readonly number[] {
+  const path = 'limits.stop_token_ids';
+  if (ids.length > maxStopTokens) throw invalidField(path, ids, `at most ${maxStopTokens} entries`);
+  return checkTokenIds(ids, path, vocabSize);
+}
+
 function readLogitBias(params: SamplingParams | null, vocabSize: number): Readonly<Record<number, number>> {
-  for (const [id, value] of Object.entries(params?.logitBias ?? {})) {
+  const entries = Object.entries(params?.logitBias ?? {});
+  if (entries.length > maxBiasEntries) {
+    throw invalidField('sampling.logit_bias', params?.logitBias, `at most ${maxBiasEntries} entries`);
+  }
+  for (const [id, value] of entries) {
     if (Number(id) >= vocabSize) throw invalidField('sampling.logit_bias', id, `token ids below ${vocabSize} as keys`);
     if (!inRange(value, samplingRanges.logitBias)) {
       throw invalidField(`sampling.logit_bias.${id}`, value, `a number ${describe(samplingRanges.logitBias)}`);

@@ -10,10 +10,10 @@ import type { Fields } from './fields.ts';
 
 export const maxLogprobs = 20;
 export const maxSequencesPerPrompt = 128;
-const maxBiasEntries = 4096;
+export const maxBiasEntries = 4096;
 const maxStops = 64;
 const maxStopLength = 4096;
-const maxStopTokens = 1024;
+export const maxStopTokens = 1024;
 const loneSurrogate = /\p{Surrogate}/u;
 
 /** Everything of a Generation but the prompt, its length, and log-probabilities. */

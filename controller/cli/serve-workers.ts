@@ -56,7 +56,7 @@ export async function serveWithWorkers(
     process.exit(exitCodes.ok);
   }
   const cluster = await starting;
-  process.stdout.write(config.output === 'json' ? readyLine(cluster) : readyText(cluster));
+  process.stdout.write(config.output === 'json' ? readyLine(cluster) : readyText(cluster, asksForKey(config)));
   const cause = await signal;
   log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);
   await cluster.stop(config.shutdownTimeout);
@@ -69,8 +69,14 @@ function readyLine({ server }: LocalCluster): string {
   return `${JSON.stringify({ event: 'ready', pid: process.pid, version, http, grpc, model, workers })}\n`;
 }
 
-function readyText({ server }: LocalCluster): string {
+/** Whether operators need a key. */
+function asksForKey({ apiKey, apiKeyFile, adminKey, adminKeyFile }: ServeConfig): boolean {
+  return [apiKey, apiKeyFile, adminKey, adminKeyFile].some((source) => source !== null);
+}
+
+function readyText({ server }: LocalCluster, keyed: boolean): string {
   const { httpUrl, grpcAddress, model, node } = server;
+  const key = keyed ? ' --admin-key KEY' : '';
   const workers = (node.status().workers ?? []).map(
     ({ id, pid, address, slots }) => `  ${id}: process ${pid} at ${address}, ${slots} expert slots`,
   );
@@ -86,8 +92,8 @@ function readyText({ server }: LocalCluster): string {
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',
     'Look at it and change it:',
-    `  conclave status --server ${grpcAddress}`,
-    `  conclave scale --server ${grpcAddress} --replicas 2`,
+    `  conclave status --server ${grpcAddress}${key}`,
+    `  conclave scale --server ${grpcAddress}${key} --replicas 2`,
     '',
     '',
   ].join('\n');

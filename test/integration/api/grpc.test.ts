@@ -136,6 +136,12 @@ describe('InferenceService', () => {
     ['too many tokens', { text: 'a', limits: { maxTokens: 512 } }, status.INVALID_ARGUMENT, 'limits.max_tokens'],
     ['too many sequences', { text: 'a', n: 129 }, status.INVALID_ARGUMENT, 'n'],
     ['too many log-probabilities', { text: 'a', limits: { logprobs: 21 } }, status.INVALID_ARGUMENT, 'limits.logprobs'],
+    [
+      'too many stop tokens',
+      { text: 'a', limits: { stopTokenIds: Array.from({ length: 1025 }, () => 1) } },
+      status.INVALID_ARGUMENT,
+      'limits.stop_token_ids',
+    ],
     ['an empty stop text', { text: 'a', limits: { stop: [''] } }, status.INVALID_ARGUMENT, 'limits.stop[0]'],
   ];
   it('refuses what is wrong, and names the field', async () => {
