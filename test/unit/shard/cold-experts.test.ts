@@ -92,9 +92,9 @@ describe('ColdExperts', () => {
     await forward(2);
     await forward(1);
     await forward(3);
-    expect([...held].sort()).toEqual([1, 3]);
+    expect([...held].sort((a, b) => a - b)).toEqual([1, 3]);
     await forward(2);
-    expect([...held].sort()).toEqual([2, 3]);
+    expect([...held].sort((a, b) => a - b)).toEqual([2, 3]);
     expect(loads).toEqual([[1], [2], [3], [2]]);
   });
 
