@@ -36,8 +36,9 @@ const keys = {
   qkv_bias: z.boolean(),
   mlp_bias: z.literal(false),
   clip_qkv: z.number().positive().max(1e30).nullable(),
-  num_experts: z.int().min(0).max(65_536),
-  num_experts_per_tok: size,
+  // The engine's gate takes no more (native/include/conclave/ops.h).
+  num_experts: z.int().min(0).max(1_024),
+  num_experts_per_tok: z.int().min(1).max(32),
   moe_intermediate_size: size,
   shared_expert_intermediate_size: size,
   norm_topk_prob: z.boolean(),
