@@ -254,6 +254,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         version: options.version,
         startedAtMs: Date.now(),
       },
+      onReplaced: (error) => engineObserver.onFault(error),
       onTrouble: (what, error) => observer.onTrouble(what, error),
     });
     const experts = new ExpertAgent({

@@ -54,7 +54,7 @@ async function runWorker(config: WorkerConfig, warnings: readonly string[]): Pro
     log.info(`${cause}: moving everything off this worker, for ${formatDuration(config.drainTimeout)} at most`);
     const drained = await node.drain(config.drainTimeout);
     if (!drained) log.warn('not everything moved away in time');
-  } else log.fatal(cause, 'the engine failed and serves no more');
+  } else log.fatal(cause, 'this worker serves no more');
   await worker.close();
   await bus.close();
   process.exit(typeof cause === 'string' ? exitCodes.ok : exitCodes.failure);

@@ -17,6 +17,8 @@ export interface WorkerAgentOptions {
   readonly keys: MemberKeys;
   readonly announcement: WorkerAnnouncement & { readonly id: string; readonly startedAtMs: number };
   readonly targets: Targets;
+  /** Told, once, that a newer process has joined under this worker's id; the agent has then left the cluster to it. */
+  readonly onReplaced: (error: Error) => void;
   /** Told of trouble with the bus; the agent goes on. */
   readonly onTrouble: (what: string, error: unknown) => void;
   readonly heartbeatMs?: number;
@@ -44,6 +46,9 @@ export class WorkerAgent {
   #reports: Bucket | null = null;
   #draining = false;
   #stopped = false;
+  /** The bus has shown this process's own announcement. */
+  #joined = false;
+  #replaced = false;
   #stopState: () => void = () => undefined;
   #reportTimer: NodeJS.Timeout | null = null;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -57,7 +62,8 @@ export class WorkerAgent {
       keys: options.keys,
       onChange: (change, workerId) => {
         if (change !== 'plans' && change !== 'workers' && change !== 'reports') return; // The leader's own matters.
-        if (change === 'workers' && workerId !== null) this.#noticeRestart(workerId);
+        if (change === 'workers' && workerId === options.announcement.id) this.#noticeReplacement();
+        else if (change === 'workers' && workerId !== null) this.#noticeRestart(workerId);
         if (change !== 'reports') this.#follow();
         this.#stages?.refreshRoutes();
         this.#settled = this.#settled.filter((check) => check());
@@ -167,10 +173,23 @@ export class WorkerAgent {
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     this.view.stop();
+    if (this.#replaced) return; // What stands there is the other's.
     const { announcement, onTrouble } = this.#options;
     await Promise.all([this.#workers?.delete(announcement.id), this.#reports?.delete(announcement.id)]).catch((error) =>
       onTrouble('leaving the cluster', error),
     );
+  }
+
+  /** Two processes under one id would be taken for one that restarts all the time: the older one gives way. */
+  #noticeReplacement(): void {
+    const { announcement, onReplaced } = this.#options;
+    const other = this.view.workers.get(announcement.id);
+    if (other?.startedAtMs === announcement.startedAtMs) this.#joined = true;
+    // What stood there before this process joined is of one that has ended.
+    if (!this.#joined || this.#replaced || other === undefined || other.startedAtMs <= announcement.startedAtMs) return;
+    this.#replaced = true;
+    const where = `process ${other.pid} on ${other.node} at ${other.address}`;
+    onReplaced(new Error(`--id ${announcement.id}: ${where} has joined under the same id; give each worker its own`));
   }
 
   #noticeRestart(workerId: string): void {
@@ -214,6 +233,7 @@ export class WorkerAgent {
   }
 
   async #announce(): Promise<void> {
+    if (this.#replaced) return;
     const { announcement, onTrouble } = this.#options;
     const message = { ...announcement, draining: this.#draining };
     try {
@@ -226,7 +246,7 @@ export class WorkerAgent {
   async #putReport(): Promise<void> {
     const { announcement, onTrouble } = this.#options;
     const [experts, stages] = [this.#experts, this.#stages];
-    if (experts === null || stages === null || this.#stopped) return;
+    if (experts === null || stages === null || this.#stopped || this.#replaced) return;
     const report = workerReport({
       workerId: announcement.id,
       startedAtMs: announcement.startedAtMs,
