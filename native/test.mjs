@@ -1,6 +1,7 @@
 // `npm run test:native [-- --sanitize] [-- CTEST_ARGUMENT…]`: builds and runs the native tests, with --sanitize under the
 // address and undefined-behaviour sanitizers.
 import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { BuildError, buildNative } from './build.mjs';
 
 const rest = process.argv.slice(2).filter((argument) => argument !== '--sanitize');
@@ -13,13 +14,9 @@ const variables = {
 
 try {
   const build = buildNative(sanitize ? 'build-sanitize' : 'build-test', variables, true);
-  const result = spawnSync(
-    'ctest',
-    ['--test-dir', build, '--output-on-failure', '--no-tests=error', '--progress', ...rest],
-    {
-      stdio: 'inherit',
-    },
-  );
+  const parallel = String(availableParallelism());
+  const flags = ['--test-dir', build, '--output-on-failure', '--no-tests=error', '--progress', '--parallel', parallel];
+  const result = spawnSync('ctest', [...flags, ...rest], { stdio: 'inherit' });
   process.exitCode = result.status ?? 1;
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
