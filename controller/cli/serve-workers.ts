@@ -92,8 +92,8 @@ function readyText({ server }: LocalCluster, keyed: boolean): string {
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',
     'Look at it and change it:',
-    `  conclave status --server ${grpcAddress}${key}`,
-    `  conclave scale --server ${grpcAddress}${key} --replicas 2`,
+    `  npx conclave status --server ${grpcAddress}${key}`,
+    `  npx conclave scale --server ${grpcAddress}${key} --replicas 2`,
     '',
     '',
   ].join('\n');
