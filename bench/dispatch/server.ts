@@ -35,7 +35,7 @@ const shards = { bank, hidden, rank: () => undefined, denseRank: () => undefined
 const observer = { onForward: () => undefined, onRefused: () => undefined };
 ours.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
 
-const plain = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
+const plain = new Server(dataChannelOptions);
 plain.addService(echoService, {
   Echo: (stream: ServerDuplexStream<Buffer, Buffer>) => {
     stream.on('data', (bytes: Buffer) => stream.write(bytes));
