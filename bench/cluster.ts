@@ -7,8 +7,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { synthesise } from '../controller/model/synth.ts';
-import { ServerProcess } from './cluster/server-process.ts';
+import { decode } from './cluster/decode.ts';
 import { publish, rounded, spread } from './report.ts';
+import { ServerProcess } from './serving/server-process.ts';
 
 const shape = 'moe-1b7';
 const seed = 1;
@@ -39,7 +40,7 @@ try {
     for (let repeat = -1; repeat < repeats; repeat++) {
       for (const [name, server] of [['single', single] as const, ['sharded', sharded] as const]) {
         const before = server.processorMs();
-        const decoded = await server.decode(sequences, outputTokens);
+        const decoded = await decode(server, sequences, outputTokens);
         if (repeat < 0) continue; // Warm-up.
         rates[name].push((1_000 * decoded.tokens) / decoded.ms);
         for (const [part, ms] of Object.entries(server.processorMs())) {

@@ -12,11 +12,12 @@ import { loadNative } from '../native/load.ts';
 import { createEngine } from '../worker/engine/engine.ts';
 import { createLocalExecutor } from '../worker/stage/local-executor.ts';
 import { driveEngine } from './gateway/engine-layer.ts';
-import { ServerProcess } from './gateway/http-layer.ts';
+import { driveHttp } from './gateway/http-layer.ts';
 import { shareByPart } from './gateway/profile.ts';
 import { driveStage } from './gateway/stage-layer.ts';
 import { outputTokens, promptTokens } from './gateway/workload.ts';
 import { publish, rounded, spread } from './report.ts';
+import { ServerProcess } from './serving/server-process.ts';
 
 const seed = 1;
 const repeats = 15;
@@ -55,7 +56,7 @@ try {
     const layers = [
       { processorMs: ownProcessorMs, drive: () => driveStage(executor, streams) },
       { processorMs: ownProcessorMs, drive: () => driveEngine(engine, streams) },
-      { processorMs: () => server.processorMs(), drive: () => server.drive(streams) },
+      { processorMs: () => server.processorMs()['process'] ?? 0, drive: () => driveHttp(server, streams) },
     ].map((layer) => ({ ...layer, wall: [] as number[], processor: 0 }));
     for (let repeat = -1; repeat < repeats; repeat++) {
       for (const layer of layers) {
@@ -117,7 +118,7 @@ function ownProcessorMs(): number {
 async function profile(flags: readonly string[]): Promise<readonly string[]> {
   const profiles = join(folder, 'profiles');
   const server = await ServerProcess.start(flags, ['--cpu-prof', '--cpu-prof-dir', profiles]);
-  for (let repeat = 0; repeat < repeats; repeat++) await server.drive(32);
+  for (let repeat = 0; repeat < repeats; repeat++) await driveHttp(server, 32);
   await server.stop();
   return [...shareByPart(profiles)].map(([part, share]) => `${(100 * share).toFixed(0)} % ${part}`);
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
+import { firstLine, withDeadline } from '../processes.ts';
 import { root } from '../server.ts';
 
 const { PRIORITY_BELOW_NORMAL: starting, PRIORITY_NORMAL: normal } = constants.priority;
@@ -90,24 +91,4 @@ function restorePriority(pid: number): void {
       // It has ended meanwhile.
     }
   }
-}
-
-function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
-      text += piece;
-      const end = text.indexOf('\n');
-      if (end >= 0) resolve(text.slice(0, end));
-    });
-    child.once('exit', (code, signal) => reject(new Error(`ended with ${code ?? signal}`)));
-  });
-}
-
-async function withDeadline<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took more than ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
