@@ -14,13 +14,28 @@ import { echoService } from './dispatch/echo.ts';
 import { type BenchRow, publish, quantile, rounded } from './report.ts';
 
 const hiddenSizes = [2048, 7168];
-const rowCounts = [1, 8, 32, 128];
+const cases = [
+  ...[1, 8, 32, 128].map((rowCount) => ({ rowCount, caches: 'as left' })),
+  ...[1, 8].map((rowCount) => ({ rowCount, caches: 'emptied' })),
+];
 const topK = 8;
 const seconds = 1.5;
 const warmUpCalls = 2_000;
 
+const streamed = new Float64Array((64 * 2 ** 20) / 8).fill(1); // Written, or all of it would be one page of zeros.
+
+/** What a step's weights do to the caches: everything else leaves them. */
+function emptyCaches(): void {
+  let sum = 0;
+  for (let i = 0; i < streamed.length; i += 8) sum += streamed[i] ?? 0;
+  if (sum !== streamed.length / 8) throw new Error(`the memory holds ${sum} instead of ones`);
+}
+
 /** Milliseconds of each call, made one after the other, in slices so that both sides see the same noise. */
-async function measure(calls: readonly (() => Promise<unknown>)[]): Promise<readonly number[][]> {
+async function measure(
+  calls: readonly (() => Promise<unknown>)[],
+  before: () => void = () => undefined,
+): Promise<readonly number[][]> {
   const samples = calls.map((): number[] => []);
   for (const call of calls) for (let i = 0; i < warmUpCalls; i++) await call();
   const slices = 10;
@@ -28,6 +43,7 @@ async function measure(calls: readonly (() => Promise<unknown>)[]): Promise<read
     for (const [i, call] of calls.entries()) {
       const until = performance.now() + (seconds * 1000) / slices;
       while (performance.now() < until) {
+        before();
         const started = performance.now();
         await call();
         samples[i]?.push(performance.now() - started);
@@ -122,7 +138,7 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
   });
   const echo = new Echo(client);
   const rows: BenchRow[] = [];
-  for (const rowCount of rowCounts) {
+  for (const { rowCount, caches } of cases) {
     const dispatch = dispatchOf(rowCount, hidden);
     const step = { kind: 'dispatch', step: 1, layer: 0, operator: 'ffn', dispatches: [dispatch] } as const;
     const { rows: activations, topkIds, topkWeights } = dispatch.experts;
@@ -135,12 +151,16 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
       topkIds: asBuffer(topkIds),
       topkWeights: asBuffer(topkWeights),
     });
-    const [ours = [], plain = []] = await measure([() => dispatcher.collect(step, 1, null), () => echo.send(bytes)]);
+    const [ours = [], plain = []] = await measure(
+      [() => dispatcher.collect(step, 1, null), () => echo.send(bytes)],
+      caches === 'emptied' ? emptyCaches : undefined,
+    );
     const moved = (samples: readonly number[]): number =>
       (2 * activations.byteLength) / (quantile(samples, 0.5) / 1000) / 1e6;
     rows.push({
       hidden,
       rows: rowCount,
+      "sender's caches": caches,
       'KiB each way': rounded(activations.byteLength / 1024),
       'p50 ms': rounded(quantile(ours, 0.5)),
       'p99 ms': rounded(quantile(ours, 0.99)),
@@ -170,6 +190,7 @@ publish({
   rows,
   notes: [
     'The echo is plain grpc-js with the channel options of the data path, which make it faster where messages are large.',
+    'Emptied caches: the sender reads 64 MiB before each call, as the weights of a layer pass between two dispatches of a step.',
     'MB/s counts the activations of both directions at the median time.',
   ],
 });
