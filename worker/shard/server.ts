@@ -1,10 +1,11 @@
-import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ActivationType, ExpertBank, RankShard } from '../../native/native.ts';
 import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
 import type { CacheFields } from '../stage/cache-claim.ts';
+import { AnswerStream } from './answer-stream.ts';
 import { addPartials } from './partial-sums.ts';
 
 /** What a worker computes for others. */
@@ -44,15 +45,11 @@ class Refusal extends Error {
   }
 }
 
-/** A peer that is refused so often without one answer between asks for nothing that makes sense: its stream is ended. */
-const MAX_REFUSALS = 256;
-
 type Stream = ServerDuplexStream<ForwardRequest, ForwardResponse>;
 
 /**
  * ShardService over this worker's shards. Every request is checked before native code sees it, answered with a result or
- * a coded error, and never harms the stream of another peer. A peer that does not read its answers is not read from, and
- * one that sends nothing but nonsense is cut off.
+ * a coded error, and never harms the stream of another peer.
  */
 export function shardService(options: ShardServerOptions): ShardServiceHandlers {
   return { Forward: (stream: Stream) => serveStream(stream, options) };
@@ -62,39 +59,16 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
   const { maxPerStream = 64, maxBytesPerStream = 2 * MAX_DATA_MESSAGE_BYTES, observer } = options;
   let running = 0;
   let runningBytes = 0;
-  let refusals = 0;
-  let open = true;
-  const end = (): void => {
-    open = false;
-  };
-  stream.on('cancelled', end);
-  stream.on('error', end);
-  stream.on('close', end);
-  stream.on('end', () => {
-    if (open) stream.end();
-    end();
-  });
-  stream.on('drain', () => {
-    if (open) stream.resume();
-  });
-  const send = (response: ForwardResponse): void => {
-    if (open && !stream.write(response)) stream.pause();
-  };
-  stream.on('data', (request: ForwardRequest) => {
+  const answers = new AnswerStream<ForwardRequest, ForwardResponse>(stream, 'dispatches');
+  answers.onRequest((request) => {
     const received = performance.now();
     const refuse = (error: unknown): void => {
       const refusal = describe(error);
       observer.onRefused(refusal.code, refusal.message);
       const elapsedUs = microsSince(received);
-      send({ dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs, error: refusal });
-      refusals++;
-      if (!open || refusals < MAX_REFUSALS) return;
-      open = false;
-      const details = `${refusals} dispatches in a row were refused, the last one because: ${refusal.message}`;
-      stream.pause();
-      stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
+      const head = { dispatchId: request.dispatchId, epoch: options.shards.epoch(), elapsedUs };
+      answers.refuse({ ...head, error: refusal }, refusal.message);
     };
-    if (!open) return;
     if (running >= maxPerStream) {
       refuse(new Refusal('BUSY', `${running} dispatches of this stream are in flight (limit ${maxPerStream})`));
       return;
@@ -121,10 +95,9 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
     answer.then(
       (partial) => {
         ended();
-        refusals = 0;
         const elapsedUs = microsSince(received);
         observer.onForward(request.layer, request.rowCount, elapsedUs / 1000);
-        send({
+        answers.answer({
           dispatchId: request.dispatchId,
           epoch: options.shards.epoch(),
           elapsedUs,

@@ -1,9 +1,10 @@
-import { type ChannelCredentials, Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { type ChannelCredentials, Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { StepBatch, StepOutput } from '../../native/native.ts';
 import { dataChannelOptions } from '../../proto/channel.ts';
 import type { StepRequest, StepRequest__Output } from '../../proto/generated/conclave/v1/StepRequest.ts';
 import type { StepResponse, StepResponse__Output } from '../../proto/generated/conclave/v1/StepResponse.ts';
 import { conclave } from '../../proto/messages.ts';
+import { AnswerStream } from '../shard/answer-stream.ts';
 import { RankLost } from '../shard/failure.ts';
 import { StreamPeer } from '../shard/stream-peer.ts';
 import type { CacheFields } from './cache-claim.ts';
@@ -97,45 +98,16 @@ type RunnerOf = (pipeline: string, cache: CacheFields) => StepRunner | null;
 
 /** Steps of one stream that may wait or run at a time; more are refused. A stage sends two micro-batches at most. */
 const MAX_RUNNING = 16;
-/** A peer that is refused so often without one answer between asks for nothing that makes sense: its stream is ended. */
-const MAX_REFUSALS = 256;
 
-/**
- * StageService.Step over the stage of the named pipeline. Steps run in the order in which they come. A peer that does not
- * read its answers is not read from, and one that sends nothing but nonsense is cut off.
- */
+/** StageService.Step over the stage of the named pipeline. Steps run in the order in which they come. */
 export function serveSteps(stream: Stream, runnerOf: RunnerOf): void {
-  let open = true;
   let running = 0;
-  let refusals = 0;
-  const end = (): void => {
-    open = false;
-  };
-  stream.on('cancelled', end);
-  stream.on('error', end);
-  stream.on('close', end);
-  stream.on('end', () => {
-    if (open) stream.end();
-    end();
-  });
-  const reply = (response: StepResponse): void => {
-    if (open && !stream.write(response)) stream.pause();
-  };
+  const answers = new AnswerStream<StepRequest__Output, StepResponse>(stream, 'steps');
   const refuse = ({ stepId }: StepRequest__Output, error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error);
-    reply({ stepId, error: message });
-    refusals++;
-    if (!open || refusals < MAX_REFUSALS) return;
-    open = false;
-    stream.pause();
-    const details = `${refusals} steps in a row were refused, the last one because: ${message}`;
-    stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
+    answers.refuse({ stepId, error: message }, message);
   };
-  stream.on('drain', () => {
-    if (open) stream.resume();
-  });
-  stream.on('data', (request: StepRequest__Output) => {
-    if (!open) return;
+  answers.onRequest((request) => {
     if (running >= MAX_RUNNING) {
       refuse(request, new Error(`${running} steps of this stream are in flight (limit ${MAX_RUNNING})`));
       return;
@@ -144,10 +116,7 @@ export function serveSteps(stream: Stream, runnerOf: RunnerOf): void {
     runStep(request, runnerOf)
       .finally(() => running--)
       .then(
-        (response) => {
-          refusals = 0;
-          reply(response);
-        },
+        (response) => answers.answer(response),
         (error: unknown) => refuse(request, error),
       );
   });
