@@ -124,13 +124,13 @@ void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const Sequ
                                            DataOrNull(v_bias_)};
   const std::array<float*, 3> projected{q, k, v};
   compute.kernels->MatmulMany(compute.pool, weights, input, rows, biases, projected);
+  Normalize(compute, q_norm_, q_epsilon_, rows, params_.heads, q);
+  Normalize(compute, k_norm_, k_epsilon_, rows, params_.kv_heads, k);
   if (clip_ > 0) {
     Clamp(compute.pool, clip_, rows, q_width, q);
     Clamp(compute.pool, clip_, rows, kv_width, k);
     Clamp(compute.pool, clip_, rows, kv_width, v);
   }
-  Normalize(compute, q_norm_, q_epsilon_, rows, params_.heads, q);
-  Normalize(compute, k_norm_, k_epsilon_, rows, params_.kv_heads, k);
   ParallelRows(compute.pool, rows, q_width + kv_width, [&](int64_t first, int64_t end) {
     const int32_t* positions = where.positions.data() + first;
     ApplyRope(rope_, positions, end - first, params_.heads, params_.head_dim, q_width,

@@ -14,7 +14,7 @@ import type {
 import type { ModelSpec } from '../../../proto/messages.ts';
 
 export const blockSize = 4;
-export const kvBlocks = 96;
+export const kvBlocks = 192;
 
 export interface OpenOptions {
   readonly weights?: WeightsFormat;

@@ -1,0 +1,161 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadNative } from '../../../native/load.ts';
+import type { Isa } from '../../../native/native.ts';
+import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
+import { localRun, openModel, type Scores, score } from './model.ts';
+
+/**
+ * Every option that a family's code reads, the golden that sets it, and the configuration as it would be read if the option
+ * were ignored: that must be refused, or give other log-probabilities, or the golden says nothing about the option.
+ */
+const options: readonly (readonly [golden: string, option: string, ignored: Readonly<Record<string, unknown>>])[] = [
+  ['llama_f32_tied', 'tie_word_embeddings', { tie_word_embeddings: false }],
+  ['llama_bias', 'attention_bias', { attention_bias: false }],
+  ['llama_bias', 'rms_norm_eps', { rms_norm_eps: 1e-6 }],
+  ['llama_bias', 'num_key_value_heads', { num_key_value_heads: 2 }],
+  ['llama_linear_rope', 'rope_parameters.factor', { rope_parameters: { rope_type: 'default', rope_theta: 500 } }],
+  ['llama_linear_rope', 'rope_parameters.rope_theta', { rope_parameters: { rope_type: 'linear', factor: 3 } }],
+  ['llama', 'rope_parameters (llama3)', { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } }],
+  ['llama_yarn', 'rope_scaling (yarn)', { rope_scaling: null }],
+  ['llama_yarn', 'head_dim', { head_dim: null }],
+  ['llama_yarn_mscale', 'rope_parameters.mscale', { rope_parameters: { ...yarnMscale(), mscale: null } }],
+  [
+    'llama_yarn_mscale',
+    'rope_parameters.mscale_all_dim',
+    { rope_parameters: { ...yarnMscale(), mscale_all_dim: null } },
+  ],
+  ['llama_yarn_mscale', 'rope_parameters.truncate', { rope_parameters: { ...yarnMscale(), truncate: true } }],
+  ['qwen3_moe_yarn', 'rope_parameters.attention_factor', { rope_parameters: { ...yarn(), attention_factor: null } }],
+  ['qwen3_moe_yarn', 'rope_parameters.beta_fast', { rope_parameters: { ...yarn(), beta_fast: null } }],
+  ['qwen3_moe_yarn', 'rope_parameters.beta_slow', { rope_parameters: { ...yarn(), beta_slow: null } }],
+  ['mistral', 'sliding_window', { sliding_window: null }],
+  ['mistral_long_window', 'sliding_window', { sliding_window: null }],
+  ['mistral_headdim', 'head_dim', { head_dim: 12 }],
+  ['mixtral_swa', 'sliding_window', { sliding_window: null }],
+  ['mixtral_long_window', 'sliding_window', { sliding_window: null }],
+  ['mixtral_odd', 'num_experts_per_tok', { num_experts_per_tok: 2 }],
+  ['mixtral_all_experts', 'num_experts_per_tok', { num_experts_per_tok: 2 }],
+  ['olmoe_clip', 'clip_qkv', { clip_qkv: null }],
+  ['olmoe_norm_bias', 'clip_qkv', { clip_qkv: null }],
+  ['olmoe_norm_bias', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['olmoe_norm_bias', 'attention_bias', { attention_bias: false }],
+  ['qwen2_window', 'use_sliding_window', { use_sliding_window: false }],
+  ['qwen2_window', 'max_window_layers', { max_window_layers: 0 }],
+  ['qwen2_layers', 'layer_types', { layer_types: null }],
+  ['qwen2_moe_norm', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['qwen2_moe_norm', 'decoder_sparse_step', { decoder_sparse_step: 1 }],
+  ['qwen2_moe_norm', 'qkv_bias', { qkv_bias: true }],
+  ['qwen2_moe_window', 'layer_types', { layer_types: ['full_attention', 'sliding_attention'] }],
+  ['qwen2_moe_window', 'use_sliding_window', { use_sliding_window: false }],
+  ['qwen2_moe_alternating', 'max_window_layers', { max_window_layers: 1 }],
+  ['qwen2_moe_alternating', 'mlp_only_layers', { mlp_only_layers: [] }],
+  ['qwen3_bias_window', 'attention_bias', { attention_bias: false }],
+  ['qwen3_bias_window', 'max_window_layers', { max_window_layers: 0 }],
+  ['qwen3_bias_window', 'use_sliding_window', { use_sliding_window: false }],
+  ['qwen3_layers', 'layer_types', { layer_types: null }],
+  ['qwen3_moe_nonorm', 'norm_topk_prob', { norm_topk_prob: true }],
+  ['qwen3_moe_nonorm', 'mlp_only_layers', { mlp_only_layers: [] }],
+  ['qwen3_moe_nonorm', 'attention_bias', { attention_bias: false }],
+  ['qwen3_moe_yarn', 'num_experts_per_tok', { num_experts_per_tok: 2 }],
+  ['qwen3_moe_window', 'use_sliding_window', { use_sliding_window: false }],
+  ['qwen3_moe_window', 'sliding_window', { sliding_window: 6 }],
+  ['qwen3_moe_sparse_step', 'decoder_sparse_step', { decoder_sparse_step: 1 }],
+];
+
+/** Goldens that set how weights lie in files rather than a key. */
+const layouts = ['mixtral_f16', 'mixtral_f32', 'mixtral_shards_mix'];
+
+const native = loadNative();
+const { isas } = native.hardware();
+/** The required bound; logits here reach 30, so that f32 rounding over a few layers takes a tenth of it. */
+const tolerance = 1e-3;
+
+describe.each([...new Set([...options.map(([golden]) => golden), ...layouts])])('%s', (name) => {
+  const goldens = readGoldens(name);
+  const prompts = goldens.map(({ prompt }) => prompt);
+
+  test.each(isas)(
+    'f32 on %s gives the reference results alone, and bitwise the same in a batch and in chunks',
+    async (isa) => {
+      const alone: Scores[] = [];
+      const batch = await scores(
+        goldenFolder(name),
+        async (run) => {
+          for (const prompt of prompts) alone.push(...(await score(run, [prompt], undefined, 20)));
+          return score(run, prompts, undefined, 20);
+        },
+        isa,
+      );
+      expect(batch).toEqual(alone);
+      expect(await scores(goldenFolder(name), (run) => score(run, prompts, 7, 20), isa)).toEqual(alone);
+      for (const [index, golden] of goldens.entries()) {
+        const found = alone[index]!;
+        expect(difference(found.logprobs, golden.promptLogprobs)).toBeLessThan(tolerance);
+        expect(found.likeliest).toEqual(golden.likeliest.slice(0, golden.prompt.length));
+        expect(found.continuation).toEqual(golden.continuation);
+        expect(difference(found.continuationLogprobs, golden.continuationLogprobs)).toBeLessThan(tolerance);
+      }
+    },
+  );
+});
+
+test.each(options)('%s would show that %s is ignored', async (name, _, ignored) => {
+  const folder = await mkdtemp(join(tmpdir(), 'conclave-option-'));
+  try {
+    await cp(goldenFolder(name), folder, { recursive: true });
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object;
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...ignored }));
+    const goldens = readGoldens(name);
+    let found: readonly Scores[];
+    try {
+      found = await scores(folder, (run) =>
+        score(
+          run,
+          goldens.map(({ prompt }) => prompt),
+        ),
+      );
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'INVALID_MODEL' });
+      return;
+    }
+    const largest = Math.max(...found.map(({ logprobs }, i) => difference(logprobs, goldens[i]!.promptLogprobs)));
+    expect(largest).toBeGreaterThan(3 * tolerance);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+/** Log-probabilities and continuations from a model that is opened for this. */
+async function scores(
+  folder: string,
+  use: (run: ReturnType<typeof localRun>) => Promise<readonly Scores[]>,
+  isa: Isa | null = null,
+): Promise<readonly Scores[]> {
+  const model = await openModel(native, folder, { isa });
+  try {
+    return await use(localRun(model.stage));
+  } finally {
+    model.close();
+  }
+}
+
+/** Largest difference of two lists of log-probabilities. */
+function difference(a: readonly number[], b: readonly number[]): number {
+  expect(a.length).toBe(b.length);
+  return Math.max(0, ...a.map((value, index) => Math.abs(value - (b[index] ?? Number.NaN))));
+}
+
+/** The rope keys of qwen3_moe_yarn. */
+function yarn() {
+  const scaling = { attention_factor: 1.7, beta_fast: 4, beta_slow: 2 };
+  return { rope_type: 'yarn', rope_theta: 100, factor: 8, original_max_position_embeddings: 64, ...scaling };
+}
+
+/** The rope keys of llama_yarn_mscale. */
+function yarnMscale() {
+  const scaling = { attention_factor: null, beta_slow: null };
+  return { ...yarn(), ...scaling, mscale: 0.8, mscale_all_dim: 0.4, truncate: false };
+}
