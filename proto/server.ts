@@ -14,10 +14,9 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type ApiKeys, openAccess } from './api-keys.ts';
-import { packageDefinition } from './messages.ts';
+import { addReflection, reflectionServices } from './reflection.ts';
 
 export interface TlsFiles {
   /** PEM. */
@@ -33,7 +32,10 @@ export interface GrpcServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly tls?: TlsFiles | null;
-  /** Asked for by every service but grpc.health.v1 and those that have an access rule of their own. */
+  /**
+   * Asked for by every service but grpc.health.v1 and those that have an access rule of their own. Reflection lets those in
+   * who may call any of the services.
+   */
   readonly apiKeys?: ApiKeys;
   /** Largest message taken, in bytes. Default 16 MiB. */
   readonly maxMessageBytes?: number;
@@ -67,6 +69,7 @@ export interface GrpcServer {
 }
 
 const mebibyte = 2 ** 20;
+const healthService = 'grpc.health.v1.Health';
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const rules = new Map<string, AccessRule>();
@@ -94,7 +97,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       for (const name of ['', ...services]) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
     },
     start() {
-      new ReflectionService(packageDefinition, { services }).addToServer(server);
+      addReflection(server, [healthService, ...services]);
       const host = options.host.includes(':') ? `[${options.host}]` : options.host;
       return new Promise((resolve, reject) => {
         server.bindAsync(`${host}:${options.port}`, credentials(options.tls ?? null), (error, port) => {
@@ -134,9 +137,14 @@ function credentials(tls: TlsFiles | null): ServerCredentials {
 
 function guard(apiKeys: ApiKeys, rules: ReadonlyMap<string, AccessRule>): ServerInterceptor {
   const byApiKey: AccessRule = (metadata) => apiKeys.allows(metadata.get('authorization')[0]?.toString());
+  const byAny: AccessRule = (...call) => byApiKey(...call) || [...rules.values()].some((rule) => rule(...call));
+  const ruleFor = (service: string): AccessRule => {
+    if (service === healthService) return () => true;
+    return reflectionServices.includes(service) ? byAny : (rules.get(service) ?? byApiKey);
+  };
   return (method, call) => {
     const service = method.path.split('/')[1] ?? '';
-    const allows = service === 'grpc.health.v1.Health' ? () => true : (rules.get(service) ?? byApiKey);
+    const allows = ruleFor(service);
     return new ServerInterceptingCall(call, {
       start(next) {
         const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, forward) => {

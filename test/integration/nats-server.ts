@@ -1,19 +1,13 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
+import { findProgram } from './find-program.ts';
 
-/** Where nats-server is: on PATH, or where `go install` puts it; null when it is nowhere. */
+/** Where nats-server is; null when it is nowhere. */
 export function findNatsServer(): string | null {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  try {
-    folders.push(join(execFileSync('go', ['env', 'GOPATH'], { encoding: 'utf8' }).trim(), 'bin'));
-  } catch {
-    // No Go here.
-  }
-  return folders.map((folder) => join(folder, 'nats-server')).find((path) => existsSync(path)) ?? null;
+  return findProgram('nats-server');
 }
 
 /** Why tests that need the server are skipped; goes into their names. */

@@ -1,10 +1,8 @@
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type ChannelCredentials,
   type Client,
-  type ClientDuplexStream,
   credentials,
   loadPackageDefinition,
   Metadata,
@@ -18,7 +16,7 @@ import { createApiKeys } from '../../../proto/api-keys.ts';
 import type { GenerateRequest } from '../../../proto/generated/conclave/v1/GenerateRequest.ts';
 import type { GenerateResponse__Output as GenerateResponse } from '../../../proto/generated/conclave/v1/GenerateResponse.ts';
 import type { InferenceServiceClient } from '../../../proto/generated/conclave/v1/InferenceService.ts';
-import { conclave, packageRoot } from '../../../proto/messages.ts';
+import { conclave } from '../../../proto/messages.ts';
 import { codedError } from '../../unit/gateway/fake-pipeline.ts';
 import { type Harness, startHarness } from './gateway-harness.ts';
 
@@ -202,13 +200,6 @@ interface HealthClient extends Client {
   check(request: { service: string }, callback: (error: Error | null, value: { status: number }) => void): void;
 }
 
-interface ReflectionClient extends Client {
-  ServerReflectionInfo(): ClientDuplexStream<
-    { listServices: string },
-    { listServicesResponse: { service: { name: string }[] } }
-  >;
-}
-
 /** A client of a service that the package has no types for. */
 function connectTo(protoFile: string, includeDir: string, service: string): Client {
   const loaded = loadPackageDefinition(loadSync(protoFile, { includeDirs: [includeDir] }));
@@ -250,22 +241,5 @@ describe('every gRPC port', () => {
     const metadata = new Metadata();
     metadata.set('authorization', 'Bearer secret');
     expect(await generate({ text: 'a', limits: { maxTokens: 1 } }, metadata)).toHaveLength(1);
-  });
-
-  it('describes its services by reflection', async () => {
-    await start();
-    const protos = join(packageRoot, 'node_modules/@grpc/reflection/build/proto/grpc');
-    const client = connectTo(
-      'reflection/v1/reflection.proto',
-      protos,
-      'grpc.reflection.v1.ServerReflection',
-    ) as ReflectionClient;
-    const call = client.ServerReflectionInfo();
-    call.write({ listServices: '' });
-    const [answer] = (await once(call, 'data')) as [{ listServicesResponse: { service: { name: string }[] } }];
-    call.end();
-    client.close();
-    const names = answer.listServicesResponse.service.map(({ name }) => name);
-    expect(names).toContain('conclave.v1.InferenceService');
   });
 });
