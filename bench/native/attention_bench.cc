@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "conclave/error.h"
-#include "conclave/ops.h"
-#include "conclave/thread_pool.h"
-#include "kernels/cpu/machine_limits.h"
+#include "conclave/base/error.h"
+#include "conclave/base/thread_pool.h"
+#include "kernels/cpu/machine/machine_limits.h"
+#include "kernels/cpu/ops.h"
 
 namespace conclave {
 namespace {

@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
-#include "conclave/error.h"
-#include "conclave/matmul.h"
-#include "conclave/thread_pool.h"
-#include "kernels/cpu/machine_limits.h"
-#include "kernels/cpu/weight_memory.h"
+#include "conclave/base/error.h"
+#include "conclave/base/thread_pool.h"
+#include "kernels/cpu/machine/machine_limits.h"
+#include "kernels/cpu/machine/weight_memory.h"
+#include "kernels/cpu/matmul/matmul.h"
 
 namespace conclave {
 namespace {

@@ -36,7 +36,7 @@ const keys = {
   qkv_bias: z.boolean(),
   mlp_bias: z.literal(false),
   clip_qkv: z.number().positive().max(1e30).nullable(),
-  // The engine's gate takes no more (native/include/conclave/ops.h).
+  // The engine's gate takes no more (native/include/conclave/base/operator_parameters.h).
   num_experts: z.int().min(0).max(1_024),
   num_experts_per_tok: z.int().min(1).max(32),
   moe_intermediate_size: size,

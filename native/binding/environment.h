@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "binding/failure.h"
-#include "conclave/runtime.h"
+#include "conclave/engine/runtime.h"
 
 namespace conclave::binding {
 

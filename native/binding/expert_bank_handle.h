@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "binding/handle.h"
-#include "conclave/expert_bank.h"
-#include "conclave/runtime.h"
+#include "conclave/engine/expert_bank.h"
+#include "conclave/engine/runtime.h"
 
 namespace conclave::binding {
 

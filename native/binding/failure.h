@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "conclave/error.h"
+#include "conclave/base/error.h"
 
 namespace conclave::binding {
 

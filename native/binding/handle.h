@@ -13,7 +13,7 @@
 #include "binding/environment.h"
 #include "binding/failure.h"
 #include "binding/read.h"
-#include "conclave/error.h"
+#include "conclave/base/error.h"
 
 namespace conclave::binding {
 

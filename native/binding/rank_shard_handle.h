@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "binding/handle.h"
-#include "conclave/rank_shard.h"
-#include "conclave/runtime.h"
+#include "conclave/engine/rank_shard.h"
+#include "conclave/engine/runtime.h"
 
 namespace conclave::binding {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "conclave/error.h"
+#include "conclave/base/error.h"
 
 namespace conclave::binding {
 namespace {

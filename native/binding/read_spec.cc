@@ -1,7 +1,7 @@
 #include "binding/read_spec.h"
 
 #include "binding/read.h"
-#include "conclave/error.h"
+#include "conclave/base/error.h"
 
 namespace conclave::binding {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "conclave/spec.h"
+#include "conclave/model/spec.h"
 
 namespace conclave::binding {
 

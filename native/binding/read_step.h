@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "conclave/expert_bank.h"
-#include "conclave/expert_route.h"
-#include "conclave/stage.h"
-#include "conclave/step.h"
+#include "conclave/engine/expert_bank.h"
+#include "conclave/engine/expert_route.h"
+#include "conclave/engine/stage.h"
+#include "conclave/engine/step.h"
 
 namespace conclave::binding {
 

@@ -1,6 +1,6 @@
 #include "binding/runtime_handle.h"
 
-#include "conclave/hardware.h"
+#include "kernels/cpu/machine/hardware.h"
 
 namespace conclave::binding {
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "binding/handle.h"
-#include "conclave/runtime.h"
+#include "conclave/engine/runtime.h"
 
 namespace conclave::binding {
 

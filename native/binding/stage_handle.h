@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "binding/handle.h"
-#include "conclave/runtime.h"
-#include "conclave/stage.h"
+#include "conclave/engine/runtime.h"
+#include "conclave/engine/stage.h"
 
 namespace conclave::binding {
 

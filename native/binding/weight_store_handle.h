@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "binding/handle.h"
-#include "conclave/runtime.h"
-#include "conclave/weight_store.h"
+#include "conclave/engine/runtime.h"
+#include "conclave/weights/weight_store.h"
 
 namespace conclave::binding {
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "conclave/expert_bank.h"
-#include "conclave/step.h"
+#include "conclave/engine/expert_bank.h"
+#include "conclave/engine/step.h"
 
 namespace conclave::binding {
 

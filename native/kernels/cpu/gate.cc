@@ -6,9 +6,9 @@
 #include <limits>
 #include <string>
 
-#include "conclave/ops.h"
-#include "src/expect.h"
-#include "src/exponential.h"
+#include "conclave/base/expect.h"
+#include "conclave/base/exponential.h"
+#include "kernels/cpu/ops.h"
 
 namespace conclave {
 namespace {

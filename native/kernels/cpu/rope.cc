@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "conclave/ops.h"
-#include "src/expect.h"
+#include "conclave/base/expect.h"
+#include "kernels/cpu/ops.h"
 
 namespace conclave {
 namespace {

@@ -1,4 +1,4 @@
-#include "conclave/dispatch.h"
+#include "conclave/engine/dispatch.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <map>
 #include <random>
 
-#include "conclave/expert_route.h"
-#include "engine/expect_error.h"
+#include "base/expect_error.h"
+#include "conclave/engine/expert_route.h"
 
 namespace conclave {
 namespace {

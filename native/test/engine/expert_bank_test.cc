@@ -1,4 +1,4 @@
-#include "conclave/expert_bank.h"
+#include "conclave/engine/expert_bank.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <cmath>
 #include <thread>
 
-#include "engine/expect_error.h"
-#include "engine/test_model.h"
+#include "base/expect_error.h"
+#include "model/test_model.h"
 
 namespace conclave {
 namespace {

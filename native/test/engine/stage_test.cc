@@ -1,12 +1,12 @@
-#include "conclave/stage.h"
+#include "conclave/engine/stage.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "conclave/rank_shard.h"
-#include "engine/expect_error.h"
-#include "engine/test_model.h"
+#include "base/expect_error.h"
+#include "conclave/engine/rank_shard.h"
+#include "model/test_model.h"
 
 namespace conclave {
 namespace {

@@ -1,0 +1,245 @@
+// Paged attention: checks the batch, writes its keys and values into the cache, and cuts it into
+// units (sequence, key/value head, rows) that threads take, the dearest first. A unit with more
+// than its share of the work is cut further into its segments, whose results are merged in order
+// afterwards: the same sums, whoever computes them.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "conclave/base/expect.h"
+#include "kernels/cpu/attention/batch.h"
+#include "kernels/cpu/attention/kernel.h"
+#include "kernels/cpu/attention/plan.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/cpu/ops.h"
+
+namespace conclave {
+namespace {
+
+// Rows whose keys and values one task writes.
+constexpr int64_t kWriteRows = 64;
+
+const AttentionKernel& KernelFor(Isa isa, bool bf16) {
+  [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512 && features.avx512) return Avx512AttentionKernel(bf16);
+  if (isa == Isa::kAvx2 && features.avx2) return Avx2AttentionKernel(bf16);
+#endif
+  if (isa != Isa::kPortable) {
+    throw Error(ErrorCode::kUnsupported, "attention: this CPU lacks the instruction set asked for");
+  }
+  return PortableAttentionKernel(bf16);
+}
+
+// Walks through the groups of a sequence without a division for each.
+class GroupCursor {
+ public:
+  GroupCursor(const KvLayout& layout, int64_t group)
+      : layout_(layout),
+        block_(group / layout.groups_per_block),
+        group_(static_cast<int>(group % layout.groups_per_block)) {}
+  void Advance() {
+    if (++group_ < layout_.groups_per_block) return;
+    group_ = 0;
+    ++block_;
+  }
+  // Entry of the block table, and group of the block.
+  int64_t block() const { return block_; }
+  int group() const { return group_; }
+  int64_t position() const {
+    return block_ * layout_.block_size + int64_t{group_} * kGroupPositions;
+  }
+
+ private:
+  const KvLayout& layout_;
+  int64_t block_;
+  int group_;
+};
+
+// Memory that a thread keeps between calls.
+std::vector<float>& ThreadScratch(int64_t floats) {
+  thread_local std::vector<float> scratch;
+  if (static_cast<int64_t>(scratch.size()) < floats) scratch.resize(static_cast<size_t>(floats));
+  return scratch;
+}
+
+class AttentionRun {
+ public:
+  AttentionRun(const AttentionBatch& batch, const AttentionKernel& kernel, const uint8_t* cache,
+               const float* q, float* output)
+      : batch_(batch),
+        layout_(batch.layout),
+        params_(batch.params),
+        kernel_(kernel),
+        cache_(cache),
+        q_(q),
+        output_(output) {}
+
+  // All segments of a unit, up to its output.
+  void RunUnit(const AttentionUnit& unit) const {
+    const AttentionTile tile = TileOf(unit);
+    const Scratch scratch = PrepareScratch(unit);
+    Clear(scratch.total, VectorsOf(unit));
+    for (int64_t s = unit.first_segment; s < unit.end_segment; ++s) {
+      RunSegment(unit, tile, scratch, s, scratch.part);
+      kernel_.merge(tile, scratch.part, scratch.total);
+    }
+    Finish(unit, scratch.total);
+  }
+
+  // One segment of a unit that is cut, to its place among `parts`.
+  void RunPart(const AttentionUnit& unit, int64_t segment, float* parts) const {
+    RunSegment(unit, TileOf(unit), PrepareScratch(unit), segment, PartOf(unit, segment, parts));
+  }
+
+  // What is left to do for a unit that is cut.
+  void MergeParts(const AttentionUnit& unit, float* parts) const {
+    const AttentionTile tile = TileOf(unit);
+    const AttentionState total = StateAt(
+        ThreadScratch(StateFloats(VectorsOf(unit), layout_.value_dims)).data(), VectorsOf(unit));
+    Clear(total, VectorsOf(unit));
+    for (int64_t s = unit.first_segment; s < unit.end_segment; ++s)
+      kernel_.merge(tile, PartOf(unit, s, parts), total);
+    Finish(unit, total);
+  }
+
+ private:
+  struct Scratch {
+    float* packed;  // [vectors, head_dim rounded up to even]
+    float* scores;
+    AttentionState part;
+    AttentionState total;
+  };
+
+  int64_t VectorsOf(const AttentionUnit& unit) const { return int64_t{unit.rows} * batch_.group(); }
+  int64_t PackedWidth() const { return (params_.head_dim + 1) / 2 * 2; }
+  static AttentionState StateAt(float* memory, int64_t vectors) {
+    return {memory, memory + vectors, memory + 2 * vectors};
+  }
+  AttentionState PartOf(const AttentionUnit& unit, int64_t segment, float* parts) const {
+    const int64_t vectors = VectorsOf(unit);
+    return StateAt(parts + unit.part +
+                       (segment - unit.first_segment) * StateFloats(vectors, layout_.value_dims),
+                   vectors);
+  }
+  // Offset of query vector v of a unit in q and output.
+  int64_t OffsetOf(const AttentionUnit& unit, int64_t v) const {
+    const int group = batch_.group();
+    return ((unit.row + v / group) * params_.heads + int64_t{unit.kv_head} * group + v % group) *
+           params_.head_dim;
+  }
+
+  AttentionTile TileOf(const AttentionUnit& unit) const {
+    return {.rows = unit.rows,
+            .group = batch_.group(),
+            .head_dim = params_.head_dim,
+            .first_position = batch_.PositionOf(unit.row),
+            .window = params_.sliding_window,
+            .value_dims = layout_.value_dims,
+            .key_bytes = layout_.key_bytes};
+  }
+
+  // Memory for a unit, with its queries times scale * log2 e.
+  Scratch PrepareScratch(const AttentionUnit& unit) const {
+    const int64_t vectors = VectorsOf(unit);
+    const int64_t state = StateFloats(vectors, layout_.value_dims);
+    const int64_t scores = kMaxTileRows * kScoreStride;
+    float* memory = ThreadScratch(scores + 2 * state + vectors * PackedWidth()).data();
+    const Scratch scratch{.packed = memory + scores + 2 * state,
+                          .scores = memory,
+                          .part = StateAt(memory + scores, vectors),
+                          .total = StateAt(memory + scores + state, vectors)};
+    const float scale = params_.scale * 1.44269504f;
+    for (int64_t v = 0; v < vectors; ++v) {
+      const float* query = q_ + OffsetOf(unit, v);
+      float* row = scratch.packed + v * PackedWidth();
+      for (int d = 0; d < params_.head_dim; ++d) row[d] = query[d] * scale;
+      if (PackedWidth() > params_.head_dim) row[params_.head_dim] = 0;
+    }
+    return scratch;
+  }
+
+  void Clear(const AttentionState& total, int64_t vectors) const {
+    std::fill_n(total.max, vectors, -std::numeric_limits<float>::infinity());
+    std::fill_n(total.sum, vectors, 0.0f);
+    std::fill_n(total.out, vectors * layout_.value_dims, 0.0f);
+  }
+
+  void RunSegment(const AttentionUnit& unit, const AttentionTile& tile, const Scratch& scratch,
+                  int64_t segment, const AttentionState& part) const {
+    const int64_t end_all = layout_.GroupOf(tile.first_position + tile.rows - 1) + 1;
+    const int64_t begin =
+        std::max(segment * kSegmentGroups, layout_.GroupOf(batch_.FirstKey(tile.first_position)));
+    const int64_t end = std::min((segment + 1) * kSegmentGroups, end_all);
+    const int64_t ahead = std::min(end + kSegmentGroups, end_all);
+    const int32_t* blocks = batch_.BlocksOf(unit.sequence);
+    AttentionGroup groups[2 * kSegmentGroups];
+    GroupCursor cursor(layout_, begin);
+    for (int64_t i = 0; i < ahead - begin; ++i, cursor.Advance()) {
+      const int64_t block = blocks[cursor.block()];
+      groups[i] = {.keys = cache_ + layout_.GroupOffset(block, unit.kv_head, cursor.group()),
+                   .next_keys = nullptr,
+                   .position = cursor.position(),
+                   .size = layout_.PositionsIn(cursor.group())};
+    }
+    for (int64_t i = 0; i < end - begin; ++i) {
+      groups[i].next_keys =
+          i + kSegmentGroups < ahead - begin ? groups[i + kSegmentGroups].keys : groups[i].keys;
+    }
+    kernel_.segment(tile, scratch.packed, groups, static_cast<int>(end - begin), scratch.scores,
+                    part);
+  }
+
+  // output = O / L.
+  void Finish(const AttentionUnit& unit, const AttentionState& total) const {
+    for (int64_t v = 0; v < VectorsOf(unit); ++v) {
+      const float* out = total.out + v * layout_.value_dims;
+      float* row = output_ + OffsetOf(unit, v);
+      for (int d = 0; d < params_.head_dim; ++d) row[d] = out[d] / total.sum[v];
+    }
+  }
+
+  const AttentionBatch& batch_;
+  const KvLayout& layout_;
+  const AttentionParams& params_;
+  const AttentionKernel& kernel_;
+  const uint8_t* const cache_;
+  const float* const q_;
+  float* const output_;
+};
+
+}  // namespace
+
+void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
+                    const SequenceRows& where, const float* q, const float* k, const float* v,
+                    KvCache& cache, float* output) {
+  const AttentionBatch batch{params, where, KvLayout(cache.shape(), cache.type())};
+  const AttentionKernel& kernel = KernelFor(isa, batch.layout.bf16);
+  CheckBatch(batch, cache.shape());
+
+  pool.ParallelFor((batch.rows() + kWriteRows - 1) / kWriteRows, [&](int64_t task, int) {
+    const int64_t end = std::min(batch.rows(), (task + 1) * kWriteRows);
+    WriteKeysAndValues(batch, task * kWriteRows, end, k, v, cache.data());
+  });
+
+  thread_local AttentionPlan thread_plan;
+  AttentionPlan& plan = thread_plan;  // The bodies below run on other threads.
+  plan.Make(batch, pool.threads());
+  const AttentionRun run(batch, kernel, cache.data(), q, output);
+  pool.ParallelFor(static_cast<int64_t>(plan.tasks.size()), [&](int64_t i, int) {
+    const AttentionTask& task = plan.tasks[static_cast<size_t>(i)];
+    const AttentionUnit& unit = plan.units[static_cast<size_t>(task.unit)];
+    if (task.segment < 0) {
+      run.RunUnit(unit);
+    } else {
+      run.RunPart(unit, task.segment, plan.parts.data());
+    }
+  });
+  pool.ParallelFor(plan.cut_units, [&](int64_t i, int) {
+    run.MergeParts(plan.units[static_cast<size_t>(i)], plan.parts.data());
+  });
+}
+
+}  // namespace conclave

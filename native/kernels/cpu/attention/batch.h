@@ -1,0 +1,41 @@
+#pragma once
+
+// A batch as attention sees it: its rows and heads, and where the cache keeps them.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cpu/attention/kv_layout.h"
+#include "kernels/cpu/ops.h"
+
+namespace conclave {
+
+struct AttentionBatch {
+  const AttentionParams& params;
+  const SequenceRows& where;
+  KvLayout layout;
+
+  // Query heads of a key/value head.
+  int group() const { return params.heads / params.kv_heads; }
+  int64_t rows() const { return static_cast<int64_t>(where.positions.size()); }
+  int64_t PositionOf(int64_t row) const { return where.positions[static_cast<size_t>(row)]; }
+  // Block table of a sequence.
+  const int32_t* BlocksOf(int64_t sequence) const {
+    return where.block_tables.data() + where.block_offsets[static_cast<size_t>(sequence)];
+  }
+  // First position that a row at `position` sees.
+  int64_t FirstKey(int64_t position) const {
+    return params.sliding_window > 0 ? std::max<int64_t>(0, position + 1 - params.sliding_window)
+                                     : 0;
+  }
+};
+
+// Throws kInvalidArgument, naming the array and index, when rows, positions, offsets or blocks do
+// not fit each other or the cache. Nothing outside the cache is touched for a batch that passes.
+void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape);
+
+// Writes rows [begin, end) of k and v [rows, kv_heads * head_dim] to their places in the cache.
+void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end, const float* k,
+                        const float* v, uint8_t* cache);
+
+}  // namespace conclave

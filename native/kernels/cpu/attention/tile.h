@@ -1,0 +1,271 @@
+#pragma once
+
+// AttentionKernel for the `Simd` of the including file. Both products are one register tile: R rows
+// of the left operand against N vectors of the right one, whose rows are lanes of positions
+// (scores) or of dimensions (values).
+
+#include <cstdint>
+#include <cstring>
+
+#include "conclave/base/exponential.h"
+#include "kernels/cpu/attention/kernel.h"
+
+namespace conclave {
+namespace {
+
+using F = Simd::Float;
+constexpr int kWidth = Simd::kLanes;
+constexpr int kVectorsPerGroup = kGroupPositions / kWidth;
+constexpr float kMinusInfinity = -__builtin_inff();
+
+// How lanes of the right operand meet elements of the left one: kPair elements a lane.
+struct F32Lanes {
+  static constexpr int kPair = 1;
+  template <int R, int N>
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
+                                                        int64_t stride, F (&sum)[R][N]) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const F x = Simd::Broadcast(left[r * stride]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) sum[r][n] = Simd::Fma(x, right[n], sum[r][n]);
+    }
+  }
+};
+
+struct Bf16Lanes {
+  static constexpr int kPair = 2;
+  template <int R, int N>
+  static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
+                                                        int64_t stride, F (&sum)[R][N]) {
+    F half[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) half[n] = Simd::FirstOfPair(right[n]);
+    F32Lanes::Add<R, N>(half, left, stride, sum);
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) half[n] = Simd::SecondOfPair(right[n]);
+    F32Lanes::Add<R, N>(half, left + 1, stride, sum);
+  }
+};
+
+// While keys are read, the values of the same groups are fetched into the second-level cache, and
+// while values are read, the keys of the next segment.
+inline void Fetch(const uint8_t* p) { __builtin_prefetch(p, 0, 2); }
+
+int64_t FirstKey(const AttentionTile& tile, int row) {
+  const int64_t first = tile.first_position + row + 1 - tile.window;
+  return tile.window > 0 && first > 0 ? first : 0;
+}
+
+int64_t EndKey(const AttentionTile& tile, int row) { return tile.first_position + row + 1; }
+
+// scores[r][16 g + lane] of vectors [v, v + N), counted over all groups.
+template <class Lanes, int R, int N, bool kFetch>
+void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v, const float* q,
+                  int64_t q_stride, float* scores) {
+  constexpr int64_t kRowBytes = kGroupPositions * kLaneBytes;
+  const uint8_t* keys[N];
+  for (int n = 0; n < N; ++n) {
+    keys[n] =
+        groups[(v + n) / kVectorsPerGroup].keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
+  }
+  F sum[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
+  }
+  const int64_t steps = tile.key_bytes / kRowBytes;
+  for (int64_t i = 0; i < steps; ++i) {
+    if constexpr (kFetch) {
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n += kVectorsPerGroup) Fetch(keys[n] + tile.key_bytes + i * kRowBytes);
+    }
+    F right[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) right[n] = Simd::Load(keys[n] + i * kRowBytes);
+    Lanes::template Add<R, N>(right, q + i * Lanes::kPair, q_stride, sum);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n)
+      Simd::Store(scores + r * kScoreStride + (v + n) * kWidth, sum[r][n]);
+  }
+}
+
+// Turns a row of scores into 2^(score - max), and returns max and sum.
+void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key,
+             float* row, float* max, float* sum) {
+  const F minus_infinity = Simd::Broadcast(kMinusInfinity);
+  F highest = minus_infinity;
+  for (int g = 0; g < count; ++g) {
+    const int64_t below_first = first_key - groups[g].position;
+    const int64_t below_end = end_key - groups[g].position;
+    const int first = below_first > kGroupPositions ? kGroupPositions
+                      : below_first < 0             ? 0
+                                                    : static_cast<int>(below_first);
+    const int end = below_end > groups[g].size ? groups[g].size
+                    : below_end < 0            ? 0
+                                               : static_cast<int>(below_end);
+    float* scores = row + g * kGroupPositions;
+    for (int v = 0; v < kVectorsPerGroup; ++v) {
+      F x = Simd::Load(scores + v * kWidth);
+      if (first > 0 || end < kGroupPositions) {
+        x = Simd::KeepLanes(x, first - v * kWidth, end - v * kWidth, minus_infinity);
+        Simd::Store(scores + v * kWidth, x);
+      }
+      highest = Simd::Max(highest, x);
+    }
+  }
+  *max = Simd::Maximum(highest);
+  // A row that sees nothing here has no maximum to subtract: -inf - 0 makes its probabilities 0.
+  const F shift = Simd::Broadcast(*max == kMinusInfinity ? 0.0f : *max);
+  F total = Simd::Zero();
+  for (int j = 0; j < count * kGroupPositions; j += kWidth) {
+    const F p = Simd::Exp2(Simd::Load(row + j) - shift, kExp2Polynomial);
+    total = total + p;
+    Simd::Store(row + j, p);
+  }
+  *sum = Simd::Sum(total);
+}
+
+// out[r][dims] of N vectors of dimensions, over the positions below end_key.
+template <class Lanes, int R, int N, bool kFetch>
+void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int count, int v,
+                  int64_t end_key, const float* probabilities, float* out) {
+  F sum[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
+  }
+  const int64_t row_bytes = int64_t{tile.value_dims} * kLaneBytes;
+  for (int g = 0; g < count; ++g) {
+    const uint8_t* values = groups[g].keys + tile.key_bytes + v * kWidth * kLaneBytes;
+    const float* left = probabilities + g * kGroupPositions;
+    const int64_t seen = end_key - groups[g].position;
+    const int positions = seen < groups[g].size ? static_cast<int>(seen) : groups[g].size;
+    const int steps = positions / Lanes::kPair;
+    for (int i = 0; i < steps; ++i) {
+      if constexpr (kFetch) {
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n += kVectorsPerGroup) {
+          Fetch(groups[g].next_keys + i * row_bytes + (v + n) * kWidth * kLaneBytes);
+        }
+      }
+      F right[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n)
+        right[n] = Simd::Load(values + i * row_bytes + n * kWidth * kLaneBytes);
+      Lanes::template Add<R, N>(right, left + i * Lanes::kPair, kScoreStride, sum);
+    }
+    if (steps * Lanes::kPair < positions) {
+      // The other half of this pair is not the sequence's: left over from another one, it may be
+      // NaN.
+      F right[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) {
+        right[n] =
+            Simd::DropSecond(Simd::Load(values + steps * row_bytes + n * kWidth * kLaneBytes));
+      }
+      Lanes::template Add<R, N>(right, left + steps * Lanes::kPair, kScoreStride, sum);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n)
+      Simd::Store(out + int64_t{r} * tile.value_dims + (v + n) * kWidth, sum[r][n]);
+  }
+}
+
+// Vectors [at, at + R) of the tile.
+template <class Lanes, int R, int N, bool kFetch>
+void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+                 int count, int at, float* scores, const AttentionState& part) {
+  const int64_t first_key = FirstKey(tile, at / tile.group);
+  const int64_t end_key = EndKey(tile, (at + R - 1) / tile.group);
+  while (count > 0 && groups[0].position + groups[0].size <= first_key) {
+    ++groups;
+    --count;
+  }
+  while (count > 0 && groups[count - 1].position >= end_key) --count;
+
+  const int64_t q_stride = (tile.head_dim + 1) / 2 * 2;
+  const float* q = packed + at * q_stride;
+  const int vectors = count * kVectorsPerGroup;
+  int v = 0;
+  for (; v + N <= vectors; v += N)
+    ScoreVectors<Lanes, R, N, kFetch>(tile, groups, v, q, q_stride, scores);
+  for (; v < vectors; ++v) ScoreVectors<Lanes, R, 1, kFetch>(tile, groups, v, q, q_stride, scores);
+
+  for (int r = 0; r < R; ++r) {
+    const int row = (at + r) / tile.group;
+    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride,
+            part.max + at + r, part.sum + at + r);
+  }
+
+  float* out = part.out + int64_t{at} * tile.value_dims;
+  const int value_vectors = tile.value_dims / kWidth;
+  v = 0;
+  for (; v + N <= value_vectors; v += N)
+    ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
+  for (; v < value_vectors; ++v)
+    ValueVectors<Lanes, R, 1, kFetch>(tile, groups, count, v, end_key, scores, out);
+}
+
+// The first register tile fetches what the others then find in the cache.
+template <class Lanes, int R, int N>
+inline void NextRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+                     int count, int* at, float* scores, const AttentionState& part) {
+  for (; *at + R <= tile.rows * tile.group; *at += R) {
+    if (*at == 0) {
+      SegmentRows<Lanes, R, N, true>(tile, packed, groups, count, *at, scores, part);
+    } else {
+      SegmentRows<Lanes, R, N, false>(tile, packed, groups, count, *at, scores, part);
+    }
+  }
+}
+
+template <class Lanes>
+void Segment(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+             int count, float* scores, const AttentionState& part) {
+  int at = 0;
+  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors>(tile, packed, groups, count, &at, scores,
+                                                       part);
+  NextRows<Lanes, 4, Simd::kTileVectorsOf4>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 2, 4>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 1, 4>(tile, packed, groups, count, &at, scores, part);
+}
+
+// 2^(x - max), where -inf stands for nothing yet.
+float Weight(float x, float max) {
+  float lanes[kWidth];
+  Simd::Store(lanes,
+              Simd::Exp2(Simd::Broadcast(x == kMinusInfinity ? x : x - max), kExp2Polynomial));
+  return lanes[0];
+}
+
+void Merge(const AttentionTile& tile, const AttentionState& part, const AttentionState& total) {
+  const int dims = tile.value_dims;
+  for (int v = 0; v < tile.rows * tile.group; ++v) {
+    const float max = total.max[v] > part.max[v] ? total.max[v] : part.max[v];
+    const float old_weight = Weight(total.max[v], max);
+    const float new_weight = Weight(part.max[v], max);
+    total.max[v] = max;
+    total.sum[v] = total.sum[v] * old_weight + part.sum[v] * new_weight;
+    float* out = total.out + int64_t{v} * dims;
+    const float* added = part.out + int64_t{v} * dims;
+    for (int d = 0; d < dims; d += kWidth) {
+      const F sum = Simd::Load(out + d) * Simd::Broadcast(old_weight);
+      Simd::Store(out + d, Simd::Fma(Simd::Load(added + d), Simd::Broadcast(new_weight), sum));
+    }
+  }
+}
+
+template <class Lanes>
+constexpr AttentionKernel kAttentionKernel = {Segment<Lanes>, Merge};
+
+}  // namespace
+}  // namespace conclave

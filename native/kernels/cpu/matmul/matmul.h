@@ -1,0 +1,98 @@
+#pragma once
+
+// y = x W^T over weights in the layout that the chosen kernel reads.
+//
+// Every output element is a fixed function of its row of x and its row of W: it depends neither on
+// how many other rows there are, nor on their place in a tile, nor on the number of threads. So a
+// sequence gets the same tokens whatever else is in its batch.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "conclave/base/element_types.h"
+#include "conclave/base/operator_parameters.h"
+#include "conclave/base/thread_pool.h"
+
+namespace conclave {
+
+enum class Isa { kPortable, kAvx2, kAvx512 };
+
+// A rectangle of a row-major tensor in the checkpoint: rows x cols elements, `stride` elements
+// between rows.
+struct SourceMatrix {
+  const void* data;
+  SourceType type;
+  int64_t rows;
+  int64_t cols;
+  int64_t stride;
+};
+
+// A weight matrix W [rows, cols] packed for one kernel. Copies share the storage.
+class PackedMatrix {
+ public:
+  struct Layout;  // Defined by the kernels.
+  PackedMatrix() = default;
+  explicit PackedMatrix(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  int64_t rows() const;
+  int64_t cols() const;
+  // Bytes read to multiply by the whole matrix once.
+  size_t bytes() const;
+  const Layout* layout() const { return layout_.get(); }
+  explicit operator bool() const { return layout_ != nullptr; }
+
+ private:
+  std::shared_ptr<const Layout> layout_;
+};
+
+// gate, up [I, H]; down [H, I].
+struct FfnWeights {
+  PackedMatrix gate;
+  PackedMatrix up;
+  PackedMatrix down;
+  Activation activation = Activation::kSilu;
+};
+
+// Rows [begin, end) of a sorted input go through one expert.
+struct FfnGroup {
+  const FfnWeights* weights;
+  int64_t begin;
+  int64_t end;
+};
+
+// The kernels of one instruction set. Stateless but for scratch memory that it reuses between
+// calls: one call at a time.
+class MatmulKernels {
+ public:
+  virtual ~MatmulKernels() = default;
+
+  virtual Isa isa() const = 0;
+
+  // Packs a checkpoint matrix. Throws kNonFinite when an element is NaN or infinite. Thread safe.
+  virtual PackedMatrix Pack(const SourceMatrix& source, WeightsFormat format) const = 0;
+
+  // output[m, w.rows] = input[m, w.cols] W^T (+ bias[w.rows] when not null). f32, row-major, dense.
+  virtual void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m,
+                      const float* bias, float* output) = 0;
+
+  // Several matrices with one input, as for q, k and v: output i is [m, w[i].rows]. bias[i] may be
+  // null. One pass over the threads.
+  virtual void MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* const> w,
+                          const float* input, int64_t m, std::span<const float* const> bias,
+                          std::span<float* const> output) = 0;
+
+  // For every group: output[r] = down(act(gate(input[r])) * up(input[r])), rows r in [begin, end).
+  // Groups are disjoint and ascending; input and output are f32 [rows, H]. Each group's weights are
+  // read once.
+  virtual void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,
+                          float* output) = 0;
+};
+
+// Instruction sets of this machine, portable first.
+std::vector<Isa> SupportedIsas();
+
+std::unique_ptr<MatmulKernels> CreateMatmulKernels(Isa isa);
+
+}  // namespace conclave

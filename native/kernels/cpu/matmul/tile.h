@@ -1,0 +1,83 @@
+#pragma once
+
+// What an instruction set provides to the matmul: conversion of activations, and the product of
+// some rows of activations with one panel of weights. A panel is `panel_rows` rows of W,
+// interleaved so that each lane of a vector register sums one output element in ascending order of
+// columns: no sum across lanes, and the same order in tiles of any height.
+//
+// Panels, with K = padded columns and R = panel rows:
+//   kF32, kF16   [K][R] elements
+//   kBF16        [K / 2][R][2] elements
+//   kQ8          [K / 32] groups of: [8][R][4] int8, then [R] f32 scales
+//   kQ8Offset    as kQ8, with 128 added to every int8
+// Rows of activations:
+//   kF32         [K] f32
+//   kBF16        [K] bf16
+//   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the
+//   group
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/matmul/matmul.h"
+
+namespace conclave {
+
+// Columns are padded with zeros to a multiple of this, which is also the size of a group of kQ8.
+inline constexpr int64_t kColumnGroup = 32;
+
+// A group of smaller magnitudes becomes zeros: the inverse of its scale could overflow.
+inline constexpr float kSmallestQ8 = 1e-30f;
+
+enum class WeightEncoding { kF32, kF16, kBF16, kQ8, kQ8Offset };
+enum class ActivationEncoding { kF32, kBF16, kQ8 };
+inline constexpr int kActivationEncodings = 3;
+
+struct TileArgs {
+  const uint8_t* panel;
+  const uint8_t* next_panel;  // read after this one by the same thread; or null
+  int64_t cols;               // K
+  const uint8_t* activations;
+  int64_t activation_stride;  // bytes
+  int64_t rows;
+  float* output;          // [rows][R]
+  int64_t output_stride;  // elements
+  // Room for sums between blocks of columns, [rows][R]; may be the output. Dense, it stays in the
+  // caches.
+  float* partial;
+  int64_t partial_stride;
+};
+
+// Encodes x, elements [first, first + count) of a row of `cols`; first and count are multiples of
+// kColumnGroup.
+using EncodeRows = void (*)(const float* x, int64_t first, int64_t count, int64_t cols,
+                            uint8_t* row);
+
+struct TileKernel {
+  WeightEncoding weights;
+  ActivationEncoding activations;
+  void (*multiply)(const TileArgs& args);
+};
+
+struct TileKernels {
+  Isa isa;
+  int panel_rows;
+  TileKernel f32;                           // WeightsFormat::kF32, from f32
+  TileKernel f16;                           // WeightsFormat::kF32, from f16
+  TileKernel bf16_exact;                    // WeightsFormat::kF32, from bf16
+  TileKernel bf16;                          // WeightsFormat::kBF16
+  TileKernel q8;                            // WeightsFormat::kQ8
+  EncodeRows encode[kActivationEncodings];  // null where no kernel above reads the encoding
+  // gate[i] = act(gate[i]) * up[i]; count is a multiple of kColumnGroup.
+  void (*activate)(Activation activation, const float* up, int64_t count, float* gate);
+};
+
+const TileKernels& PortableTiles();
+const TileKernels& Avx2Tiles();
+const TileKernels& Avx512Tiles();
+// Replacements in Avx512Tiles where the CPU has these extensions.
+TileKernel Avx512VnniTile();
+TileKernel Avx512Bf16Tile();
+EncodeRows Avx512Bf16Encoder();
+
+}  // namespace conclave

@@ -1,0 +1,52 @@
+// AVX-512 F, BW, VL, DQ: tiles of up to 14 rows by 32, 28 of the 32 registers for sums.
+
+#include "kernels/cpu/simd/avx512.h"
+// The tiles are written over the Simd above.
+#include "kernels/cpu/matmul/tiles/activation_simd.h"
+#include "kernels/cpu/matmul/tiles/simd.h"
+
+namespace conclave {
+namespace {
+
+constexpr int kFloatRows = 14;
+constexpr int kQ8Rows = 4;
+
+// Signed times signed bytes: |w| as unsigned, its sign moved to x. Sums of two products stay below
+// 2^15.
+struct SignedDot {
+  struct Weights {
+    explicit CONCLAVE_INLINE Weights(__m512i w)
+        : negative(_mm512_movepi8_mask(w)), magnitude(_mm512_abs_epi8(w)) {}
+    __mmask64 negative;
+    __m512i magnitude;
+  };
+  static CONCLAVE_INLINE __m512i Start(const void* /*offset*/) { return _mm512_setzero_si512(); }
+  static CONCLAVE_INLINE __m512i Add(__m512i sum, const Weights& w, __m512i x) {
+    const __m512i with_sign = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
+    const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, with_sign);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
+};
+
+template <typename Columns>
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
+
+}  // namespace
+
+const TileKernels& Avx512Tiles() {
+  static constexpr TileKernels kTiles = {
+      .isa = Isa::kAvx512,
+      .panel_rows = 2 * Simd::kLanes,
+      .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
+      .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
+      .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+      .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
+             MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+      .encode = {EncodeF32, nullptr, EncodeQ8},
+      .activate = Activate,
+  };
+  return kTiles;
+}
+
+}  // namespace conclave

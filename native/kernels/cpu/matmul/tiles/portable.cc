@@ -1,0 +1,54 @@
+// For any CPU, with its 16 or more registers of 4 floats: tiles of up to 6 rows by 8. Arithmetic is
+// f32 for all 16-bit formats, which is exact for their products.
+
+#include "kernels/cpu/simd/portable.h"
+// The tiles are written over the Simd above.
+#include "kernels/cpu/matmul/tiles/activation_simd.h"
+#include "kernels/cpu/matmul/tiles/simd.h"
+
+namespace conclave {
+namespace {
+
+constexpr int kFloatRows = 6;
+constexpr int kQ8Rows = 2;
+
+// Signed bytes, multiplied as the even and the odd ones of 16-bit lanes. Sums of two products stay
+// below 2^15, as quantised values lie within [-127, 127].
+struct PairDot {
+  using Short = int16_t __attribute__((vector_size(16)));
+  struct Weights {
+    explicit CONCLAVE_INLINE Weights(Simd::Int w) : even(Even(w)), odd(Odd(w)) {}
+    Short even;
+    Short odd;
+  };
+  static CONCLAVE_INLINE Short Even(Simd::Int bytes) { return (Short(bytes) << 8) >> 8; }
+  static CONCLAVE_INLINE Short Odd(Simd::Int bytes) { return Short(bytes) >> 8; }
+  static CONCLAVE_INLINE Simd::Int Start(const void* /*offset*/) { return Simd::ZeroInt(); }
+  static CONCLAVE_INLINE Simd::Int Add(Simd::Int sum, const Weights& w, Simd::Int x) {
+    const auto pairs = Simd::Int(w.even * Even(x) + w.odd * Odd(x));
+    return sum + ((pairs << 16) >> 16) + (pairs >> 16);
+  }
+};
+
+template <typename Columns>
+constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
+
+}  // namespace
+
+const TileKernels& PortableTiles() {
+  static constexpr TileKernels kTiles = {
+      .isa = Isa::kPortable,
+      .panel_rows = 2 * Simd::kLanes,
+      .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
+      .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
+      .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+      .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
+             MultiplyByTiles<Q8Kind<PairDot, kQ8Rows>>},
+      .encode = {EncodeF32, nullptr, EncodeQ8},
+      .activate = Activate,
+  };
+  return kTiles;
+}
+
+}  // namespace conclave

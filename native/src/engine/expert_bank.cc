@@ -1,0 +1,261 @@
+#include "conclave/engine/expert_bank.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "conclave/base/message.h"
+#include "conclave/base/parallel_tasks.h"
+#include "conclave/engine/expert_route.h"
+#include "conclave/model/slicing.h"
+
+namespace conclave {
+namespace {
+
+// The rectangles of gate, up and down that make up a slot.
+struct SlotParts {
+  Rectangle gate_up;
+  Rectangle down;
+};
+
+SlotParts PartsOf(const DenseFfnSpec& expert, const ExpertSlot& slot) {
+  const Range width = SliceRange(expert.width(), slot.slice, slot.slice + 1, slot.slices);
+  const int64_t hidden = expert.gate.in();
+  return {{width, {0, hidden}}, {{0, hidden}, width}};
+}
+
+std::string Name(const ExpertSlot& slot) {
+  return Message("layer ", slot.layer, " expert ", slot.expert, " slice ", slot.slice, " of ",
+                 slot.slices);
+}
+
+uint64_t SourceBytes(const DenseFfnSpec& expert, const ExpertSlot& slot) {
+  const uint64_t all =
+      expert.gate.weight.bytes() + expert.up.weight.bytes() + expert.down.weight.bytes();
+  return all / static_cast<uint64_t>(slot.slices);
+}
+
+}  // namespace
+
+ExpertBank::ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store)
+    : compute_(std::move(compute)),
+      store_(std::move(store)),
+      layers_(store_->spec().layers.size()) {}
+
+const MoeSpec& ExpertBank::Moe(int layer) const {
+  const auto& layers = store_->spec().layers;
+  if (layer < 0 || static_cast<size_t>(layer) >= layers.size()) {
+    Fail(ErrorCode::kInvalidArgument, "layer: expected 0 to ", layers.size() - 1, ", got ", layer);
+  }
+  const MoeSpec* moe = layers[layer].moe();
+  if (moe == nullptr) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
+  return *moe;
+}
+
+void ExpertBank::CheckBounds(size_t index, const ExpertSlot& slot) const {
+  const MoeSpec& moe = Moe(slot.layer);
+  const auto experts = static_cast<int>(moe.experts.size());
+  if (slot.expert < 0 || slot.expert >= experts) {
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].expert: expected 0 to ", experts - 1,
+         ", got ", slot.expert);
+  }
+  const int64_t most = std::min<int64_t>(moe.experts[slot.expert].width(), kMaxSlices);
+  if (slot.slices < 1 || slot.slices > most) {
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", most, ", got ",
+         slot.slices);
+  }
+  if (slot.slice < 0 || slot.slice >= slot.slices) {
+    Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slice: expected 0 to ", slot.slices - 1,
+         ", got ", slot.slice);
+  }
+}
+
+void ExpertBank::Check(std::span<const ExpertSlot> slots) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<int> slices(layers_.size(), 0);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const ExpertSlot& slot = slots[i];
+    CheckBounds(i, slot);
+    int& expected = slices[slot.layer];
+    if (expected == 0)
+      expected = layers_[slot.layer].slices != 0 ? layers_[slot.layer].slices : slot.slices;
+    if (slot.slices != expected) {
+      Fail(ErrorCode::kInvalidArgument, "slots[", i, "].slices: layer ", slot.layer,
+           " is cut into ", expected, ", got ", slot.slices);
+    }
+  }
+}
+
+std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, LoadMonitor& monitor) {
+  for (const ExpertSlot& slot : slots) {
+    monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+  }
+  std::vector<LoadedSlot> loaded(slots.size());
+  const auto count = static_cast<int64_t>(slots.size());
+  ParallelTasks(compute_->pool.threads(), count, [&](int64_t i) {
+    const ExpertSlot& slot = slots[i];
+    std::shared_ptr<const LoadedExpert> expert = Find(slot);
+    if (!expert) {
+      expert = LoadSlot(slot);
+      Insert(slot, expert);
+    }
+    loaded[i] = {slot, expert->checksum, expert->bytes};
+    monitor.Add(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+  });
+  monitor.Finish();
+  return loaded;
+}
+
+std::shared_ptr<const LoadedExpert> ExpertBank::Find(const ExpertSlot& slot) const {
+  const std::lock_guard lock(mutex_);
+  const Layer& layer = layers_[slot.layer];
+  return layer.slices == slot.slices ? layer.slots[slot.id()] : nullptr;
+}
+
+std::shared_ptr<const LoadedExpert> ExpertBank::LoadSlot(const ExpertSlot& slot) const {
+  const DenseFfnSpec& expert = Moe(slot.layer).experts[slot.expert];
+  const SlotParts parts = PartsOf(expert, slot);
+  auto loaded = std::make_shared<LoadedExpert>();
+  uint32_t checksum = 0;
+  const auto load = [&](const LinearSpec& linear, const Rectangle& part) {
+    checksum = store_->Checksum(checksum, linear.weight, part);
+    PackedMatrix packed = store_->Pack(*compute_->kernels, linear.weight, part, store_->format());
+    store_->Release(linear.weight);
+    return packed;
+  };
+  loaded->weights.gate = load(expert.gate, parts.gate_up);
+  loaded->weights.up = load(expert.up, parts.gate_up);
+  loaded->weights.down = load(expert.down, parts.down);
+  loaded->weights.activation = expert.activation;
+  loaded->checksum = checksum;
+  loaded->bytes =
+      loaded->weights.gate.bytes() + loaded->weights.up.bytes() + loaded->weights.down.bytes();
+  return loaded;
+}
+
+void ExpertBank::Insert(const ExpertSlot& slot, std::shared_ptr<const LoadedExpert> expert) {
+  const std::lock_guard lock(mutex_);
+  Layer& layer = layers_[slot.layer];
+  if (layer.loaded == 0) {
+    layer.slices = slot.slices;
+    layer.slots.assign(Moe(slot.layer).experts.size() * static_cast<size_t>(slot.slices), nullptr);
+  }
+  if (layer.slices != slot.slices) {
+    Fail(ErrorCode::kInvalidArgument, Name(slot), ": the layer is cut into ", layer.slices);
+  }
+  if (layer.slots[slot.id()]) return;
+  bytes_ += expert->bytes;
+  ++slot_count_;
+  ++layer.loaded;
+  layer.slots[slot.id()] = std::move(expert);
+}
+
+void ExpertBank::Unload(std::span<const ExpertSlot> slots) {
+  for (size_t i = 0; i < slots.size(); ++i) CheckBounds(i, slots[i]);
+  std::vector<std::shared_ptr<const LoadedExpert>> freed;  // after the lock is released
+  const std::lock_guard lock(mutex_);
+  for (const ExpertSlot& slot : slots) {
+    Layer& layer = layers_[slot.layer];
+    if (layer.slices != slot.slices || !layer.slots[slot.id()]) continue;
+    bytes_ -= layer.slots[slot.id()]->bytes;
+    --slot_count_;
+    freed.push_back(std::move(layer.slots[slot.id()]));
+    layer.slots[slot.id()] = nullptr;
+    if (--layer.loaded == 0) layer.slices = 0;
+  }
+}
+
+bool ExpertBank::Has(const ExpertSlot& slot) const {
+  CheckBounds(0, slot);
+  return Find(slot) != nullptr;
+}
+
+std::vector<std::shared_ptr<const LoadedExpert>> ExpertBank::Acquire(
+    int layer, int slices, std::span<const int32_t> ids) const {
+  const std::lock_guard lock(mutex_);
+  const Layer& table = layers_[layer];
+  std::vector<std::shared_ptr<const LoadedExpert>> experts;
+  experts.reserve(ids.size());
+  for (const int32_t id : ids) {
+    if (table.slices != slices || !table.slots[id]) {
+      Fail(ErrorCode::kSlotNotLoaded, Name({layer, id / slices, id % slices, slices}),
+           " is not loaded");
+    }
+    experts.push_back(table.slots[id]);
+  }
+  return experts;
+}
+
+int ExpertBank::CheckRows(const ExpertRows& rows) const {
+  const MoeSpec& moe = Moe(rows.layer);
+  const int64_t hidden = store_->spec().hidden_size;
+  if (rows.row_count < 1)
+    Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
+  if (rows.top_k < 1)
+    Fail(ErrorCode::kInvalidArgument, "topK: expected at least 1, got ", rows.top_k);
+  const auto expected_bytes =
+      static_cast<uint64_t>(rows.row_count * hidden) * ActivationBytes(rows.type);
+  if (rows.rows.size() != expected_bytes) {
+    Fail(ErrorCode::kInvalidArgument, "rows: expected ", expected_bytes, " bytes for [",
+         rows.row_count, ", ", hidden, "], got ", rows.rows.size());
+  }
+  const auto entries = static_cast<uint64_t>(rows.row_count * rows.top_k);
+  if (rows.topk_ids.size() != entries || rows.topk_weights.size() != entries) {
+    Fail(ErrorCode::kInvalidArgument, "topkIds, topkWeights: expected ", entries, " entries, got ",
+         rows.topk_ids.size(), " and ", rows.topk_weights.size());
+  }
+  int slices = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    slices = layers_[rows.layer].slices;
+  }
+  if (slices == 0) Fail(ErrorCode::kSlotNotLoaded, "layer ", rows.layer, " has no loaded slot");
+  const auto slots = static_cast<int64_t>(moe.experts.size()) * slices;
+  for (size_t i = 0; i < entries; ++i) {
+    if (rows.topk_ids[i] < -1 || rows.topk_ids[i] >= slots) {
+      Fail(ErrorCode::kInvalidArgument, "topkIds[", i, "]: expected -1 to ", slots - 1, ", got ",
+           rows.topk_ids[i]);
+    }
+    if (!std::isfinite(rows.topk_weights[i])) {
+      Fail(ErrorCode::kInvalidArgument, "topkWeights[", i, "]: expected a finite number, got ",
+           rows.topk_weights[i]);
+    }
+  }
+  return slices;
+}
+
+std::vector<uint8_t> ExpertBank::Forward(const ExpertRows& rows, ActivationType partial_type) {
+  const int slices = CheckRows(rows);
+  const int64_t hidden = store_->spec().hidden_size;
+  const auto slots = static_cast<int64_t>(Moe(rows.layer).experts.size()) * slices;
+  std::vector<ExpertEntry> entries;
+  entries.reserve(rows.topk_ids.size());
+  for (int64_t i = 0; i < rows.row_count * rows.top_k; ++i) {
+    if (rows.topk_ids[i] < 0) continue;
+    entries.push_back(
+        {rows.topk_ids[i], static_cast<int32_t>(i / rows.top_k), rows.topk_weights[i]});
+  }
+  sum_.Sort(entries, slots);
+  const auto experts = Acquire(rows.layer, slices, sum_.used());
+  std::vector<const FfnWeights*> weights;
+  for (const auto& expert : experts) weights.push_back(&expert->weights);
+  const int64_t elements = rows.row_count * hidden;
+  float* input = input_.Reserve(elements);
+  float* output = output_.Reserve(elements);
+  DecodeActivations(rows.type, rows.rows.data(), elements, input);
+  sum_.Run(*compute_, weights, input, rows.row_count, hidden, output);
+  std::vector<uint8_t> partial(static_cast<size_t>(elements) * ActivationBytes(partial_type));
+  EncodeActivations(partial_type, output, elements, partial.data());
+  return partial;
+}
+
+int64_t ExpertBank::slot_count() const {
+  const std::lock_guard lock(mutex_);
+  return slot_count_;
+}
+
+uint64_t ExpertBank::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+}  // namespace conclave

@@ -1,0 +1,220 @@
+#include "conclave/engine/stage.h"
+
+#include <algorithm>
+
+#include "conclave/base/message.h"
+#include "conclave/base/parallel_tasks.h"
+#include "micro_batch.h"
+#include "stage_layer.h"
+
+namespace conclave {
+
+Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+             std::shared_ptr<ExpertBank> bank, StageOptions options, LoadMonitor& monitor)
+    : compute_(std::move(compute)),
+      store_(std::move(store)),
+      bank_(std::move(bank)),
+      options_(std::move(options)),
+      hidden_(store_->spec().hidden_size) {
+  const ModelSpec& spec = store_->spec();
+  ValidateRankSlice(spec, options_.slice);
+  ValidateCacheOptions(options_.cache);
+  for (size_t i = 0; i < options_.rank_targets.size(); ++i) {
+    if (options_.rank_targets[i] < 1) {
+      Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected 1 or more, got ",
+           options_.rank_targets[i]);
+    }
+    const auto before = options_.rank_targets.begin() + static_cast<int64_t>(i);
+    if (std::find(options_.rank_targets.begin(), before, options_.rank_targets[i]) != before) {
+      Fail(ErrorCode::kInvalidArgument, "rankTargets[", i, "]: expected distinct targets, got ",
+           options_.rank_targets[i], " again");
+    }
+  }
+  if (options_.rank_targets.empty() && !HoldsEverything(spec, options_.slice)) {
+    Fail(ErrorCode::kInvalidArgument,
+         "rankTargets: expected the ranks that hold the other heads and dense parts, got none");
+  }
+  if (&bank_->store() != store_.get()) {
+    Fail(ErrorCode::kInvalidArgument, "bank: expected a bank of the same weight store");
+  }
+  Load(monitor);
+}
+
+Stage::~Stage() = default;
+
+void Stage::Load(LoadMonitor& monitor) {
+  const ModelSpec& spec = store_->spec();
+  const RankSlice& slice = options_.slice;
+  for (int i = slice.first_layer; i < slice.end_layer; ++i)
+    monitor.Expect(Layer::SourceBytes(spec.layers[i]));
+  if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
+  TensorLoader loader(*store_, *compute_->kernels, monitor);
+  const int64_t layers = slice.end_layer - slice.first_layer;
+  layers_.resize(static_cast<size_t>(layers));
+  const int64_t tasks = layers + (has_last_layer() ? 1 : 0);
+  ParallelTasks(compute_->pool.threads(), tasks, [&](int64_t task) {
+    if (task == layers) {
+      head_.emplace(loader, spec);
+    } else {
+      const int layer = slice.first_layer + static_cast<int>(task);
+      layers_[task] = std::make_unique<Layer>(loader, spec, layer, options_);
+    }
+  });
+  if (head_) weight_bytes_ += head_->weight_bytes();
+  ExpertRoutes routes;
+  for (const auto& layer : layers_) {
+    weight_bytes_ += layer->weight_bytes();
+    cache_bytes_ += layer->slice.attention.cache_bytes();
+    const int experts = layer->gate ? layer->gate->experts() : 0;
+    routes.push_back(layer->gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
+                                 : nullptr);
+    expert_rows_.emplace_back(static_cast<size_t>(experts), 0);
+  }
+  routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
+  if (has_first_layer()) store_->Populate(spec.embedding);
+  monitor.Finish();
+}
+
+bool Stage::has_last_layer() const {
+  return static_cast<size_t>(options_.slice.end_layer) == store_->spec().layers.size();
+}
+
+void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
+                  const std::atomic<bool>& stopping, const Deliver& deliver) {
+  Check(batch);
+  if (idle_.empty()) idle_.push_back(std::make_unique<MicroBatch>());
+  std::unique_ptr<MicroBatch> owned = std::move(idle_.back());
+  idle_.pop_back();
+  MicroBatch& step = *owned;
+  step.id = next_step_++;
+  step.batch = std::move(batch);
+  step.routes = std::move(routes);
+  step.layer = options_.slice.first_layer;
+  step.op = LayerOperator::kAttention;
+  steps_.emplace(step.id, std::move(owned));
+  Guard(step, [&] {
+    Enter(step);
+    Advance(step, stopping, deliver);
+  });
+}
+
+void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
+                   const std::atomic<bool>& stopping, const Deliver& deliver) {
+  const auto found = steps_.find(id);
+  if (found == steps_.end() || !found->second->waiting) {
+    Fail(ErrorCode::kInvalidArgument, "step: expected a step that waits for partial sums, got ",
+         id);
+  }
+  MicroBatch& step = *found->second;
+  if (step.failure) {
+    const std::exception_ptr failure = step.failure;
+    Retire(step);
+    std::rethrow_exception(failure);
+  }
+  {
+    const Profile::Span span(profile_, ProfilePart::kCombine);
+    CheckPartials(partials, step.answers, step.batch.rows(), hidden_);
+    AddPartials(compute_->pool, partials, hidden_, step.sum.data());
+  }
+  step.waiting = false;
+  Guard(step, [&] {
+    Complete(step);
+    Advance(step, stopping, deliver);
+  });
+}
+
+void Stage::Abort(int64_t id) {
+  const auto found = steps_.find(id);
+  if (found != steps_.end()) Retire(*found->second);
+}
+
+template <typename Work>
+void Stage::Guard(MicroBatch& step, const Work& work) {
+  const int64_t id = step.id;
+  try {
+    work();
+  } catch (...) {
+    const auto found = steps_.find(id);
+    if (found == steps_.end()) throw;
+    if (!found->second->waiting) {
+      Retire(*found->second);
+      throw;
+    }
+    found->second->failure = std::current_exception();
+  }
+}
+
+void Stage::Retire(MicroBatch& step) {
+  const auto found = steps_.find(step.id);
+  std::unique_ptr<MicroBatch> owned = std::move(found->second);
+  steps_.erase(found);
+  owned->batch = {};
+  owned->routes = nullptr;
+  owned->waiting = false;
+  owned->failure = nullptr;
+  if (idle_.size() < 4) idle_.push_back(std::move(owned));
+}
+
+void Stage::Check(const StepBatch& batch) const {
+  ValidateSequenceRows("batch.", batch.where.view(), options_.cache);
+  const int64_t rows = batch.rows();
+  const ModelSpec& spec = store_->spec();
+  if (has_first_layer()) {
+    if (batch.hidden)
+      Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected null at the first stage");
+    if (static_cast<int64_t>(batch.token_ids.size()) != rows) {
+      Fail(ErrorCode::kInvalidArgument, "batch.tokenIds: expected ", rows,
+           " entries, one per position, got ", batch.token_ids.size());
+    }
+    for (size_t i = 0; i < batch.token_ids.size(); ++i) {
+      if (batch.token_ids[i] < 0 || batch.token_ids[i] >= spec.vocab_size) {
+        Fail(ErrorCode::kInvalidArgument, "batch.tokenIds[", i, "]: expected 0 to ",
+             spec.vocab_size - 1, ", got ", batch.token_ids[i]);
+      }
+    }
+  } else {
+    if (!batch.hidden)
+      Fail(ErrorCode::kInvalidArgument,
+           "batch.hidden: expected the output of the stage before, got null");
+    const auto bytes = static_cast<size_t>(rows * hidden_ * 4);
+    if (batch.hidden->size() != bytes) {
+      Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected ", bytes, " bytes for f32 [", rows,
+           ", ", hidden_, "], got ", batch.hidden->size());
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      if (!AllFinite(ActivationType::kF32, batch.hidden->data() + row * hidden_ * 4, hidden_)) {
+        Fail(ErrorCode::kNonFinite, "batch.hidden: row ", row, " is not finite");
+      }
+    }
+  }
+  if (has_last_layer()) ValidateLogitsRows(batch.logits, rows, spec.vocab_size);
+}
+
+void Stage::SetRoute(int layer, ExpertRoute route) {
+  const int first = options_.slice.first_layer;
+  if (layer < first || layer >= options_.slice.end_layer) {
+    Fail(ErrorCode::kInvalidArgument, "layer: expected ", first, " to ",
+         options_.slice.end_layer - 1, ", got ", layer);
+  }
+  const std::optional<ExpertGate>& gate = layers_[layer - first]->gate;
+  if (!gate) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
+  ValidateRoute(route, gate->experts());
+  const std::lock_guard lock(mutex_);
+  ExpertRoutes changed = *routes_;
+  changed[layer - first] = std::make_shared<const ExpertRoute>(std::move(route));
+  routes_ = std::make_shared<const ExpertRoutes>(std::move(changed));
+}
+
+std::shared_ptr<const ExpertRoutes> Stage::routes() const {
+  const std::lock_guard lock(mutex_);
+  return routes_;
+}
+
+std::vector<std::vector<uint32_t>> Stage::TakeExpertRows() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::vector<uint32_t>> taken = expert_rows_;
+  for (auto& layer : expert_rows_) std::fill(layer.begin(), layer.end(), 0);
+  return taken;
+}
+
+}  // namespace conclave

@@ -1,0 +1,281 @@
+#include "model/test_model.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "conclave/base/activation.h"
+
+namespace conclave {
+namespace {
+
+using Row = std::vector<double>;
+
+// Values are multiples of 2^-8 below 1, so that f32, bf16 and f16 all hold them exactly.
+void AppendElement(SourceType type, float value, std::vector<uint8_t>* bytes) {
+  uint8_t encoded[4];
+  size_t size = 2;
+  if (type == SourceType::kF32) {
+    size = 4;
+    std::memcpy(encoded, &value, 4);
+  } else if (type == SourceType::kBF16) {
+    const uint16_t bits = FloatToBf16(value);
+    std::memcpy(encoded, &bits, 2);
+  } else {
+    const auto wide = std::bit_cast<uint32_t>(value);
+    const uint32_t exponent = (wide >> 23) & 0xFF;
+    const uint32_t magnitude = value == 0 ? 0 : ((exponent - 112) << 10) | ((wide >> 13) & 0x3FF);
+    const auto bits = static_cast<uint16_t>(((wide >> 16) & 0x8000) | magnitude);
+    std::memcpy(encoded, &bits, 2);
+  }
+  bytes->insert(bytes->end(), encoded, encoded + size);
+}
+
+Row Sum(const Row& a, const Row& b, double weight) {
+  Row sum = a;
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += weight * b[i];
+  return sum;
+}
+
+}  // namespace
+
+TestModel::TestModel(const TestModelShape& shape, uint32_t seed) : shape_(shape), random_(seed) {
+  std::string folder = (std::filesystem::temp_directory_path() / "conclave-test-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("mkdtemp " + folder);
+  directory_ = folder;
+  bytes_.assign(static_cast<size_t>(shape.misalign), 0);
+  spec_.name = "test";
+  spec_.hidden_size = shape.hidden;
+  spec_.vocab_size = shape.vocab;
+  spec_.embedding = Add("embedding", {shape.vocab, shape.hidden}, 1);
+  Rope rope;
+  rope.rotary_dim = shape.head_dim;
+  for (int i = 0; i < shape.head_dim / 2; ++i) {
+    rope.inverse_frequencies.push_back(
+        static_cast<float>(std::pow(100.0, -2.0 * i / shape.head_dim)));
+  }
+  spec_.ropes.push_back(rope);
+  for (int i = 0; i < shape.layers; ++i) AddLayer(i);
+  spec_.final_norm = AddNorm("final_norm", shape.hidden);
+  spec_.head = AddLinear("head", shape.vocab, shape.hidden, false);
+  spec_.files.push_back({"weights.bin", bytes_.size()});
+  std::ofstream file(path(), std::ios::binary);
+  file.write(reinterpret_cast<const char*>(bytes_.data()),
+             static_cast<std::streamsize>(bytes_.size()));
+  if (!file.flush()) throw std::runtime_error("write " + path());
+}
+
+TestModel::~TestModel() {
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+std::shared_ptr<const WeightStore> TestModel::Open(WeightsFormat format) const {
+  return std::make_shared<const WeightStore>(directory_, spec_, format);
+}
+
+void TestModel::Poison(const TensorRef& tensor, int64_t element) const {
+  std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+  const int64_t size = tensor.type == SourceType::kF32 ? 4 : 2;
+  const uint32_t infinity = tensor.type == SourceType::kF32    ? 0x7F800000
+                            : tensor.type == SourceType::kBF16 ? 0x7F80
+                                                               : 0x7C00;
+  file.seekp(static_cast<std::streamoff>(tensor.offset) + element * size);
+  file.write(reinterpret_cast<const char*>(&infinity), size);
+}
+
+TensorRef TestModel::Add(const std::string& name, std::vector<int64_t> shape, double scale,
+                         double mean) {
+  TensorRef tensor{name, 0, bytes_.size(), shape_.type, std::move(shape)};
+  std::normal_distribution<double> normal(mean, scale);
+  Row values;
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    const double value = std::clamp(std::round(normal(random_) * 64), -127.0, 127.0) / 64;
+    values.push_back(value);
+    AppendElement(shape_.type, static_cast<float>(value), &bytes_);
+  }
+  values_.emplace(name, std::move(values));
+  return tensor;
+}
+
+LinearSpec TestModel::AddLinear(const std::string& name, int64_t out, int64_t in, bool bias) {
+  LinearSpec linear;
+  linear.weight = Add(name + ".weight", {out, in}, 1 / std::sqrt(static_cast<double>(in)));
+  if (bias) linear.bias = Add(name + ".bias", {out}, 0.5);
+  return linear;
+}
+
+NormSpec TestModel::AddNorm(const std::string& name, int64_t width) {
+  return {Add(name, {width}, 0.1, 1), 1e-5f};
+}
+
+DenseFfnSpec TestModel::AddFfn(const std::string& name) {
+  return {AddLinear(name + ".gate", shape_.width, shape_.hidden, false),
+          AddLinear(name + ".up", shape_.width, shape_.hidden, false),
+          AddLinear(name + ".down", shape_.hidden, shape_.width, false), Activation::kSilu};
+}
+
+void TestModel::AddLayer(int index) {
+  const std::string name = "layers." + std::to_string(index);
+  LayerSpec layer;
+  layer.attention_norm = AddNorm(name + ".attention_norm", shape_.hidden);
+  AttentionSpec& a = layer.attention;
+  a.heads = shape_.heads;
+  a.kv_heads = shape_.kv_heads;
+  a.head_dim = shape_.head_dim;
+  a.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim)));
+  a.sliding_window = shape_.sliding_window;
+  a.q = AddLinear(name + ".q", shape_.heads * shape_.head_dim, shape_.hidden, shape_.biases);
+  a.k = AddLinear(name + ".k", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
+  a.v = AddLinear(name + ".v", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
+  a.o = AddLinear(name + ".o", shape_.hidden, shape_.heads * shape_.head_dim, shape_.biases);
+  a.qk_norm = shape_.qk_norm;
+  if (shape_.qk_norm != QkNorm::kNone) {
+    const bool per_head = shape_.qk_norm == QkNorm::kPerHead;
+    a.q_norm =
+        AddNorm(name + ".q_norm", per_head ? shape_.head_dim : shape_.heads * shape_.head_dim);
+    a.k_norm =
+        AddNorm(name + ".k_norm", per_head ? shape_.head_dim : shape_.kv_heads * shape_.head_dim);
+  }
+  layer.ffn_norm = AddNorm(name + ".ffn_norm", shape_.hidden);
+  if (shape_.experts == 0) {
+    layer.ffn = AddFfn(name + ".dense");
+  } else {
+    MoeSpec moe;
+    moe.gate = {Add(name + ".gate", {shape_.experts, shape_.hidden}, 0.5), shape_.top_k,
+                GateScoring::kSoftmaxTopK, 1};
+    for (int e = 0; e < shape_.experts; ++e)
+      moe.experts.push_back(AddFfn(name + ".experts." + std::to_string(e)));
+    if (shape_.shared_expert) {
+      moe.shared_expert = AddFfn(name + ".shared");
+      moe.shared_expert_gate = Add(name + ".shared_gate", {1, shape_.hidden}, 0.5);
+    }
+    layer.ffn = std::move(moe);
+  }
+  spec_.layers.push_back(std::move(layer));
+}
+
+std::vector<double> TestModel::Linear(const LinearSpec& linear, const Row& x) const {
+  const Row& w = Values(linear.weight);
+  Row y(static_cast<size_t>(linear.out()), 0.0);
+  for (size_t o = 0; o < y.size(); ++o) {
+    for (size_t i = 0; i < x.size(); ++i) y[o] += w[o * x.size() + i] * x[i];
+  }
+  return linear.bias ? Sum(y, Values(*linear.bias), 1) : y;
+}
+
+std::vector<double> TestModel::Norm(const NormSpec& norm, const Row& x) const {
+  const Row& weight = Values(norm.weight);
+  Row y = x;
+  for (size_t begin = 0; begin < x.size(); begin += weight.size()) {
+    double square = 0;
+    for (size_t i = 0; i < weight.size(); ++i) square += x[begin + i] * x[begin + i];
+    const double scale = 1 / std::sqrt(square / static_cast<double>(weight.size()) + norm.epsilon);
+    for (size_t i = 0; i < weight.size(); ++i) y[begin + i] = x[begin + i] * scale * weight[i];
+  }
+  return y;
+}
+
+void TestModel::Rotate(const Rope& rope, int position, double* head) const {
+  const int half = rope.rotary_dim / 2;
+  for (int i = 0; i < half; ++i) {
+    const double angle =
+        position * static_cast<double>(rope.inverse_frequencies[static_cast<size_t>(i)]);
+    const double a = head[i];
+    const double b = head[i + half];
+    head[i] = a * std::cos(angle) - b * std::sin(angle);
+    head[i + half] = b * std::cos(angle) + a * std::sin(angle);
+  }
+}
+
+std::vector<Row> TestModel::Attention(const AttentionSpec& a, const std::vector<Row>& x) const {
+  const auto dim = static_cast<size_t>(a.head_dim);
+  std::vector<Row> q, k, v;
+  for (size_t t = 0; t < x.size(); ++t) {
+    q.push_back(Linear(a.q, x[t]));
+    k.push_back(Linear(a.k, x[t]));
+    v.push_back(Linear(a.v, x[t]));
+    if (a.q_norm) q[t] = Norm(*a.q_norm, q[t]);
+    if (a.k_norm) k[t] = Norm(*a.k_norm, k[t]);
+    for (int h = 0; h < a.heads; ++h)
+      Rotate(spec_.ropes[0], static_cast<int>(t), &q[t][static_cast<size_t>(h) * dim]);
+    for (int h = 0; h < a.kv_heads; ++h)
+      Rotate(spec_.ropes[0], static_cast<int>(t), &k[t][static_cast<size_t>(h) * dim]);
+  }
+  std::vector<Row> output;
+  for (size_t t = 0; t < x.size(); ++t) {
+    Row joined(q[t].size(), 0.0);
+    const size_t first = a.sliding_window > 0 && t + 1 > static_cast<size_t>(a.sliding_window)
+                             ? t + 1 - static_cast<size_t>(a.sliding_window)
+                             : 0;
+    for (size_t h = 0; h < static_cast<size_t>(a.heads); ++h) {
+      const size_t kv = h / static_cast<size_t>(a.heads / a.kv_heads);
+      Row scores;
+      double total = 0;
+      for (size_t s = first; s <= t; ++s) {
+        double dot = 0;
+        for (size_t i = 0; i < dim; ++i) dot += q[t][h * dim + i] * k[s][kv * dim + i];
+        scores.push_back(std::exp(dot * a.scale));
+        total += scores.back();
+      }
+      for (size_t s = first; s <= t; ++s) {
+        for (size_t i = 0; i < dim; ++i)
+          joined[h * dim + i] += scores[s - first] / total * v[s][kv * dim + i];
+      }
+    }
+    output.push_back(Linear(a.o, joined));
+  }
+  return output;
+}
+
+std::vector<double> TestModel::Ffn(const DenseFfnSpec& ffn, const Row& x) const {
+  Row gate = Linear(ffn.gate, x);
+  const Row up = Linear(ffn.up, x);
+  for (size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+  return Linear(ffn.down, gate);
+}
+
+std::vector<double> TestModel::FeedForward(const LayerSpec& layer, const Row& x) const {
+  const MoeSpec* moe = layer.moe();
+  if (moe == nullptr) return Ffn(*layer.dense(), x);
+  const Row logits = Linear({moe->gate.weight, {}}, x);
+  std::vector<size_t> order(logits.size());
+  for (size_t e = 0; e < order.size(); ++e) order[e] = e;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  order.resize(static_cast<size_t>(moe->gate.top_k));
+  double total = 0;
+  for (const size_t e : order) total += std::exp(logits[e]);
+  Row y(x.size(), 0.0);
+  for (const size_t e : order) y = Sum(y, Ffn(moe->experts[e], x), std::exp(logits[e]) / total);
+  if (moe->shared_expert) {
+    const double score = Linear({*moe->shared_expert_gate, {}}, x)[0];
+    y = Sum(y, Ffn(*moe->shared_expert, x), 1 / (1 + std::exp(-score)));
+  }
+  return y;
+}
+
+std::vector<Row> TestModel::Logits(const std::vector<int32_t>& tokens) const {
+  const auto hidden = static_cast<std::ptrdiff_t>(spec_.hidden_size);
+  std::vector<Row> x;
+  for (const int32_t token : tokens) {
+    const auto first = Values(spec_.embedding).begin() + token * hidden;
+    x.emplace_back(first, first + hidden);
+  }
+  for (const LayerSpec& layer : spec_.layers) {
+    std::vector<Row> normalized;
+    for (const Row& row : x) normalized.push_back(Norm(layer.attention_norm, row));
+    const std::vector<Row> attended = Attention(layer.attention, normalized);
+    for (size_t t = 0; t < x.size(); ++t) x[t] = Sum(x[t], attended[t], 1);
+    for (Row& row : x) row = Sum(row, FeedForward(layer, Norm(layer.ffn_norm, row)), 1);
+  }
+  for (Row& row : x) row = Linear(spec_.head, Norm(spec_.final_norm, row));
+  return x;
+}
+
+}  // namespace conclave

@@ -1,0 +1,213 @@
+#include "conclave/weights/weight_store.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/expect_error.h"
+#include "conclave/model/slicing.h"
+#include "conclave/weights/crc32.h"
+#include "model/test_model.h"
+
+namespace conclave {
+namespace {
+
+TEST(Crc32, MatchesTheCheckValuesOfTheStandard) {
+  EXPECT_EQ(Crc32(0, "123456789", 9), 0xCBF43926u);
+  const std::vector<uint8_t> zeros(32, 0);
+  EXPECT_EQ(Crc32(0, zeros.data(), zeros.size()), 0x190A55ADu);
+  EXPECT_EQ(Crc32(0, nullptr, 0), 0u);
+}
+
+TEST(Crc32, ContinuesWhereItStopped) {
+  const std::string text = "the same bytes in two pieces, of which neither is a multiple of eight";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    const uint32_t first = Crc32(0, text.data(), cut);
+    EXPECT_EQ(Crc32(first, text.data() + cut, text.size() - cut),
+              Crc32(0, text.data(), text.size()));
+  }
+}
+
+TEST(SliceRange, CoversTheWidthWithoutOverlap) {
+  for (const int64_t width : {1, 7, 32, 64, 96, 512, 1408, 4864}) {
+    for (int64_t parts = 1; parts <= width && parts <= 9; ++parts) {
+      int64_t end = 0;
+      for (int64_t part = 0; part < parts; ++part) {
+        const Range range = SliceRange(width, part, part + 1, parts);
+        EXPECT_EQ(range.begin, end);
+        EXPECT_GT(range.size(), 0) << width << " in " << parts;
+        if (width % 32 == 0 && width / 32 >= parts) {
+          EXPECT_EQ(range.begin % 32, 0);
+        }
+        end = range.end;
+      }
+      EXPECT_EQ(end, width);
+    }
+  }
+}
+
+class WeightStoreTest : public testing::TestWithParam<std::tuple<SourceType, int>> {
+ protected:
+  TestModelShape Shape() const {
+    TestModelShape shape;
+    shape.type = std::get<0>(GetParam());
+    shape.misalign = std::get<1>(GetParam());
+    shape.biases = true;
+    return shape;
+  }
+};
+
+TEST_P(WeightStoreTest, ReadsRowsAndVectorsExactly) {
+  const TestModel model(Shape());
+  const auto store = model.Open();
+  const TensorRef& embedding = model.spec().embedding;
+  std::vector<float> row(static_cast<size_t>(embedding.shape[1]));
+  for (const int64_t index : {int64_t{0}, int64_t{5}, embedding.shape[0] - 1}) {
+    store->ReadRow(embedding, index, row.data());
+    for (size_t i = 0; i < row.size(); ++i) {
+      EXPECT_EQ(row[i], model.Values(embedding)[static_cast<size_t>(index) * row.size() + i]);
+    }
+  }
+  const TensorRef& bias = *model.spec().layers[0].attention.q.bias;
+  const std::vector<float> part = store->Vector(bias, {3, 11});
+  ASSERT_EQ(part.size(), 8u);
+  for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], model.Values(bias)[3 + i]);
+}
+
+TEST_P(WeightStoreTest, PacksRectanglesThatMultiplyExactly) {
+  const TestModel model(Shape());
+  const auto store = model.Open();
+  const auto kernels = CreateMatmulKernels(Isa::kPortable);
+  ThreadPool pool(1);
+  const TensorRef& tensor = model.spec().layers[1].attention.o.weight;
+  const Rectangle part{{4, 21}, {8, 24}};
+  const PackedMatrix packed = store->Pack(*kernels, tensor, part, WeightsFormat::kF32);
+  ASSERT_EQ(packed.rows(), 17);
+  ASSERT_EQ(packed.cols(), 16);
+  // A unit vector picks one column: its products are exact.
+  for (int64_t column = 0; column < packed.cols(); ++column) {
+    std::vector<float> unit(16, 0.0f);
+    unit[static_cast<size_t>(column)] = 1;
+    std::vector<float> output(17);
+    kernels->Matmul(pool, packed, unit.data(), 1, nullptr, output.data());
+    for (size_t r = 0; r < output.size(); ++r) {
+      const auto element =
+          (4 + r) * static_cast<size_t>(tensor.shape[1]) + 8 + static_cast<size_t>(column);
+      EXPECT_EQ(output[r], model.Values(tensor)[element]);
+    }
+  }
+}
+
+TEST_P(WeightStoreTest, NamesTheTensorThatIsNotFinite) {
+  const TestModel model(Shape());
+  const auto kernels = CreateMatmulKernels(Isa::kPortable);
+  const TensorRef& matrix = model.spec().layers[0].attention.k.weight;
+  const TensorRef& vector = model.spec().final_norm.weight;
+  model.Poison(matrix, 37);
+  model.Poison(vector, 2);
+  const auto store = model.Open();
+  ExpectError(ErrorCode::kCorruptCheckpoint, "tensor layers.0.k.weight",
+              [&] { store->Pack(*kernels, matrix, Whole(matrix), WeightsFormat::kF32); });
+  ExpectError(ErrorCode::kCorruptCheckpoint, "tensor final_norm: element 2", [&] {
+    store->Vector(vector, {0, vector.shape[0]});
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, WeightStoreTest,
+                         testing::Combine(testing::Values(SourceType::kF32, SourceType::kF16,
+                                                          SourceType::kBF16),
+                                          testing::Values(0, 1, 2)));
+
+TEST(WeightStore, ChecksumsAreThoseOfTheBytesInTheFile) {
+  const TestModel model({});
+  const auto store = model.Open();
+  const TensorRef& tensor = model.spec().layers[0].attention.q.weight;
+  std::vector<uint8_t> file(store->spec().files[0].bytes);
+  FILE* stream = std::fopen(model.path().c_str(), "rb");
+  ASSERT_EQ(std::fread(file.data(), 1, file.size(), stream), file.size());
+  std::fclose(stream);
+  EXPECT_EQ(store->Checksum(0, tensor, Whole(tensor)),
+            Crc32(0, file.data() + tensor.offset, tensor.bytes()));
+  uint32_t crc = 0;
+  for (int64_t row = 2; row < 5; ++row)
+    crc = Crc32(crc, file.data() + tensor.offset + (row * 32 + 8) * 2, 16);
+  EXPECT_EQ(store->Checksum(0, tensor, {{2, 5}, {8, 16}}), crc);
+}
+
+TEST(WeightStore, RefusesFilesOfAnotherSize) {
+  const TestModel model({});
+  std::filesystem::resize_file(model.path(), model.spec().files[0].bytes - 1);
+  ExpectError(ErrorCode::kCorruptCheckpoint, "weights.bin: expected ", [&] { model.Open(); });
+  std::filesystem::remove(model.path());
+  ExpectError(ErrorCode::kIo, "weights.bin: No such file or directory", [&] { model.Open(); });
+}
+
+TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
+  const TestModel model({});
+  const auto store = model.Open();
+  const TensorRef& last = model.spec().head.weight;
+  std::filesystem::resize_file(model.path(), 4096);
+  ExpectError(ErrorCode::kCorruptCheckpoint, "since it was opened",
+              [&] { store->Checksum(0, last, Whole(last)); });
+}
+
+TEST(WeightStore, StaysInItsFolder) {
+  const TestModel model({});
+  for (const char* path : {"../weights.bin", "/etc/passwd", "", "a/../../weights.bin"}) {
+    ModelSpec spec = model.spec();
+    spec.files[0].path = path;
+    ExpectError(ErrorCode::kInvalidArgument, "within the checkpoint folder",
+                [&] { WeightStore(model.directory(), spec, WeightsFormat::kF32); });
+  }
+}
+
+TEST(ValidateSpec, NamesWhatDoesNotFit) {
+  const TestModel model({});
+  const auto refuse = [&](ErrorCode code, const std::string& part, const auto& change) {
+    ModelSpec spec = model.spec();
+    change(spec);
+    ExpectError(code, part, [&] { ValidateSpec(spec); });
+  };
+  EXPECT_NO_THROW(ValidateSpec(model.spec()));
+  refuse(ErrorCode::kCorruptCheckpoint,
+         "tensor layers.0.q.weight (layers[0].attention.q.weight): expected shape [32, 32], got "
+         "[31, 32]",
+         [](ModelSpec& spec) { spec.layers[0].attention.q.weight.shape[0] = 31; });
+  refuse(ErrorCode::kCorruptCheckpoint, "tensor layers.1.experts.3.down.weight",
+         [](ModelSpec& spec) {
+           std::get<MoeSpec>(spec.layers[1].ffn).experts[3].down.weight.shape = {32};
+         });
+  refuse(ErrorCode::kCorruptCheckpoint,
+         "tensor head.weight: ", [](ModelSpec& spec) { spec.head.weight.offset = UINT64_MAX - 8; });
+  refuse(ErrorCode::kInvalidArgument, "file 1 of 1",
+         [](ModelSpec& spec) { spec.final_norm.weight.file = 1; });
+  refuse(ErrorCode::kInvalidArgument, "attention.heads: expected a multiple of kvHeads 3",
+         [](ModelSpec& spec) { spec.layers[0].attention.kv_heads = 3; });
+  refuse(ErrorCode::kInvalidArgument, "gate.topK: expected 1 to 4, got 5",
+         [](ModelSpec& spec) { std::get<MoeSpec>(spec.layers[0].ffn).gate.top_k = 5; });
+  refuse(ErrorCode::kInvalidArgument, "attention.rope: expected an index below 1",
+         [](ModelSpec& spec) { spec.layers[1].attention.rope = 1; });
+  refuse(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^24, got 16777217",
+         [](ModelSpec& spec) { spec.hidden_size = (1 << 24) + 1; });
+  refuse(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31 - 1, got 2147483648",
+         [](ModelSpec& spec) { spec.vocab_size = int64_t{1} << 31; });
+  const auto grow = [](ModelSpec& spec, int experts, int top_k) {
+    auto& moe = std::get<MoeSpec>(spec.layers[0].ffn);
+    moe.experts.resize(static_cast<size_t>(experts), moe.experts[0]);
+    moe.gate.weight.shape[0] = experts;
+    moe.gate.weight.offset = 0;
+    moe.gate.top_k = top_k;
+  };
+  refuse(ErrorCode::kUnsupported, "moe.experts: expected 1 to 1024, got 1025",
+         [&](ModelSpec& spec) { grow(spec, 1025, 2); });
+  refuse(ErrorCode::kUnsupported, "gate.topK: expected 1 to 32, got 33",
+         [&](ModelSpec& spec) { grow(spec, 40, 33); });
+  refuse(ErrorCode::kUnsupported, "feed-forward biases are not supported", [](ModelSpec& spec) {
+    auto& up = std::get<MoeSpec>(spec.layers[0].ffn).experts[0].up;
+    up.bias = TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
+  });
+}
+
+}  // namespace
+}  // namespace conclave
