@@ -1,15 +1,14 @@
 /**
- * What chat and text completions have in common when they answer: one consumer per prompt, choices numbered over all
- * prompts, and usage.
+ * What chat and text completions have in common when they answer: choices numbered over all prompts, and usage.
  */
-import type { GenerationConsumer } from '../gateway/inference.ts';
+import type { AddProgress } from '../gateway/inference.ts';
 import type { EventStream } from './event-stream.ts';
 import type { UsageCounter } from './usage.ts';
 
 /** An answer in the making. */
 export interface Answer {
   readonly usage: UsageCounter;
-  consumer(prompt: number): GenerationConsumer;
+  add(...progress: Parameters<AddProgress>): ReturnType<AddProgress>;
 }
 
 /** An answer that is sent as one JSON document. */
@@ -47,9 +46,12 @@ export class ChunkWriter {
     this.#head = `${JSON.stringify({ object, ...head }).slice(0, -1)},"choices":[`;
   }
 
-  /** `choice`: the JSON of the chunk's one choice; `extra`: more members, each with a comma before it. */
-  write(choice: string, extra = ''): void {
-    this.#stream.write(`${this.#head}${choice}]${extra}${this.#usageMember()}}`);
+  /** `choice`: the chunk's one choice; `members`: what the chunk has besides. */
+  write(choice: object, members: object = {}): void {
+    const more = JSON.stringify(members).slice(1, -1);
+    this.#stream.write(
+      `${this.#head}${JSON.stringify(choice)}]${more === '' ? '' : `,${more}`}${this.#usageMember()}}`,
+    );
   }
 
   /** Resolves when a slow reader has caught up; undefined while it keeps up. */

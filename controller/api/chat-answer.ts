@@ -1,7 +1,8 @@
 /**
  * Answers of /v1/chat/completions: pieces of text become chunks of a stream, or messages of one document.
  */
-import type { GenerationConsumer, PromptResult } from '../gateway/inference.ts';
+import type { Progress } from '../gateway/inference.ts';
+import { JoinedPiece } from '../gateway/piece.ts';
 import type { Piece } from '../gateway/sequence-text.ts';
 import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from './answer.ts';
 import { chatLogprob, type TokenNames } from './logprobs.ts';
@@ -12,6 +13,24 @@ export interface ChatAnswerOptions {
   readonly names: TokenNames;
   readonly logprobs: boolean;
   readonly returnTokenIds: boolean;
+}
+
+/** A choice as clients read it: a part of it, in a chunk, or the whole of it, in a document. */
+function chatChoice(options: ChatAnswerOptions, piece: Piece, extent: 'part' | 'whole'): object {
+  const { index, text, finish } = piece;
+  const whole = extent === 'whole';
+  return {
+    index,
+    ...(whole
+      ? { message: { role: 'assistant', content: text, refusal: null } }
+      : { delta: text === '' ? {} : { content: text } }),
+    logprobs: options.logprobs
+      ? { content: piece.logprobs.map((scored) => chatLogprob(options.names, scored)), refusal: null }
+      : null,
+    finish_reason: finish?.reason ?? null,
+    ...(whole || finish !== null ? { stop_reason: finish?.stop ?? null } : {}),
+    ...(options.returnTokenIds ? { token_ids: piece.tokenIds } : {}),
+  };
 }
 
 /** Streams chunks. */
@@ -27,48 +46,25 @@ export class ChatStream implements Answer {
     this.#options = options;
   }
 
-  consumer(): GenerationConsumer {
-    return {
-      onPrompt: (result) => recordPrompt(this.usage, this.#options, result),
-      onPiece: (piece) => {
-        this.#write(piece);
-        return this.#writer.slow;
-      },
-    };
-  }
-
-  #write(piece: Piece): void {
-    this.usage.addCompletion(piece.tokenIds.length);
+  add(_prompt: number, progress: Progress): void | Promise<void> {
+    const { piece } = progress;
+    const { promptTokenIds, logprobs, returnTokenIds } = this.#options;
+    this.usage.add(promptTokenIds.length, progress);
     if (!this.#introduced.has(piece.index)) this.#introduce(piece.index);
-    const { logprobs, returnTokenIds } = this.#options;
-    if (piece.text === '' && piece.finish === null && !logprobs && !returnTokenIds) return;
-    const delta = piece.text === '' ? '{}' : `{"content":${JSON.stringify(piece.text)}}`;
-    const scores = logprobs ? JSON.stringify(chatLogprobs(this.#options.names, piece)) : 'null';
-    const finish =
-      piece.finish === null
-        ? 'null'
-        : `${JSON.stringify(piece.finish.reason)},"stop_reason":${JSON.stringify(piece.finish.stop)}`;
-    const ids = returnTokenIds ? `,"token_ids":${JSON.stringify(piece.tokenIds)}` : '';
-    this.#writer.write(
-      `{"index":${piece.index},"delta":${delta},"logprobs":${scores},"finish_reason":${finish}${ids}}`,
-    );
+    if (piece.text !== '' || piece.finish !== null || logprobs || returnTokenIds) {
+      this.#writer.write(chatChoice(this.#options, piece, 'part'));
+    }
+    return this.#writer.slow;
   }
 
   /** The first chunk of a choice names the role. */
   #introduce(index: number): void {
     const first = this.#introduced.size === 0 && this.#options.returnTokenIds;
     this.#introduced.add(index);
-    const delta = '{"role":"assistant","content":""}';
-    const prompt = first ? `,"prompt_token_ids":${JSON.stringify(this.#options.promptTokenIds)}` : '';
-    this.#writer.write(`{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":null}`, prompt);
+    const delta = { role: 'assistant', content: '' };
+    const prompt = first ? { prompt_token_ids: this.#options.promptTokenIds } : {};
+    this.#writer.write({ index, delta, logprobs: null, finish_reason: null }, prompt);
   }
-}
-
-interface ChatChoice {
-  text: string;
-  readonly tokenIds: number[];
-  readonly logprobs: object[];
-  finish: Piece['finish'];
 }
 
 /** Gathers one document. */
@@ -76,58 +72,31 @@ export class ChatDocument implements WholeAnswer {
   readonly usage: UsageCounter;
   readonly #head: AnswerHead;
   readonly #options: ChatAnswerOptions;
-  readonly #choices: ChatChoice[];
+  readonly #choices: readonly JoinedPiece[];
 
   constructor(head: AnswerHead, n: number, usage: UsageCounter, options: ChatAnswerOptions) {
     this.#head = head;
     this.usage = usage;
     this.#options = options;
-    this.#choices = Array.from({ length: n }, () => ({ text: '', tokenIds: [], logprobs: [], finish: null }));
+    this.#choices = Array.from({ length: n }, (_, index) => new JoinedPiece(index));
   }
 
-  consumer(): GenerationConsumer {
-    return {
-      onPrompt: (result) => recordPrompt(this.usage, this.#options, result),
-      onPiece: (piece) => this.#gather(piece),
-    };
+  add(_prompt: number, progress: Progress): void {
+    this.usage.add(this.#options.promptTokenIds.length, progress);
+    this.#choices[progress.piece.index]?.add(progress.piece);
   }
 
   toJSON(): object {
-    const { logprobs, returnTokenIds, promptTokenIds } = this.#options;
+    const { returnTokenIds, promptTokenIds } = this.#options;
     return {
       id: this.#head.id,
       object: 'chat.completion',
       created: this.#head.created,
       model: this.#head.model,
-      choices: this.#choices.map((choice, index) => ({
-        index,
-        message: { role: 'assistant', content: choice.text, refusal: null },
-        logprobs: logprobs ? { content: choice.logprobs, refusal: null } : null,
-        finish_reason: choice.finish?.reason ?? null,
-        stop_reason: choice.finish?.stop ?? null,
-        ...(returnTokenIds ? { token_ids: choice.tokenIds } : {}),
-      })),
+      choices: this.#choices.map((choice) => chatChoice(this.#options, choice, 'whole')),
       usage: this.usage,
       system_fingerprint: this.#head.system_fingerprint,
       ...(returnTokenIds ? { prompt_token_ids: promptTokenIds } : {}),
     };
   }
-
-  #gather(piece: Piece): void {
-    this.usage.addCompletion(piece.tokenIds.length);
-    const choice = this.#choices[piece.index] as ChatChoice;
-    choice.text += piece.text;
-    choice.finish = piece.finish;
-    if (this.#options.returnTokenIds) choice.tokenIds.push(...piece.tokenIds);
-    for (const scored of piece.logprobs) choice.logprobs.push(chatLogprob(this.#options.names, scored));
-  }
-}
-
-function chatLogprobs(names: TokenNames, piece: Piece): object {
-  return { content: piece.logprobs.map((scored) => chatLogprob(names, scored)), refusal: null };
-}
-
-function recordPrompt(usage: UsageCounter, options: ChatAnswerOptions, result: PromptResult): void {
-  usage.addPrompt(options.promptTokenIds.length);
-  usage.addCached(result.cachedTokens);
 }

@@ -61,7 +61,9 @@ async function answerDocument(
   controller: AbortController,
 ): Promise<object> {
   const document = plan.document();
-  await inference.generateAll(plan.generations, requestId, controller, (prompt) => document.consumer(prompt));
+  await inference.generateAll(plan.generations, requestId, controller, (prompt, progress) =>
+    document.add(prompt, progress),
+  );
   return document.toJSON();
 }
 
@@ -72,9 +74,11 @@ async function answerStream(
   controller: AbortController,
   events: EventStream,
 ): Promise<void> {
-  const stream = plan.stream(events);
-  await inference.generateAll(plan.generations, requestId, controller, (prompt) => stream.answer.consumer(prompt));
-  stream.end();
+  const { answer: streamed, end } = plan.stream(events);
+  await inference.generateAll(plan.generations, requestId, controller, (prompt, progress) =>
+    streamed.add(prompt, progress),
+  );
+  end();
 }
 
 function abortWhenClientLeaves({ raw }: FastifyReply, controller: AbortController): void {

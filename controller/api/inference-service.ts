@@ -8,7 +8,7 @@ import type { InferenceServiceHandlers } from '../../proto/generated/conclave/v1
 import { conclave } from '../../proto/messages.ts';
 import type { GrpcServer } from '../../proto/server.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
-import type { GenerationConsumer, Inference } from '../gateway/inference.ts';
+import type { Inference, Progress } from '../gateway/inference.ts';
 import type { Piece } from '../gateway/sequence-text.ts';
 import { planGenerate, readGrpcPrompt } from './grpc-requests.ts';
 import { resolveModelName } from './model-routes.ts';
@@ -77,19 +77,18 @@ async function generate(call: GenerateCall, inference: Inference): Promise<void>
     call.on('cancelled', () => controller.abort(new ServiceError('CANCELLED', 'the client cancelled the call')));
     resolveModelName(call.request.model, inference);
     const generation = await planGenerate(call.request, inference, controller.signal);
-    const consumer = new GrpcConsumer(call, generation.promptTokenIds.length);
-    await inference.generate(generation, requestId, controller.signal, consumer);
-    consumer.end();
+    const writer = new ResponseWriter(call, generation.promptTokenIds.length);
+    await inference.generateAll([generation], requestId, controller, (_, progress) => writer.add(progress));
+    writer.end();
   });
 }
 
 /** Writes pieces as messages. The last one is kept back, because it carries usage. */
-class GrpcConsumer implements GenerationConsumer {
+class ResponseWriter {
   readonly #call: GenerateCall;
   readonly #promptTokens: number;
   #completionTokens = 0;
   #cachedTokens = 0;
-  #promptLogprobs: GenerateResponse['promptLogprobs'] = [];
   #last: GenerateResponse = {};
   #slow: Promise<void> | null = null;
 
@@ -98,22 +97,17 @@ class GrpcConsumer implements GenerationConsumer {
     this.#promptTokens = promptTokens;
   }
 
-  onPrompt({ promptLogprobs, cachedTokens }: Parameters<GenerationConsumer['onPrompt']>[0]): void {
-    this.#promptLogprobs = promptLogprobs;
-    this.#cachedTokens = cachedTokens;
-  }
-
-  onPiece(piece: Piece): void | Promise<void> {
+  add({ piece, prompt }: Progress): void | Promise<void> {
     this.#completionTokens += piece.tokenIds.length;
+    this.#cachedTokens += prompt?.cachedTokens ?? 0;
     const message: GenerateResponse = {
       index: piece.index,
       text: piece.text,
       tokenIds: piece.tokenIds as number[],
       logprobs: piece.logprobs,
-      promptLogprobs: this.#promptLogprobs ?? [],
+      promptLogprobs: prompt?.promptLogprobs ?? [],
       finishReason: finishReason(piece),
     };
-    this.#promptLogprobs = [];
     if (piece.finish !== null) {
       if (this.#last.index !== undefined) this.#write(this.#last);
       this.#last = message;

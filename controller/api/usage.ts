@@ -1,19 +1,17 @@
+import type { Progress } from '../gateway/inference.ts';
+
 /** Tokens that a request used, in OpenAI's shape. */
 export class UsageCounter {
   #prompt = 0;
   #completion = 0;
   #cached = 0;
 
-  addPrompt(tokens: number): void {
-    this.#prompt += tokens;
-  }
-
-  addCached(tokens: number): void {
-    this.#cached += tokens;
-  }
-
-  addCompletion(tokens: number): void {
-    this.#completion += tokens;
+  /** `promptTokens`: of the prompt that the progress belongs to. */
+  add(promptTokens: number, { piece, prompt }: Progress): void {
+    this.#completion += piece.tokenIds.length;
+    if (prompt === null) return;
+    this.#prompt += promptTokens;
+    this.#cached += prompt.cachedTokens;
   }
 
   toJSON(): object {

@@ -5,8 +5,10 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunRequest, RunResponse } from '../../proto/messages.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
+import { abortable } from './abortable.ts';
 import { Admission } from './admission.ts';
 import type { RequestObserver } from './observer.ts';
+import { RequestMeter } from './request-meter.ts';
 import { runResumable } from './resumable-run.ts';
 import type { PipelineRouter } from './router.ts';
 import { runPrompts } from './run-prompts.ts';
@@ -53,7 +55,7 @@ export interface Generation {
   readonly textOffsets: boolean;
 }
 
-/** What is known when the first response is there. */
+/** What is known of a prompt when its first piece is there. */
 export interface PromptResult {
   /** One entry per prompt position when asked for, else empty. */
   readonly promptLogprobs: RunResponse['promptLogprobs'];
@@ -61,12 +63,15 @@ export interface PromptResult {
   readonly cachedTokens: number;
 }
 
-export interface GenerationConsumer {
-  /** Called once, before the first piece. */
-  onPrompt(result: PromptResult): void;
-  /** Returns a promise when the reader is slow; the next piece waits for it. */
-  onPiece(piece: Piece): void | Promise<void>;
+/** What a request brought for one of its sequences. */
+export interface Progress {
+  readonly piece: Piece;
+  /** With the first piece only. */
+  readonly prompt: PromptResult | null;
 }
+
+/** Takes what a prompt brings. Returns a promise when the reader is slow; the next piece waits for it. */
+export type AddProgress = (prompt: number, progress: Progress) => void | Promise<void>;
 
 export interface InferenceOptions {
   readonly model: ServedModel;
@@ -140,19 +145,17 @@ export class Inference {
     generations: readonly Generation[],
     requestId: string,
     controller: AbortController,
-    consumerOf: (prompt: number) => GenerationConsumer,
+    add: AddProgress,
   ): Promise<void> {
     const { signal } = controller;
-    const run = (prompt: number, onAnswer: () => void): Promise<void> => {
-      const consumer = consumerOf(prompt);
-      return this.generate(generations[prompt] as Generation, requestId, signal, {
-        onPrompt(result) {
+    const run = (prompt: number, onAnswer: () => void): Promise<void> =>
+      abortable(signal, async () => {
+        for await (const progress of this.generate(generations[prompt] as Generation, requestId, signal)) {
           onAnswer();
-          consumer.onPrompt(result);
-        },
-        onPiece: (piece) => consumer.onPiece(piece),
+          const slow = add(prompt, progress);
+          if (slow !== undefined) await slow;
+        }
       });
-    };
     const wait = (ms: number): Promise<void> =>
       sleep(ms, undefined, { signal }).catch(() => {
         throw toServiceError(signal.reason);
@@ -165,83 +168,56 @@ export class Inference {
     }
   }
 
-  /** Runs one prompt. Settles when all its sequences have ended. `requestId` is what logs of all parts call it. */
-  async generate(
+  /** Runs one prompt, until all its sequences have ended. `requestId` is what logs of all parts call it. */
+  async *generate(
     generation: Generation,
     requestId: string,
     signal: AbortSignal,
-    consumer: GenerationConsumer,
-  ): Promise<void> {
+  ): AsyncGenerator<Progress, void, undefined> {
+    if (generation.maxTokens === 0 && generation.promptLogprobs === null) {
+      yield* nothing(generation);
+      return;
+    }
     const { observer, now } = this.#options;
-    const arrivedAt = now();
-    const promptTokens = generation.promptTokenIds.length;
+    const meter = new RequestMeter(observer, now, generation.promptTokenIds.length, generation.n);
     const sequences = this.#sequences(generation);
-    if (generation.maxTokens === 0 && generation.promptLogprobs === null) return answerNothing(generation, consumer);
-    const lastTokenAt = sequences.map(() => 0);
     let promptLogprobs: RunResponse['promptLogprobs'] = [];
-    let started = false;
+    let cachedTokens: number | null = null;
     let prompted = false;
-    let firstTokenAt: number | null = null;
-    let queueMs = 0;
-    let cachedTokens = 0;
     let running = sequences.length;
-
-    const accept = (response: RunResponse): void | Promise<void> => {
-      if (!started) {
-        started = true;
-        queueMs = response.queueMs;
-        cachedTokens = response.cachedTokens;
-        observer.onStarted(queueMs, promptTokens, cachedTokens);
-      }
+    for await (const response of this.#responses(generation, requestId, signal, sequences)) {
+      meter.onResponse(response);
+      cachedTokens ??= response.cachedTokens;
       if (response.promptLogprobs.length > 0) promptLogprobs = promptLogprobs.concat(response.promptLogprobs);
-      const { index } = response;
-      const sequence = sequences[index] as SequenceText;
+      const sequence = sequences[response.index] as SequenceText;
       const piece = sequence.accept(response);
-      if (piece === null || (piece.tokenIds.length === 0 && piece.finish === null)) return;
-      if (piece.tokenIds.length > 0) {
-        const at = now();
-        const last = lastTokenAt[index] as number;
-        if (firstTokenAt === null) {
-          firstTokenAt = at;
-          observer.onFirstToken(at - arrivedAt, queueMs);
-        }
-        observer.onTokens(piece.tokenIds.length, last === 0 ? null : at - last);
-        lastTokenAt[index] = at;
-      }
-      if (!prompted) {
-        prompted = true;
-        consumer.onPrompt({ promptLogprobs, cachedTokens });
-      }
-      if (piece.finish !== null) {
-        running--;
-        observer.onSequenceEnded(piece.finish, sequence.tokens);
-      }
-      return consumer.onPiece(piece);
-    };
+      if (piece === null || (piece.tokenIds.length === 0 && piece.finish === null)) continue;
+      meter.onPiece(piece, sequence.tokens);
+      yield { piece, prompt: prompted ? null : { promptLogprobs, cachedTokens } };
+      prompted = true;
+      if (piece.finish !== null && --running === 0) break;
+    }
+    meter.onFinished();
+  }
 
-    await runResumable(
-      this.#runRequest(generation, requestId),
-      signal,
-      {
-        accept,
-        wants: (index) => sequences[index]?.ended === false,
-        get done() {
-          return running === 0;
-        },
+  #responses(
+    generation: Generation,
+    requestId: string,
+    signal: AbortSignal,
+    sequences: readonly SequenceText[],
+  ): AsyncIterable<RunResponse> {
+    return runResumable(this.#runRequest(generation, requestId), signal, {
+      router: this.#options.router,
+      maxAttempts: 100,
+      maxLostMs: this.#options.maxLostMs,
+      now: this.#options.now,
+      sleep: (ms, abort) => sleep(ms, undefined, { signal: abort }),
+      wants: (index) => sequences[index]?.ended === false,
+      onLost: (lostId, error) => {
+        this.#options.observer.onLost();
+        this.#options.onLost(lostId, error);
       },
-      {
-        router: this.#options.router,
-        maxAttempts: 100,
-        maxLostMs: this.#options.maxLostMs,
-        now,
-        sleep: (ms, abort) => sleep(ms, undefined, { signal: abort }),
-        onLost: (requestId, error) => {
-          observer.onLost();
-          this.#options.onLost(requestId, error);
-        },
-      },
-    );
-    observer.onFinished(now() - arrivedAt, firstTokenAt === null ? 0 : Math.max(...lastTokenAt) - firstTokenAt);
+    });
   }
 
   #sequences(generation: Generation): SequenceText[] {
@@ -282,11 +258,11 @@ export class Inference {
 }
 
 /** Nothing is to be generated and nothing to be scored: no pipeline is needed. */
-async function answerNothing(generation: Generation, consumer: GenerationConsumer): Promise<void> {
-  consumer.onPrompt({ promptLogprobs: [], cachedTokens: 0 });
+function* nothing(generation: Generation): Generator<Progress, void, undefined> {
   const finish = { reason: 'length', stop: null } as const;
   for (let index = 0; index < generation.n; index++) {
-    await consumer.onPiece({ index, text: '', tokenIds: [], logprobs: [], textOffsets: [], finish });
+    const prompt = index === 0 ? { promptLogprobs: [], cachedTokens: 0 } : null;
+    yield { piece: { index, text: '', tokenIds: [], logprobs: [], textOffsets: [], finish }, prompt };
   }
 }
 

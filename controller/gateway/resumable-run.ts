@@ -8,15 +8,6 @@ import type { Pipeline } from './pipeline.ts';
 import type { PipelineRouter } from './router.ts';
 import { TokenLog } from './token-log.ts';
 
-export interface RunConsumer {
-  /** Takes a response; a promise when the reader is slow, and the next response waits for it. */
-  accept(response: RunResponse): void | Promise<void>;
-  /** Whether more is wanted of a sequence. */
-  wants(index: number): boolean;
-  /** Nothing more is wanted. */
-  readonly done: boolean;
-}
-
 export interface ResumeOptions {
   readonly router: PipelineRouter;
   /** Most rounds over the pipelines without progress. */
@@ -27,6 +18,8 @@ export interface ResumeOptions {
   readonly now: () => number;
   /** Waits; rejects when the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Whether more is wanted of a sequence; asked after each of its responses. What is over is stopped where it runs. */
+  readonly wants: (index: number) => boolean;
   /** A pipeline was lost and the request goes on elsewhere. */
   readonly onLost: (requestId: string, error: unknown) => void;
 }
@@ -41,31 +34,14 @@ class PipelineLost extends Error {
 }
 
 /**
- * Settles when the request is over or the consumer is done. Rejects with a ServiceError, or with the signal's reason as
- * soon as it aborts; the consumer is not called after that.
+ * The responses of a request, whatever pipelines they come from. Fails with a ServiceError, or with the signal's reason.
+ * Ending the iteration early frees the request's sequences.
  */
-export function runResumable(
+export async function* runResumable(
   request: RunRequest,
   signal: AbortSignal,
-  consumer: RunConsumer,
   options: ResumeOptions,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(toServiceError(signal.reason));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    attemptUntilDone(request, signal, consumer, options)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-async function attemptUntilDone(
-  request: RunRequest,
-  signal: AbortSignal,
-  consumer: RunConsumer,
-  options: ResumeOptions,
-): Promise<void> {
+): AsyncGenerator<RunResponse, void, undefined> {
   const log = new TokenLog(request);
   const avoid = new Set<Pipeline>();
   let failures = 0;
@@ -96,12 +72,11 @@ async function attemptUntilDone(
         const fresh = log.accept(response);
         if (fresh !== null) {
           failures = 0;
-          const slow = consumer.accept(fresh);
-          if (slow !== undefined) await slow;
-          if (consumer.done) return;
+          yield fresh;
+          if (signal.aborted) throw signal.reason;
         }
         const { index, finishReason } = response;
-        if (finishReason !== 'FINISH_REASON_UNSPECIFIED' || consumer.wants(index) || stopped.has(index)) continue;
+        if (finishReason !== 'FINISH_REASON_UNSPECIFIED' || options.wants(index) || stopped.has(index)) continue;
         stopped.add(index);
         pipeline.stopSequence(attempt.requestId, index);
       }

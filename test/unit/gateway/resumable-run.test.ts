@@ -1,12 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { abortable } from '../../../controller/gateway/abortable.ts';
 import type { Pipeline } from '../../../controller/gateway/pipeline.ts';
-import { type ResumeOptions, type RunConsumer, runResumable } from '../../../controller/gateway/resumable-run.ts';
+import { type ResumeOptions, runResumable } from '../../../controller/gateway/resumable-run.ts';
 import type { PipelineRouter } from '../../../controller/gateway/router.ts';
 import type { RunRequest, RunResponse } from '../../../proto/messages.ts';
 import { codedError, type FakeOptions, FakePipeline } from './fake-pipeline.ts';
 
 const eos = 99;
+const never = new AbortController().signal;
 
 function request(changes: Partial<RunRequest> = {}): RunRequest {
   return {
@@ -48,9 +50,22 @@ function options(
       time += ms;
       return Promise.resolve();
     },
+    wants: () => true,
     onLost: () => {},
     ...changes,
   };
+}
+
+/** Reads a request to its end, or to where `take` returns true. */
+function read(
+  run: RunRequest,
+  signal: AbortSignal,
+  resume: ResumeOptions,
+  take: (response: RunResponse) => boolean | void,
+): Promise<void> {
+  return abortable(signal, async () => {
+    for await (const response of runResumable(run, signal, resume)) if (take(response) === true) break;
+  });
 }
 
 interface Received {
@@ -60,22 +75,17 @@ interface Received {
   readonly finish: readonly string[];
 }
 
-async function collect(
-  run: RunRequest,
-  resume: ResumeOptions,
-  signal = new AbortController().signal,
-): Promise<Received> {
+async function collect(run: RunRequest, resume: ResumeOptions, signal = never): Promise<Received> {
   const tokens: number[][] = Array.from({ length: run.n }, () => []);
   const logprobs: number[][] = Array.from({ length: run.n }, () => []);
   const prompt: (number | undefined)[] = [];
   const finish: string[] = Array.from({ length: run.n }, () => '');
-  const accept = (response: RunResponse) => {
+  await read(run, signal, resume, (response) => {
     tokens[response.index]!.push(...response.tokenIds);
     logprobs[response.index]!.push(...response.logprobs.map(({ logprob }) => logprob));
     prompt.push(...response.promptLogprobs.map(({ tokenId }) => tokenId));
     if (response.finishReason !== 'FINISH_REASON_UNSPECIFIED') finish[response.index] += response.finishReason;
-  };
-  await runResumable(run, signal, { accept, wants: () => true, done: false }, resume);
+  });
   return { tokens, logprobs, prompt, finish };
 }
 
@@ -160,30 +170,25 @@ describe('a request whose pipelines die', () => {
   });
 });
 
-describe('a sequence that is over for its consumer', () => {
-  /** Takes every response; wants `most` tokens of each sequence. */
-  function counting(most: readonly number[]): RunConsumer & { readonly taken: number[] } {
+describe('a sequence that is over for its reader', () => {
+  /** Reads `most` tokens of each sequence, and then wants no more of it. Returns the tokens that came. */
+  async function readMost(most: readonly number[], fake: FakePipeline): Promise<readonly number[]> {
     const taken = most.map(() => 0);
     const open = new Set(most.keys());
-    return {
-      taken,
-      accept({ index, tokenIds, finishReason }) {
-        taken[index]! += tokenIds.length;
-        if (finishReason !== 'FINISH_REASON_UNSPECIFIED') open.delete(index);
-      },
-      wants: (index) => taken[index]! < most[index]!,
-      get done() {
-        return most.every((count, index) => taken[index]! >= count || !open.has(index));
-      },
-    };
+    const wants = (index: number) => taken[index]! < most[index]!;
+    const resume = options(routerOf([fake]), { wants });
+    await read(request({ n: most.length }), never, resume, ({ index, tokenIds, finishReason }) => {
+      taken[index]! += tokenIds.length;
+      if (finishReason !== 'FINISH_REASON_UNSPECIFIED') open.delete(index);
+      return most.every((_, sequence) => !wants(sequence) || !open.has(sequence));
+    });
+    return taken;
   }
 
   it('is stopped where it runs, while the others go on', async () => {
     const fake = new FakePipeline({ token: () => 1 });
-    const consumer = counting([12, 3, 12]);
-    await runResumable(request({ n: 3 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    expect(await readMost([12, 3, 12], fake)).toEqual([12, 3, 12]);
     expect([...fake.stopped]).toEqual(['r.1']);
-    expect(consumer.taken).toEqual([12, 3, 12]);
   });
 
   it('is stopped again where the request is resumed', async () => {
@@ -196,16 +201,14 @@ describe('a sequence that is over for its consumer', () => {
         throw codedError('PIPELINE_LOST');
       },
     });
-    const consumer = counting([12, 3]);
-    await runResumable(request({ n: 2 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    const [first] = await readMost([12, 3], fake);
     expect([...fake.stopped]).toEqual(['r.1', 'r.2.1']);
-    expect(consumer.taken[0]).toBe(12);
+    expect(first).toBe(12);
   });
 
   it('is left alone when it ended by itself, or when nothing is left to run', async () => {
     const fake = new FakePipeline({ token: (_request, index) => (index === 0 ? eos : 1), eosTokenIds: [eos] });
-    const consumer = counting([1, 4]);
-    await runResumable(request({ n: 2 }), new AbortController().signal, consumer, options(routerOf([fake])));
+    await readMost([1, 4], fake);
     expect(fake.stopped.size).toBe(0);
     expect(fake.open).toBe(0);
   });
@@ -271,11 +274,9 @@ describe('an abort', () => {
     const controller = new AbortController();
     let accepted = 0;
     const fake = new FakePipeline({ token: () => 1 });
-    const accept = () => {
+    const run = read(request(), controller.signal, options(routerOf([fake])), () => {
       if (++accepted === 3) controller.abort(codedError('CANCELLED'));
-    };
-    const consumer = { accept, wants: () => true, done: false };
-    const run = runResumable(request(), controller.signal, consumer, options(routerOf([fake])));
+    });
     await expect(run).rejects.toMatchObject({ code: 'CANCELLED' });
     await expect.poll(() => fake.open).toBe(0);
     expect(accepted).toBe(3);
