@@ -22,9 +22,12 @@ export function createApiKeys(keys: readonly string[]): ApiKeys {
     allows(authorization) {
       const key = /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
       if (key === undefined) return false;
-      const presented = sha256(key);
+      // HTTP headers arrive as Latin-1: beyond ASCII, the bytes that were sent may be a key in UTF-8.
+      const presented = [sha256(key), sha256(Buffer.from(key, 'latin1'))];
       let known = false;
-      for (const digest of digests) known = timingSafeEqual(digest, presented) || known;
+      for (const digest of digests) {
+        for (const one of presented) known = timingSafeEqual(digest, one) || known;
+      }
       return known;
     },
   };
@@ -37,6 +40,6 @@ function toDigest(key: string): Buffer {
   return Buffer.from(key.slice(7), 'hex');
 }
 
-function sha256(text: string): Buffer {
+function sha256(text: string | Buffer): Buffer {
   return createHash('sha256').update(text).digest();
 }

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import { type OptionSpec, optionsOf } from '../config/option.ts';
+import { hideSecrets } from './hidden-secrets.ts';
 
 /** Gives a command the flags of a schema, grouped as the schema says, and --config. */
 export function addOptions(command: Command, schema: z.ZodObject): Command {
@@ -22,6 +23,7 @@ export function configOf<Schema extends z.ZodObject>(
   schema: Schema,
   environment: ConfigSources['environment'],
 ): LoadedConfig<Readonly<z.output<Schema>>> {
+  hideSecrets(schema);
   const positional = optionsOf(schema).filter((spec) => spec.positional);
   const given = Object.entries(command.opts()).filter(([key]) => command.getOptionValueSource(key) === 'cli');
   const flags = {
@@ -35,6 +37,9 @@ export function configOf<Schema extends z.ZodObject>(
 function flag(spec: OptionSpec): Option {
   const name = spec.defaultValue === true ? `--no-${spec.name}` : `--${spec.name}`;
   const option = new Option(spec.placeholder === undefined ? name : `${name} <${spec.placeholder}>`, sentence(spec));
+  if (spec.repeatable) {
+    option.argParser<readonly string[] | undefined>((value, before) => [...(before ?? []), value]);
+  }
   return option.helpGroup(`${spec.group}:`);
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { natsOptions } from '../config/connections.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
+import { exposureWarning } from '../config/exposure.ts';
 import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { connectBus } from './connect-bus.ts';
@@ -31,7 +32,7 @@ export function controllerCommand(): Command {
 
 async function runController(config: ControllerConfig, warnings: readonly string[]): Promise<void> {
   const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
-  for (const warning of warnings) log.warn(warning);
+  for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
   const started = start(config, log);
   const early = await Promise.race([started.then(() => null), signal]);

@@ -28,11 +28,16 @@ function helpWidth(): number {
   return Math.min(process.stdout.columns ?? widest, widest);
 }
 
+/** Without the value of a flag that does not exist: it may be meant for one that is secret. */
+function outputError(text: string, write: (text: string) => void): void {
+  write(text.replace(/(unknown option '-[^'=]*)=[^]*?'(?=\n|$)/, "$1'"));
+}
+
 const program = new Command('conclave')
   .description('Serves mixture-of-experts language models, each expert a replicated, stateless service.')
   .version(version)
   .exitOverride()
-  .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth })
+  .configureOutput({ getOutHelpWidth: helpWidth, getErrHelpWidth: helpWidth, outputError })
   .addHelpText('after', epilogue);
 const commands = [
   serveCommand(),

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { exposureWarning } from '../config/exposure.ts';
 import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
 import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
@@ -41,7 +42,7 @@ export function serveCommand(): Command {
 async function serve(config: ServeConfig, warnings: readonly string[]): Promise<void> {
   const { stderr, stdout } = process;
   const log = createLog({ level: config.logLevel, format: config.logFormat }, stderr);
-  for (const warning of warnings) log.warn(warning);
+  for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
   checkWorkerOptions(config);
   if (config.workers !== null) return serveWithWorkers(config, config.workers, log, signal);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type ApiKeys, createApiKeys } from '../../proto/api-keys.ts';
 import { ConfigError } from './load-config.ts';
+import { key } from './values.ts';
 
 /** The keys of --api-key and --api-key-file together. Throws a ConfigError where the file gives none. */
 export function readApiKeys(config: {
@@ -35,10 +36,15 @@ function readKeyFile(flag: string, path: string): readonly string[] {
   } catch (error) {
     throw new ConfigError([`--${flag}-file ${path}: ${error instanceof Error ? error.message : String(error)}`]);
   }
-  const keys = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  if (keys.length === 0) throw new ConfigError([`--${flag}-file ${path}: expected one key per line, found none`]);
-  return keys;
+  const lines = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r\n|[\r\n]/)
+    .map((line, index) => ({ text: line.trim(), number: index + 1 }))
+    .filter((line) => line.text !== '' && !line.text.startsWith('#'));
+  if (lines.length === 0) throw new ConfigError([`--${flag}-file ${path}: expected one key per line, found none`]);
+  const wrong = lines.filter((line) => !key().safeParse(line.text).success);
+  if (wrong.length > 0) {
+    throw new ConfigError(wrong.map((line) => `--${flag}-file ${path}:${line.number}: expected a key without spaces`));
+  }
+  return lines.map((line) => line.text);
 }

@@ -1,15 +1,17 @@
 /** Options of clusters: how its parts find and trust each other, and how the model is laid out over workers. */
 import { option } from './option.ts';
-import { duration, integer, list, text, toggle } from './values.ts';
+import { duration, integer, list, password, text, toggle } from './values.ts';
 
 /** Where members meet. */
 export const nats = {
   nats: option(list().nullable().default(null), {
     group: 'NATS',
     description:
-      'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas.',
+      'NATS servers with JetStream (2.9 or newer), such as nats://10.0.0.1:4222; several, separated by commas. ' +
+      'With credentials, nats://USER:PASSWORD@HOST:PORT, it is best given as CONCLAVE_NATS.',
     placeholder: 'URL',
     fallback: 'none; serve --workers starts one of its own',
+    secret: true,
   }),
   cluster: option(name('a cluster').default('default'), {
     group: 'NATS',
@@ -22,17 +24,19 @@ export const nats = {
     placeholder: 'NAME',
     fallback: 'none',
   }),
-  natsPassword: option(text().nullable().default(null), {
+  natsPassword: option(password().nullable().default(null), {
     group: 'NATS',
     description: 'Password of --nats-user. Other users can read flags: prefer the variable.',
     placeholder: 'PASSWORD',
     fallback: 'none',
+    secret: true,
   }),
-  natsToken: option(text().nullable().default(null), {
+  natsToken: option(password().nullable().default(null), {
     group: 'NATS',
     description: 'Token to connect with. Other users can read flags: prefer CONCLAVE_NATS_TOKEN.',
     placeholder: 'TOKEN',
     fallback: 'none',
+    secret: true,
   }),
   natsCredentials: option(text().nullable().default(null), {
     group: 'NATS',

@@ -4,6 +4,7 @@ import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import type { NatsOptions } from '../../proto/bus/nats-options.ts';
 import type { TlsFiles } from '../../proto/server.ts';
 import { ConfigError } from './load-config.ts';
+import { readNatsUrls } from './nats-urls.ts';
 
 export interface TlsConfig {
   readonly tlsCert: string | null;
@@ -75,25 +76,20 @@ export function natsOptions(config: NatsConfig, name: string): NatsOptions {
       '--nats: expected the URL of a NATS server with JetStream, such as nats://127.0.0.1:4222; start one with "nats-server -js"',
     ]);
   }
-  const ways = { natsUser, natsToken, natsCredentials, natsNkey };
-  const given = Object.values(ways).filter((way) => way !== null);
-  if (given.length > 1) {
+  const urls = readNatsUrls(nats);
+  const ways = [natsUser, natsToken, natsCredentials, natsNkey, urls.user, urls.token];
+  if (ways.filter((way) => way !== null).length > 1) {
     throw new ConfigError([
-      '--nats-user, --nats-token, --nats-credentials, --nats-nkey: expected one way to log in, got several',
+      '--nats-user, --nats-token, --nats-credentials, --nats-nkey, credentials in --nats: expected one way to log in, got several',
     ]);
   }
-  const wrong = nats.filter((url) => !/^((nats|tls|ws|wss):\/\/)?[^\s/@]+$/.test(url));
-  if (wrong.length > 0) {
-    throw new ConfigError(
-      wrong.map((url) => `--nats: expected nats://HOST:PORT or tls://HOST:PORT, got ${JSON.stringify(url)}`),
-    );
-  }
+  const [user, password, token] = [natsUser ?? urls.user, natsPassword ?? urls.password, natsToken ?? urls.token];
   return {
-    servers: nats,
+    servers: urls.servers,
     name,
-    ...(natsUser !== null && { user: natsUser }),
-    ...(natsPassword !== null && { password: natsPassword }),
-    ...(natsToken !== null && { token: natsToken }),
+    ...(user !== null && { user }),
+    ...(password !== null && { password }),
+    ...(token !== null && { token }),
     ...(natsCredentials !== null && { credentialsFile: natsCredentials }),
     ...(natsNkey !== null && { nkeyFile: natsNkey }),
     ...(tlsCert !== null && {

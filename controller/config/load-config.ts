@@ -63,10 +63,15 @@ export function loadConfig<Schema extends z.ZodObject>(
   for (const issue of parsed.error?.issues ?? []) {
     const option = options.find(({ key }) => key === issue.path[0]);
     const place = values.get(option?.key ?? '')?.place ?? `--${option?.name ?? String(issue.path[0])}`;
-    problems.push(`${place}: ${issue.message}`);
+    problems.push(`${place}: ${option?.secret === true ? withoutValue(issue.message) : issue.message}`);
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return { config: Object.freeze(parsed.data), warnings };
+}
+
+/** What a schema says of a wrong value, without the value. */
+function withoutValue(message: string): string {
+  return message.replace(/, got .*$/s, '; what was given is not shown, as it may be secret');
 }
 
 function fromFlags(flags: ConfigSources['flags'], options: readonly OptionSpec[]): [string, Sourced][] {
@@ -95,19 +100,31 @@ function fromEnvironment(
   return values;
 }
 
+/** What is wrong with a YAML file, without what stands there: it may be secret. */
+function withoutContent(message: string): string {
+  return message.split(/\n|: /, 1)[0] ?? '';
+}
+
 function fromFile(path: string, options: readonly OptionSpec[], problems: string[]): [string, Sourced][] {
   const lines = new LineCounter();
-  let document: Document.Parsed;
-  let plain: Readonly<Record<string, unknown>>;
+  let content: string;
   try {
-    document = parseDocument(readFileSync(path, 'utf8'), { lineCounter: lines });
-    plain = document.errors.length === 0 ? document.toJS() : {};
+    content = readFileSync(path, 'utf8');
   } catch (error) {
     problems.push(`--config ${path}: ${error instanceof Error ? error.message : String(error)}`);
     return [];
   }
+  let document: Document.Parsed;
+  let plain: Readonly<Record<string, unknown>>;
+  try {
+    document = parseDocument(content, { lineCounter: lines });
+    plain = document.errors.length === 0 ? document.toJS() : {};
+  } catch (error) {
+    problems.push(`${path}: ${error instanceof Error ? withoutContent(error.message) : 'not YAML'}`);
+    return [];
+  }
   const at = (offset: number): string => `${path}:${lines.linePos(offset).line}`;
-  problems.push(...document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`));
+  problems.push(...document.errors.map((error) => `${at(error.pos[0])}: ${withoutContent(error.message)}`));
   if (document.errors.length > 0 || document.contents === null) return [];
   if (!isMap(document.contents)) {
     problems.push(`${path}: expected a map of options such as "port: 8000"`);

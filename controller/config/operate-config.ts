@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { choice, duration, integer, text, toggle } from './values.ts';
+import { choice, duration, integer, key, text, toggle } from './values.ts';
 
 const connection = {
   server: option(text().default('127.0.0.1:8001'), {
@@ -10,11 +10,12 @@ const connection = {
     description: 'gRPC address of a controller; any of them will do.',
     placeholder: 'HOST:PORT',
   }),
-  adminKey: option(text().nullable().default(null), {
+  adminKey: option(metadataKey().nullable().default(null), {
     group: 'Controller',
     description: 'Key with which operators are let in. Other users can read flags: prefer CONCLAVE_ADMIN_KEY.',
     placeholder: 'KEY',
     fallback: 'none',
+    secret: true,
   }),
   timeout: option(duration().default(15_000), {
     group: 'Controller',
@@ -47,6 +48,11 @@ const waiting = {
     fallback: 'answer as soon as it is planned',
   }),
 };
+
+/** A key as gRPC metadata can carry it. */
+function metadataKey() {
+  return key().refine((value) => /^[\x21-\x7e]+$/.test(value), { error: 'expected a key of ASCII characters' });
+}
 
 export type ConnectionConfig = Readonly<{ [Key in keyof typeof connection]: z.output<(typeof connection)[Key]> }>;
 

@@ -11,6 +11,10 @@ interface OptionHelp {
   readonly fallback?: string;
   /** Given without a flag's name, after the command. */
   readonly positional?: true;
+  /** The flag may be given several times. */
+  readonly repeatable?: true;
+  /** The value is never shown. */
+  readonly secret?: true;
 }
 
 const registry = z.registry<OptionHelp>();

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { dispatching, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { choice, duration, integer, list, size, text, toggle } from './values.ts';
+import { choice, duration, integer, keys, list, size, text, toggle } from './values.ts';
 
 /** What is served. */
 export const model = {
@@ -118,17 +118,20 @@ export const server = {
     description: 'gRPC port. 0: any free one.',
     placeholder: 'PORT',
   }),
-  apiKey: option(list().nullable().default(null), {
+  apiKey: option(keys().nullable().default(null), {
     group: 'Server',
     description:
-      'Key that requests must carry as "Authorization: Bearer KEY". Other users can read flags: prefer the file.',
+      'Key that requests must carry as "Authorization: Bearer KEY"; give the flag again for another. Other users can read flags: prefer the file.',
     placeholder: 'KEY',
     fallback: 'no key is asked for',
+    repeatable: true,
+    secret: true,
   }),
   apiKeyFile: option(text().nullable().default(null), {
     group: 'Server',
     description: 'File with one API key per line; empty lines and lines that start with # are skipped.',
     placeholder: 'FILE',
+    fallback: 'none',
   }),
   maxBodySize: option(size().default(16 * 2 ** 20), {
     group: 'Server',
@@ -146,11 +149,14 @@ export const server = {
 
 /** Who may operate the cluster. */
 export const admin = {
-  adminKey: option(list().nullable().default(null), {
+  adminKey: option(keys().nullable().default(null), {
     group: 'Server',
-    description: 'Key that ControlService asks for (status, plan, scale, drain, events). Prefer the file.',
+    description:
+      'Key that ControlService asks for (status, plan, scale, drain, events); give the flag again for another. Prefer the file.',
     placeholder: 'KEY',
     fallback: 'the API keys; without any, only this machine is let in',
+    repeatable: true,
+    secret: true,
   }),
   adminKeyFile: option(text().nullable().default(null), {
     group: 'Server',

@@ -28,6 +28,30 @@ export function text(): z.ZodType<string> {
   });
 }
 
+/** Text as it is: a number in YAML would lose its zeros. */
+export function password(): z.ZodType<string> {
+  return reader('text, in YAML with quotes', (raw) => (typeof raw === 'string' && raw !== '' ? raw : null));
+}
+
+/** A key that "Authorization: Bearer KEY" can carry. */
+export function key(): z.ZodType<string> {
+  return reader(aKey, (raw) => {
+    const value = typeof raw === 'string' ? raw.trim() : '';
+    return /^[^\s\p{Cc}]+$/u.test(value) ? value : null;
+  });
+}
+
+const aKey = 'a key without spaces, in YAML with quotes';
+
+/** One or several keys, each of them whole: a key may hold commas. */
+export function keys(): z.ZodType<readonly string[]> {
+  return reader(aKey, (raw) => {
+    const parsed = (Array.isArray(raw) ? raw : [raw]).map((part: unknown) => key().safeParse(part).data);
+    const valid = parsed.every((part) => part !== undefined);
+    return valid && parsed.length > 0 ? Object.freeze(parsed) : null;
+  });
+}
+
 /** One of some words. */
 export function choice<const T extends string>(...words: readonly T[]): z.ZodType<T> {
   return reader(`one of ${words.join(', ')}`, (raw) => words.find((word) => word === raw) ?? null);

@@ -3,13 +3,14 @@
  * one is given. Everything ends with this process.
  */
 import type { Logger } from 'pino';
+import type { NatsOptions } from '../../proto/bus/nats-options.ts';
 import { readMachine } from '../../worker/machine.ts';
 import { connectBus } from '../cli/connect-bus.ts';
 import { type ClusterServer, startClusterServer } from '../cluster/cluster-server.ts';
 import { natsOptions } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { freePorts } from './free-ports.ts';
-import { type NatsProcess, startNats } from './nats-process.ts';
+import { startNats } from './nats-process.ts';
 import { startWorkerProcesses } from './worker-processes.ts';
 
 export interface LocalCluster {
@@ -34,11 +35,12 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     const nats = config.nats === null ? await startNats(config, log) : null;
     if (nats !== null) closers.push(() => nats.stop());
     const reached = nats === null ? config : { ...config, nats: [nats.url], natsToken: nats.token };
-    const bus = await connectBus(natsOptions(reached, 'controller'), config, log);
+    const connection = natsOptions(reached, 'controller');
+    const bus = await connectBus(connection, config, log);
     closers.push(() => bus.close());
     const processes = startWorkerProcesses({
-      workers: await workerSpecs(config, workers, reached.nats ?? []),
-      environment: secrets(config, nats),
+      workers: await workerSpecs(config, workers, connection),
+      environment: secrets(connection),
       log,
     });
     closers.push(() => processes.stop());
@@ -58,18 +60,18 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
   }
 }
 
-async function workerSpecs(config: ServeConfig, workers: number, nats: readonly string[]) {
+async function workerSpecs(config: ServeConfig, workers: number, { servers, user }: NatsOptions) {
   const machine = readMachine();
   const memory = config.workerMemory ?? Math.floor((machine.freeBytes * MEMORY_SHARE) / workers);
   const ports = await freePorts(workers);
   const shared = [
     ...(config.model === null ? [] : [config.model]),
     ...flags({
-      nats: nats.join(','),
+      nats: servers.join(','),
       cluster: config.cluster,
       'nats-credentials': config.natsCredentials,
       'nats-nkey': config.natsNkey,
-      'nats-user': config.natsUser,
+      'nats-user': user ?? null,
       'nats-replicas': config.natsReplicas,
       host: '127.0.0.1',
       memory,
@@ -103,10 +105,10 @@ function flags(values: Readonly<Record<string, string | number | null>>): readon
   return Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [`--${name}`, String(value)]));
 }
 
-function secrets({ natsToken, natsPassword }: ServeConfig, nats: NatsProcess | null): Record<string, string> {
-  const token = nats?.token ?? natsToken;
+/** What must not be flags, as every user of this machine can read those. */
+function secrets({ token, password }: NatsOptions): Record<string, string> {
   return {
-    ...(token !== null && { CONCLAVE_NATS_TOKEN: token }),
-    ...(natsPassword !== null && { CONCLAVE_NATS_PASSWORD: natsPassword }),
+    ...(token !== undefined && { CONCLAVE_NATS_TOKEN: token }),
+    ...(password !== undefined && { CONCLAVE_NATS_PASSWORD: password }),
   };
 }

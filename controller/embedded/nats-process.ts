@@ -2,14 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Logger } from 'pino';
 import { CliError } from '../cli/exit.ts';
 import type { TlsConfig } from '../config/connections.ts';
 import { freePorts } from './free-ports.ts';
+import { makeNatsFolder } from './nats-folder.ts';
 import { keepRunning } from './restarting.ts';
 import { spawnTied, type TiedProcess } from './tied-process.ts';
 
@@ -35,7 +35,7 @@ export async function startNats(tls: TlsConfig, log: Logger): Promise<NatsProces
     );
   }
   const [port = 0] = await freePorts(1);
-  const folder = await mkdtemp(join(tmpdir(), 'conclave-nats-'));
+  const folder = await makeNatsFolder();
   const token = randomBytes(24).toString('base64url');
   const file = join(folder, 'nats.conf');
   await writeFile(file, configuration({ port, folder, token, tls }), { mode: 0o600 });
@@ -43,7 +43,7 @@ export async function startNats(tls: TlsConfig, log: Logger): Promise<NatsProces
   const stopRestarting = keepRunning({
     run: () =>
       new Promise((resolve) => {
-        const started = spawnTied(program, ['-c', file]);
+        const started = spawnTied(program, ['-c', file], folder);
         running = started;
         let last = '';
         started.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
