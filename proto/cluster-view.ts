@@ -1,15 +1,16 @@
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { Bus, Change } from './bus/bus.ts';
-import { COMMITTED_PLAN, CONSTRAINTS, LEASE, MEMBER_KEY, SERVED_MODEL, TARGET_PLAN } from './bus/subjects.ts';
+import { COMMITTED_PLAN, CONSTRAINTS, LEASE, MEMBER_KEY, PLANNING, SERVED_MODEL, TARGET_PLAN } from './bus/subjects.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from './generated/conclave/v1/ClusterConstraints.ts';
 import type { LeaderLease__Output as LeaderLease } from './generated/conclave/v1/LeaderLease.ts';
+import type { PlanningState__Output as PlanningState } from './generated/conclave/v1/PlanningState.ts';
 import type { WorkerAnnouncement__Output as WorkerAnnouncement } from './generated/conclave/v1/WorkerAnnouncement.ts';
 import type { WorkerReport__Output as WorkerReport } from './generated/conclave/v1/WorkerReport.ts';
 import type { MemberKeys } from './membership.ts';
 import { conclave, decode, type PlacementPlan } from './messages.ts';
 
 /** What changed in a view. */
-export type ViewChange = 'plans' | 'workers' | 'reports' | 'constraints' | 'model' | 'lease';
+export type ViewChange = 'plans' | 'workers' | 'reports' | 'constraints' | 'planning' | 'model' | 'lease';
 
 /** A value on the bus and the revision at which it stands there: what a compare-and-set needs. */
 export interface Versioned<Value> {
@@ -36,6 +37,8 @@ export class ClusterView {
   committed: PlacementPlan | null = null;
   /** What operators asked for; kept at revision 0 when the bus has forgotten it. */
   constraints: Versioned<ClusterConstraints> | null = null;
+  /** What the leader found when it planned last. */
+  planning: PlanningState | null = null;
   lease: LeaderLease | null = null;
   /** gzip of a ServedModel. */
   servedModel: Uint8Array | null = null;
@@ -119,6 +122,11 @@ export class ClusterView {
       if (lease === undefined) return;
       this.lease = lease;
       this.#options.onChange('lease', null);
+    } else if (change.key === PLANNING) {
+      const planning = this.#read(conclave.PlanningState, change);
+      if (planning === undefined) return;
+      this.planning = planning;
+      this.#options.onChange('planning', null);
     } else if (change.key === CONSTRAINTS) {
       const value = this.#read(conclave.ClusterConstraints, change);
       if (value === undefined) return;

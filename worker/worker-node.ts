@@ -17,6 +17,7 @@ import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts'
 import { MemberKeys } from '../proto/membership.ts';
 import { conclave } from '../proto/messages.ts';
 import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
+import { ActivityMeter } from './agent/activity-meter.ts';
 import { ExpertAgent } from './agent/expert-agent.ts';
 import { FailureEvents } from './agent/failure-events.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
@@ -132,8 +133,24 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       observer.onPeerFailure(failure);
       told.tell(failure.code, `worker/${failure.peer}`, `seen by ${options.id}: ${failure.message}`);
     };
+    const meter = new ActivityMeter();
+    const dispatchObserver: DispatchObserver = {
+      ...observer,
+      onAnswer(peer, layer, rows, bytes, elapsedMs) {
+        observer.onAnswer(peer, layer, rows, bytes, elapsedMs);
+        meter.answered(elapsedMs);
+      },
+    };
     const engineObserver: EngineObserver = {
       ...observer.engine,
+      onStep(step) {
+        observer.engine.onStep(step);
+        meter.generated(step.decodeTokens);
+      },
+      onFirstToken(requestId, index, sinceArrivalMs) {
+        observer.engine.onFirstToken(requestId, index, sinceArrivalMs);
+        meter.generated(1); // That of a prompt's last row.
+      },
       onStepFailed: (error, retried, failed) => {
         observer.engine.onStepFailed(error, retried, failed);
         const reason = error instanceof Error ? error.message : String(error);
@@ -186,7 +203,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         credentials,
         metadata,
         epoch: () => agent.view.committed?.epoch ?? 0,
-        dispatchObserver: observer,
+        dispatchObserver,
         engineObserver,
         hedgeMs: options.hedgeMs,
         rankDeadlineMs: RANK_DEADLINE_MS,
@@ -254,6 +271,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         version: options.version,
         startedAtMs: Date.now(),
       },
+      activity: (seconds) => meter.take(seconds, stages.engine?.snapshot() ?? null),
       onReplaced: (error) => engineObserver.onFault(error),
       onTrouble: (what, error) => observer.onTrouble(what, error),
     });

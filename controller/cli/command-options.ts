@@ -36,9 +36,12 @@ export function configOf<Schema extends z.ZodObject>(
 
 function flag(spec: OptionSpec): Option {
   const name = spec.defaultValue === true ? `--no-${spec.name}` : `--${spec.name}`;
-  const option = new Option(spec.placeholder === undefined ? name : `${name} <${spec.placeholder}>`, sentence(spec));
+  const [open, close] = spec.bare === undefined ? '<>' : '[]';
+  const value = spec.placeholder === undefined ? '' : ` ${open}${spec.placeholder}${close}`;
+  const option = new Option(`${name}${value}`, sentence(spec));
+  if (spec.bare !== undefined) option.preset(spec.bare);
   if (spec.repeatable) {
-    option.argParser<readonly string[] | undefined>((value, before) => [...(before ?? []), value]);
+    option.argParser<readonly string[] | undefined>((given, before) => [...(before ?? []), given]);
   }
   return option.helpGroup(`${spec.group}:`);
 }

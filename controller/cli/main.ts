@@ -4,8 +4,9 @@ import { collectGarbageLessOften } from '../../proto/garbage-collection.ts';
 import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
-import { drainCommand, planCommand, scaleCommand, statusCommand } from './operate/commands.ts';
+import { cordonCommand, drainCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
 import { eventsCommand } from './operate/events.ts';
+import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
@@ -45,8 +46,11 @@ const commands = [
   workerCommand(),
   statusCommand(),
   planCommand(),
+  replicasCommand(),
   scaleCommand(),
   drainCommand(),
+  cordonCommand(),
+  uncordonCommand(),
   eventsCommand(),
   inspectCommand(),
   synthCommand(),

@@ -12,18 +12,20 @@ import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetSta
 import type { ServedModel } from '../../proto/generated/conclave/v1/ServedModel.ts';
 import { MemberKeys } from '../../proto/membership.ts';
 import { conclave, decode, encode, type ModelSpec } from '../../proto/messages.ts';
-import type { AccessRule, GrpcServer } from '../../proto/server.ts';
+import type { GrpcServer } from '../../proto/server.ts';
 import type { PlanConstraints } from '../planner/input.ts';
+import { ActivityBook } from './activity.ts';
+import type { AdminAccess } from './admin-access.ts';
 import { expertChecksums } from './checksums.ts';
 import { ClusterRouter } from './cluster-router.ts';
-import { editConstraints, withoutGone } from './constraints.ts';
+import { editConstraints, withoutDraining } from './constraints.ts';
 import { controlService } from './control-service.ts';
 import { EventLog } from './events.ts';
 import { ExpertLoadBook } from './expert-load.ts';
 import { Leader } from './leader.ts';
 import { Lease } from './lease.ts';
 import { type Members, memberChanges, memberEvent } from './membership.ts';
-import { clusterStatus } from './status.ts';
+import { clusterStatus, noPlanReasons } from './status.ts';
 
 export interface ControllerNodeOptions {
   readonly bus: Bus;
@@ -58,8 +60,8 @@ export interface ControllerNode {
   readonly leads: () => boolean;
   /** Why requests cannot be answered now; empty: they can. */
   readonly obstacles: () => readonly string[];
-  /** Adds ControlService; calls must satisfy `access`. */
-  serve(grpc: GrpcServer, access: AccessRule | undefined): void;
+  /** Adds ControlService for those that have access. */
+  serve(grpc: GrpcServer, access: AdminAccess): void;
   close(): Promise<void>;
 }
 
@@ -76,6 +78,8 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   const served = compressed(options);
   const keys = new MemberKeys();
   const load = new ExpertLoadBook(spec);
+  const activity = new ActivityBook(() => performance.now());
+  const { defaultReplicas } = options.constraints;
   const events = new EventLog({ bus, cluster, wallClock: Date.now });
   const failures: Record<string, number> = {};
   const checksums = new Map<string, Promise<readonly number[]>>();
@@ -112,6 +116,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       return known;
     },
     now: () => performance.now(),
+    wallClock: Date.now,
     onTrouble,
   });
   const lease = new Lease({
@@ -135,16 +140,21 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   /** A drained worker that has left is used again when it comes back. */
   const releaseDrains = (): void => {
     const asked = view.constraints?.value.draining ?? [];
-    if (lease.term === null || asked.every((id) => view.workers.has(id))) return;
-    editConstraints(control, (now) => withoutGone(now, new Set(view.workers.keys()))).catch((error: unknown) =>
-      onTrouble('constraints', error),
-    );
+    const gone = asked.map(({ workerId }) => workerId).filter((id) => !view.workers.has(id));
+    if (lease.term === null || gone.length === 0) return;
+    const cluster = { by: '', atMs: Date.now() };
+    editConstraints(control, cluster, (now) => ({
+      what: `${gone.join(', ')} left, which ends the drain`,
+      next: gone.reduce(withoutDraining, now),
+    })).catch((error: unknown) => onTrouble('constraints', error));
   };
 
   /** Every controller keeps count; the leader tells. */
   let members: Members | null = null;
   const noteMembers = (): void => {
-    const changes = members === null ? [] : memberChanges(members, view.workers);
+    const planned = (id: string): boolean =>
+      [view.target, view.committed].some((plan) => plan?.workers.some((worker) => worker.id === id));
+    const changes = members === null ? [] : memberChanges(members, view.workers, planned);
     if (members !== null) members = new Map(view.workers);
     if (lease.term !== null) for (const change of changes) events.publish(memberEvent(change));
   };
@@ -153,7 +163,9 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   const stops = [
     bus.subscribe(loadSubjects(cluster), (payload) => {
       try {
-        load.add(decode(conclave.LoadReport, payload));
+        const report = decode(conclave.LoadReport, payload);
+        load.add(report);
+        activity.add(report);
       } catch (error) {
         onTrouble('load report', error);
       }
@@ -175,7 +187,10 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
 
   const router = new ClusterRouter({ view, credentials: options.credentials, keys });
   const status = (): GetStatusResponse =>
-    clusterStatus({ model: spec.name, view, load, events, bus: bus.state, problems: leader.problems, failures });
+    clusterStatus({
+      ...{ spec, defaultReplicas, minWorkers: options.minWorkers, view, load, activity, events, failures },
+      ...{ bus: bus.state, wallClock: Date.now },
+    });
   const planFor = leader.planFor.bind(leader);
   return {
     router,
@@ -183,10 +198,17 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     view,
     status,
     leads: () => lease.term !== null,
-    obstacles: () => obstacles(view, router, leader.problems),
+    obstacles: () => obstacles(view, router, noPlanReasons(view, options.minWorkers)),
     serve: (grpc, access) => {
-      const handlers = { ...controlService({ spec, view, control, load, events, status, planFor }) };
-      grpc.addService('conclave.v1.ControlService', conclave.ControlService.service, handlers, access);
+      const { weights } = options;
+      const { nameOf } = access;
+      const wallClock = Date.now;
+      const handlers = {
+        ...controlService({
+          ...{ spec, weights, defaultReplicas, view, control, load, events, status, planFor, nameOf, wallClock },
+        }),
+      };
+      grpc.addService('conclave.v1.ControlService', conclave.ControlService.service, handlers, access.allows);
     },
     close: async () => {
       for (const stop of stops) stop();
@@ -201,7 +223,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
 function obstacles(view: ClusterView, router: ClusterRouter, problems: readonly string[]): readonly string[] {
   if (router.ready && view.committed !== null) return [];
   if (problems.length > 0) return problems;
-  if (view.target === null) return ['no plan yet: too few workers have joined'];
+  if (view.target === null) return ['no plan yet'];
   const loading = [...view.reports.values()]
     .filter(({ state }) => state === 'WORKER_STATE_LOADING')
     .map(({ id }) => id);

@@ -45,29 +45,52 @@ export class ExpertLoadBook {
     return [...this.#rates].sort(([a], [b]) => a - b).map(([layer, rates]) => ({ layer, expertRows: [...rates] }));
   }
 
-  /** The `count` experts with the most load over all layers, busiest first. */
+  /** Rows per second of one expert; 0 before the first report. */
+  rateOf({ layer, expert }: { readonly layer: number; readonly expert: number }): number {
+    return this.#rates.get(layer)?.[expert] ?? 0;
+  }
+
+  /** The `count` experts with the most load over all layers, busiest first; fewer where no more have any. */
   hottest(count: number): readonly { readonly layer: number; readonly expert: number }[] {
     return [...this.#rates]
       .flatMap(([layer, rates]) => Array.from(rates, (rate, expert) => ({ layer, expert, rate })))
+      .filter(({ rate }) => rate > 0)
       .sort((a, b) => b.rate - a.rate || a.layer - b.layer || a.expert - b.expert)
       .slice(0, count)
       .map(({ layer, expert }) => ({ layer, expert }));
   }
 }
 
+/** Rows per second by worker id; replicas share rows evenly. */
+export function workerRates(plan: PlacementPlan, rates: readonly LayerRates[]): ReadonlyMap<string, number> {
+  const totals = new Map<string, number>();
+  for (const layer of rates) {
+    for (const [worker, rows] of rowsByWorker(plan, layer)) {
+      const id = plan.workers[worker]?.id ?? '';
+      totals.set(id, (totals.get(id) ?? 0) + rows);
+    }
+  }
+  return totals;
+}
+
 /** Busiest worker's rows over the mean of the workers that hold slots of the layer; replicas share rows evenly. 1: balanced. */
-export function imbalance(plan: PlacementPlan, { layer, expertRows }: LayerRates): number {
+export function imbalance(plan: PlacementPlan, rates: LayerRates): number {
+  const all = [...rowsByWorker(plan, rates).values()];
+  const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+  return mean > 0 ? Math.max(...all) / mean : 1;
+}
+
+/** Rows of a layer by index of the worker in the plan. */
+function rowsByWorker(plan: PlacementPlan, { layer, expertRows }: LayerRates): ReadonlyMap<number, number> {
+  const rows = new Map<number, number>();
   const placement = plan.experts.find((entry) => entry.layer === layer);
-  if (placement === undefined) return 1;
+  if (placement === undefined) return rows;
   const replicas = new Map<number, number>();
   for (const expert of placement.expert) replicas.set(expert, (replicas.get(expert) ?? 0) + 1 / placement.slices);
-  const rows = new Map<number, number>();
   placement.expert.forEach((expert, i) => {
     const worker = placement.worker[i] ?? 0;
     const share = (expertRows[expert] ?? 0) / placement.slices / (replicas.get(expert) ?? 1);
     rows.set(worker, (rows.get(worker) ?? 0) + share);
   });
-  const all = [...rows.values()];
-  const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
-  return mean > 0 ? Math.max(...all) / mean : 1;
+  return rows;
 }

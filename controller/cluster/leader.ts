@@ -3,15 +3,20 @@ import type { Bucket } from '../../proto/bus/bus.ts';
 import { COMMITTED_PLAN, TARGET_PLAN } from '../../proto/bus/subjects.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
+import type { PlanningState__Output as PlanningState } from '../../proto/generated/conclave/v1/PlanningState.ts';
 import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
 import { planFittingCache } from '../planner/fit-cache.ts';
 import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts';
 import { leastEpoch, overtakingPlan } from './epochs.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
+import { leftOutText, mayKeep, restrictions, stillLeftOut, withFailure } from './left-out.ts';
 import { OrphanReports } from './orphan-reports.ts';
-import { planConstraints } from './plan-constraints.ts';
+import { nowPossible, pendingRequests } from './pending-requests.ts';
+import { planConstraints, type Restricted } from './plan-constraints.ts';
 import { planReason } from './plan-reason.ts';
+import { PlanningRecord } from './planning-record.ts';
+import { clusterRequests } from './requests.ts';
 import { restoreForgotten } from './restore.ts';
 import { rollbackPlan, rolloutStep } from './rollout.ts';
 
@@ -36,6 +41,8 @@ export interface LeaderOptions {
   readonly checksums: (layer: number, slices: number) => Promise<readonly number[]>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Milliseconds since the epoch; only shown to people. */
+  readonly wallClock: () => number;
   /** Told of trouble with the bus; the leader tries again. */
   readonly onTrouble: (what: string, error: unknown) => void;
 }
@@ -60,28 +67,32 @@ export class Leader {
   #holdUntil = 0;
   #membersSince = 0;
   #membersSeen = '';
-  /** Workers that failed before anything was in force, and why; until they are restarted they get nothing. */
-  readonly #excluded = new Map<string, { readonly startedAtMs: number; readonly reason: string }>();
+  readonly #record: PlanningRecord;
+  /** Workers that were there, and those that were restricted, when the last plan was made. */
+  #seen: ReadonlySet<string> = new Set();
+  #restricted: ReadonlySet<string> = new Set();
   readonly #orphans = new OrphanReports();
   #failedEpoch = 0;
-  #problems: readonly string[] = [];
+  #requestsFor = '';
   #busy = false;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
+    this.#record = new PlanningRecord(options.control);
   }
 
-  /** Why there is no plan for what is asked now; empty when there is one. */
-  get problems(): readonly string[] {
-    return this.#problems;
+  /** What it found when it planned last; of no meaning while it does not lead. */
+  get planning(): PlanningState {
+    return this.#record.state;
   }
 
   /** Begins to plan under a term of the lease. */
   lead(term: number): void {
     this.#term = term;
     this.#plannedFor = null;
+    this.#record.load(this.#options.view.planning);
     this.busReturned();
     this.#timer ??= setInterval(() => this.wake(), TICK_MS);
     this.wake();
@@ -110,20 +121,14 @@ export class Leader {
   }
 
   /** The plan that the cluster as it is now would get with these constraints. */
-  planFor(
-    constraints: ClusterConstraints | null,
-    revision: number,
-    reason: string,
-    shortfall: PlanConstraints['shortfall'],
-  ): PlanResult {
+  planFor(constraints: ClusterConstraints | null, revision: number, reason: string): PlanResult {
     const { spec, weights, view, load, leastKvBlocks } = this.#options;
-    const leaving = [...view.workers.values()].filter((worker) => this.#leaves(worker)).map(({ id }) => id);
     const input = {
       spec,
       weights,
       workers: [...view.workers.values()],
       load: load.rates(),
-      constraints: { ...planConstraints(this.#options, constraints, leaving), shortfall },
+      constraints: planConstraints(this.#options, constraints, this.#restrictions()),
       previous: view.target,
       reason,
       constraintsRevision: revision,
@@ -151,13 +156,19 @@ export class Leader {
     await this.#orphans.sweep(view, this.#options.reports, this.#options.now());
     if (this.#term !== term) return;
     const { target, committed } = view;
-    const inputs = this.#inputs();
     if (target !== null) {
       const step = rolloutStep({ target, committed, reports: view.reports });
       if (step.kind === 'commit') return this.#commit(target);
-      if (step.kind === 'fail') return this.#fail(target, step.workerId, step.reason, inputs);
+      if (step.kind === 'fail') await this.#fail(target, step.workerId, step.reason);
+      if (step.kind === 'complete') this.#lookAtMembers(target);
+      if (this.#term !== term) return;
     }
+    this.#retry();
+    const inputs = this.#inputs();
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
+    if (this.#term !== term) return;
+    if (inputs === this.#plannedFor) this.#noteRequests();
+    await this.#record.save(view.planning === null);
   }
 
   /** Members may follow a plan that nobody here knows of: see epochs.ts. */
@@ -181,62 +192,140 @@ export class Leader {
     events.publish({ code: 'PLAN_COMMITTED', severity: 'info', subject: `plan/${target.epoch}`, message });
   }
 
-  async #fail(target: PlacementPlan, workerId: string, reason: string, inputs: string): Promise<void> {
+  /**
+   * Leaves the worker out, so that the rest goes on, and goes back to the plan in force. Where that is not whole any more
+   * there is nothing to go back to: the next plan is made without the worker.
+   */
+  async #fail(target: PlacementPlan, workerId: string, reason: string): Promise<void> {
     const { view, events } = this.#options;
-    if (this.#failedEpoch !== target.epoch) {
-      events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
+    const { committed } = view;
+    if (this.#failedEpoch === target.epoch) return; // The view does not show yet what was done about it.
+    const whole = committed?.workers.every(({ id }) => view.workers.has(id)) ?? false;
+    const back = whole ? committed : null;
+    events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
+    this.#leaveOut(workerId, reason, back !== null && mayKeep(back, target, workerId));
+    if (back !== null && (await this.#publish(rollbackPlan(back, target, reason), view.targetRevision))) {
+      const message = `went back to plan ${back.epoch}: ${reason}`;
+      events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
     }
     this.#failedEpoch = target.epoch;
-    const gone = view.committed?.workers.some(({ id }) => !view.workers.has(id)) ?? true;
-    if (view.committed === null || gone) {
-      // There is nothing whole to go back to: plan without the worker until it is restarted.
-      this.#excluded.set(workerId, { startedAtMs: view.workers.get(workerId)?.startedAtMs ?? 0, reason });
-      const without = this.#inputs();
-      if (without !== this.#plannedFor) await this.#plan(without);
-      return;
+  }
+
+  #leaveOut(workerId: string, reason: string, keeps: boolean): void {
+    const { view, events, wallClock } = this.#options;
+    const startedAtMs = view.workers.get(workerId)?.startedAtMs ?? 0;
+    const known = stillLeftOut(this.#record.state.leftOut, view.workers);
+    const leftOut = withFailure(known, { workerId, startedAtMs, reason, keeps }, wallClock());
+    this.#record.set({ leftOut });
+    const [entry] = leftOut.slice(-1);
+    if (entry === undefined) return;
+    const message = leftOutText(entry);
+    events.publish({ code: 'WORKER_LEFT_OUT', severity: 'warning', subject: `worker/${workerId}`, message });
+  }
+
+  /** While nothing is rolled out: a worker of the plan in force may fail at it, as after a restart, or turn out to be well again. */
+  #lookAtMembers(plan: PlacementPlan): void {
+    const { view } = this.#options;
+    for (const { id } of plan.workers) {
+      const report = view.reports.get(id);
+      if (report?.epoch !== plan.epoch || report.startedAtMs !== view.workers.get(id)?.startedAtMs) continue;
+      const entry = this.#record.state.leftOut.find(({ workerId }) => workerId === id);
+      const tried = entry === undefined || entry.retrying;
+      if (report.state === 'WORKER_STATE_FAILED' && tried) {
+        this.#leaveOut(id, `worker ${id} cannot carry out plan ${plan.epoch}: ${report.error}`, false);
+      } else if (report.state === 'WORKER_STATE_READY' && entry !== undefined && (tried || !entry.keeps)) {
+        this.#recover(id, `carries out plan ${plan.epoch}`);
+      }
     }
-    // The same inputs would give the same plan: wait until something changes.
-    this.#plannedFor = inputs;
-    if (await this.#publish(rollbackPlan(view.committed, target, reason), view.targetRevision)) {
-      const message = `went back to plan ${view.committed.epoch}: ${reason}`;
-      events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
+    // A worker that is tried again and gets nothing to do is as good as any.
+    const idle = this.#record.state.leftOut.filter(
+      ({ workerId, retrying }) =>
+        retrying && this.#plannedFor !== null && plan.workers.every(({ id }) => id !== workerId),
+    );
+    for (const { workerId } of idle) this.#recover(workerId, 'may be used again');
+  }
+
+  #recover(workerId: string, what: string): void {
+    const leftOut = this.#record.state.leftOut.filter((entry) => entry.workerId !== workerId);
+    this.#record.set({ leftOut });
+    const message = `${workerId} ${what}`;
+    this.#options.events.publish({
+      code: 'WORKER_RECOVERED',
+      severity: 'info',
+      subject: `worker/${workerId}`,
+      message,
+    });
+  }
+
+  /** Lets plans use workers again whose time to be tried again has come. */
+  #retry(): void {
+    const { view, events, now } = this.#options;
+    const { leftOut } = this.#record.state;
+    const known = stillLeftOut(leftOut, view.workers);
+    const due = new Set(this.#record.due(now()).filter(({ workerId }) => view.workers.has(workerId)));
+    if (due.size === 0 && known.length === leftOut.length) return;
+    this.#record.set({ leftOut: known.map((entry) => (due.has(entry) ? { ...entry, retrying: true } : entry)) });
+    for (const { workerId, failures } of due) {
+      const message = `${workerId} is tried again after ${failures} ${failures === 1 ? 'failure' : 'failures'}`;
+      events.publish({ code: 'WORKER_RETRIED', severity: 'info', subject: `worker/${workerId}`, message });
     }
   }
 
   async #plan(inputs: string): Promise<void> {
-    const { view, events } = this.#options;
+    const { view, events, spec, baseConstraints } = this.#options;
     const constraints = view.constraints;
-    const result = this.planFor(
-      constraints?.value ?? null,
-      constraints?.revision ?? 0,
-      planReason(view, (worker) => this.#leaves(worker)),
-      'accept',
-    );
+    const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason());
     if (result.kind === 'infeasible') {
-      const failed = [...this.#excluded].flatMap(([id, { startedAtMs, reason }]) =>
-        view.workers.get(id)?.startedAtMs === startedAtMs ? [`left out until it is restarted: ${reason}`] : [],
-      );
-      const problems = [...result.problems, ...failed];
-      if (!isDeepStrictEqual(problems, this.#problems)) {
-        events.publish({ code: 'PLAN_INFEASIBLE', severity: 'error', subject: 'plan', message: problems.join('; ') });
+      if (!isDeepStrictEqual(result.problems, this.#record.state.problems)) {
+        const message = [...result.problems, ...this.#record.state.leftOut.map(leftOutText)].join('; ');
+        events.publish({ code: 'PLAN_INFEASIBLE', severity: 'error', subject: 'plan', message });
       }
-      this.#problems = problems;
-      this.#plannedFor = inputs;
+      this.#record.set({ problems: [...result.problems] });
+      this.#planned(inputs);
       return;
     }
-    this.#problems = [];
-    if (result.plan === view.target) {
-      this.#plannedFor = inputs;
-      return;
+    if (result.plan !== view.target) {
+      // Checksums may take long: what is written replaces what this was decided from, nothing newer.
+      const [epoch, revision] = [leastEpoch(view), view.targetRevision];
+      const requests = clusterRequests(spec, baseConstraints.defaultReplicas, constraints?.value ?? null);
+      const reason = nowPossible(result.plan, requests, this.#record.state.pending);
+      const planned = { ...(await this.#verified(result.plan)), epoch, reason: `${result.plan.reason}${reason}` };
+      if (!(await this.#publish(planned, revision))) return;
+      const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
+      const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
+      events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
     }
-    // Checksums may take long: what is written replaces what this was decided from, nothing newer.
-    const [epoch, revision] = [leastEpoch(view), view.targetRevision];
-    const planned = { ...(await this.#verified(result.plan)), epoch };
-    if (!(await this.#publish(planned, revision))) return;
+    this.#record.set({ problems: [], shortfalls: [...result.shortfalls] });
+    this.#planned(inputs);
+  }
+
+  #planned(inputs: string): void {
+    const { leaving, keeping } = this.#restrictions();
     this.#plannedFor = inputs;
-    const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
-    const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
-    events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
+    this.#seen = new Set(this.#options.view.workers.keys());
+    this.#restricted = new Set([...leaving, ...keeping]);
+  }
+
+  #reason(): string {
+    const { view } = this.#options;
+    const { leaving, keeping } = restrictions(this.#record.state.leftOut, view.workers);
+    const failed = [...leaving, ...keeping].filter((id) => !this.#restricted.has(id));
+    const retried = this.#record.state.leftOut.filter(({ retrying }) => retrying).map(({ workerId }) => workerId);
+    return planReason(view, { seen: this.#seen, failed, retried });
+  }
+
+  /** Tells of requests that have to wait, and of those that waited and are in force. */
+  #noteRequests(): void {
+    const { view, spec, baseConstraints, events } = this.#options;
+    const { target, committed, constraints } = view;
+    const state = this.#record.state;
+    const lookedAt = [target?.epoch, committed?.epoch, constraints?.revision, state.problems.join()].join(' ');
+    if (lookedAt === this.#requestsFor) return;
+    this.#requestsFor = lookedAt;
+    const requests = clusterRequests(spec, baseConstraints.defaultReplicas, constraints?.value ?? null);
+    const { pending, told } = pendingRequests({ requests, target, committed, planning: state });
+    this.#record.set({ pending: [...pending] });
+    for (const event of told) events.publish(event);
   }
 
   /** Writes a target plan in place of the one at `revision`; false when another stands there. */
@@ -259,24 +348,19 @@ export class Leader {
     return { ...planned, experts };
   }
 
-  #leaves({
-    id,
-    draining,
-    startedAtMs,
-  }: {
-    readonly id: string;
-    readonly draining: boolean;
-    readonly startedAtMs: number;
-  }): boolean {
-    return draining || this.#excluded.get(id)?.startedAtMs === startedAtMs;
+  /** Workers that get nothing, or nothing new, besides what operators ask for. */
+  #restrictions(): Restricted {
+    const { view } = this.#options;
+    const { leaving, keeping } = restrictions(this.#record.state.leftOut, view.workers);
+    const goes = [...view.workers.values()].filter(({ draining }) => draining).map(({ id }) => id);
+    return { leaving: [...leaving, ...goes], keeping };
   }
 
   /** Everything that a new plan would be made for, as one comparable text. */
   #inputs(): string {
     const { view } = this.#options;
-    const workers = [...view.workers.values()].map((worker) => ({ ...worker, leaves: this.#leaves(worker) }));
-    workers.sort((a, b) => (a.id < b.id ? -1 : 1));
-    return JSON.stringify([view.constraints?.revision ?? 0, workers]);
+    const workers = [...view.workers.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return JSON.stringify([view.constraints?.revision ?? 0, workers, this.#restrictions()]);
   }
 
   /** Whether a plan may be made now. For the first, enough workers must be there and none have joined or left for a while. */

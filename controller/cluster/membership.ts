@@ -5,18 +5,26 @@ export type Members = ReadonlyMap<string, WorkerAnnouncement>;
 
 /** What became of a worker between two looks at the members. */
 export interface MemberChange {
-  /** restarted: another process under the same id. left: gone after it said that it would. lost: gone without a word. */
-  readonly kind: 'joined' | 'restarted' | 'left' | 'lost';
+  /**
+   * restarted: another process under the same id. left: gone after everything was moved off it. gaveUp: gone after it asked
+   * for that and before it was done. lost: gone without a word.
+   */
+  readonly kind: 'joined' | 'restarted' | 'left' | 'gaveUp' | 'lost';
   readonly worker: WorkerAnnouncement;
 }
 
-/** Changes from one look to the next, by worker id. A heartbeat is no change. */
-export function memberChanges(before: Members, now: Members): readonly MemberChange[] {
+/** Changes from one look to the next, by worker id. A heartbeat is no change. `planned`: whether a plan still names a worker. */
+export function memberChanges(
+  before: Members,
+  now: Members,
+  planned: (workerId: string) => boolean,
+): readonly MemberChange[] {
   const changes: MemberChange[] = [];
   for (const id of [...new Set([...before.keys(), ...now.keys()])].sort()) {
     const [was, is] = [before.get(id), now.get(id)];
     if (is === undefined) {
-      if (was !== undefined) changes.push({ kind: was.draining ? 'left' : 'lost', worker: was });
+      if (was === undefined) continue;
+      changes.push({ kind: !was.draining ? 'lost' : planned(id) ? 'gaveUp' : 'left', worker: was });
     } else if (was === undefined) changes.push({ kind: 'joined', worker: is });
     else if (was.startedAtMs !== is.startedAtMs) changes.push({ kind: 'restarted', worker: is });
   }
@@ -27,6 +35,7 @@ const told: Readonly<Record<MemberChange['kind'], { code: string; severity: stri
   joined: { code: 'WORKER_JOINED', severity: 'info', what: 'joined' },
   restarted: { code: 'WORKER_RESTARTED', severity: 'warning', what: 'is another process than before' },
   left: { code: 'WORKER_LEFT', severity: 'info', what: 'left after it was drained' },
+  gaveUp: { code: 'WORKER_LEFT', severity: 'warning', what: 'left before everything was moved off it' },
   lost: { code: 'WORKER_LOST', severity: 'error', what: 'sent no more heartbeats' },
 };
 

@@ -11,21 +11,38 @@ interface Given {
   readonly view: Pick<ClusterView, 'target'>;
 }
 
-/** What the next plan must keep to: the command line, what operators asked for since, and workers that leave. */
+/** Ids of workers that plans use less than operators ask for. */
+export interface Restricted {
+  /** They get nothing. */
+  readonly leaving: readonly string[];
+  /** They keep what they have and get nothing new. */
+  readonly keeping: readonly string[];
+}
+
+/** What the next plan must keep to: the command line, what operators asked for since, and workers that leave or failed. */
 export function planConstraints(
   given: Given,
   asked: ClusterConstraints | null,
-  leaving: readonly string[],
+  { leaving, keeping }: Restricted,
 ): PlanConstraints {
   const base = given.baseConstraints;
+  const ids = (requests: ClusterConstraints['draining'] | undefined): readonly string[] =>
+    (requests ?? []).map(({ workerId }) => workerId);
   return {
     ...base,
     // A cache that was planned keeps its size: another one would make every stage start anew.
     kvBlocks: plannedBlocks(given) ?? base.kvBlocks,
-    draining: [...new Set([...base.draining, ...(asked?.draining ?? []), ...leaving])].sort(),
+    draining: sorted([...base.draining, ...ids(asked?.draining), ...leaving]),
+    cordoned: sorted([...base.cordoned, ...ids(asked?.cordoned), ...keeping]),
     defaultReplicas: asked?.defaultReplicas || base.defaultReplicas,
-    overrides: asked?.overrides ?? base.overrides,
+    overrides:
+      asked?.overrides.flatMap(({ replicas, experts }) => experts.map((expert) => ({ ...expert, replicas }))) ??
+      base.overrides,
   };
+}
+
+function sorted(ids: readonly string[]): readonly string[] {
+  return [...new Set(ids)].sort();
 }
 
 /** Blocks of the target plan's caches, when it was made for the same blocks; null without one. */

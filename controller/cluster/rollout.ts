@@ -52,13 +52,15 @@ export function rolloutStep({ target, committed, reports }: RolloutView): Rollou
   return waitingFor.length === 0 ? { kind: 'commit' } : { kind: 'wait', loadedBytes, totalBytes, waitingFor };
 }
 
-/** The plan that undoes a failed one: what was in force before, under an epoch that wins over the failed one. */
+/**
+ * The plan that undoes a failed one: what was in force before, under an epoch that wins over the failed one. It carries out
+ * what operators had asked for when it was made, and nothing that they asked for since.
+ */
 export function rollbackPlan(committed: PlacementPlan, failed: PlacementPlan, reason: string): PlacementPlan {
   return {
     ...committed,
     epoch: failed.epoch + 1,
     term: failed.term,
-    constraintsRevision: failed.constraintsRevision,
     reason: `rolled back plan ${failed.epoch}: ${reason}`,
   };
 }

@@ -2,20 +2,27 @@ import type { BusConnection } from '../../proto/bus/bus.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { RolloutStatus } from '../../proto/generated/conclave/v1/RolloutStatus.ts';
-import type { WorkerStatus } from '../../proto/generated/conclave/v1/WorkerStatus.ts';
-import type { PlacementPlan } from '../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import type { ActivityBook } from './activity.ts';
 import type { EventLog } from './events.ts';
-import { type ExpertLoadBook, imbalance } from './expert-load.ts';
+import { type ExpertLoadBook, imbalance, workerRates } from './expert-load.ts';
+import { clusterRequests, requestStatuses } from './requests.ts';
 import { rolloutStep } from './rollout.ts';
+import { workerStatuses } from './worker-status.ts';
 
 export interface StatusInput {
-  readonly model: string;
+  readonly spec: ModelSpec;
+  /** Replicas of every expert while operators asked for nothing. */
+  readonly defaultReplicas: number;
+  /** Workers without which the first plan is not made. */
+  readonly minWorkers: number;
   readonly view: ClusterView;
   readonly load: ExpertLoadBook;
+  readonly activity: ActivityBook;
   readonly events: EventLog;
   readonly bus: BusConnection;
-  /** Why there is no plan for what is asked; empty when there is one. */
-  readonly problems: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly wallClock: () => number;
   /** Failures counted here since the start, by code. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -24,14 +31,21 @@ const EVENTS = 20;
 
 /** The cluster in one message: what SREs and tools look at. */
 export function clusterStatus(input: StatusInput): GetStatusResponse {
-  const { view, load, events } = input;
-  const { target, committed } = view;
+  const { spec, view, load, events, activity } = input;
+  const { target, committed, constraints, planning } = view;
   const inForce = committed ?? target;
+  const requests = clusterRequests(spec, input.defaultReplicas, constraints?.value ?? null);
+  const activities = [...view.workers.keys()].flatMap((id) => activity.of(id) ?? []);
+  const total = (key: 'tokensPerSecond' | 'running' | 'waiting'): number =>
+    activities.reduce((sum, entry) => sum + entry[key], 0);
   return {
-    model: input.model,
+    model: spec.name,
     plan: planSummary(inForce),
-    rollout: rolloutStatus(view, input.problems),
-    workers: workerStatuses(view),
+    rollout: rolloutStatus(view, noPlanReasons(view, input.minWorkers)),
+    workers: workerStatuses(view, {
+      activityOf: (id) => activity.of(id),
+      rates: inForce === null ? new Map() : workerRates(inForce, load.rates() ?? []),
+    }),
     leader: view.lease?.controllerId ?? '',
     bus: input.bus === 'connected' ? 'BUS_STATE_CONNECTED' : 'BUS_STATE_RECONNECTING',
     load: (load.rates() ?? []).map(({ layer, expertRows }) => ({
@@ -41,7 +55,28 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
     })),
     events: [...events.recent(EVENTS)],
     failures: { ...input.failures },
+    requests: requestStatuses(requests, view, planning),
+    atMs: input.wallClock(),
+    tokensPerSecond: total('tokensPerSecond'),
+    running: total('running'),
+    waiting: total('waiting'),
   };
+}
+
+/** Why there is no plan for what is there and asked now; empty when there is one. */
+export function noPlanReasons(
+  { planning, target, workers }: Pick<ClusterView, 'planning' | 'target' | 'workers'>,
+  minWorkers: number,
+): readonly string[] {
+  const problems = planning?.problems ?? [];
+  if (problems.length > 0) {
+    const failed = planning?.leftOut.filter(({ retrying }) => !retrying) ?? [];
+    return [...problems, ...failed.map(({ workerId, reason }) => `${workerId} is left out: ${reason}`)];
+  }
+  if (target !== null) return [];
+  const missing = minWorkers - workers.size;
+  if (missing > 0) return [`${workers.size} of ${minWorkers} workers: waiting for ${missing} more`];
+  return [`${workers.size} of ${minWorkers} workers: the first plan is being made`];
 }
 
 function planSummary(plan: PlacementPlan | null): NonNullable<GetStatusResponse['plan']> {
@@ -72,30 +107,4 @@ function rolloutStatus(view: ClusterView, problems: readonly string[]): RolloutS
     totalBytes: waiting.totalBytes,
     error: error || (rolledBack ?? ''),
   };
-}
-
-/** Every worker that is there, and every one that a plan names and that is not. */
-function workerStatuses(view: ClusterView): WorkerStatus[] {
-  const planned = new Map<string, { readonly address: string; readonly weightBytes: number }>();
-  for (const plan of [view.committed, view.target])
-    for (const worker of plan?.workers ?? []) planned.set(worker.id, worker);
-  const ids = [...new Set([...planned.keys(), ...view.workers.keys()])].sort();
-  return ids.map((id) => {
-    const worker = view.workers.get(id);
-    const report = view.reports.get(id);
-    const current = report !== undefined && report.startedAtMs === worker?.startedAtMs;
-    return {
-      id,
-      address: worker?.address ?? planned.get(id)?.address ?? '',
-      node: worker?.node ?? '',
-      pid: worker?.pid ?? 0,
-      roles: [...(worker?.roles ?? [])],
-      state: worker === undefined ? 'WORKER_STATE_LOST' : current ? report.state : 'WORKER_STATE_IDLE',
-      slots: current ? report.held.reduce((sum, { sliceIds }) => sum + sliceIds.length, 0) : 0,
-      slotsWanted: current ? report.slotsWanted : 0,
-      memoryBytes: worker?.memoryBytes ?? 0,
-      weightBytes: planned.get(id)?.weightBytes ?? 0,
-      error: current ? report.error : '',
-    };
-  });
 }

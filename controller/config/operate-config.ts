@@ -56,8 +56,28 @@ function metadataKey() {
 
 export type ConnectionConfig = Readonly<{ [Key in keyof typeof connection]: z.output<(typeof connection)[Key]> }>;
 
-/** `conclave status` and `conclave plan`. */
+/** `conclave plan` and `conclave replicas`. */
 export const lookSchema = z.strictObject({ ...connection, ...output });
+
+/** `conclave status`. */
+export const statusSchema = z.strictObject({
+  watch: option(duration(500).nullable().default(null), {
+    group: 'Reporting',
+    description: 'Show it again and again, every TIME, until Ctrl-C.',
+    placeholder: 'TIME',
+    bare: '2s',
+    fallback: 'show it once; 2s without a TIME',
+  }),
+  ...connection,
+  ...output,
+});
+
+const dryRun = {
+  dryRun: option(toggle().default(false), {
+    group: 'Change',
+    description: 'Change nothing; show what would be loaded and freed, and what would not fit.',
+  }),
+};
 
 /** `conclave scale`. */
 export const scaleSchema = z.strictObject({
@@ -85,6 +105,7 @@ export const scaleSchema = z.strictObject({
     placeholder: 'K',
     fallback: 'all experts',
   }),
+  ...dryRun,
   ...waiting,
   ...connection,
   ...output,
@@ -103,7 +124,21 @@ export const drainSchema = z.strictObject({
     group: 'Change',
     description: 'Take the drain back: the worker is used again.',
   }),
+  ...dryRun,
   ...waiting,
+  ...connection,
+  ...output,
+});
+
+/** `conclave cordon` and `conclave uncordon`. */
+export const cordonSchema = z.strictObject({
+  worker: option(text(), {
+    group: 'Change',
+    description: 'Id of the worker.',
+    placeholder: 'WORKER',
+    positional: true,
+    fallback: 'must be given',
+  }),
   ...connection,
   ...output,
 });

@@ -9,6 +9,8 @@ interface OptionHelp {
   readonly placeholder?: string;
   /** The default in words, where it is worked out at start. */
   readonly fallback?: string;
+  /** The value of the flag when it is given without one; absent where it needs one. */
+  readonly bare?: string;
   /** Given without a flag's name, after the command. */
   readonly positional?: true;
   /** The flag may be given several times. */

@@ -117,13 +117,14 @@ const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60
 /** Longest delay that a timer takes, in ms. */
 const longestDelay = 2 ** 31 - 1;
 
-/** A length of time, in milliseconds. A bare number counts seconds. */
-export function duration(): z.ZodType<number> {
-  return reader('a length of time such as 500ms, 30s or 5m', (raw) => {
+/** A length of time, in milliseconds and at least `min` of them. A bare number counts seconds. */
+export function duration(min = 0): z.ZodType<number> {
+  const least = min === 0 ? '' : `, of at least ${min} ms`;
+  return reader(`a length of time such as 500ms, 30s or 5m${least}`, (raw) => {
     const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/.exec(String(raw).trim());
     const unit = durationUnits[match?.[2] || 's'];
     if (match === null || unit === undefined) return null;
     const ms = Math.round(Number(match[1]) * unit);
-    return ms <= longestDelay ? ms : null;
+    return ms >= min && ms <= longestDelay ? ms : null;
   });
 }

@@ -32,6 +32,8 @@ export interface PoolWorker {
   readonly worker: PlannerWorker;
   /** Bytes left beside stage weights and cache. */
   readonly freeBytes: number;
+  /** It keeps its slots and gets no other. */
+  readonly cordoned: boolean;
 }
 
 export interface PoolPlacement {
@@ -51,13 +53,15 @@ export function sliceBytes(experts: ExpertsFootprint, slices: number): number {
 /** Places the experts of `layers` on the pool. With problems there are no slots. */
 export function placeExperts(pool: readonly PoolWorker[], layers: readonly PoolLayer[]): PoolPlacement {
   const smallest = Math.min(...layers.map((layer) => sliceBytes(layer.experts, layer.slices)));
-  const usable = pool.filter(({ freeBytes }) => freeBytes >= smallest);
-  const workers = usable.map(({ worker, freeBytes }) => ({
-    id: worker.id,
-    node: worker.node,
-    capacityBytes: freeBytes,
-    speed: speedOf(worker),
-  }));
+  const workers = pool
+    .map(({ worker, freeBytes, cordoned }) => ({
+      id: worker.id,
+      node: worker.node,
+      capacityBytes: cordoned ? Math.min(freeBytes, formerBytes(worker.id, layers)) : freeBytes,
+      speed: speedOf(worker),
+      cordoned,
+    }))
+    .filter(({ capacityBytes }) => capacityBytes >= smallest);
   const capacity = usefulBytes(workers, layers);
   const needed = layers.reduce((sum, layer) => sum + layer.experts.count * layer.slices * bytesOf(layer), 0);
   if (needed > capacity) return refuse([shortage(needed, capacity, pool.length, layers)]);
@@ -134,6 +138,14 @@ function usefulBytes(workers: readonly SlotWorker[], layers: readonly PoolLayer[
 function shortage(needed: number, capacity: number, workers: number, layers: readonly PoolLayer[]): string {
   const range = `layers ${layers[0]!.layer}-${layers.at(-1)!.layer}`;
   return `the experts of ${range} need ${formatBytes(needed)} for one replica of each; the ${workers} workers that may hold them have room for ${formatBytes(capacity)} beside stages and cache: ${formatBytes(needed - capacity)} are missing`;
+}
+
+/** Bytes of the slots that a worker had in the plan before. */
+function formerBytes(id: string, layers: readonly PoolLayer[]): number {
+  return layers.reduce(
+    (sum, layer) => sum + layer.former.filter(({ worker }) => worker === id).length * bytesOf(layer),
+    0,
+  );
 }
 
 /** Holders by layer and by unit within the layer. */

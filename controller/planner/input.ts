@@ -46,6 +46,8 @@ export interface PlanConstraints {
   readonly redundancy: number;
   /** Ids of workers that must hold nothing. */
   readonly draining: readonly string[];
+  /** Ids of workers that keep what the plan before gives them and get nothing new. */
+  readonly cordoned: readonly string[];
   /** Cache blocks that every rank of a pipeline makes room for. */
   readonly kvBlocks: number;
   /** Positions per cache block. */
@@ -61,6 +63,7 @@ export const defaultConstraints: PlanConstraints = {
   overrides: [],
   redundancy: 0,
   draining: [],
+  cordoned: [],
   kvBlocks: 0,
   blockSize: 16,
   shortfall: 'accept',

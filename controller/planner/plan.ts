@@ -34,6 +34,7 @@ function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan 
     memory,
     layout: input.constraints.layout,
     workers: workers.filter((worker) => worker.roles.includes('stage')),
+    cordoned: input.constraints.cordoned,
     former: former === null ? [] : formerStages(former),
   });
   if (stages.problems.length > 0) return { kind: 'infeasible', problems: stages.problems };

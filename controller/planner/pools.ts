@@ -51,7 +51,11 @@ export function planExperts(
     const poolLayers = poolLayersOf(input, model, former, pool, pools, layers);
     if (poolLayers.length === 0) continue;
     const placed = placeExperts(
-      pool.workers.map((worker) => ({ worker, freeBytes: freeBytes(worker) })),
+      pool.workers.map((worker) => ({
+        worker,
+        freeBytes: freeBytes(worker),
+        cordoned: input.constraints.cordoned.includes(worker.id),
+      })),
       poolLayers,
     );
     placed.slots.forEach((slots, m) => {

@@ -37,7 +37,7 @@ function resolveConflicts(board: SlotBoard, spreadLimit: number): void {
   for (let unit = 0; unit < board.unitCount; unit++) {
     for (const from of [...board.holders[unit]!].sort((a, b) => a - b)) {
       const now = board.conflicts(unit, from, from);
-      if (now === 0) continue;
+      if (now === 0 || !board.gives(from)) continue;
       const to = leastConflicting(board, unit, from, now, spreadLimit);
       if (to >= 0) board.move(unit, from, to);
     }
@@ -150,7 +150,7 @@ function bestMove(units: readonly number[], from: number, board: SlotBoard, leve
 function moveTo(board: SlotBoard, unit: number, from: number, to: number, levels: Levels): Move | null {
   const m = board.layerOf[unit]!;
   const load = board.slotLoad[unit]!;
-  if (to === from || !levels(board, m, load, from, to)) return null;
+  if (to === from || !board.gives(from) || !levels(board, m, load, from, to)) return null;
   const gain = -board.costOfAdding(m, from, -load) - board.costOfAdding(m, to, load);
   if (gain <= epsilon * load || !board.fits(unit, to)) return null;
   if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) return null;
@@ -161,7 +161,7 @@ function moveTo(board: SlotBoard, unit: number, from: number, to: number, levels
 function bestSwap(board: SlotBoard, m: number, units: readonly number[], from: number): Move | null {
   let best: Move | null = null;
   const leastShift = swapGain * board.fairShare[from]! * board.layerMean[m]!;
-  if (board.freeBytes(from) < board.layers[m]!.sliceBytes) return null;
+  if (!board.gives(from) || board.freeBytes(from) < board.layers[m]!.sliceBytes) return null;
   // A target ends with the slot's load at least: it holds the lighter one now.
   const most = (board.largestShare * (board.loadInLayer(m, from) - leastShift / 2)) / board.fairShare[from]!;
   const light = units.filter((unit) => board.slotLoad[unit]! <= most);

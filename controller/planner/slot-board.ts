@@ -13,6 +13,8 @@ export interface SlotWorker {
   readonly capacityBytes: number;
   /** Relative; > 0. */
   readonly speed: number;
+  /** It keeps its slots and gets no other. */
+  readonly cordoned: boolean;
 }
 
 /** Routed experts of one layer and how many replicas of each are wanted. */
@@ -107,7 +109,12 @@ export class SlotBoard {
 
   /** Whether the worker can take another replica of the unit. */
   fits(unit: number, worker: number): boolean {
-    return this.freeBytes(worker) >= this.bytesOf(unit) && !this.holds(unit, worker);
+    return !this.workers[worker]!.cordoned && this.freeBytes(worker) >= this.bytesOf(unit) && !this.holds(unit, worker);
+  }
+
+  /** Whether slots of the worker may go elsewhere for the sake of others or of balance. */
+  gives(worker: number): boolean {
+    return !this.workers[worker]!.cordoned;
   }
 
   place(unit: number, worker: number): void {

@@ -69,6 +69,7 @@ function cover(board: SlotBoard, unit: number): void {
   const need = board.bytesOf(unit);
   const byFullness = board.workers.map((_, worker) => worker).sort((a, b) => board.fullness(a) - board.fullness(b));
   for (const worker of byFullness) {
+    if (!board.gives(worker)) continue;
     for (const other of board.unitsOf[worker]!) {
       if (board.holders[other]!.length > 1 && board.freeBytes(worker) + board.bytesOf(other) >= need) {
         board.remove(other, worker);
@@ -109,7 +110,7 @@ function placeBySwap(board: SlotBoard, unit: number): boolean {
   for (let roomy = 0; roomy < board.workers.length; roomy++) {
     if (board.freeBytes(roomy) < need) continue;
     for (let worker = 0; worker < board.workers.length; worker++) {
-      if (board.holds(unit, worker)) continue;
+      if (board.holds(unit, worker) || !board.gives(worker)) continue;
       for (const other of board.unitsOf[worker]!) {
         if (!board.fits(other, roomy) || board.freeBytes(worker) + board.bytesOf(other) < need) continue;
         board.move(other, worker, roomy);

@@ -29,6 +29,8 @@ export interface StageProblem {
   readonly layout: LayoutWishes;
   /** Workers that may hold stages, by id. */
   readonly workers: readonly PlannerWorker[];
+  /** Ids of workers that keep their ranks and get no other. */
+  readonly cordoned: readonly string[];
   /** Pipelines of the plan before, for the same model and weights. */
   readonly former: readonly (readonly FormerStage[])[];
 }
@@ -117,10 +119,12 @@ function replaceMissing(
 }
 
 /** Free workers: those that were stages before, then those that are nothing but stages, then large, fast ones. */
-function preferred({ workers, former }: StageProblem, taken: ReadonlySet<string>): readonly PlannerWorker[] {
+function preferred({ workers, former, cordoned }: StageProblem, taken: ReadonlySet<string>): readonly PlannerWorker[] {
   const before = new Set(former.flatMap((pipeline) => pipeline.flatMap((stage) => stage.ranks)));
   const rank = (worker: PlannerWorker) => (before.has(worker.id) ? 0 : worker.roles.includes('expert') ? 2 : 1);
-  return workers.filter((worker) => !taken.has(worker.id)).sort((a, b) => rank(a) - rank(b) || bySize(a, b));
+  return workers
+    .filter(({ id }) => !taken.has(id) && !cordoned.includes(id))
+    .sort((a, b) => rank(a) - rank(b) || bySize(a, b));
 }
 
 function bySize(a: PlannerWorker, b: PlannerWorker): number {

@@ -1,6 +1,7 @@
 import type { Bucket, Bus } from '../../proto/bus/bus.ts';
 import { loadSubject } from '../../proto/bus/subjects.ts';
 import { ClusterView } from '../../proto/cluster-view.ts';
+import type { WorkerActivity } from '../../proto/generated/conclave/v1/WorkerActivity.ts';
 import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
@@ -17,6 +18,8 @@ export interface WorkerAgentOptions {
   readonly keys: MemberKeys;
   readonly announcement: WorkerAnnouncement & { readonly id: string; readonly startedAtMs: number };
   readonly targets: Targets;
+  /** What the worker did in so many seconds, since the last call. */
+  readonly activity: (seconds: number) => WorkerActivity;
   /** Told, once, that a newer process has joined under this worker's id; the agent has then left the cluster to it. */
   readonly onReplaced: (error: Error) => void;
   /** Told of trouble with the bus; the agent goes on. */
@@ -74,7 +77,7 @@ export class WorkerAgent {
 
   /** Reports that nothing is held yet, follows the plans there are, and announces the worker. */
   async start(experts: ExpertAgent, stages: StageHost): Promise<void> {
-    const { bus, heartbeatMs = 1_000, loadReportMs = 5_000 } = this.#options;
+    const { bus, heartbeatMs = 1_000, loadReportMs = 2_000 } = this.#options;
     this.#experts = experts;
     this.#stages = stages;
     this.#workers = await bus.bucket('workers');
@@ -267,8 +270,13 @@ export class WorkerAgent {
   }
 
   #publishLoad(seconds: number): void {
-    const { bus, cluster, announcement } = this.#options;
-    const report = this.#stages?.loadReport(seconds);
-    if (report) bus.publish(loadSubject(cluster, announcement.id), encode(conclave.LoadReport, report));
+    const { bus, cluster, announcement, activity } = this.#options;
+    const report = {
+      workerId: announcement.id,
+      seconds,
+      layers: this.#stages?.expertRows() ?? [],
+      activity: activity(seconds),
+    };
+    bus.publish(loadSubject(cluster, announcement.id), encode(conclave.LoadReport, report));
   }
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ExpertSlot, RankShard } from '../../native/native.ts';
-import type { LoadReport } from '../../proto/generated/conclave/v1/LoadReport.ts';
+import type { LayerRows } from '../../proto/generated/conclave/v1/LayerRows.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { plannedRanks } from '../agent/plan-slots.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -159,13 +159,12 @@ export class StageHost {
   }
 
   /** Rows per expert since the last call, over all stages here. */
-  loadReport(seconds: number): LoadReport | null {
-    const layers = [...this.#seats.values()].flatMap(({ stage, spec }) =>
+  expertRows(): LayerRows[] {
+    return [...this.#seats.values()].flatMap(({ stage, spec }) =>
       (stage?.takeExpertRows() ?? []).flatMap((rows, i) =>
         rows.length === 0 ? [] : [{ layer: spec.rank.firstLayer + i, expertRows: [...rows] }],
       ),
     );
-    return layers.length === 0 ? null : { workerId: this.#options.workerId, seconds, layers };
   }
 
   async close(): Promise<void> {
@@ -195,6 +194,7 @@ export class StageHost {
   /** Closes the seats that neither plan gives to this worker, and takes those that the target plan does. */
   async #takeSeats(target: PlacementPlan | null, committed: PlacementPlan | null): Promise<void> {
     const { workerId } = this.#options;
+    this.#error = null; // Of seats that may not be wanted any more.
     const wanted = new Map<string, SeatSpec>();
     for (const rank of target === null ? [] : plannedRanks(target, workerId)) {
       if (target !== null) wanted.set(rank.pipeline, seatSpec(target, rank));
@@ -214,7 +214,6 @@ export class StageHost {
     try {
       const seat = await takeSeat(spec, epoch, this.#options.seat);
       this.#seats.set(pipeline, seat);
-      this.#error = null;
     } catch (error) {
       this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${messageOf(error)}`;
       return;

@@ -2,13 +2,17 @@
  * What `--output json` says of a cluster. The forms are documented in docs/cluster.md and only ever grow: camelCase keys,
  * states and phases in lower case, times as ISO 8601, bytes as numbers.
  */
+import type { ChangePreview__Output as ChangePreview } from '../../../proto/generated/conclave/v1/ChangePreview.ts';
 import type { ClusterEvent__Output as ClusterEvent } from '../../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { GetStatusResponse__Output as ClusterStatus } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { RequestStatus__Output as RequestStatus } from '../../../proto/generated/conclave/v1/RequestStatus.ts';
+import type { WorkerActivity__Output as WorkerActivity } from '../../../proto/generated/conclave/v1/WorkerActivity.ts';
 import type { PlacementPlan } from '../../../proto/messages.ts';
 
 export function statusJson(status: ClusterStatus) {
   const { model, plan, rollout, workers, leader, bus, load, events, failures } = status;
   return {
+    at: isoTime(status.atMs),
     model,
     plan: {
       epoch: plan?.epoch ?? 0,
@@ -35,7 +39,15 @@ export function statusJson(status: ClusterStatus) {
       memoryBytes: worker.memoryBytes,
       weightBytes: worker.weightBytes,
       error: worker.error,
+      cordoned: worker.cordoned,
+      startedAt: worker.startedAtMs === 0 ? null : isoTime(worker.startedAtMs),
+      rowsPerSecond: rounded(worker.rowsPerSecond),
+      activity: worker.activity && activityJson(worker.activity),
     })),
+    requests: status.requests.map(requestJson),
+    tokensPerSecond: rounded(status.tokensPerSecond),
+    running: status.running,
+    waiting: status.waiting,
     leader,
     bus: word(bus, 'BUS_STATE_'),
     load: load.map(({ layer, imbalance, expertRows }) => ({ layer, imbalance, expertRows })),
@@ -52,8 +64,53 @@ export function rolloutPhase({ rollout }: ClusterStatus): string {
   return phase === 'unspecified' ? 'none' : phase;
 }
 
+/** What somebody asked for, beside what there is. */
+function requestJson(request: RequestStatus) {
+  const { kind, what, state, reason, asked, wanted, actualLeast, actualMost, experts, workerId } = request;
+  const replicas = kind === 'replicas' ? { wanted, actualLeast, actualMost, experts } : { worker: workerId };
+  return {
+    kind,
+    what,
+    state: word(state, 'REQUEST_STATE_'),
+    reason,
+    by: asked?.by ?? null,
+    at: asked === null ? null : isoTime(asked.atMs),
+    ...replicas,
+  };
+}
+
+function activityJson({ dispatchMs, tokensPerSecond, running, waiting, kvCacheUsageRatio }: WorkerActivity) {
+  return {
+    dispatchMs: dispatchMs === 0 ? null : rounded(dispatchMs),
+    tokensPerSecond: rounded(tokensPerSecond),
+    running,
+    waiting,
+    kvCacheUsageRatio: kvCacheUsageRatio === undefined ? null : rounded(kvCacheUsageRatio),
+  };
+}
+
+/** What a change would do. */
+export function previewJson({ refusals, shortfalls, workers }: ChangePreview) {
+  return {
+    refusals,
+    shortfalls,
+    loadBytes: workers.reduce((sum, { loadBytes }) => sum + loadBytes, 0),
+    freeBytes: workers.reduce((sum, { freeBytes }) => sum + freeBytes, 0),
+    workers: workers.map(({ workerId, loads, loadBytes, frees, freeBytes, stageChanges }) => ({
+      worker: workerId,
+      loads,
+      loadBytes,
+      frees,
+      freeBytes,
+      stageChanges,
+    })),
+  };
+}
+
+export type PreviewJson = ReturnType<typeof previewJson>;
+
 export function eventJson({ atMs, code, severity, subject, message, count }: ClusterEvent) {
-  return { at: new Date(atMs).toISOString(), code, severity, subject, message, count: Math.max(1, count) };
+  return { at: isoTime(atMs), code, severity, subject, message, count: Math.max(1, count) };
 }
 
 /** Workers by their ids, not by their place in the plan. */
@@ -86,6 +143,15 @@ export function planJson(plan: PlacementPlan) {
       slots: expert.map((logical, i) => ({ expert: logical, slice: slice[i] ?? 0, worker: id(worker[i] ?? -1) })),
     })),
   };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Floats travel with 24 bits; more digits would be noise. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(6));
 }
 
 function word(name: string, prefix: string): string {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import { type ChannelCredentials, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { GetStatusResponse__Output as ClusterStatus } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import { conclave } from '../../../proto/messages.ts';
@@ -28,6 +29,8 @@ export class ControlClient {
   metadata(): Metadata {
     const metadata = new Metadata();
     if (this.#config.adminKey !== null) metadata.set('authorization', `Bearer ${this.#config.adminKey}`);
+    // Names that no header can carry lose the characters that are at fault.
+    metadata.set('conclave-operator', `${userName()}@${hostname()}`.replaceAll(/[^\w.@+-]/g, ''));
     return metadata;
   }
 
@@ -93,6 +96,15 @@ export async function withControl<T>(
     return await work(control);
   } finally {
     control.close();
+  }
+}
+
+/** Whose process this is; containers may run under a number that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
   }
 }
 

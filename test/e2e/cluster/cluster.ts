@@ -238,7 +238,7 @@ export class Cluster implements AsyncDisposable {
     return this.untilStatus(
       ({ rollout, workers }) =>
         rollout.phase === 'complete' &&
-        workers.every(({ state, weightBytes }) => state === 'ready' || (state === 'idle' && weightBytes === 0)),
+        workers.every(({ state, weightBytes }) => state === 'ready' || (weightBytes === 0 && state !== 'loading')),
     );
   }
 

@@ -45,6 +45,12 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
       ...{ id: 'e1', address, node: expect.any(String), pid, roles: ['expert'], state: 'ready' },
       ...{ slots: expect.any(Number), slotsWanted: expect.any(Number), error: '' },
       ...{ memoryBytes: 2 ** 30, weightBytes: expect.any(Number) },
+      ...{
+        cordoned: false,
+        startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+        rowsPerSecond: expect.any(Number),
+      },
+      activity: expect.toBeOneOf([null, expect.objectContaining({ running: 0, kvCacheUsageRatio: null })]),
     });
     expect(status['events']).toContainEqual({
       ...{
@@ -106,7 +112,9 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
     }
     const past = (await text('events', '--backlog', '2')).trim().split('\n');
     expect(past).toHaveLength(2);
-    expect(past[1]).toMatch(/^\d\d:\d\d:\d\d {2}PLAN_COMMITTED plan\/\d+: plan \d+ is in force/);
+    expect(past[1]).toMatch(
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d {2}PLAN_COMMITTED plan\/\d+: plan \d+ is in force/,
+    );
   });
 
   it('are told what was wrong with a command', async () => {

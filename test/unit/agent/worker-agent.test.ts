@@ -3,7 +3,6 @@ import type { ExpertBank } from '../../../native/native.ts';
 import { MemoryBus } from '../../../proto/bus/memory-bus.ts';
 import { COMMITTED_PLAN, LEASE, TARGET_PLAN } from '../../../proto/bus/subjects.ts';
 import { systemClock } from '../../../proto/clock.ts';
-import type { LoadReport } from '../../../proto/generated/conclave/v1/LoadReport.ts';
 import { MemberKeys } from '../../../proto/membership.ts';
 import { conclave, decode, encode } from '../../../proto/messages.ts';
 import { ExpertAgent } from '../../../worker/agent/expert-agent.ts';
@@ -36,7 +35,7 @@ function rig() {
     refreshRoutes: vi.fn(),
     retryNow: vi.fn(),
     partnerRestarted: vi.fn(),
-    loadReport: (): LoadReport | null => null,
+    expertRows: () => [],
     readyPipelines: [] as string[],
     error: null as string | null,
     routesEpoch: 0,
@@ -49,6 +48,7 @@ function rig() {
     keys: new MemberKeys(),
     announcement: { id: 'a', address: '10.0.0.1:1', startedAtMs: 100 },
     targets: targets as unknown as Targets,
+    activity: () => ({}),
     onReplaced,
     onTrouble: (what, error) => expect.fail(`${what}: ${String(error)}`),
   });

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { editConstraints, withDefaultReplicas, withDraining } from '../../../controller/cluster/constraints.ts';
 import { EventLog } from '../../../controller/cluster/events.ts';
 import { ExpertLoadBook } from '../../../controller/cluster/expert-load.ts';
 import { Leader } from '../../../controller/cluster/leader.ts';
@@ -59,6 +60,7 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     events,
     checksums: () => checksums(),
     now: () => clock.now,
+    wallClock: () => clock.now,
     onTrouble: (what, error) => trouble.push(`${what}: ${String(error)}`),
   });
   await view.start();
@@ -78,7 +80,10 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     return workers.put(id, encode(conclave.WorkerAnnouncement, worker));
   };
   const report = (id: string, epoch: number, state: WorkerReport['state'], error = ''): Promise<number> =>
-    reports.put(id, encode(conclave.WorkerReport, { id, epoch, state: state ?? 'WORKER_STATE_READY', error }));
+    reports.put(
+      id,
+      encode(conclave.WorkerReport, { id, epoch, state: state ?? 'WORKER_STATE_READY', error, startedAtMs: 1 }),
+    );
   /** Lets so many milliseconds pass on the leader's clock. */
   const pass = (ms: number): void => {
     clock.now += ms;
@@ -92,7 +97,22 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     });
   const committed = (epoch: number): Promise<void> =>
     vi.waitFor(async () => expect((await plan(COMMITTED_PLAN))?.epoch).toBe(epoch));
-  return { leader, view, plans, control, plan, announce, report, pass, codes, planned, committed, workers, reports };
+  return {
+    leader,
+    view,
+    events,
+    plans,
+    control,
+    plan,
+    announce,
+    report,
+    pass,
+    codes,
+    planned,
+    committed,
+    workers,
+    reports,
+  };
 }
 
 /** A cluster of one worker whose first plan is in force. */
@@ -181,13 +201,13 @@ describe('Leader', () => {
     await announce('a', { roles: ['expert'] });
     await vi.waitFor(() => {
       pass(1_000);
-      expect(leader.problems).not.toEqual([]);
+      expect(leader.planning.problems).not.toEqual([]);
     });
     for (let i = 0; i < 5; i++) pass(1_000);
     expect(codes()).toEqual(['PLAN_INFEASIBLE']);
     await announce('b');
     await planned(1);
-    expect(leader.problems).toEqual([]);
+    expect(leader.planning.problems).toEqual([]);
   });
 
   it('does not plan anew right after the bus came back: heartbeats may just have expired', async () => {
@@ -281,6 +301,123 @@ describe('Leader', () => {
       expect(await reports.get('gone')).toBeNull();
     });
     expect(await reports.get('a')).not.toBeNull();
+  });
+
+  describe('when a worker cannot carry out what operators ask for', () => {
+    /** Workers a and b hold a replica between them; two are asked for, and b cannot load what that needs of it. */
+    async function failing() {
+      const all = await rig(2);
+      const { leader, announce, report, planned, committed, control, view } = all;
+      leader.lead(1);
+      await announce('a', { roles: ['stage', 'expert'] });
+      await announce('b', { roles: ['expert'] });
+      await planned(1);
+      for (const id of ['a', 'b']) await report(id, 1, 'WORKER_STATE_READY');
+      await committed(1);
+      const ask = (edit: Parameters<typeof editConstraints>[2]) =>
+        editConstraints(control, { by: 'ada', atMs: 7 }, edit);
+      await ask((now, asked) => ({ what: 'scale replicas 1 → 2', next: withDefaultReplicas(now, 2, asked) }));
+      await planned(2);
+      await report('b', 2, 'WORKER_STATE_FAILED', 'bad disk');
+      await vi.waitFor(() => expect(view.target?.epoch).toBe(4)); // 3 went back, 4 is made without more for b.
+      return { ...all, ask };
+    }
+    const slotsOf = (plan: PlacementPlan | null, id: string): number => {
+      const index = plan?.workers.findIndex((worker) => worker.id === id) ?? -1;
+      return plan?.experts.reduce((sum, { worker }) => sum + worker.filter((held) => held === index).length, 0) ?? 0;
+    };
+    const messages = (events: EventLog, code: string): readonly string[] =>
+      events.recent(100).flatMap((event) => (event.code === code ? [event.message] : []));
+
+    it('keeps what it has there, gives the rest what it can, and says what is pending and why', async () => {
+      const { plan, report, committed, view, events } = await failing();
+      const next = await plan(TARGET_PLAN);
+      expect(next?.reason).toMatch(/^scale replicas 1 → 2 by ada; worker b failed/);
+      expect(slotsOf(next, 'b')).toBe(slotsOf(view.committed, 'b'));
+      expect(slotsOf(next, 'a')).toBeGreaterThan(slotsOf(view.committed, 'a'));
+      for (const id of ['a', 'b']) await report(id, 4, 'WORKER_STATE_READY');
+      await committed(4);
+      await vi.waitFor(() =>
+        expect(messages(events, 'REQUEST_PENDING')).toEqual([
+          expect.stringMatching(/^2 replicas of every expert \(asked for by ada .*is pending: .*bad disk/),
+        ]),
+      );
+      expect(messages(events, 'REQUEST_IN_FORCE')).toEqual([]);
+      expect(messages(events, 'WORKER_LEFT_OUT')).toHaveLength(1);
+    });
+
+    it('gives it to a healthy worker that joins, and says that what was pending is in force', async () => {
+      const { announce, report, planned, committed, plan, events, view } = await failing();
+      await vi.waitFor(() => expect(view.planning?.pending).toHaveLength(1));
+      await announce('c', { roles: ['expert'] });
+      await planned(5);
+      const next = await plan(TARGET_PLAN);
+      expect(next?.reason).toMatch(/^worker c joined; now possible: 2 replicas of every expert \(asked for by ada/);
+      for (const id of ['a', 'b', 'c']) await report(id, 5, 'WORKER_STATE_READY');
+      await committed(5);
+      await vi.waitFor(() => expect(messages(events, 'REQUEST_IN_FORCE')).toHaveLength(1));
+      expect(view.target?.epoch).toBe(5);
+    });
+
+    it('carries out what others ask for meanwhile, and a drain of it puts nothing else in force in silence', async () => {
+      const { ask, planned, plan, report, committed, events } = await failing();
+      await ask((now, asked) => ({ what: 'drain b', next: withDraining(now, 'b', asked) }));
+      await planned(5);
+      const next = await plan(TARGET_PLAN);
+      expect(next?.reason).toBe('drain b by ada');
+      expect(next?.workers.map(({ id }) => id)).toEqual(['a']);
+      await report('a', 5, 'WORKER_STATE_READY');
+      await committed(5);
+      expect(messages(events, 'REQUEST_IN_FORCE')).toEqual([]);
+    });
+
+    it('tries it again after a while, more rarely each time, and uses it once it is well', async () => {
+      const { report, planned, pass, plan, committed, view, events, codes } = await failing();
+      for (const id of ['a', 'b']) await report(id, 4, 'WORKER_STATE_READY');
+      await committed(4);
+      pass(30_000);
+      await planned(5);
+      expect((await plan(TARGET_PLAN))?.reason).toMatch(/^worker b is tried again/);
+      await report('b', 5, 'WORKER_STATE_FAILED', 'bad disk');
+      await vi.waitFor(() => expect(view.target?.epoch).toBe(6)); // Went back to what was made without more for b.
+      for (const id of ['a', 'b']) await report(id, 6, 'WORKER_STATE_READY');
+      await committed(6);
+      for (let i = 0; i < 59; i++) pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect((await plan(TARGET_PLAN))?.epoch).toBe(6);
+      await planned(7);
+      for (const id of ['a', 'b']) await report(id, 7, 'WORKER_STATE_READY');
+      await committed(7);
+      await vi.waitFor(() => expect(codes()).toContain('WORKER_RECOVERED'));
+      await vi.waitFor(() => expect(messages(events, 'REQUEST_IN_FORCE')).toHaveLength(1));
+      await vi.waitFor(() => expect(view.planning?.leftOut).toEqual([]));
+    });
+
+    it('lets the next leader go on where this one ended', async () => {
+      const { leader, view, codes, pass, plan } = await failing();
+      await vi.waitFor(() => expect(view.planning?.leftOut).toHaveLength(1));
+      leader.follow();
+      leader.lead(2);
+      for (let i = 0; i < 20; i++) pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect((await plan(TARGET_PLAN))?.epoch).toBe(4);
+      expect(codes().filter((code) => code === 'ROLLOUT_FAILED' || code === 'REQUEST_PENDING')).toEqual([
+        'ROLLOUT_FAILED',
+        'REQUEST_PENDING',
+      ]);
+    });
+
+    it('moves everything off a worker that fails at the plan in force, as after a restart', async () => {
+      const { report, planned, plan, committed, announce, codes } = await running();
+      await announce('b');
+      await planned(2);
+      for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+      await committed(2);
+      await report('b', 2, 'WORKER_STATE_FAILED', 'bad disk');
+      await planned(3);
+      expect((await plan(TARGET_PLAN))?.workers.map(({ id }) => id)).toEqual(['a']);
+      expect(codes()).toContain('WORKER_LEFT_OUT');
+    });
   });
 
   it('leaves the plan of a later leader alone', async () => {

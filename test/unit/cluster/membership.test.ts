@@ -23,20 +23,31 @@ function members(...workers: [id: string, startedAtMs: number, draining?: boolea
   );
 }
 
+const planned = (id: string): boolean => id === 'planned';
+
 test.each([
   ['nothing new', members(['a', 1]), members(['a', 1]), []],
   ['a heartbeat that says more', members(['a', 1]), members(['a', 1, true]), []],
   ['a worker that joins', members(['a', 1]), members(['b', 1], ['a', 1]), ['joined b']],
   ['a worker that is restarted', members(['a', 1]), members(['a', 2]), ['restarted a']],
   ['a worker that leaves', members(['a', 1, true]), members(), ['left a']],
+  ['a worker that leaves while a plan names it', members(['planned', 1, true]), members(), ['gaveUp planned']],
   ['a worker that is lost', members(['a', 1], ['b', 1]), members(['b', 1]), ['lost a']],
   ['many at once', members(['c', 1], ['b', 1]), members(['a', 1], ['b', 3]), ['joined a', 'restarted b', 'lost c']],
 ])('%s', (_, before, now, expected) => {
-  expect(memberChanges(before, now).map(({ kind, worker }) => `${kind} ${worker.id}`)).toEqual(expected);
+  expect(memberChanges(before, now, planned).map(({ kind, worker }) => `${kind} ${worker.id}`)).toEqual(expected);
+});
+
+test('a worker that gave its drain up is not said to have been drained', () => {
+  const [event] = memberChanges(members(['planned', 1, true]), members(), planned).map(memberEvent);
+  expect(event).toMatchObject({
+    ...{ code: 'WORKER_LEFT', severity: 'warning' },
+    message: 'planned at planned:9000 on n1 left before everything was moved off it',
+  });
 });
 
 test('events name the worker, where it was, and how bad it is', () => {
-  const events = memberChanges(members(['a', 1], ['c', 1]), members(['b', 1], ['c', 2])).map(memberEvent);
+  const events = memberChanges(members(['a', 1], ['c', 1]), members(['b', 1], ['c', 2]), planned).map(memberEvent);
   expect(events).toEqual([
     {
       code: 'WORKER_LOST',

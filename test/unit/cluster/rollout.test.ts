@@ -76,7 +76,6 @@ describe('rollbackPlan', () => {
       ...committed,
       epoch: 5,
       term: 9,
-      constraintsRevision: 2,
       reason: 'rolled back plan 4: bad checksum',
     });
   });

@@ -48,6 +48,7 @@ const constraintSets = fc.record({
   overrides: fc.constant([]),
   redundancy: fc.constantFrom(0, 0.25),
   draining: fc.constantFrom([], [], ['w01']),
+  cordoned: fc.constant([]),
   kvBlocks: fc.constantFrom(0, 8),
   blockSize: fc.constant(16),
   shortfall: fc.constant('accept' as const),
@@ -270,4 +271,28 @@ test('a replica more, or a replica less, is about one slot to load or to unload'
     { numRuns: 1000, seed: 26 },
   );
   expect(moved / replans, 'slots moved besides, per plan').toBeLessThanOrEqual(0.15);
+});
+
+test('a cordoned worker gets nothing new, whatever is asked and whoever joins or leaves', () => {
+  let kept = 0;
+  let grown = 0;
+  fc.assert(
+    fc.property(inputs, fc.integer({ min: 1, max: 3 }), fc.boolean(), (input, defaultReplicas, leaves) => {
+      const first = plan(input);
+      if (first.kind === 'infeasible') return;
+      const constraints = { ...input.constraints, defaultReplicas, cordoned: ['w00'], draining: leaves ? ['w02'] : [] };
+      const next = { ...input, constraints, previous: first.plan };
+      const second = plan(next);
+      if (second.kind === 'infeasible') return;
+      checkPlan(second.plan, next);
+      const change = diffPlans(first.plan, second.plan).workers.find(({ id }) => id === 'w00');
+      expect(change?.load ?? []).toEqual([]);
+      expect(change?.ranks?.after ?? []).toEqual([]);
+      kept += Number(second.plan.workers.some(({ id }) => id === 'w00'));
+      grown += Number(second.plan !== first.plan);
+    }),
+    { numRuns: 1000, seed: 7 },
+  );
+  expect(kept, 'cordoned workers that keep something').toBeGreaterThan(100);
+  expect(grown, 'plans that change around them').toBeGreaterThan(100);
 });
