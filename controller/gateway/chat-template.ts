@@ -1,11 +1,11 @@
 /**
- * Chat templates: which of a checkpoint's templates applies, and the variables it sees. Rendering itself is pure, on
- * this thread for short conversations and on the text thread for long ones.
+ * Chat templates: which of a checkpoint's templates applies, and the variables it sees. They are rendered by a process of
+ * their own (template-process.ts).
  */
-import { Template } from '@huggingface/jinja';
 import { ServiceError } from '../errors.ts';
 import { isObject } from '../model/json.ts';
 import { type JsonObject, type TextFiles } from './checkpoint-files.ts';
+import type { NamedTemplate } from './template-process.ts';
 
 /** A turn as templates see it: `role`, `content` as text or null, and whatever else the client sent. */
 export type ChatTurn = JsonObject & { readonly role: string; readonly content: string | null };
@@ -23,9 +23,9 @@ export interface ChatInput {
 }
 
 export interface ChatTemplates {
-  readonly default: string;
+  readonly default: NamedTemplate;
   /** For conversations with tools; null when the default serves them too. */
-  readonly toolUse: string | null;
+  readonly toolUse: NamedTemplate | null;
 }
 
 /** Names that requests must not give new meanings to. */
@@ -40,38 +40,32 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'namespace',
 ]);
 
-/** The templates of a checkpoint. Throws, with a sentence for clients, when there is none or it cannot be read. */
+/** The longest template that is read, in UTF-16 units. The longest of known models have some 20,000. */
+const longestTemplate = 2 ** 20;
+
+/** The templates of a checkpoint. Throws, with a sentence for clients, when there is none. */
 export function readChatTemplates(files: TextFiles): ChatTemplates {
-  if (files.chatTemplate !== null) return checked({ default: files.chatTemplate, toolUse: null });
+  const found = (name: string, source: string): NamedTemplate => {
+    if (source.length <= longestTemplate) return { name, source };
+    throw new Error(`${name} has ${source.length} characters; at most ${longestTemplate} are read`);
+  };
+  if (files.chatTemplate !== null) return { default: found('chat_template.jinja', files.chatTemplate), toolUse: null };
+  const place = 'tokenizer_config.json: chat_template';
   const configured = files.tokenizerConfig['chat_template'];
-  if (typeof configured === 'string') return checked({ default: configured, toolUse: null });
+  if (typeof configured === 'string') return { default: found(place, configured), toolUse: null };
   if (!Array.isArray(configured)) throw new Error('the model has no chat template: use /v1/completions');
-  const named = new Map<string, string>();
+  const named = new Map<string, NamedTemplate>();
   for (const entry of configured as readonly unknown[]) {
-    if (isObject(entry) && typeof entry['template'] === 'string') named.set(String(entry['name']), entry['template']);
+    if (!isObject(entry) || typeof entry['template'] !== 'string') continue;
+    const name = String(entry['name']);
+    named.set(name, found(`${place} "${name}"`, entry['template']));
   }
   const standard = named.get('default');
   if (standard === undefined) throw new Error('none of the chat templates of the model is named "default"');
-  return checked({ default: standard, toolUse: named.get('tool_use') ?? null });
+  return { default: standard, toolUse: named.get('tool_use') ?? null };
 }
 
-/** Throws where the template is not valid Jinja. */
-function compileTemplate(source: string): Template {
-  return new Template(source);
-}
-
-function checked(templates: ChatTemplates): ChatTemplates {
-  for (const source of [templates.default, templates.toolUse ?? '']) {
-    try {
-      compileTemplate(source);
-    } catch (error) {
-      throw new Error(`the chat template of the model cannot be read: ${(error as Error).message}`, { cause: error });
-    }
-  }
-  return templates;
-}
-
-export function templateFor(templates: ChatTemplates, input: ChatInput): string {
+export function templateFor(templates: ChatTemplates, input: ChatInput): NamedTemplate {
   return input.tools !== null && templates.toolUse !== null ? templates.toolUse : templates.default;
 }
 

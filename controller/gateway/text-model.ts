@@ -1,8 +1,7 @@
 /**
- * Everything between text and tokens for one checkpoint: tokenizer, chat template, recommended sampling. Long inputs are
- * worked on beside the event loop (measured: about 1 ms per kilobyte of prompt).
+ * Everything between text and tokens for one checkpoint: tokenizer, chat template, recommended sampling. Long texts are
+ * tokenised beside the event loop (measured: about 1 ms per kilobyte of prompt), and all chat templates are rendered there.
  */
-import { Template } from '@huggingface/jinja';
 import { ServiceError } from '../errors.ts';
 import { ModelError } from '../model/problems.ts';
 import {
@@ -16,9 +15,10 @@ import {
 } from './chat-template.ts';
 import { readTextFiles, type TextFiles } from './checkpoint-files.ts';
 import { readSamplingDefaults, type SamplingDefaults } from './sampling-defaults.ts';
-import { type TextTask, TextTaskError, TextWorker } from './text-worker.ts';
+import { TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
+import { tokenizerThread } from './tokenizer-thread.ts';
 
 export interface TextModel {
   readonly table: TokenTable;
@@ -32,95 +32,74 @@ export interface TextModel {
   close(): Promise<void>;
 }
 
-/** Inputs of more UTF-16 units or more messages than this go to the text thread. */
+/** Texts of more UTF-16 units than this go to the tokenizer thread. */
 const inlineCharacters = 16_384;
-const inlineMessages = 64;
 
 /** Reads the tokenizer, templates and defaults beside a checkpoint. Throws a ModelError that names the file. */
 export async function loadTextModel(directory: string): Promise<TextModel> {
   try {
-    return createTextModel(await readTextFiles(directory));
+    return await createTextModel(await readTextFiles(directory));
   } catch (error) {
     throw new ModelError(directory, [(error as Error).message], 1, { cause: error });
   }
 }
 
-export function createTextModel(files: TextFiles): TextModel {
+export async function createTextModel(files: TextFiles): Promise<TextModel> {
   const tokenizer = createTokenizer(files);
-  const templates = tryReadChatTemplates(files);
-  const compiled = new Map<string, Template>();
-  const worker = new TextWorker({
-    tokenizerPath: files.tokenizerPath,
-    tokenizerConfig: files.tokenizerConfig,
-    timeLimitMs: 20_000,
-    maxWaiting: 64,
-  });
-
-  const render = async (
-    source: string,
-    variables: Readonly<Record<string, unknown>>,
-    long: boolean,
-    signal: AbortSignal | null,
-  ): Promise<string> => {
-    try {
-      if (long) return String(await worker.run({ kind: 'render', template: source, variables }, signal));
-      let template = compiled.get(source);
-      if (template === undefined) compiled.set(source, (template = new Template(source)));
-      return template.render({ ...variables });
-    } catch (error) {
-      if (error instanceof ServiceError) throw error;
-      throw templateFailure((error as Error).message);
-    }
-  };
-
+  const samplingDefaults = readSamplingDefaults(files.generationConfig);
+  const thread = tokenizerThread(files);
+  const chat = await startChat(files);
   return {
     table: tokenizer.table,
-    samplingDefaults: readSamplingDefaults(files.generationConfig),
-    chatObstacle: typeof templates === 'string' ? templates : null,
+    samplingDefaults,
+    chatObstacle: typeof chat === 'string' ? chat : null,
     async encode(text, addSpecialTokens, maxTokens, signal = null) {
       if (text.length > maxTokens * tokenizer.maxCharactersPerToken) {
         const message = `the text has ${text.length} characters, more than fit into ${maxTokens} tokens`;
         throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message);
       }
       if (text.length <= inlineCharacters) return tokenizer.encode(text, addSpecialTokens);
-      const task: TextTask = { kind: 'encode', text, addSpecialTokens };
-      try {
-        return checkedIds((await worker.run(task, signal)) as (number | undefined)[]);
-      } catch (error) {
-        if (!(error instanceof TextTaskError)) throw error;
-        throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: error });
-      }
+      const answer = await thread.run({ text, addSpecialTokens }, signal);
+      if ('result' in answer) return checkedIds(answer.result);
+      throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: new Error(answer.error) });
     },
     async renderChat(input, signal = null) {
-      if (typeof templates === 'string') throw new ServiceError('UNSUPPORTED', templates, { field: 'messages' });
+      if (typeof chat === 'string') throw new ServiceError('UNSUPPORTED', chat, { field: 'messages' });
       const variables = templateVariables(input, tokenizer.special.names);
-      const long = input.messages.length > inlineMessages || longerThan(input, inlineCharacters);
-      const rendered = await render(templateFor(templates, input), variables, long, signal);
+      const rendered = await chat.process.render(templateFor(chat.templates, input), variables, signal).catch(refusal);
       return input.continueFinalMessage ? openFinalMessage(rendered, input) : rendered;
     },
-    close: () => worker.close(),
+    async close() {
+      await Promise.all([thread.close(), typeof chat === 'string' ? null : chat.process.close()]);
+    },
   };
 }
 
+interface Chat {
+  readonly templates: ChatTemplates;
+  readonly process: TemplateProcess;
+}
+
 /** The templates, or why there are none: text completions are served all the same. */
-function tryReadChatTemplates(files: TextFiles): ChatTemplates | string {
+async function startChat(files: TextFiles): Promise<Chat | string> {
+  let templates: ChatTemplates;
   try {
-    return readChatTemplates(files);
+    templates = readChatTemplates(files);
   } catch (error) {
     return (error as Error).message;
   }
+  const all = [templates.default, templates.toolUse].filter((template) => template !== null);
+  const process = templateProcess(all);
+  try {
+    for (const template of all) await process.check(template);
+    return { templates, process };
+  } catch (error) {
+    await process.close();
+    const { message } = error as Error;
+    return error instanceof TemplateError ? `the chat template of the model cannot be read: ${message}` : message;
+  }
 }
 
-/** Whether the strings and keys of a JSON value have more than `limit` UTF-16 units, or it has more than `limit` parts. */
-function longerThan(value: unknown, limit: number): boolean {
-  let left = limit;
-  const queue: unknown[] = [value];
-  while (queue.length > 0 && left >= 0) {
-    const part = queue.pop();
-    left -= typeof part === 'string' ? part.length : 1;
-    if (typeof part !== 'object' || part === null) continue;
-    if (Array.isArray(part)) for (const item of part) queue.push(item);
-    else for (const [key, item] of Object.entries(part)) queue.push(key, item);
-  }
-  return left < 0;
+function refusal(error: unknown): never {
+  throw error instanceof TemplateError ? templateFailure(error.message) : error;
 }

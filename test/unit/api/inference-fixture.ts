@@ -16,6 +16,9 @@ export const silentObserver: RequestObserver = {
   onLost() {},
 };
 
+/** Made once: its process for chat templates takes a while to start. */
+const text = loadTextModel(join(packageRoot, 'models', 'clerk'));
+
 /** The demo model's text side before a made-up pipeline; its context holds 64 tokens. */
 export async function createInference(
   fake: Partial<FakeOptions> = {},
@@ -37,7 +40,7 @@ export async function createInference(
       digest: '0123456789abcdef',
       created: 0,
     },
-    text: await loadTextModel(join(packageRoot, 'models', 'clerk')),
+    text: await text,
     router: singlePipeline(pipeline),
     observer: silentObserver,
     maxRequests: 8,

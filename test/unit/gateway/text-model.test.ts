@@ -9,19 +9,19 @@ import { byteLevelFiles, sentencePieceFiles, textFiles } from './tokenizer-fixtu
 
 describe('a text model', () => {
   it('refuses a text that cannot fit before it is tokenised', async () => {
-    const text = createTextModel(byteLevelFiles());
+    const text = await createTextModel(byteLevelFiles());
     const longest = createTokenizer(byteLevelFiles()).maxCharactersPerToken;
     await expect(text.encode('a'.repeat(10 * longest + 1), false, 10)).rejects.toMatchObject({
       code: 'CONTEXT_LENGTH_EXCEEDED',
     });
   });
 
-  it('takes sampling defaults from generation_config.json', () => {
+  it('takes sampling defaults from generation_config.json', async () => {
     const files = {
       ...byteLevelFiles(),
       generationConfig: { temperature: 0.6, top_k: 20, top_p: 0.95, do_sample: true },
     };
-    expect(createTextModel(files).samplingDefaults).toEqual({
+    expect((await createTextModel(files)).samplingDefaults).toEqual({
       temperature: 0.6,
       topK: 20,
       topP: 0.95,
@@ -32,9 +32,9 @@ describe('a text model', () => {
     });
   });
 
-  it('refuses sampling defaults that make no sense', () => {
+  it('refuses sampling defaults that make no sense', async () => {
     const files = { ...byteLevelFiles(), generationConfig: { top_p: 7 } };
-    expect(() => createTextModel(files)).toThrow('generation_config.json: top_p: 7');
+    await expect(createTextModel(files)).rejects.toThrow('generation_config.json: top_p: 7');
   });
 
   it.each([

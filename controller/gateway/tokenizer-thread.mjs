@@ -1,0 +1,16 @@
+// Tokenises long texts on a thread of their own, so that they do not hold up the event loop and can be ended when they
+// take too long. Plain JavaScript: threads start from the source tree, without a build.
+import { readFileSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Tokenizer } from '@huggingface/tokenizers';
+
+const tokenizer = new Tokenizer(JSON.parse(readFileSync(workerData.tokenizerPath, 'utf8')), workerData.tokenizerConfig);
+
+parentPort.on('message', ({ text, addSpecialTokens }) => {
+  try {
+    parentPort.postMessage({ result: tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids });
+  } catch (error) {
+    parentPort.postMessage({ error: error instanceof Error ? error.message : String(error) });
+  }
+});
+parentPort.postMessage('ready');
