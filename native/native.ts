@@ -72,7 +72,7 @@ export interface WeightStoreOptions {
   readonly weights: WeightsFormat;
 }
 
-/** A memory-mapped checkpoint. Reads no tensor by itself. */
+/** An open checkpoint. Reads no tensor by itself. */
 export interface WeightStore {
   readonly weights: WeightsFormat;
   close(): void;

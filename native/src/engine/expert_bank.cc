@@ -117,10 +117,7 @@ std::shared_ptr<const LoadedExpert> ExpertBank::LoadSlot(const ExpertSlot& slot)
   auto loaded = std::make_shared<LoadedExpert>();
   uint32_t checksum = 0;
   const auto load = [&](const LinearSpec& linear, const Rectangle& part) {
-    checksum = store_->Checksum(checksum, linear.weight, part);
-    PackedMatrix packed = store_->Pack(*compute_->kernels, linear.weight, part, store_->format());
-    store_->Release(linear.weight);
-    return packed;
+    return store_->Pack(*compute_->kernels, linear.weight, part, store_->format(), &checksum);
   };
   loaded->weights.gate = load(expert.gate, parts.gate_up);
   loaded->weights.up = load(expert.up, parts.gate_up);

@@ -52,7 +52,6 @@ PackedMatrix TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part
 PackedMatrix TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part,
                                   WeightsFormat format) {
   PackedMatrix packed = store_.Pack(kernels_, tensor, part, format);
-  store_.Release(tensor);
   monitor_.Add(tensor.bytes());
   return packed;
 }
@@ -65,6 +64,11 @@ std::vector<float> TensorLoader::Vector(const TensorRef& tensor, Range part) {
   std::vector<float> values = store_.Vector(tensor, part);
   monitor_.Add(tensor.bytes());
   return values;
+}
+
+void TensorLoader::Read(const TensorRef& tensor, void* output) {
+  store_.Read(tensor, {0, tensor.elements()}, output);
+  monitor_.Add(tensor.bytes());
 }
 
 uint64_t SourceBytes(const LinearSpec& linear) {

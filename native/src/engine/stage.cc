@@ -47,19 +47,22 @@ void Stage::Load(LoadMonitor& monitor) {
   const RankSlice& slice = options_.slice;
   for (int i = slice.first_layer; i < slice.end_layer; ++i)
     monitor.Expect(Layer::SourceBytes(spec.layers[i]));
+  if (has_first_layer()) monitor.Expect(spec.embedding.bytes());
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *compute_->kernels, monitor);
   const int64_t layers = slice.end_layer - slice.first_layer;
   layers_.resize(static_cast<size_t>(layers));
-  const int64_t tasks = layers + (has_last_layer() ? 1 : 0);
-  ParallelTasks(compute_->pool.threads(), tasks, [&](int64_t task) {
-    if (task == layers) {
-      head_.emplace(loader, spec);
-    } else {
+  ParallelTasks(compute_->pool.threads(), layers + 2, [&](int64_t task) {
+    if (task < layers) {
       const int layer = slice.first_layer + static_cast<int>(task);
       layers_[task] = std::make_unique<Layer>(loader, spec, layer, options_);
+    } else if (task == layers && has_first_layer()) {
+      embedding_.emplace(loader, spec.embedding);
+    } else if (task > layers && has_last_layer()) {
+      head_.emplace(loader, spec);
     }
   });
+  if (embedding_) weight_bytes_ += embedding_->bytes();
   if (head_) weight_bytes_ += head_->weight_bytes();
   ExpertRoutes routes;
   for (const auto& layer : layers_) {
@@ -71,7 +74,6 @@ void Stage::Load(LoadMonitor& monitor) {
     expert_rows_.emplace_back(static_cast<size_t>(experts), 0);
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
-  if (has_first_layer()) store_->Populate(spec.embedding);
   monitor.Finish();
 }
 

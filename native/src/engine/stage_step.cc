@@ -23,7 +23,7 @@ void Stage::Enter(MicroBatch& step) {
   }
   const ModelSpec& spec = store_->spec();
   for (int64_t row = 0; row < rows; ++row) {
-    store_->ReadRow(spec.embedding, step.batch.token_ids[row], x + row * hidden_);
+    embedding_->Row(step.batch.token_ids[row], x + row * hidden_);
   }
   if (spec.embedding_multiplier != 1) {
     for (int64_t i = 0; i < rows * hidden_; ++i) x[i] *= spec.embedding_multiplier;

@@ -1,5 +1,6 @@
 #include "conclave/weights/weight_store.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -13,21 +14,10 @@
 namespace conclave {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
+// Bytes that a checksum reads at a time.
+constexpr int64_t kChecksumBytes = 256 << 10;
 
-// `bytes` may be unaligned.
-void Widen(SourceType type, const uint8_t* bytes, int64_t count, float* output) {
-  if (type != SourceType::kF16) {
-    DecodeActivations(type == SourceType::kF32 ? ActivationType::kF32 : ActivationType::kBF16,
-                      bytes, count, output);
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    uint16_t half;
-    std::memcpy(&half, bytes + 2 * i, 2);
-    output[i] = F16ToFloat(half);
-  }
-}
+static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
 
 // A path from another machine must not lead out of the checkpoint folder.
 std::string CheckpointPath(const std::string& directory, const std::string& path) {
@@ -42,6 +32,19 @@ std::string CheckpointPath(const std::string& directory, const std::string& path
 
 }  // namespace
 
+void Widen(SourceType type, const uint8_t* bytes, int64_t count, float* output) {
+  if (type != SourceType::kF16) {
+    DecodeActivations(type == SourceType::kF32 ? ActivationType::kF32 : ActivationType::kBF16,
+                      bytes, count, output);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t half;
+    std::memcpy(&half, bytes + 2 * i, 2);
+    output[i] = F16ToFloat(half);
+  }
+}
+
 Rectangle Whole(const TensorRef& tensor) { return {{0, tensor.shape[0]}, {0, tensor.shape[1]}}; }
 
 WeightStore::WeightStore(const std::string& directory, ModelSpec spec, WeightsFormat format)
@@ -49,37 +52,22 @@ WeightStore::WeightStore(const std::string& directory, ModelSpec spec, WeightsFo
   ValidateSpec(spec_);
   for (const CheckpointFile& file : spec_.files) {
     files_.push_back(
-        std::make_unique<MappedFile>(CheckpointPath(directory, file.path), file.bytes));
+        std::make_unique<WeightFile>(CheckpointPath(directory, file.path), file.bytes));
   }
-}
-
-const uint8_t* WeightStore::Data(const TensorRef& tensor) const {
-  return files_[tensor.file]->data() + tensor.offset;
 }
 
 PackedMatrix WeightStore::Pack(const MatmulKernels& kernels, const TensorRef& tensor,
-                               const Rectangle& part, WeightsFormat format) const {
-  PopulateElements(tensor, part.rows.begin * tensor.shape[1], part.rows.end * tensor.shape[1]);
-  const size_t element = ElementBytes(tensor.type);
-  const int64_t stride = tensor.shape[1];
-  const uint8_t* first =
-      Data(tensor) + static_cast<size_t>(part.rows.begin * stride + part.cols.begin) * element;
-  SourceMatrix source{first, tensor.type, part.rows.size(), part.cols.size(), stride};
-  // Kernels read whole elements; a file may place a tensor at any byte.
-  std::vector<float> aligned;
-  if (reinterpret_cast<uintptr_t>(first) % element != 0) {
-    aligned.resize((static_cast<size_t>(source.rows * source.cols) * element + 3) / 4);
-    for (int64_t row = 0; row < source.rows; ++row) {
-      std::memcpy(reinterpret_cast<uint8_t*>(aligned.data()) +
-                      static_cast<size_t>(row * source.cols) * element,
-                  first + static_cast<size_t>(row * stride) * element,
-                  static_cast<size_t>(source.cols) * element);
-    }
-    source.data = aligned.data();
-    source.stride = source.cols;
-  }
+                               const Rectangle& part, WeightsFormat format, uint32_t* crc) const {
+  const int64_t cols = part.cols.size();
+  const size_t row_bytes = static_cast<size_t>(cols) * ElementBytes(tensor.type);
+  const auto read = [&](int64_t first, int64_t count, void* output) {
+    auto* const bytes = static_cast<uint8_t*>(output);
+    ReadRows(tensor, part, part.rows.begin + first, count, bytes);
+    if (crc != nullptr) *crc = Crc32(*crc, bytes, static_cast<size_t>(count) * row_bytes);
+  };
+  Prefetch(tensor, {part.rows.begin * tensor.shape[1], part.rows.end * tensor.shape[1]});
   try {
-    return kernels.Pack(source, format);
+    return kernels.Pack({nullptr, tensor.type, part.rows.size(), cols, cols, read}, format);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNonFinite) throw;
     Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": ", error.what());
@@ -87,10 +75,10 @@ PackedMatrix WeightStore::Pack(const MatmulKernels& kernels, const TensorRef& te
 }
 
 std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part) const {
-  PopulateElements(tensor, part.begin, part.end);
+  std::vector<uint8_t> bytes(static_cast<size_t>(part.size()) * ElementBytes(tensor.type));
+  Read(tensor, part, bytes.data());
   std::vector<float> values(static_cast<size_t>(part.size()));
-  Widen(tensor.type, Data(tensor) + static_cast<size_t>(part.begin) * ElementBytes(tensor.type),
-        part.size(), values.data());
+  Widen(tensor.type, bytes.data(), part.size(), values.data());
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
       Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": element ",
@@ -101,37 +89,39 @@ std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part) cons
 }
 
 uint32_t WeightStore::Checksum(uint32_t crc, const TensorRef& tensor, const Rectangle& part) const {
-  PopulateElements(tensor, part.rows.begin * tensor.shape[1], part.rows.end * tensor.shape[1]);
-  const size_t element = ElementBytes(tensor.type);
-  for (int64_t row = part.rows.begin; row < part.rows.end; ++row) {
-    const uint8_t* first =
-        Data(tensor) + static_cast<size_t>(row * tensor.shape[1] + part.cols.begin) * element;
-    crc = Crc32(crc, first, static_cast<size_t>(part.cols.size()) * element);
+  const size_t row_bytes = static_cast<size_t>(part.cols.size()) * ElementBytes(tensor.type);
+  const int64_t at_once = std::max<int64_t>(1, kChecksumBytes / static_cast<int64_t>(row_bytes));
+  std::vector<uint8_t> bytes(static_cast<size_t>(std::min(at_once, part.rows.size())) * row_bytes);
+  for (int64_t row = part.rows.begin; row < part.rows.end; row += at_once) {
+    const int64_t count = std::min(at_once, part.rows.end - row);
+    ReadRows(tensor, part, row, count, bytes.data());
+    crc = Crc32(crc, bytes.data(), static_cast<size_t>(count) * row_bytes);
   }
   return crc;
 }
 
-void WeightStore::ReadRow(const TensorRef& tensor, int64_t row, float* output) const {
+void WeightStore::Read(const TensorRef& tensor, Range elements, void* output) const {
+  const size_t element = ElementBytes(tensor.type);
+  files_[tensor.file]->Read(tensor.offset + static_cast<uint64_t>(elements.begin) * element,
+                            static_cast<uint64_t>(elements.size()) * element, output);
+}
+
+void WeightStore::ReadRows(const TensorRef& tensor, const Rectangle& part, int64_t first,
+                           int64_t count, uint8_t* output) const {
   const int64_t width = tensor.shape[1];
-  Widen(tensor.type, Data(tensor) + static_cast<size_t>(row * width) * ElementBytes(tensor.type),
-        width, output);
-  if (format_ == WeightsFormat::kBF16 && tensor.type != SourceType::kBF16) {
-    for (int64_t i = 0; i < width; ++i) output[i] = Bf16ToFloat(FloatToBf16(output[i]));
+  const int64_t cols = part.cols.size();
+  if (cols == width) return Read(tensor, {first * width, (first + count) * width}, output);
+  const size_t row_bytes = static_cast<size_t>(cols) * ElementBytes(tensor.type);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = (first + i) * width + part.cols.begin;
+    Read(tensor, {begin, begin + cols}, output + static_cast<size_t>(i) * row_bytes);
   }
 }
 
-void WeightStore::Populate(const TensorRef& tensor) const {
-  PopulateElements(tensor, 0, tensor.elements());
-}
-
-void WeightStore::PopulateElements(const TensorRef& tensor, int64_t begin, int64_t end) const {
+void WeightStore::Prefetch(const TensorRef& tensor, Range elements) const {
   const size_t element = ElementBytes(tensor.type);
-  files_[tensor.file]->Populate(tensor.offset + static_cast<uint64_t>(begin) * element,
-                                static_cast<uint64_t>(end - begin) * element);
-}
-
-void WeightStore::Release(const TensorRef& tensor) const {
-  files_[tensor.file]->Release(tensor.offset, tensor.bytes());
+  files_[tensor.file]->Prefetch(tensor.offset + static_cast<uint64_t>(elements.begin) * element,
+                                static_cast<uint64_t>(elements.size()) * element);
 }
 
 }  // namespace conclave

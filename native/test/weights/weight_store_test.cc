@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/expect_error.h"
+#include "conclave/engine/embedding_table.h"
 #include "conclave/model/slicing.h"
 #include "conclave/weights/crc32.h"
 #include "model/test_model.h"
@@ -58,13 +59,17 @@ class WeightStoreTest : public testing::TestWithParam<std::tuple<SourceType, int
   }
 };
 
-TEST_P(WeightStoreTest, ReadsRowsAndVectorsExactly) {
+TEST_P(WeightStoreTest, ReadsEmbeddingsAndVectorsExactly) {
   const TestModel model(Shape());
   const auto store = model.Open();
+  const auto kernels = CreateMatmulKernels(Isa::kPortable);
+  LoadMonitor monitor({}, {});
+  TensorLoader loader(*store, *kernels, monitor);
   const TensorRef& embedding = model.spec().embedding;
+  const EmbeddingTable table(loader, embedding);
   std::vector<float> row(static_cast<size_t>(embedding.shape[1]));
   for (const int64_t index : {int64_t{0}, int64_t{5}, embedding.shape[0] - 1}) {
-    store->ReadRow(embedding, index, row.data());
+    table.Row(index, row.data());
     for (size_t i = 0; i < row.size(); ++i) {
       EXPECT_EQ(row[i], model.Values(embedding)[static_cast<size_t>(index) * row.size() + i]);
     }
@@ -143,13 +148,45 @@ TEST(WeightStore, RefusesFilesOfAnotherSize) {
   ExpectError(ErrorCode::kIo, "weights.bin: No such file or directory", [&] { model.Open(); });
 }
 
+TEST(WeightStore, PacksWithTheChecksumOfWhatItPacked) {
+  const TestModel model({});
+  const auto store = model.Open();
+  const auto kernels = CreateMatmulKernels(Isa::kPortable);
+  const TensorRef& tensor = model.spec().layers[1].attention.o.weight;
+  for (const Rectangle& part : {Whole(tensor), Rectangle{{4, 21}, {8, 24}}}) {
+    uint32_t crc = 7;
+    store->Pack(*kernels, tensor, part, WeightsFormat::kQ8, &crc);
+    EXPECT_EQ(crc, store->Checksum(7, tensor, part));
+  }
+}
+
 TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
   const TestModel model({});
   const auto store = model.Open();
+  const auto kernels = CreateMatmulKernels(Isa::kPortable);
   const TensorRef& last = model.spec().head.weight;
-  std::filesystem::resize_file(model.path(), 4096);
-  ExpectError(ErrorCode::kCorruptCheckpoint, "since it was opened",
-              [&] { store->Checksum(0, last, Whole(last)); });
+  for (const uint64_t left : {last.offset + 8, uint64_t{0}}) {
+    std::filesystem::resize_file(model.path(), left);
+    const std::string part = "weights.bin: it ends at byte ";
+    const auto refused = [&](const auto& read) {
+      ExpectError(ErrorCode::kCorruptCheckpoint, part, read);
+    };
+    refused([&] { store->Checksum(0, last, Whole(last)); });
+    refused([&] { store->Pack(*kernels, last, Whole(last), WeightsFormat::kF32); });
+    refused([&] { store->Pack(*kernels, last, {{4, 21}, {8, 24}}, WeightsFormat::kQ8); });
+    std::vector<uint8_t> bytes(last.bytes());
+    refused([&] { store->Read(last, {0, last.elements()}, bytes.data()); });
+  }
+}
+
+TEST(WeightStore, KeepsReadingAFileThatWasDeletedOrReplaced) {
+  const TestModel model({});
+  const auto store = model.Open();
+  const TensorRef& tensor = model.spec().head.weight;
+  const uint32_t before = store->Checksum(0, tensor, Whole(tensor));
+  std::filesystem::remove(model.path());
+  std::filesystem::create_directory(model.path());
+  EXPECT_EQ(store->Checksum(0, tensor, Whole(tensor)), before);
 }
 
 TEST(WeightStore, StaysInItsFolder) {

@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdtemp, open, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, open, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -64,3 +64,32 @@ describe.skipIf(clusterTests.skip)(`damaged weights on one worker's disk${cluste
     for (const golden of goldens) expectGolden(await completeGolden(cluster, [golden.prompt]), [golden]);
   });
 });
+
+describe.skipIf(clusterTests.skip)(
+  `a stage's checkpoint that is cut short while it serves${clusterTests.suffix}`,
+  () => {
+    it('fails only what needs it, with an error that names the file, and ends no process', async () => {
+      const cut = join(damaged, '..', 'cut');
+      await cp(folder, cut, { recursive: true });
+      await using cluster = await Cluster.start({
+        model: folder,
+        workers: { s1: [cut, '--roles', 'stage'], e1: expert },
+      });
+      await truncate(join(cut, 'model.safetensors'), 1_000);
+      for (const golden of goldens) expectGolden(await completeGolden(cluster, [golden.prompt]), [golden]);
+
+      // Without a replica the stage reads experts from its own checkpoint.
+      await cluster.worker('e1').signal('SIGKILL');
+      const [golden] = goldens;
+      const body = JSON.stringify({ model: cluster.model, prompt: golden?.prompt, max_tokens: 2 });
+      const { status, text } = await cluster.request(`${cluster.urls[0]}/v1/completions`, body);
+      expect({ status, text }).toMatchObject({ status: 500, text: expect.stringContaining('could not be computed') });
+      expect(cluster.worker('s1').log).toMatch(/model\.safetensors: it ends at byte 1000 now/);
+
+      await cluster.startWorker('e1');
+      await cluster.untilSettled();
+      for (const golden of goldens) expectGolden(await completeGolden(cluster, [golden.prompt]), [golden]);
+      expect(cluster.worker('s1').running).toBe(true);
+    });
+  },
+);

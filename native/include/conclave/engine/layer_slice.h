@@ -34,7 +34,7 @@ struct SliceScratch {
   Buffer<float> q, k, v, attended, gate_weights, partial;
 };
 
-// Reads tensors for one owner, counting bytes and dropping the pages that it is done with.
+// Reads tensors for one owner, counting bytes.
 class TensorLoader {
  public:
   TensorLoader(const WeightStore& store, const MatmulKernels& kernels, LoadMonitor& monitor)
@@ -44,6 +44,8 @@ class TensorLoader {
   PackedMatrix Matrix(const TensorRef& tensor, const Rectangle& part, WeightsFormat format);
   std::vector<float> Vector(const TensorRef& tensor);
   std::vector<float> Vector(const TensorRef& tensor, Range part);
+  // All elements as they are in the file.
+  void Read(const TensorRef& tensor, void* output);
 
   const WeightStore& store() const { return store_; }
 

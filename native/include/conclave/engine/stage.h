@@ -13,6 +13,7 @@
 
 #include "conclave/engine/compute.h"
 #include "conclave/engine/dispatch.h"
+#include "conclave/engine/embedding_table.h"
 #include "conclave/engine/expert_bank.h"
 #include "conclave/engine/expert_gate.h"
 #include "conclave/engine/expert_route.h"
@@ -96,7 +97,8 @@ class Stage {
   StageOptions options_;
   int64_t hidden_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  std::optional<OutputHead> head_;
+  std::optional<EmbeddingTable> embedding_;  // of the first stage
+  std::optional<OutputHead> head_;           // of the last
   uint64_t weight_bytes_ = 0;
   uint64_t cache_bytes_ = 0;
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -20,14 +21,18 @@ namespace conclave {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
 
+// Writes rows [first, first + count) of a matrix, one after the other, without gaps.
+using ReadSourceRows = std::function<void(int64_t first, int64_t count, void* output)>;
+
 // A rectangle of a row-major tensor in the checkpoint: rows x cols elements, `stride` elements
-// between rows.
+// between rows. Where `data` is null, `read` is asked for the rows, once each and in order.
 struct SourceMatrix {
   const void* data;
   SourceType type;
   int64_t rows;
   int64_t cols;
   int64_t stride;
+  ReadSourceRows read = nullptr;
 };
 
 // A weight matrix W [rows, cols] packed for one kernel. Copies share the storage.

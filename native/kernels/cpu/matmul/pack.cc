@@ -36,10 +36,24 @@ bool AllFinite(const Bits* x, int64_t count, uint32_t exponent_mask) {
 // element type.
 class RowReader {
  public:
-  explicit RowReader(const SourceMatrix& source)
+  // Holds up to `most_rows` rows at a time.
+  RowReader(const SourceMatrix& source, int64_t most_rows)
       : source_(source),
+        data_(static_cast<const uint8_t*>(source.data)),
+        stride_(source.data != nullptr ? source.stride : source.cols),
+        fetched_(source.data != nullptr
+                     ? 0
+                     : static_cast<size_t>(most_rows * source.cols) * ElementBytes(source.type)),
         raw_(static_cast<size_t>(source.cols)),
         wide_(static_cast<size_t>(source.cols)) {}
+
+  // Rows [first, first + count) are read next.
+  void Fetch(int64_t first, int64_t count) {
+    if (source_.data != nullptr) return;
+    source_.read(first, count, fetched_.data());
+    data_ = fetched_.data();
+    first_ = first;
+  }
 
   // 16-bit elements as they are.
   void Raw(int64_t row, uint16_t* out) const {
@@ -76,8 +90,7 @@ class RowReader {
 
  private:
   const uint8_t* Element(int64_t row, int64_t col) const {
-    return static_cast<const uint8_t*>(source_.data) +
-           static_cast<size_t>(row * source_.stride + col) * ElementBytes(source_.type);
+    return data_ + static_cast<size_t>((row - first_) * stride_ + col) * ElementBytes(source_.type);
   }
   const uint8_t* RowData(int64_t row) const { return Element(row, 0); }
 
@@ -106,6 +119,10 @@ class RowReader {
   }
 
   const SourceMatrix& source_;
+  const uint8_t* data_;  // of row first_
+  int64_t first_ = 0;
+  int64_t stride_;
+  std::vector<uint8_t> fetched_;
   std::vector<uint16_t> raw_;
   std::vector<float> wide_;
 };
@@ -132,7 +149,7 @@ class PanelPacker {
   PanelPacker(const SourceMatrix& source, const PackedMatrix::Layout& layout)
       : source_(source),
         layout_(layout),
-        reader_(source),
+        reader_(source, layout.tiles->panel_rows),
         row_bytes_(RoundUp(layout.padded_cols * 4, 64) | 64),
         rows_(static_cast<size_t>(row_bytes_ * layout.tiles->panel_rows)),
         wide_(static_cast<size_t>(layout.padded_cols)) {}
@@ -144,6 +161,7 @@ class PanelPacker {
     // Columns and rows beyond the source stay zero from the start, but the last panel may have
     // fewer rows than the one before.
     if (rows < panel_rows) std::fill(rows_.begin(), rows_.end(), uint8_t{0});
+    reader_.Fetch(first, rows);
     for (int64_t row = 0; row < rows; ++row) ReadRow(first + row, rows_.data() + row * row_bytes_);
     switch (layout_.kernel->weights) {
       case WeightEncoding::kF32:
@@ -238,12 +256,13 @@ size_t PanelBytes(WeightEncoding encoding, int64_t cols, int panel_rows) {
 
 PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format,
                         WeightMemory& memory) {
-  if (source.data == nullptr || source.rows < 1 || source.cols < 1 || source.stride < source.cols) {
+  const bool readable = source.data != nullptr || source.read;
+  if (!readable || source.rows < 1 || source.cols < 1 || source.stride < source.cols) {
     throw Error(ErrorCode::kInvalidArgument,
                 "weights: expected data, at least one row and column, and stride >= columns; got " +
                     std::to_string(source.rows) + " rows, " + std::to_string(source.cols) +
                     " columns, stride " + std::to_string(source.stride) +
-                    (source.data == nullptr ? ", no data" : ""));
+                    (readable ? "" : ", no data"));
   }
   PackedMatrix::Layout layout;
   layout.tiles = &tiles;
