@@ -7,6 +7,7 @@ import { addOptions, configOf } from './command-options.ts';
 import { connectBus } from './connect-bus.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
+import { outliveOutput } from './output.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 
@@ -32,6 +33,7 @@ export function controllerCommand(): Command {
 
 async function runController(config: ControllerConfig, warnings: readonly string[]): Promise<void> {
   const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+  outliveOutput(process, log);
   for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
   const started = start(config, log);

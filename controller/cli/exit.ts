@@ -1,8 +1,14 @@
+import { constants } from 'node:os';
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/load-config.ts';
 
-/** Exit codes of every command. A second signal ends with 128 + its number. */
-export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
+/** Exit codes of every command. `unread`: whoever read its output has gone away, as a shell reports SIGPIPE. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2, unread: 128 + constants.signals.SIGPIPE } as const;
+
+/** The exit code of what a signal ended, as a shell reports it. */
+export function signalCode(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
 
 /** A failure that is explained to the person at the terminal: what happened, and what to do. */
 export class CliError extends Error {
@@ -14,6 +20,14 @@ export class CliError extends Error {
     this.name = 'CliError';
     this.remedy = remedy;
     this.exitCode = exitCode;
+  }
+}
+
+/** A signal ended a command before it was done. */
+export class Interrupted extends CliError {
+  constructor(signal: NodeJS.Signals, state: string) {
+    super(`${signal}: ${state}`, null, signalCode(signal));
+    this.name = 'Interrupted';
   }
 }
 

@@ -7,11 +7,13 @@ import { inspectCommand } from './inspect.ts';
 import { cordonCommand, drainCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
 import { eventsCommand } from './operate/events.ts';
 import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
+import { guardOutput } from './output.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { version } from './version.ts';
 import { workerCommand } from './worker.ts';
 
+guardOutput(process);
 collectGarbageLessOften();
 
 // The gRPC library writes to stderr what it also reports as errors.
@@ -23,7 +25,8 @@ const epilogue = `
 Every option can also be set by a variable, CONCLAVE_ and the flag's name, such as CONCLAVE_MAX_MODEL_LEN=4096, or in the
 YAML file of --config (or CONCLAVE_CONFIG), as max-model-len: 4096. A flag wins over a variable, a variable over the file.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 141 the reader of the output went away, 128 + N ended by
+signal N (130 SIGINT, 143 SIGTERM). Servers end with 0 after a first SIGINT or SIGTERM, with 128 + N after a second.`;
 
 function helpWidth(): number {
   return Math.min(process.stdout.columns ?? widest, widest);

@@ -5,6 +5,7 @@ import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
+import { outliveOutput } from './output.ts';
 import { progressReporter } from './progress.ts';
 import { readyLine, readyText } from './ready.ts';
 import { checkWorkerOptions, serveWithWorkers } from './serve-workers.ts';
@@ -42,6 +43,7 @@ export function serveCommand(): Command {
 async function serve(config: ServeConfig, warnings: readonly string[]): Promise<void> {
   const { stderr, stdout } = process;
   const log = createLog({ level: config.logLevel, format: config.logFormat }, stderr);
+  outliveOutput(process, log);
   for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
   checkWorkerOptions(config);

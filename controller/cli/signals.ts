@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { signalCode } from './exit.ts';
 
 /** The first SIGTERM or SIGINT. The second ends the process at once, with 128 + its number. */
 export async function firstSignal(): Promise<NodeJS.Signals> {
@@ -10,7 +10,7 @@ export async function firstSignal(): Promise<NodeJS.Signals> {
   const first = await next();
   for (const signal of signals) {
     process.removeAllListeners(signal);
-    process.on(signal, () => process.exit(128 + constants.signals[signal]));
+    process.on(signal, () => process.exit(signalCode(signal)));
   }
   return first;
 }

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { integer } from '../config/values.ts';
 import { type ShapeName, shapeNames, synthesise } from '../model/synth.ts';
 import { formatBytes } from '../quantities.ts';
-import { CliError, exitCodes } from './exit.ts';
+import { CliError, exitCodes, Interrupted } from './exit.ts';
 import { progressReporter } from './progress.ts';
+import { firstSignal } from './signals.ts';
 
 interface SynthFlags {
   readonly seed: string;
@@ -43,7 +44,13 @@ async function synth(shape: ShapeName, directory: string, flags: SynthFlags): Pr
     log: (_, line) => stderr.write(`${line}\n`),
     now: () => performance.now(),
   });
-  const written = await synthesise(shape, directory, { seed: seed.data, onProgress: report(`writing ${shape}`) });
+  const interrupt = new AbortController();
+  void firstSignal().then((signal) => interrupt.abort(new Interrupted(signal, `nothing is left in ${directory}`)));
+  const written = await synthesise(shape, directory, {
+    seed: seed.data,
+    onProgress: report(`writing ${shape}`),
+    signal: interrupt.signal,
+  });
   const summary = { shape, seed: seed.data, ...written };
   const text = `${shape}: ${formatBytes(written.bytes)} in ${written.files} weight files in ${written.directory}\n`;
   stdout.write(flags.output === 'json' ? `${JSON.stringify(summary)}\n` : text);

@@ -4,6 +4,7 @@ import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { exitCodes } from './exit.ts';
 import { createLog } from './log.ts';
+import { outliveOutput } from './output.ts';
 import { firstSignal } from './signals.ts';
 import { version } from './version.ts';
 
@@ -29,6 +30,7 @@ export function workerCommand(): Command {
 
 async function runWorker(config: WorkerConfig, warnings: readonly string[]): Promise<void> {
   const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+  outliveOutput(process, log);
   for (const warning of warnings) log.warn(warning);
   // A worker that another process started for itself ends with that process.
   process.once('disconnect', () => process.exit(exitCodes.failure));

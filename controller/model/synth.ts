@@ -1,11 +1,11 @@
 /** Writes checkpoints of known shapes with random weights: for benches, tests and capacity planning. */
-import { type FileHandle, mkdir, open, readdir, statfs, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { deriveDimensions } from './dimensions.ts';
 import { findFamily } from './families.ts';
 import { Problems } from './problems.ts';
 import { buildSpec } from './spec.ts';
 import { type Layout, layOut, type PlannedFile } from './synth/layout.ts';
+import { NewFolder } from './synth/new-folder.ts';
 import { type ShapeConfig, type ShapeName, shapeConfig } from './synth/shapes.ts';
 import { endOfMessage, endOfText, tokenizerConfigJson, tokenizerJson } from './synth/tokenizer.ts';
 import { WeightGenerator } from './synth/weights.ts';
@@ -17,6 +17,8 @@ export interface SynthOptions {
   readonly seed?: number;
   /** Called after each piece is written. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Ends the work; nothing is left behind. */
+  readonly signal?: AbortSignal;
 }
 
 export interface SynthResult {
@@ -26,30 +28,19 @@ export interface SynthResult {
   readonly bytes: number;
 }
 
-/** The folder cannot take a checkpoint. */
-export class FolderError extends Error {
-  override readonly name = 'FolderError';
-  readonly code: 'NOT_EMPTY' | 'NO_SPACE';
-
-  constructor(code: FolderError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
 const maxFileBytes = 2_000_000_000;
 const pieceBytes = 8 << 20;
 
 /**
- * Writes a random-weight checkpoint of a named shape, in bf16, into a folder that is empty or absent. config.json comes
- * last, so that what was interrupted is no checkpoint. Throws when the folder is not empty or the disk too small.
+ * Writes a random-weight checkpoint of a named shape, in bf16, into a folder that is empty or absent. Throws a FolderError
+ * when that cannot be, or the signal's reason; either way everything is as it was before.
  */
 export async function synthesise(
   shape: ShapeName,
   directory: string,
   options: SynthOptions = {},
 ): Promise<SynthResult> {
-  const { seed = 0, onProgress } = options;
+  const { seed = 0, onProgress, signal } = options;
   const folder = resolve(directory);
   const config = {
     ...shapeConfig(shape),
@@ -58,24 +49,28 @@ export async function synthesise(
     pad_token_id: endOfText,
   };
   const layout = layOutModel(config, maxFileBytes);
-  await mkdir(folder, { recursive: true });
-  await checkRoom(folder, layout.bytes);
-
-  const generator = new WeightGenerator(seed);
-  let done = 0;
-  for (const file of layout.files) {
-    await writeWeights(join(folder, file.path), file, generator, (bytes) => {
+  const target = await NewFolder.create(folder, layout.bytes);
+  try {
+    let done = 0;
+    await writeWeights(target, layout.files, new WeightGenerator(seed), (bytes) => {
+      signal?.throwIfAborted();
       done += bytes;
       onProgress?.(done, layout.bytes);
     });
+    const write = (name: string, text: string) => target.file(name, (take) => take(Buffer.from(text)));
+    if (layout.index !== null) await write('model.safetensors.index.json', layout.index);
+    await write('tokenizer.json', tokenizerJson(config.vocab_size));
+    await write('tokenizer_config.json', tokenizerConfigJson(config.max_position_embeddings));
+    const ends = { bos_token_id: endOfText, eos_token_id: [endOfMessage, endOfText], pad_token_id: endOfText };
+    await write('generation_config.json', `${JSON.stringify(ends, null, 2)}\n`);
+    // Last, as a folder without it is no checkpoint.
+    await write('config.json', `${JSON.stringify(config, null, 2)}\n`);
+    signal?.throwIfAborted();
+    await target.complete();
+  } catch (error) {
+    await target.discard();
+    throw error;
   }
-  const write = (name: string, text: string) => writeFile(join(folder, name), text);
-  if (layout.index !== null) await write('model.safetensors.index.json', layout.index);
-  await write('tokenizer.json', tokenizerJson(config.vocab_size));
-  await write('tokenizer_config.json', tokenizerConfigJson(config.max_position_embeddings));
-  const ends = { bos_token_id: endOfText, eos_token_id: [endOfMessage, endOfText], pad_token_id: endOfText };
-  await write('generation_config.json', `${JSON.stringify(ends, null, 2)}\n`);
-  await write('config.json', `${JSON.stringify(config, null, 2)}\n`);
   return { directory: folder, files: layout.files.length, bytes: layout.bytes };
 }
 
@@ -97,37 +92,24 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   return layOut(tensors, maxDataBytes);
 }
 
-async function checkRoom(folder: string, bytes: number): Promise<void> {
-  const entries = await readdir(folder);
-  if (entries.length > 0) throw new FolderError('NOT_EMPTY', `${folder} is not empty; expected a new folder`);
-  const { bavail, bsize } = await statfs(folder);
-  if (bytes > bavail * bsize) {
-    throw new FolderError('NO_SPACE', `${folder} has ${bavail * bsize} bytes free; ${bytes} are needed`);
-  }
-}
-
-/** Writes one file piece by piece; a piece is made while the one before it is written. */
+/** Writes files piece by piece; a piece is made while the one before it is written. */
 async function writeWeights(
-  path: string,
-  file: PlannedFile,
+  target: NewFolder,
+  files: readonly PlannedFile[],
   generator: WeightGenerator,
   onWritten: (bytes: number) => void,
 ): Promise<void> {
-  const handle = await open(path, 'wx');
-  try {
-    let writing = writeAll(handle, file.header).then(() => onWritten(file.header.byteLength));
-    for (const piece of makePieces(file, generator)) {
+  for (const file of files) {
+    await target.file(file.path, async (take) => {
+      const write = (bytes: Uint8Array) => take(bytes).then(() => onWritten(bytes.byteLength));
+      let writing = write(file.header);
+      for (const piece of makePieces(file, generator)) {
+        await writing;
+        writing = write(piece);
+      }
       await writing;
-      writing = writeAll(handle, piece).then(() => onWritten(piece.byteLength));
-    }
-    await writing;
-  } finally {
-    await handle.close();
+    });
   }
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) done += (await handle.write(bytes, done)).bytesWritten;
 }
 
 /** The bytes of a file's tensors, in order. A piece is valid until the second one after it is asked for. */

@@ -44,10 +44,12 @@ void WeightFile::Read(uint64_t offset, uint64_t length, void* output) const {
     if (count > 0) {
       done += static_cast<uint64_t>(count);
     } else if (count == 0) {
-      Fail(ErrorCode::kCorruptCheckpoint, path_, ": it ends at byte ", offset + done,
-           " now; it had ", size_, " bytes when it was opened");
+      struct stat status;
+      const auto found = fstat(descriptor_, &status) == 0 ? status.st_size : 0;
+      Fail(ErrorCode::kCorruptCheckpoint, path_, ": reading ", length, " bytes at ", offset,
+           ": the file has ", found, " bytes now; it had ", size_, " when it was opened");
     } else if (errno != EINTR) {
-      Fail(ErrorCode::kIo, path_, ": reading ", length - done, " bytes at ", offset + done, ": ",
+      Fail(ErrorCode::kIo, path_, ": reading ", length, " bytes at ", offset, ": ",
            std::strerror(errno));
     }
   }

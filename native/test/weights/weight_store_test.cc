@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/expect_error.h"
+#include "conclave/base/message.h"
 #include "conclave/engine/embedding_table.h"
 #include "conclave/model/slicing.h"
 #include "conclave/weights/crc32.h"
@@ -167,7 +168,7 @@ TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
   const TensorRef& last = model.spec().head.weight;
   for (const uint64_t left : {last.offset + 8, uint64_t{0}}) {
     std::filesystem::resize_file(model.path(), left);
-    const std::string part = "weights.bin: it ends at byte ";
+    const std::string part = Message("the file has ", left, " bytes now; it had ");
     const auto refused = [&](const auto& read) {
       ExpectError(ErrorCode::kCorruptCheckpoint, part, read);
     };

@@ -84,7 +84,9 @@ describe.skipIf(clusterTests.skip)(
       const body = JSON.stringify({ model: cluster.model, prompt: golden?.prompt, max_tokens: 2 });
       const { status, text } = await cluster.request(`${cluster.urls[0]}/v1/completions`, body);
       expect({ status, text }).toMatchObject({ status: 500, text: expect.stringContaining('could not be computed') });
-      expect(cluster.worker('s1').log).toMatch(/model\.safetensors: it ends at byte 1000 now/);
+      expect(cluster.worker('s1').log).toMatch(
+        /model\.safetensors: reading \d+ bytes at \d+: the file has 1000 bytes now/,
+      );
 
       await cluster.startWorker('e1');
       await cluster.untilSettled();

@@ -7,6 +7,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { layOut } from '../../../controller/model/synth/layout.ts';
+import { NewFolder } from '../../../controller/model/synth/new-folder.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../../../controller/model/synth/tokenizer.ts';
 import { WeightGenerator } from '../../../controller/model/synth/weights.ts';
 import { shapeNames, synthesise } from '../../../controller/model/synth.ts';
@@ -59,8 +60,41 @@ describe('a synthetic checkpoint', () => {
     await writeFile(join(folder, 'mine'), '');
     await expect(synthesise('tiny', folder)).rejects.toThrow(/ is not empty; expected a new folder$/);
     expect(await readdir(folder)).toEqual(['mine']);
-    await mkdir(join(folder, 'sub'));
-    await expect(synthesise('tiny', join(folder, 'mine'))).rejects.toThrow(/EEXIST|ENOTDIR/);
+    await expect(synthesise('tiny', join(folder, 'mine'))).rejects.toThrow(/mine is a file; expected a folder$/);
+    await expect(synthesise('tiny', join(folder, 'mine', 'sub'))).rejects.toThrow(/sub cannot be written: ENOTDIR/);
+  });
+
+  test('replaces what a killed run left', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'model.safetensors.partial'), 'half of it');
+    await synthesise('tiny', folder);
+    expect(await readdir(folder)).not.toContain('model.safetensors.partial');
+    expect((await compileModel(folder)).report.modelType).toBe('qwen3_moe');
+  });
+
+  test.skipIf(process.platform !== 'linux')('refuses a file system that takes no folders, and returns', async () => {
+    await expect(synthesise('tiny', '/proc/conclave/tiny')).rejects.toThrow(/\/proc\/conclave\/tiny cannot be written/);
+  });
+
+  test('leaves everything as it was when it is called off', async () => {
+    const parent = await temporaryFolder();
+    const given = join(parent, 'given');
+    await mkdir(given);
+    for (const folder of [join(parent, 'new', 'deep'), given]) {
+      const interrupt = new AbortController();
+      const onProgress = (): void => interrupt.abort(new Error('called off'));
+      await expect(synthesise('tiny', folder, { onProgress, signal: interrupt.signal })).rejects.toThrow('called off');
+    }
+    expect(await readdir(parent)).toEqual(['given']);
+    expect(await readdir(given)).toEqual([]);
+  });
+
+  test('leaves everything as it was when there is no room', async () => {
+    const parent = await temporaryFolder();
+    // More than any disk: sizes are compared before a byte is written.
+    const rejected = NewFolder.create(join(parent, 'a', 'b'), 2 ** 60);
+    await expect(rejected).rejects.toMatchObject({ code: 'NO_SPACE', message: expect.stringContaining('bytes free') });
+    expect(await readdir(parent)).toEqual([]);
   });
 
   test('comes in these shapes', () => {

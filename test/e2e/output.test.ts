@@ -1,0 +1,146 @@
+/** Every command when stdout or stderr cannot be written: the reader went away (`| head`), or the disk is full. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cluster, clusterTests } from './cluster/cluster.ts';
+import { goldenFolder } from './golden.ts';
+import { withDeadline } from './processes.ts';
+import { type Exit, root, run, until } from './server.ts';
+
+const model = goldenFolder('mixtral');
+
+/** How the command is called, with a place where a server can be asked for /health. */
+interface Use {
+  readonly parameters: () => readonly string[];
+  /** For servers, which must go on. */
+  readonly port?: () => number;
+}
+
+let cluster: Cluster | null = null;
+let ports: readonly number[] = [];
+const nats = (): string => cluster?.nats.url ?? '';
+const operated = (): readonly string[] => ['--server', cluster?.controllers[0]?.line.grpc ?? ''];
+const needsNats: ReadonlySet<string> = new Set(['controller', 'worker', 'status', 'plan', 'scale', 'drain', 'events']);
+
+/** A use of each command that writes to stdout. */
+const uses: Readonly<Record<string, Use>> = {
+  inspect: { parameters: () => ['inspect', model] },
+  synth: { parameters: () => ['synth', 'tiny', join(mkdtempSync(join(tmpdir(), 'conclave-output-')), 'tiny')] },
+  serve: {
+    parameters: () => ['serve', model, '--port', String(ports[0]), '--grpc-port', '0'],
+    port: () => ports[0] ?? 0,
+  },
+  controller: {
+    parameters: () => ['controller', model, '--nats', nats(), '--port', String(ports[1]), '--grpc-port', '0'],
+    port: () => ports[1] ?? 0,
+  },
+  worker: {
+    parameters: () => ['worker', model, '--nats', nats(), '--port', '0', '--metrics-port', String(ports[2])],
+    port: () => ports[2] ?? 0,
+  },
+  status: { parameters: () => ['status', ...operated()] },
+  plan: { parameters: () => ['plan', ...operated()] },
+  scale: { parameters: () => ['scale', '--replicas', '1', ...operated()] },
+  drain: { parameters: () => ['drain', 'w1', '--cancel', ...operated()] },
+  events: { parameters: () => ['events', '--follow', ...operated()] },
+};
+
+const lost = {
+  'a closed pipe': { stdout: 'closed', stderr: 'read' },
+  'closed pipes, both': { stdout: 'closed', stderr: 'closed' },
+  'a full disk': { stdout: 'full', stderr: 'read' },
+} as const;
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Exit>;
+  readonly stderr: () => string;
+}
+
+function start(parameters: readonly string[], { stdout, stderr }: (typeof lost)[keyof typeof lost]): Started {
+  const full = stdout === 'full' ? openSync('/dev/full', 'w') : null;
+  const child = spawn(process.execPath, ['bin/conclave.js', ...parameters], {
+    cwd: root,
+    stdio: ['ignore', full ?? 'pipe', 'pipe'],
+  });
+  if (full !== null) closeSync(full);
+  child.stdout?.destroy();
+  let text = '';
+  if (stderr === 'closed') child.stderr?.destroy();
+  else child.stderr?.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const ended = withDeadline(closed, 60_000, parameters.join(' ')).finally(() => child.kill('SIGKILL'));
+  return { child, ended: ended.then(([code, signal]) => ({ code, signal })), stderr: () => text };
+}
+
+beforeAll(async () => {
+  if (!clusterTests.skip) cluster = await Cluster.start({ model, workers: { w1: [] } });
+  ports = await Promise.all([0, 1, 2].map(freePort));
+});
+afterAll(() => cluster?.stop());
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+it('is tried with every command', async () => {
+  const { stdout } = await run(['--help']);
+  const commands = [...(stdout.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name);
+  expect(new Set(commands)).toEqual(new Set(['help', ...Object.keys(uses)]));
+});
+
+describe.each(Object.keys(uses))('conclave %s', (name) => {
+  const use = uses[name];
+  const skip = needsNats.has(name) && clusterTests.skip;
+  const suffix = skip ? clusterTests.suffix : '';
+  const codes = { closed: 141, full: 1 };
+
+  it.each(Object.keys(lost))(`with --help ends quietly on %s`, async (place) => {
+    const where = lost[place as keyof typeof lost];
+    const { ended, stderr } = start([name, '--help'], where);
+    expect(await ended).toEqual({ code: codes[where.stdout], signal: null });
+    expect(stderr()).toBe(where.stdout === 'full' ? expectedError : '');
+  });
+
+  if (use?.port === undefined) {
+    it.skipIf(skip).each(Object.keys(lost))(`ends with a code that says so on %s${suffix}`, async (place) => {
+      const where = lost[place as keyof typeof lost];
+      const { ended, stderr } = start(use?.parameters() ?? [], where);
+      expect(await ended).toEqual({ code: codes[where.stdout], signal: null });
+      expect(stderr()).not.toMatch(/\n\s+at /);
+      if (where.stdout === 'full') expect(stderr()).toContain(expectedError);
+    });
+    return;
+  }
+
+  it.skipIf(skip).each(Object.keys(lost))(`serves on with %s${suffix}`, async (place) => {
+    const { child, ended, stderr } = start(use.parameters(), lost[place as keyof typeof lost]);
+    const ready = (): Promise<number> =>
+      fetch(`http://127.0.0.1:${use.port?.() ?? 0}/ready`).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await until(ready, (status) => status === 200, 60_000);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(stderr()).not.toMatch(/\n\s+at /);
+  });
+});
+
+const expectedError = 'conclave: the output cannot be written: ENOSPC: no space left on device, write\n';
+
+it('keeps its exit code when the error cannot be written either', async () => {
+  expect(await start(['inspect', '/does/not/exist'], lost['closed pipes, both']).ended).toEqual({
+    code: 1,
+    signal: null,
+  });
+});
