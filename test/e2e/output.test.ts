@@ -24,7 +24,18 @@ let cluster: Cluster | null = null;
 let ports: readonly number[] = [];
 const nats = (): string => cluster?.nats.url ?? '';
 const operated = (): readonly string[] => ['--server', cluster?.controllers[0]?.line.grpc ?? ''];
-const needsNats: ReadonlySet<string> = new Set(['controller', 'worker', 'status', 'plan', 'scale', 'drain', 'events']);
+const needsNats: ReadonlySet<string> = new Set([
+  'controller',
+  'worker',
+  'status',
+  'plan',
+  'scale',
+  'drain',
+  'events',
+  'replicas',
+  'cordon',
+  'uncordon',
+]);
 
 /** A use of each command that writes to stdout. */
 const uses: Readonly<Record<string, Use>> = {
@@ -45,6 +56,9 @@ const uses: Readonly<Record<string, Use>> = {
   status: { parameters: () => ['status', ...operated()] },
   plan: { parameters: () => ['plan', ...operated()] },
   scale: { parameters: () => ['scale', '--replicas', '1', ...operated()] },
+  replicas: { parameters: () => ['replicas', ...operated()] },
+  cordon: { parameters: () => ['cordon', 'w1', ...operated()] },
+  uncordon: { parameters: () => ['uncordon', 'w1', ...operated()] },
   drain: { parameters: () => ['drain', 'w1', '--cancel', ...operated()] },
   events: { parameters: () => ['events', '--follow', ...operated()] },
 };
@@ -98,32 +112,37 @@ it('is tried with every command', async () => {
   expect(new Set(commands)).toEqual(new Set(['help', ...Object.keys(uses)]));
 });
 
-describe.each(Object.keys(uses))('conclave %s', (name) => {
-  const use = uses[name];
-  const skip = needsNats.has(name) && clusterTests.skip;
-  const suffix = skip ? clusterTests.suffix : '';
-  const codes = { closed: 141, full: 1 };
+/** Every use with every way in which output is lost; those without NATS say so. */
+const cases = Object.entries(uses).flatMap(([name, use]) =>
+  Object.entries(lost).map(([how, where]) => ({
+    ...{ name, use, how, where, skip: needsNats.has(name) && clusterTests.skip },
+    title: `${name}, ${how}${needsNats.has(name) ? clusterTests.suffix : ''}`,
+  })),
+);
+const codes = { closed: 141, full: 1 } as const;
 
-  it.each(Object.keys(lost))(`with --help ends quietly on %s`, async (place) => {
-    const where = lost[place as keyof typeof lost];
-    const { ended, stderr } = start([name, '--help'], where);
+it.each(cases)('help of $name ends with a code that says so: $how', async ({ name, where }) => {
+  const { ended, stderr } = start([name, '--help'], where);
+  expect(await ended).toEqual({ code: codes[where.stdout], signal: null });
+  expect(stderr()).toBe(where.stdout === 'full' ? expectedError : '');
+});
+
+describe('a command', () => {
+  const commands = cases.filter(({ use }) => use.port === undefined);
+  it.for(commands)('ends with a code that says so: $title', async ({ use, where, skip }, test) => {
+    test.skip(skip);
+    const { ended, stderr } = start(use.parameters(), where);
     expect(await ended).toEqual({ code: codes[where.stdout], signal: null });
-    expect(stderr()).toBe(where.stdout === 'full' ? expectedError : '');
+    expect(stderr()).not.toMatch(/\n\s+at /);
+    expect(stderr()).toContain(where.stdout === 'full' ? expectedError : '');
   });
+});
 
-  if (use?.port === undefined) {
-    it.skipIf(skip).each(Object.keys(lost))(`ends with a code that says so on %s${suffix}`, async (place) => {
-      const where = lost[place as keyof typeof lost];
-      const { ended, stderr } = start(use?.parameters() ?? [], where);
-      expect(await ended).toEqual({ code: codes[where.stdout], signal: null });
-      expect(stderr()).not.toMatch(/\n\s+at /);
-      if (where.stdout === 'full') expect(stderr()).toContain(expectedError);
-    });
-    return;
-  }
-
-  it.skipIf(skip).each(Object.keys(lost))(`serves on with %s${suffix}`, async (place) => {
-    const { child, ended, stderr } = start(use.parameters(), lost[place as keyof typeof lost]);
+describe('a server', () => {
+  const servers = cases.filter(({ use }) => use.port !== undefined);
+  it.for(servers)('serves on: $title', async ({ use, where, skip }, test) => {
+    test.skip(skip);
+    const { child, ended, stderr } = start(use.parameters(), where);
     const ready = (): Promise<number> =>
       fetch(`http://127.0.0.1:${use.port?.() ?? 0}/ready`).then(
         ({ status }) => status,
