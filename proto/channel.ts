@@ -19,4 +19,15 @@ export const dataChannelOptions: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 2_000,
   'grpc.enable_retries': 0,
   'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_http_proxy': 0,
+};
+
+/** Options of a channel that only says whether the other side is there: it breaks as soon as that process ends. */
+export const directChannelOptions: ChannelOptions = {
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_http_proxy': 0,
 };

@@ -1,8 +1,18 @@
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { Bus, Change } from './bus/bus.ts';
-import { COMMITTED_PLAN, CONSTRAINTS, LEASE, MEMBER_KEY, PLANNING, SERVED_MODEL, TARGET_PLAN } from './bus/subjects.ts';
+import {
+  COMMITTED_PLAN,
+  CONSTRAINTS,
+  LEASE,
+  MEMBER_KEY,
+  MISSING,
+  PLANNING,
+  SERVED_MODEL,
+  TARGET_PLAN,
+} from './bus/subjects.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from './generated/conclave/v1/ClusterConstraints.ts';
 import type { LeaderLease__Output as LeaderLease } from './generated/conclave/v1/LeaderLease.ts';
+import type { MissingWorker__Output as MissingWorker } from './generated/conclave/v1/MissingWorker.ts';
 import type { PlanningState__Output as PlanningState } from './generated/conclave/v1/PlanningState.ts';
 import type { WorkerAnnouncement__Output as WorkerAnnouncement } from './generated/conclave/v1/WorkerAnnouncement.ts';
 import type { WorkerReport__Output as WorkerReport } from './generated/conclave/v1/WorkerReport.ts';
@@ -10,7 +20,7 @@ import type { MemberKeys } from './membership.ts';
 import { conclave, decode, type PlacementPlan } from './messages.ts';
 
 /** What changed in a view. */
-export type ViewChange = 'plans' | 'workers' | 'reports' | 'constraints' | 'planning' | 'model' | 'lease';
+export type ViewChange = 'plans' | 'workers' | 'reports' | 'constraints' | 'planning' | 'missing' | 'model' | 'lease';
 
 /** A value on the bus and the revision at which it stands there: what a compare-and-set needs. */
 export interface Versioned<Value> {
@@ -39,6 +49,8 @@ export class ClusterView {
   constraints: Versioned<ClusterConstraints> | null = null;
   /** What the leader found when it planned last. */
   planning: PlanningState | null = null;
+  /** Workers that the leader misses. */
+  missing: Versioned<readonly MissingWorker[]> = { value: [], revision: 0 };
   lease: LeaderLease | null = null;
   /** gzip of a ServedModel. */
   servedModel: Uint8Array | null = null;
@@ -133,6 +145,10 @@ export class ClusterView {
       if (value !== null) this.constraints = { value, revision: change.revision };
       else if (this.constraints !== null) this.constraints = { ...this.constraints, revision: 0 };
       this.#options.onChange('constraints', null);
+    } else if (change.key === MISSING) {
+      const value = this.#read(conclave.MissingWorkers, change)?.workers ?? [];
+      this.missing = { value, revision: change.value === null ? 0 : change.revision };
+      this.#options.onChange('missing', null);
     }
   }
 

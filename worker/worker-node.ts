@@ -7,11 +7,13 @@
  *   await node.close();
  */
 import { randomInt } from 'node:crypto';
-import type { ChannelCredentials, ServerWritableStream } from '@grpc/grpc-js';
+import type { ChannelCredentials, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import type { Isa, Native } from '../native/native.ts';
 import type { Bus } from '../proto/bus/bus.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../proto/channel.ts';
 import { systemClock } from '../proto/clock.ts';
+import type { IdentifyRequest__Output as IdentifyRequest } from '../proto/generated/conclave/v1/IdentifyRequest.ts';
+import type { IdentifyResponse } from '../proto/generated/conclave/v1/IdentifyResponse.ts';
 import type { RunRequest__Output } from '../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../proto/generated/conclave/v1/RunResponse.ts';
 import { MemberKeys } from '../proto/membership.ts';
@@ -250,6 +252,10 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         serveSteps(stream, (pipeline, cache) => stages.runner(pipeline, cache)),
     };
     server.addService('conclave.v1.StageService', conclave.StageService.service, stageHandlers, members);
+    const startedAtMs = Date.now();
+    const identify: handleUnaryCall<IdentifyRequest, IdentifyResponse> = (_call, callback) =>
+      callback(null, { workerId: options.id, startedAtMs });
+    server.addService('conclave.v1.WorkerService', conclave.WorkerService.service, { Identify: identify }, members);
     const port = await server.start();
     closers.push(() => server.close(1_000));
     const address = `${options.advertiseHost.includes(':') ? `[${options.advertiseHost}]` : options.advertiseHost}:${port}`;
@@ -269,7 +275,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         cores: options.threads,
         device: 'cpu',
         version: options.version,
-        startedAtMs: Date.now(),
+        startedAtMs,
       },
       activity: (seconds) => meter.take(seconds, stages.engine?.snapshot() ?? null),
       onReplaced: (error) => engineObserver.onFault(error),

@@ -4,7 +4,7 @@ import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetSta
 import type { ControllerNode } from './controller-node.ts';
 
 const phases = { complete: 'COMPLETE', loading: 'LOADING', rolled_back: 'ROLLED_BACK' } as const;
-const states = ['idle', 'loading', 'ready', 'draining', 'drained', 'lost', 'failed'] as const;
+const states = ['idle', 'loading', 'ready', 'draining', 'drained', 'lost', 'failed', 'unreachable'] as const;
 
 /**
  * What a controller knows of the cluster, read when scraped. One series per layer, worker state, rollout phase and failure

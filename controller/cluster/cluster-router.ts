@@ -5,16 +5,18 @@ import type { PlacementPlan, RunRequest } from '../../proto/messages.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import { RemotePipeline } from '../gateway/remote-pipeline.ts';
 import type { PipelineRouter } from '../gateway/router.ts';
+import type { Roster } from './roster/roster.ts';
 
 export interface ClusterRouterOptions {
   readonly view: ClusterView;
+  readonly roster: Pick<Roster, 'takesRequests'>;
   readonly credentials: ChannelCredentials;
   readonly keys: MemberKeys;
 }
 
 /**
  * Requests to the pipelines of a cluster: the one with the fewest requests from here among those whose lead says that it
- * is ready. Lead workers are known from the plans, so requests flow on while the bus is away.
+ * is ready and who answers at its address. Lead workers are known from the plans, so requests flow on while the bus is away.
  */
 export class ClusterRouter implements PipelineRouter {
   readonly #options: ClusterRouterOptions;
@@ -60,9 +62,10 @@ export class ClusterRouter implements PipelineRouter {
   }
 
   #isReady(workerId: string, pipeline: string, plan: PlacementPlan | null): boolean {
-    const { view } = this.#options;
+    const { view, roster } = this.#options;
     const report = view.reports.get(workerId);
     const worker = view.workers.get(workerId);
+    if (!roster.takesRequests(workerId)) return false;
     if (report === undefined || (worker !== undefined && worker.startedAtMs !== report.startedAtMs)) return false;
     return plan !== null && report.readyPipelines.includes(pipeline);
   }

@@ -123,6 +123,7 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
       apiKeys,
       defaultSeed: config.seed,
       obstacles: node.obstacles,
+      patient: node.patient,
       notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
       limits: {
         maxRequests: maxNumSeqs * config.pipelines + config.maxQueue,

@@ -2,6 +2,8 @@ import { Metadata, type ServerUnaryCall, type ServerWritableStream, type sendUna
 import type { ControlServiceHandlers } from '../../proto/generated/conclave/v1/ControlService.ts';
 import type { CordonRequest__Output as CordonRequest } from '../../proto/generated/conclave/v1/CordonRequest.ts';
 import type { DrainRequest__Output as DrainRequest } from '../../proto/generated/conclave/v1/DrainRequest.ts';
+import type { ForgetRequest__Output as ForgetRequest } from '../../proto/generated/conclave/v1/ForgetRequest.ts';
+import type { ForgetResponse } from '../../proto/generated/conclave/v1/ForgetResponse.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated/conclave/v1/ScaleRequest.ts';
 import type { WatchEventsRequest__Output as WatchEventsRequest } from '../../proto/generated/conclave/v1/WatchEventsRequest.ts';
@@ -11,6 +13,7 @@ import type { AdminAccess } from './admin-access.ts';
 import { ControlError } from './control-error.ts';
 import type { EventLog } from './events.ts';
 import { cordon, drain, type OperatorChangesOptions, scale } from './operator-changes.ts';
+import { forgetMissing } from './roster/missing.ts';
 
 export interface ControlServiceOptions extends OperatorChangesOptions {
   readonly events: EventLog;
@@ -37,8 +40,20 @@ export function controlService(options: ControlServiceOptions): ControlServiceHa
     Scale: unary((request: ScaleRequest, metadata) => scale(request, nameOf(metadata), options)),
     Drain: unary((request: DrainRequest, metadata) => drain(request, nameOf(metadata), options)),
     Cordon: unary((request: CordonRequest, metadata) => cordon(request, nameOf(metadata), options)),
+    Forget: unary((request: ForgetRequest) => forget(request, options)),
     WatchEvents: (call) => watchEvents(call, options.events),
   };
+}
+
+async function forget({ workerId }: ForgetRequest, { view, control }: ControlServiceOptions): Promise<ForgetResponse> {
+  if (view.workers.has(workerId)) {
+    const message = `worker_id: worker "${workerId}" sends heartbeats: only one that is lost can be forgotten; drain it instead`;
+    throw new ControlError(status.FAILED_PRECONDITION, message);
+  }
+  if (await forgetMissing(control, workerId)) return {};
+  const lost = view.missing.value.filter(({ workerId: id }) => !view.workers.has(id)).map(({ workerId: id }) => id);
+  const known = lost.sort().join(', ') || 'none';
+  throw new ControlError(status.NOT_FOUND, `worker_id: no lost worker "${workerId}"; there are: ${known}`);
 }
 
 function watchEvents(call: ServerWritableStream<WatchEventsRequest, WatchEventsResponse>, events: EventLog): void {

@@ -7,6 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Bus } from '../../proto/bus/bus.ts';
 import { loadSubjects, MEMBER_KEY, SERVED_MODEL } from '../../proto/bus/subjects.ts';
+import { systemClock } from '../../proto/clock.ts';
 import { ClusterView } from '../../proto/cluster-view.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ServedModel } from '../../proto/generated/conclave/v1/ServedModel.ts';
@@ -25,6 +26,9 @@ import { ExpertLoadBook } from './expert-load.ts';
 import { Leader } from './leader.ts';
 import { Lease } from './lease.ts';
 import { type Members, memberChanges, memberEvent } from './membership.ts';
+import { Attendance } from './roster/attendance.ts';
+import { grpcConnections } from './roster/connection.ts';
+import type { Roster } from './roster/roster.ts';
 import { clusterStatus, noPlanReasons } from './status.ts';
 
 export interface ControllerNodeOptions {
@@ -60,6 +64,8 @@ export interface ControllerNode {
   readonly leads: () => boolean;
   /** Why requests cannot be answered now; empty: they can. */
   readonly obstacles: () => readonly string[];
+  /** Whether requests could be answered until a moment ago: those that come now may wait. */
+  readonly patient: () => boolean;
   /** Adds ControlService for those that have access. */
   serve(grpc: GrpcServer, access: AdminAccess): void;
   close(): Promise<void>;
@@ -68,13 +74,20 @@ export interface ControllerNode {
 /** Largest value on the bus, in bytes; NATS takes 1 MiB by default. */
 const MAX_VALUE_BYTES = 1_000_000;
 
+/** Milliseconds after the last lead was lost in which new requests wait for another one, as those that run do. */
+const PATIENCE_MS = 30_000;
+
 /** Codes that failures are counted by; whatever members send, there are no more. */
 const MAX_FAILURE_CODES = 64;
 
 /** Joins the cluster as a controller. Rejects when the cluster serves another model. */
 export async function startControllerNode(options: ControllerNodeOptions): Promise<ControllerNode> {
   const { bus, cluster, spec, onTrouble } = options;
-  const control = await bus.bucket('control');
+  const [control, plans, reports] = [
+    await bus.bucket('control'),
+    await bus.bucket('plans'),
+    await bus.bucket('reports'),
+  ];
   const served = compressed(options);
   const keys = new MemberKeys();
   const load = new ExpertLoadBook(spec);
@@ -87,14 +100,24 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     bus,
     keys,
     onChange: (change) => {
+      if (change === 'missing') attendance.listChanged();
+      if (change === 'workers') {
+        releaseDrains();
+        noteMembers();
+        attendance.follow();
+      }
       leader.wake();
-      if (change !== 'workers') return;
-      releaseDrains();
-      noteMembers();
     },
     onUnreadable: (key, error) => onTrouble(`value of "${key}" on the bus`, error),
   });
-  const leader = new Leader({
+  const attendance = new Attendance({
+    ...{ view, bus, control, events, onTrouble, clock: systemClock, wallClock: Date.now },
+    connect: grpcConnections(options.credentials, () => keys.metadata()),
+    leads: () => lease.term !== null,
+    onChange: () => leader.wake(),
+  });
+  const { roster } = attendance;
+  const leader: Leader = new Leader({
     spec,
     weights: options.weights,
     baseConstraints: options.constraints,
@@ -102,8 +125,9 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     minWorkers: options.minWorkers,
     joinSettleMs: 500,
     view,
-    plans: await bus.bucket('plans'),
-    reports: await bus.bucket('reports'),
+    roster,
+    plans,
+    reports,
     control,
     load,
     events,
@@ -119,7 +143,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     wallClock: Date.now,
     onTrouble,
   });
-  const lease = new Lease({
+  const lease: Lease = new Lease({
     bucket: control,
     controllerId: options.id,
     now: () => performance.now(),
@@ -175,7 +199,8 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       leader.busReturned();
       announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
-    events.watch(({ code, severity, count }) => {
+    events.watch(({ code, severity, count, subject }) => {
+      if (code === 'PEER_LOST' && subject.startsWith('worker/')) attendance.lookNow(subject.slice('worker/'.length));
       if (severity === 'info') return;
       const known = code in failures || Object.keys(failures).length < MAX_FAILURE_CODES ? code : 'OTHER';
       failures[known] = (failures[known] ?? 0) + Math.max(1, count);
@@ -183,22 +208,29 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   ];
   await view.start();
   members = new Map(view.workers);
+  attendance.start();
   lease.start();
 
-  const router = new ClusterRouter({ view, credentials: options.credentials, keys });
+  const router = new ClusterRouter({ view, roster, credentials: options.credentials, keys });
   const status = (): GetStatusResponse =>
     clusterStatus({
-      ...{ spec, defaultReplicas, minWorkers: options.minWorkers, view, load, activity, events, failures },
+      ...{ spec, defaultReplicas, minWorkers: options.minWorkers, view, roster, load, activity, events, failures },
       ...{ bus: bus.state, wallClock: Date.now },
     });
   const planFor = leader.planFor.bind(leader);
+  let readyAt = Number.NEGATIVE_INFINITY;
   return {
     router,
     events,
     view,
     status,
     leads: () => lease.term !== null,
-    obstacles: () => obstacles(view, router, noPlanReasons(view, options.minWorkers)),
+    obstacles: () => {
+      const found = obstacles(view, roster, router, noPlanReasons(view, roster, options.minWorkers));
+      if (found.length === 0) readyAt = performance.now();
+      return found;
+    },
+    patient: () => performance.now() - readyAt < PATIENCE_MS,
     serve: (grpc, access) => {
       const { weights } = options;
       const { nameOf } = access;
@@ -212,6 +244,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     },
     close: async () => {
       for (const stop of stops) stop();
+      attendance.close();
       await lease.stop();
       view.stop();
       router.close();
@@ -220,15 +253,32 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   };
 }
 
-function obstacles(view: ClusterView, router: ClusterRouter, problems: readonly string[]): readonly string[] {
+function obstacles(
+  view: ClusterView,
+  roster: Roster,
+  router: ClusterRouter,
+  problems: readonly string[],
+): readonly string[] {
   if (router.ready && view.committed !== null) return [];
-  if (problems.length > 0) return problems;
+  const missing = missingLeads(view, roster);
+  if (problems.length > 0) return [...missing, ...problems];
   if (view.target === null) return ['no plan yet'];
+  if (missing.length > 0) return missing;
   const loading = [...view.reports.values()]
     .filter(({ state }) => state === 'WORKER_STATE_LOADING')
     .map(({ id }) => id);
   const what = loading.length > 0 ? `${loading.sort().join(', ')} are loading` : 'no pipeline is ready';
   return [`plan ${view.target.epoch} is being rolled out: ${what}`];
+}
+
+/** Leads of pipelines that are in force and answer no more, and why. */
+function missingLeads({ committed }: ClusterView, roster: Roster): readonly string[] {
+  return (committed?.pipelines ?? []).flatMap(({ id, stages }) => {
+    const lead = committed?.workers[stages[0]?.ranks[0]?.worker ?? -1];
+    if (lead === undefined || roster.takesRequests(lead.id)) return [];
+    const { standing = 'lost', reason = 'it sends no heartbeats' } = roster.get(lead.id) ?? {};
+    return [`${lead.id}, which leads pipeline ${id}, is ${standing}: ${reason}`];
+  });
 }
 
 function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens }: ControllerNodeOptions): Buffer {

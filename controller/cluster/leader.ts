@@ -19,6 +19,8 @@ import { PlanningRecord } from './planning-record.ts';
 import { clusterRequests } from './requests.ts';
 import { restoreForgotten } from './restore.ts';
 import { rollbackPlan, rolloutStep } from './rollout.ts';
+import type { Roster } from './roster/roster.ts';
+import { UsableWorkers } from './roster/usable-workers.ts';
 
 export interface LeaderOptions {
   readonly spec: ModelSpec;
@@ -32,6 +34,7 @@ export interface LeaderOptions {
   /** Milliseconds for which membership must be stable before the first plan. */
   readonly joinSettleMs: number;
   readonly view: ClusterView;
+  readonly roster: Pick<Roster, 'mayHold' | 'lostForMs'>;
   readonly plans: Bucket;
   readonly reports: Bucket;
   readonly control: Bucket;
@@ -67,6 +70,7 @@ export class Leader {
   #holdUntil = 0;
   #membersSince = 0;
   #membersSeen = '';
+  readonly #usable: UsableWorkers;
   readonly #record: PlanningRecord;
   /** Workers that were there, and those that were restricted, when the last plan was made. */
   #seen: ReadonlySet<string> = new Set();
@@ -81,6 +85,7 @@ export class Leader {
   constructor(options: LeaderOptions) {
     this.#options = options;
     this.#record = new PlanningRecord(options.control);
+    this.#usable = new UsableWorkers(options);
   }
 
   /** What it found when it planned last; of no meaning while it does not lead. */
@@ -126,7 +131,7 @@ export class Leader {
     const input = {
       spec,
       weights,
-      workers: [...view.workers.values()],
+      workers: this.#usable.now(),
       load: load.rates(),
       constraints: planConstraints(this.#options, constraints, this.#restrictions()),
       previous: view.target,
@@ -200,7 +205,8 @@ export class Leader {
     const { view, events } = this.#options;
     const { committed } = view;
     if (this.#failedEpoch === target.epoch) return; // The view does not show yet what was done about it.
-    const whole = committed?.workers.every(({ id }) => view.workers.has(id)) ?? false;
+    const there = new Set(this.#usable.now().map(({ id }) => id));
+    const whole = committed?.workers.every(({ id }) => there.has(id)) ?? false;
     const back = whole ? committed : null;
     events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
     this.#leaveOut(workerId, reason, back !== null && mayKeep(back, target, workerId));
@@ -274,6 +280,7 @@ export class Leader {
   async #plan(inputs: string): Promise<void> {
     const { view, events, spec, baseConstraints } = this.#options;
     const constraints = view.constraints;
+    this.#usable.planned();
     const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason());
     if (result.kind === 'infeasible') {
       if (!isDeepStrictEqual(result.problems, this.#record.state.problems)) {
@@ -302,7 +309,7 @@ export class Leader {
   #planned(inputs: string): void {
     const { leaving, keeping } = this.#restrictions();
     this.#plannedFor = inputs;
-    this.#seen = new Set(this.#options.view.workers.keys());
+    this.#seen = new Set(this.#usable.now().map(({ id }) => id));
     this.#restricted = new Set([...leaving, ...keeping]);
   }
 
@@ -311,7 +318,11 @@ export class Leader {
     const { leaving, keeping } = restrictions(this.#record.state.leftOut, view.workers);
     const failed = [...leaving, ...keeping].filter((id) => !this.#restricted.has(id));
     const retried = this.#record.state.leftOut.filter(({ retrying }) => retrying).map(({ workerId }) => workerId);
-    return planReason(view, { seen: this.#seen, failed, retried });
+    const workers = new Map(this.#usable.now().map((worker) => [worker.id, worker]));
+    return planReason(
+      { target: view.target, constraints: view.constraints, workers },
+      { seen: this.#seen, failed, retried },
+    );
   }
 
   /** Tells of requests that have to wait, and of those that waited and are in force. */
@@ -359,7 +370,7 @@ export class Leader {
   /** Everything that a new plan would be made for, as one comparable text. */
   #inputs(): string {
     const { view } = this.#options;
-    const workers = [...view.workers.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const workers = [...this.#usable.orReturning()].sort((a, b) => (a.id < b.id ? -1 : 1));
     return JSON.stringify([view.constraints?.revision ?? 0, workers, this.#restrictions()]);
   }
 
@@ -367,11 +378,15 @@ export class Leader {
   #settled(): boolean {
     const { view, minWorkers, joinSettleMs, now } = this.#options;
     if (view.target !== null) return now() >= this.#holdUntil;
-    const members = [...view.workers.keys()].sort().join();
+    const reached = this.#usable.now();
+    const members = reached
+      .map(({ id }) => id)
+      .sort()
+      .join();
     if (members !== this.#membersSeen) {
       this.#membersSeen = members;
       this.#membersSince = now();
     }
-    return view.workers.size >= minWorkers && now() - this.#membersSince >= joinSettleMs;
+    return reached.length >= minWorkers && now() - this.#membersSince >= joinSettleMs;
   }
 }

@@ -3,13 +3,13 @@ import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../pro
 
 export type Members = ReadonlyMap<string, WorkerAnnouncement>;
 
-/** What became of a worker between two looks at the members. */
+/** What became of a worker between two looks at the members. Who is gone without a word is missing: see roster/missing.ts. */
 export interface MemberChange {
   /**
    * restarted: another process under the same id. left: gone after everything was moved off it. gaveUp: gone after it asked
-   * for that and before it was done. lost: gone without a word.
+   * for that and before it was done.
    */
-  readonly kind: 'joined' | 'restarted' | 'left' | 'gaveUp' | 'lost';
+  readonly kind: 'joined' | 'restarted' | 'left' | 'gaveUp';
   readonly worker: WorkerAnnouncement;
 }
 
@@ -23,8 +23,7 @@ export function memberChanges(
   for (const id of [...new Set([...before.keys(), ...now.keys()])].sort()) {
     const [was, is] = [before.get(id), now.get(id)];
     if (is === undefined) {
-      if (was === undefined) continue;
-      changes.push({ kind: !was.draining ? 'lost' : planned(id) ? 'gaveUp' : 'left', worker: was });
+      if (was?.draining) changes.push({ kind: planned(id) ? 'gaveUp' : 'left', worker: was });
     } else if (was === undefined) changes.push({ kind: 'joined', worker: is });
     else if (was.startedAtMs !== is.startedAtMs) changes.push({ kind: 'restarted', worker: is });
   }
@@ -36,7 +35,6 @@ const told: Readonly<Record<MemberChange['kind'], { code: string; severity: stri
   restarted: { code: 'WORKER_RESTARTED', severity: 'warning', what: 'is another process than before' },
   left: { code: 'WORKER_LEFT', severity: 'info', what: 'left after it was drained' },
   gaveUp: { code: 'WORKER_LEFT', severity: 'warning', what: 'left before everything was moved off it' },
-  lost: { code: 'WORKER_LOST', severity: 'error', what: 'sent no more heartbeats' },
 };
 
 /** A change as those who watch the cluster read it. */

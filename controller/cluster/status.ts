@@ -8,6 +8,7 @@ import type { EventLog } from './events.ts';
 import { type ExpertLoadBook, imbalance, workerRates } from './expert-load.ts';
 import { clusterRequests, requestStatuses } from './requests.ts';
 import { rolloutStep } from './rollout.ts';
+import type { Roster } from './roster/roster.ts';
 import { workerStatuses } from './worker-status.ts';
 
 export interface StatusInput {
@@ -17,6 +18,7 @@ export interface StatusInput {
   /** Workers without which the first plan is not made. */
   readonly minWorkers: number;
   readonly view: ClusterView;
+  readonly roster: Pick<Roster, 'get' | 'entries'>;
   readonly load: ExpertLoadBook;
   readonly activity: ActivityBook;
   readonly events: EventLog;
@@ -41,8 +43,8 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
   return {
     model: spec.name,
     plan: planSummary(inForce),
-    rollout: rolloutStatus(view, noPlanReasons(view, input.minWorkers)),
-    workers: workerStatuses(view, {
+    rollout: rolloutStatus(view, noPlanReasons(view, input.roster, input.minWorkers)),
+    workers: workerStatuses(view, input.roster, {
       activityOf: (id) => activity.of(id),
       rates: inForce === null ? new Map() : workerRates(inForce, load.rates() ?? []),
     }),
@@ -66,6 +68,7 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
 /** Why there is no plan for what is there and asked now; empty when there is one. */
 export function noPlanReasons(
   { planning, target, workers }: Pick<ClusterView, 'planning' | 'target' | 'workers'>,
+  roster: Pick<Roster, 'get'>,
   minWorkers: number,
 ): readonly string[] {
   const problems = planning?.problems ?? [];
@@ -74,9 +77,13 @@ export function noPlanReasons(
     return [...problems, ...failed.map(({ workerId, reason }) => `${workerId} is left out: ${reason}`)];
   }
   if (target !== null) return [];
-  const missing = minWorkers - workers.size;
-  if (missing > 0) return [`${workers.size} of ${minWorkers} workers: waiting for ${missing} more`];
-  return [`${workers.size} of ${minWorkers} workers: the first plan is being made`];
+  const entries = [...workers.keys()].map((id) => roster.get(id));
+  const reached = entries.filter((entry) => entry?.standing === 'reached').length;
+  const unreached = entries.flatMap((entry) =>
+    entry?.standing === 'unreachable' ? [`${entry.worker.id} is not reached: ${entry.reason}`] : [],
+  );
+  const waiting = reached < minWorkers ? `waiting for ${minWorkers - reached} more` : 'the first plan is being made';
+  return [`${reached} of ${minWorkers} workers: ${waiting}`, ...unreached];
 }
 
 function planSummary(plan: PlacementPlan | null): NonNullable<GetStatusResponse['plan']> {

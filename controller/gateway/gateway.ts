@@ -45,6 +45,8 @@ export interface GatewayOptions {
   readonly defaultSeed?: number | null;
   /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
   readonly obstacles?: () => readonly string[];
+  /** Whether requests are let in, and wait, although there are obstacles. Default: they are refused. */
+  readonly patient?: () => boolean;
   /** What /ready says although requests can be answered, such as that the control plane is away. */
   readonly notices?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
@@ -93,7 +95,7 @@ export interface Gateway {
 }
 
 /** How often health checks over gRPC are brought up to date. */
-const healthIntervalMs = 500;
+const healthIntervalMs = 100;
 /** Time for the last bytes to leave once all requests have ended. */
 const closingMs = 1_000;
 
@@ -116,6 +118,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxLostMs: limits.maxLostMs,
     defaultSeed: options.defaultSeed ?? null,
     obstacles: options.obstacles ?? (() => []),
+    patient: options.patient ?? (() => false),
     notices: options.notices ?? (() => []),
     now: () => performance.now(),
     onLost: (requestId, err) => logger.warn({ err, requestId }, 'a pipeline was lost; the request goes on elsewhere'),

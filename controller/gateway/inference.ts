@@ -84,6 +84,8 @@ export interface InferenceOptions {
   readonly requestTimeoutMs: number | null;
   /** Why requests cannot be answered now; empty: they can. */
   readonly obstacles: () => readonly string[];
+  /** Whether requests are let in, and wait, although something is in their way now: it was not before, and may be gone soon. */
+  readonly patient: () => boolean;
   /** What operators should know although requests can be answered. */
   readonly notices: () => readonly string[];
   readonly maxLostMs: number;
@@ -124,7 +126,8 @@ export class Inference {
    */
   async admit<T>(deadlineMs: number | null, work: (controller: AbortController) => Promise<T>): Promise<T> {
     const obstacle = this.obstacles()[0];
-    if (obstacle !== undefined) throw new ServiceError('UNAVAILABLE', obstacle);
+    const waits = !this.admission.draining && this.#options.patient();
+    if (obstacle !== undefined && !waits) throw new ServiceError('UNAVAILABLE', obstacle);
     const controller = this.admission.enter();
     const limits = [deadlineMs, this.#options.requestTimeoutMs].filter((limit) => limit !== null);
     const timer = limits.length === 0 ? undefined : setTimeout(expire, Math.min(...limits), controller);

@@ -10,7 +10,7 @@ import { TokenLog } from './token-log.ts';
 
 export interface ResumeOptions {
   readonly router: PipelineRouter;
-  /** Most rounds over the pipelines without progress. */
+  /** Most rounds over the pipelines without progress; those in which none was there to be asked do not count. */
   readonly maxAttempts: number;
   /** Longest time without progress after a pipeline was lost, in milliseconds. */
   readonly maxLostMs: number;
@@ -27,6 +27,8 @@ export interface ResumeOptions {
 const lostCodes: ReadonlySet<string> = new Set(['UNAVAILABLE', 'PIPELINE_LOST', 'CLOSED', 'DRAINING']);
 const firstDelayMs = 50;
 const longestDelayMs = 2_000;
+/** Looking for a pipeline that is ready costs nothing, and every wait for one is a gap in a client's stream. */
+const lookDelayMs = 100;
 
 /** A pipeline that ended its answer too early. */
 class PipelineLost extends Error {
@@ -45,22 +47,24 @@ export async function* runResumable(
   const log = new TokenLog(request);
   const avoid = new Set<Pipeline>();
   let failures = 0;
-  let lostAt = 0;
-  const failed = async (error: unknown): Promise<void> => {
+  let lostAt: number | null = null;
+  const wait = async (delay: number, error: unknown): Promise<void> => {
     if (signal.aborted) throw signal.reason;
-    if (failures === 0) lostAt = options.now();
-    failures++;
-    const lostForMs = options.now() - lostAt;
-    if (failures >= options.maxAttempts || lostForMs >= options.maxLostMs) throw toServiceError(error);
-    const delay = Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs, options.maxLostMs - lostForMs);
-    await options.sleep(delay, signal);
+    lostAt ??= options.now();
+    const leftMs = options.maxLostMs - (options.now() - lostAt);
+    if (failures >= options.maxAttempts || leftMs <= 0) throw toServiceError(error);
+    await options.sleep(Math.min(delay, leftMs), signal);
     avoid.clear();
+  };
+  const failed = (error: unknown): Promise<void> => {
+    failures++;
+    return wait(Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs), error);
   };
 
   for (;;) {
     const pipeline = options.router.pick(request, avoid);
     if (pipeline === null) {
-      await failed(new ServiceError('UNAVAILABLE', 'no pipeline can take the request now'));
+      await wait(lookDelayMs, new ServiceError('UNAVAILABLE', 'no pipeline can take the request now'));
       continue;
     }
     try {
@@ -72,6 +76,7 @@ export async function* runResumable(
         const fresh = log.accept(response);
         if (fresh !== null) {
           failures = 0;
+          lostAt = null;
           yield fresh;
           if (signal.aborted) throw signal.reason;
         }

@@ -16,8 +16,8 @@ export interface BucketSpec {
  * workers: WorkerAnnouncement by worker id, written every second; a worker whose key expires is lost.
  * reports: WorkerReport by worker id.
  * plans: PlacementPlan under TARGET_PLAN (what workers work towards) and COMMITTED_PLAN (what has been in force everywhere).
- * control: LeaderLease under LEASE, ClusterConstraints under CONSTRAINTS, PlanningState under PLANNING, the members' secret
- * under MEMBER_KEY, gzip of ServedModel under SERVED_MODEL.
+ * control: LeaderLease under LEASE, ClusterConstraints under CONSTRAINTS, PlanningState under PLANNING, MissingWorkers under
+ * MISSING, the members' secret under MEMBER_KEY, gzip of ServedModel under SERVED_MODEL.
  */
 export const buckets: Readonly<Record<BucketName, BucketSpec>> = {
   workers: { name: 'workers', ttlMs: 5_000, graceMs: 5_000 },
@@ -31,6 +31,7 @@ export const COMMITTED_PLAN = 'committed';
 export const LEASE = 'lease';
 export const CONSTRAINTS = 'constraints';
 export const PLANNING = 'planning';
+export const MISSING = 'missing';
 export const MEMBER_KEY = 'member-key';
 export const SERVED_MODEL = 'model';
 

@@ -43,6 +43,7 @@ export function statusJson(status: ClusterStatus) {
       startedAt: worker.startedAtMs === 0 ? null : isoTime(worker.startedAtMs),
       rowsPerSecond: rounded(worker.rowsPerSecond),
       activity: worker.activity && activityJson(worker.activity),
+      missingSince: worker.missingSinceMs === 0 ? null : new Date(worker.missingSinceMs).toISOString(),
     })),
     requests: status.requests.map(requestJson),
     tokensPerSecond: rounded(status.tokensPerSecond),

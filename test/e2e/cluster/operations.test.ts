@@ -43,7 +43,7 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
     const { address } = cluster.worker('e1').line;
     expect(status['workers']).toContainEqual({
       ...{ id: 'e1', address, node: expect.any(String), pid, roles: ['expert'], state: 'ready' },
-      ...{ slots: expect.any(Number), slotsWanted: expect.any(Number), error: '' },
+      ...{ slots: expect.any(Number), slotsWanted: expect.any(Number), error: '', missingSince: null },
       ...{ memoryBytes: 2 ** 30, weightBytes: expect.any(Number) },
       ...{
         cordoned: false,

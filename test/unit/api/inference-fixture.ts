@@ -47,6 +47,7 @@ export async function createInference(
     requestTimeoutMs: null,
     defaultSeed: null,
     obstacles: () => [],
+    patient: () => false,
     notices: () => [],
     maxLostMs: 1_000,
     onLost: () => {},

@@ -38,6 +38,8 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     bus.bucket('control'),
   ]);
   const trouble: string[] = [];
+  /** What this controller does not reach: milliseconds for which it is lost, or null where it was never reached. */
+  const missing = new Map<string, number | null>();
   const view = new ClusterView({
     bus,
     keys: new MemberKeys(),
@@ -53,6 +55,7 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     minWorkers,
     joinSettleMs: 500,
     view,
+    roster: { mayHold: (id) => !missing.has(id), lostForMs: (id) => missing.get(id) ?? null },
     plans,
     reports,
     control,
@@ -79,11 +82,16 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     const worker = { id, address: `${id}:1`, node: id, roles, memoryBytes: 2 ** 28, cores: 1, startedAtMs: 1, ...rest };
     return workers.put(id, encode(conclave.WorkerAnnouncement, worker));
   };
-  const report = (id: string, epoch: number, state: WorkerReport['state'], error = ''): Promise<number> =>
-    reports.put(
-      id,
-      encode(conclave.WorkerReport, { id, epoch, state: state ?? 'WORKER_STATE_READY', error, startedAtMs: 1 }),
-    );
+  const report = (
+    id: string,
+    epoch: number,
+    state: WorkerReport['state'],
+    error = '',
+    reached: WorkerReport['reached'] = [],
+  ): Promise<number> => {
+    const value = { id, epoch, state: state ?? 'WORKER_STATE_READY', error, startedAtMs: 1, reached };
+    return reports.put(id, encode(conclave.WorkerReport, value));
+  };
   /** Lets so many milliseconds pass on the leader's clock. */
   const pass = (ms: number): void => {
     clock.now += ms;
@@ -112,6 +120,7 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     committed,
     workers,
     reports,
+    missing,
   };
 }
 
@@ -429,5 +438,80 @@ describe('Leader', () => {
     for (let i = 0; i < 10; i++) pass(1_000);
     await new Promise((resolve) => setImmediate(resolve));
     expect(await plan(TARGET_PLAN)).toMatchObject({ epoch: 2, term: 9 });
+  });
+
+  describe('and workers that are missing', () => {
+    const names = (found: PlacementPlan | null): readonly string[] => found?.workers.map(({ id }) => id).sort() ?? [];
+    const still = async (): Promise<void> => {
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    };
+
+    it('gives nothing to a worker that nobody reaches, and does not count it', async () => {
+      const { leader, announce, missing, planned, plan, pass } = await rig(2);
+      missing.set('b', null);
+      leader.lead(1);
+      await announce('a');
+      await announce('b');
+      for (let i = 0; i < 10; i++) pass(1_000);
+      await still();
+      expect(await plan(TARGET_PLAN)).toBeNull();
+      await announce('c');
+      await planned(1);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a', 'c']);
+      missing.delete('b');
+      await planned(2);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a', 'b', 'c']);
+    });
+
+    it('moves a part of a pipeline as soon as its worker is lost', async () => {
+      const { announce, report, missing, planned, committed, plan, pass } = await running();
+      await announce('b');
+      await planned(2);
+      for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+      await committed(2);
+      missing.set('a', 0); // The lead.
+      await vi.waitFor(async () => {
+        pass(0);
+        expect(await plan(TARGET_PLAN)).toMatchObject({ epoch: 3, reason: 'worker a lost' });
+      });
+      expect(names(await plan(TARGET_PLAN))).toEqual(['b']);
+    });
+
+    it('keeps the experts of a lost worker for it while it may be restarting, and takes it back', async () => {
+      const { announce, report, missing, planned, committed, plan, pass } = await running();
+      await announce('b', { roles: ['expert'] });
+      await planned(2);
+      for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+      await committed(2);
+      missing.set('b', 0);
+      for (let i = 0; i < 10; i++) pass(100);
+      missing.delete('b');
+      await announce('b', { roles: ['expert'], startedAtMs: 2 });
+      for (let i = 0; i < 10; i++) pass(1_000);
+      await still();
+      expect((await plan(TARGET_PLAN))?.epoch).toBe(2);
+      missing.set('b', 5_000);
+      await planned(3);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a']);
+      missing.delete('b');
+      await planned(4);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a', 'b']);
+    });
+
+    it('keeps experts on a worker that only stages reach, and gives it nothing else', async () => {
+      const { announce, report, missing, planned, committed, plan } = await running();
+      await announce('b');
+      await planned(2);
+      for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+      await committed(2);
+      missing.set('b', null);
+      await report('a', 2, 'WORKER_STATE_READY', '', [{ workerId: 'b', startedAtMs: 1 }]);
+      await announce('c', { roles: ['expert'] });
+      await planned(3);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a', 'b', 'c']);
+      await report('a', 3, 'WORKER_STATE_READY', '', [{ workerId: 'b', startedAtMs: 0 }]); // The process before.
+      await planned(4);
+      expect(names(await plan(TARGET_PLAN))).toEqual(['a', 'c']);
+    });
   });
 });
