@@ -7,7 +7,13 @@ import type { Engine } from '../engine/engine.ts';
 import type { CacheFields } from './cache-claim.ts';
 import { type ExpertRoutes, expertRoutes, type Holder } from './expert-routes.ts';
 import type { StepRunner } from './hop.ts';
-import { partners, type Seat, type SeatOptions, type SeatSpec, seatSpec, takeSeat } from './stage-seat.ts';
+import { type RankSeat, takeRankSeat } from './rank-seat.ts';
+import type { SeatOptions } from './seat-options.ts';
+import { partners, type SeatSpec, seatSpec } from './seat-spec.ts';
+import { type StageSeat, takeStageSeat } from './stage-seat.ts';
+
+/** One rank of a pipeline on this worker. */
+type Seat = StageSeat | RankSeat;
 
 export interface StageHostOptions {
   readonly workerId: string;
@@ -31,7 +37,7 @@ interface MadeRoutes {
 export class StageHost {
   readonly #options: StageHostOptions;
   readonly #seats = new Map<string, Seat>();
-  readonly #routes = new WeakMap<Seat, MadeRoutes>();
+  readonly #routes = new WeakMap<StageSeat, MadeRoutes>();
   #target: PlacementPlan | null = null;
   #committed: PlacementPlan | null = null;
   #routesEpoch = 0;
@@ -72,29 +78,25 @@ export class StageHost {
 
   /** The engine of the pipeline that this worker leads, or null. */
   get engine(): Engine | null {
-    for (const seat of this.#seats.values()) if (seat.engine !== null) return seat.engine;
-    return null;
+    return this.#stages().find(({ engine }) => engine !== null)?.engine ?? null;
   }
 
   /** The stage of a pipeline here, unless it is the first, which nobody sends steps to. Throws CacheRefused when its cache is not the asker's. */
   runner(pipeline: string, cache: CacheFields): StepRunner | null {
     const seat = this.#seats.get(pipeline);
-    if (!seat?.runner || seat.spec.rank.stage === 0) return null;
-    seat.admit(cache);
-    return seat.runner;
+    return seat?.kind === 'stage' && seat.spec.rank.stage > 0 ? seat.claimed(cache) : null;
   }
 
   /** The rank of a pipeline here, if any. Throws CacheRefused when its cache is not the asker's. */
   rank(pipeline: string, cache: CacheFields): RankShard | undefined {
     const seat = this.#seats.get(pipeline);
-    if (!seat?.shard) return undefined;
-    seat.admit(cache);
-    return seat.shard;
+    return seat?.kind === 'rank' ? seat.claimed(cache) : undefined;
   }
 
   denseRank(layer: number): RankShard | undefined {
-    for (const { shard, spec } of this.#seats.values()) {
-      if (shard !== null && spec.rank.firstLayer <= layer && layer < spec.rank.endLayer) return shard;
+    for (const seat of this.#seats.values()) {
+      const { firstLayer, endLayer } = seat.spec.rank;
+      if (seat.kind === 'rank' && firstLayer <= layer && layer < endLayer) return seat.shard;
     }
     return undefined;
   }
@@ -114,8 +116,7 @@ export class StageHost {
     const { holders, seat: options } = this.#options;
     const all = holders();
     let usesSpares = false;
-    for (const seat of this.#seats.values()) {
-      if (seat.stage === null) continue;
+    for (const seat of this.#stages()) {
       const next = this.#routesOf(seat, target, all);
       usesSpares ||= next.usesSpares;
       seat.setRoutes(next.routes);
@@ -126,7 +127,7 @@ export class StageHost {
   }
 
   /** Made anew only when plans or holders have changed. */
-  #routesOf(seat: Seat, target: PlacementPlan, holders: readonly Holder[]): ExpertRoutes {
+  #routesOf(seat: StageSeat, target: PlacementPlan, holders: readonly Holder[]): ExpertRoutes {
     const committed = this.#committed;
     const known = this.#routes.get(seat);
     if (known?.holders === holders && known.target === target && known.committed === committed) return known.made;
@@ -140,7 +141,7 @@ export class StageHost {
   async #settleRoutes(epoch: number): Promise<void> {
     if (epoch === this.#settlingEpoch) return;
     this.#settlingEpoch = epoch;
-    await Promise.all([...this.#seats.values()].map((seat) => seat.routesSettled()));
+    await Promise.all(this.#stages().map((seat) => seat.routesSettled()));
     if (epoch !== this.#settlingEpoch) return; // A newer plan came meanwhile.
     this.#routesEpoch = epoch;
     this.#options.onChange();
@@ -148,23 +149,27 @@ export class StageHost {
 
   /** A worker says that it is there: ways to it that wait for their next try are opened now. */
   retryNow(workerId: string): void {
-    for (const seat of this.#seats.values()) seat.retryNow(workerId);
+    for (const seat of this.#stages()) seat.retryNow(workerId);
   }
 
   /** A worker restarted: pipelines that it has a part of have lost that part of their cache. */
   partnerRestarted(workerId: string): void {
-    for (const seat of this.#seats.values()) {
+    for (const seat of this.#stages()) {
       if (partners(seat.spec).some(({ id }) => id === workerId)) seat.loseCache(`worker ${workerId} was restarted`);
     }
   }
 
   /** Rows per expert since the last call, over all stages here. */
   expertRows(): LayerRows[] {
-    return [...this.#seats.values()].flatMap(({ stage, spec }) =>
-      (stage?.takeExpertRows() ?? []).flatMap((rows, i) =>
-        rows.length === 0 ? [] : [{ layer: spec.rank.firstLayer + i, expertRows: [...rows] }],
-      ),
+    return this.#stages().flatMap(({ stage, spec }) =>
+      stage
+        .takeExpertRows()
+        .flatMap((rows, i) => (rows.length === 0 ? [] : [{ layer: spec.rank.firstLayer + i, expertRows: [...rows] }])),
     );
+  }
+
+  #stages(): readonly StageSeat[] {
+    return [...this.#seats.values()].filter((seat) => seat.kind === 'stage');
   }
 
   async close(): Promise<void> {
@@ -210,10 +215,14 @@ export class StageHost {
 
   async #seat(pipeline: string, spec: SeatSpec, epoch: number): Promise<void> {
     const before = this.#seats.get(pipeline);
-    if (before !== undefined && isDeepStrictEqual(before.spec, spec)) return before.renew(epoch);
+    if (before !== undefined && isDeepStrictEqual(before.spec, spec)) {
+      if (before.kind === 'stage') before.renew(epoch);
+      return;
+    }
     try {
-      const seat = await takeSeat(spec, epoch, this.#options.seat);
-      this.#seats.set(pipeline, seat);
+      const { seat: options } = this.#options;
+      const owns = spec.rank.rank === 0;
+      this.#seats.set(pipeline, owns ? await takeStageSeat(spec, epoch, options) : await takeRankSeat(spec, options));
     } catch (error) {
       this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${messageOf(error)}`;
       return;
