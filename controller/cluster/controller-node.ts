@@ -183,7 +183,9 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     if (lease.term !== null) for (const change of changes) events.publish(memberEvent(change));
   };
 
+  const loadEvents = (): Promise<void> => events.load().catch((error: unknown) => onTrouble('past events', error));
   await announce(bus, keys, served, spec.digest);
+  await loadEvents();
   const stops = [
     bus.subscribe(loadSubjects(cluster), (payload) => {
       try {
@@ -197,6 +199,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     bus.onState((state) => {
       if (state !== 'connected') return;
       leader.busReturned();
+      void loadEvents();
       announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
     }),
     events.watch(({ code, severity, count, subject }) => {

@@ -1,10 +1,7 @@
 import type { Bus } from '../../proto/bus/bus.ts';
-import { eventSubject } from '../../proto/bus/subjects.ts';
+import { eventSubject, JOURNAL_LENGTH } from '../../proto/bus/subjects.ts';
 import type { ClusterEvent__Output as ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
 import { conclave, decode, encode } from '../../proto/messages.ts';
-
-/** Events that are kept for status and for those who begin to watch. */
-const KEPT = 500;
 
 export interface EventLogOptions {
   readonly bus: Bus;
@@ -13,16 +10,30 @@ export interface EventLogOptions {
   readonly wallClock: () => number;
 }
 
-/** What happened in the cluster: published on the bus, heard by every controller, the latest kept. */
+/** What happened in the cluster: published on the bus, which keeps the latest, and heard by every controller. */
 export class EventLog {
   readonly #options: EventLogOptions;
-  readonly #recent: ClusterEvent[] = [];
+  /** Oldest first. */
+  #recent: readonly ClusterEvent[] = [];
   readonly #watchers = new Set<(event: ClusterEvent) => void>();
   readonly #stop: () => void;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
-    this.#stop = options.bus.subscribe(eventSubject(options.cluster), (payload) => this.#hear(payload));
+    this.#stop = options.bus.subscribe(eventSubject(options.cluster), (payload) => {
+      const event = read(payload);
+      if (event !== null) this.#keep(event);
+    });
+  }
+
+  /** Takes over what the bus has kept: what was before this controller, or while it was cut off. Watchers are not told of it. */
+  async load(): Promise<void> {
+    const { bus, cluster } = this.#options;
+    const journal = await bus.journal(eventSubject(cluster));
+    const kept = (await journal.recent(JOURNAL_LENGTH)).flatMap((payload) => read(payload) ?? []);
+    const known = new Set(kept.map((event) => JSON.stringify(event)));
+    const only = this.#recent.filter((event) => !known.has(JSON.stringify(event)));
+    this.#recent = [...kept, ...only].sort((a, b) => a.atMs - b.atMs).slice(-JOURNAL_LENGTH);
   }
 
   /** Tells the cluster. While the bus is away the event is kept here only. */
@@ -49,17 +60,17 @@ export class EventLog {
     this.#watchers.clear();
   }
 
-  #hear(payload: Uint8Array): void {
-    try {
-      this.#keep(decode(conclave.ClusterEvent, payload));
-    } catch {
-      // Not an event of this version: nothing is decided from events, so it is only not shown.
-    }
-  }
-
   #keep(event: ClusterEvent): void {
-    this.#recent.push(event);
-    if (this.#recent.length > KEPT) this.#recent.shift();
+    this.#recent = [...this.#recent, event].slice(-JOURNAL_LENGTH);
     for (const watcher of this.#watchers) watcher(event);
+  }
+}
+
+/** Null for what is no event of this version: nothing is decided from events, so it is only not shown. */
+function read(payload: Uint8Array): ClusterEvent | null {
+  try {
+    return decode(conclave.ClusterEvent, payload);
+  } catch {
+    return null;
   }
 }

@@ -17,8 +17,16 @@ export interface Bus {
   /** Calls `listener` for every event on `subject` (a trailing ">" matches the rest). Returns a function that stops it. */
   subscribe(subject: string, listener: (payload: Uint8Array, subject: string) => void): () => void;
   readonly droppedEvents: number;
+  /** The bus keeps the latest events of a subject, from the first time on that anybody opens its journal. */
+  journal(subject: string): Promise<Journal>;
   /** Ends all watches and subscriptions. Idempotent. */
   close(): Promise<void>;
+}
+
+/** The latest events of a subject; they outlive those who sent them. */
+export interface Journal {
+  /** At most `count`, oldest first. */
+  recent(count: number): Promise<readonly Uint8Array[]>;
 }
 
 export type BusConnection = 'connected' | 'reconnecting' | 'closed';

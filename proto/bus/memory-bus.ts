@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
-import { type Bucket, type BucketName, type Bus, type BusConnection, BusError } from './bus.ts';
+import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, type Journal } from './bus.ts';
 import { callListener, type OnTrouble } from './listeners.ts';
 import { MemoryBucket } from './memory-bucket.ts';
 import { checkPattern, checkSubject, matches } from './names.ts';
-import { buckets } from './subjects.ts';
+import { buckets, JOURNAL_LENGTH } from './subjects.ts';
 
 export interface MemoryBusOptions {
   readonly clock: Clock;
@@ -17,6 +17,8 @@ export class MemoryBus implements Bus {
   readonly #options: MemoryBusOptions;
   readonly #buckets = new Map<BucketName, MemoryBucket>();
   readonly #subscriptions = new Set<Subscription>();
+  /** Latest events by subject. */
+  readonly #journals = new Map<string, Uint8Array[]>();
   readonly #stateListeners = new Set<(state: BusConnection) => void>();
   #state: BusConnection = 'connected';
 
@@ -46,6 +48,8 @@ export class MemoryBus implements Bus {
   publish(subject: string, payload: Uint8Array): void {
     checkSubject(subject);
     const copy = Uint8Array.from(payload);
+    const kept = this.#journals.get(subject);
+    if (kept !== undefined && kept.push(copy) > JOURNAL_LENGTH) kept.shift();
     for (const subscription of this.#subscriptions) {
       if (!matches(subscription.pattern, subject)) continue;
       queueMicrotask(() => {
@@ -61,6 +65,14 @@ export class MemoryBus implements Bus {
     const subscription = { pattern: subject, listener };
     this.#subscriptions.add(subscription);
     return () => this.#subscriptions.delete(subscription);
+  }
+
+  async journal(subject: string): Promise<Journal> {
+    this.#checkOpen();
+    checkSubject(subject);
+    const kept = this.#journals.get(subject) ?? [];
+    this.#journals.set(subject, kept);
+    return { recent: async (count) => (count <= 0 ? [] : kept.slice(-count)) };
   }
 
   async close(): Promise<void> {

@@ -3,19 +3,21 @@ import {
   DebugEvents,
   Events,
   type JetStreamClient,
+  type JetStreamManager,
   type NatsConnection,
   StorageType,
   type Subscription,
 } from 'nats';
 import { type Clock, systemClock } from '../clock.ts';
 import { Backoff } from './backoff.ts';
-import { type Bucket, type BucketName, type Bus, type BusConnection, BusError } from './bus.ts';
+import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, type Journal } from './bus.ts';
 import { callListener, type OnTrouble } from './listeners.ts';
 import { checkPattern, checkSubject } from './names.ts';
 import { NatsBucket } from './nats-bucket.ts';
 import { busError, isRefusal } from './nats-errors.ts';
+import { NatsJournal } from './nats-journal.ts';
 import { connectionOptions, type NatsOptions } from './nats-options.ts';
-import { bucketId, buckets } from './subjects.ts';
+import { bucketId, buckets, JOURNAL_LENGTH } from './subjects.ts';
 
 export interface NatsBusOptions extends NatsOptions {
   /** Clusters with different names share a server without meeting. */
@@ -45,6 +47,8 @@ export class NatsBus implements Bus {
   readonly #client: JetStreamClient;
   readonly #backoff: Backoff;
   readonly #buckets = new Map<BucketName, NatsBucket>();
+  readonly #journals = new Map<string, NatsJournal>();
+  #manager: Promise<JetStreamManager> | null = null;
   readonly #stateListeners = new Set<(state: BusConnection) => void>();
   #state: BusConnection = 'connected';
   /** Counts disconnects: what was begun before one is given up. */
@@ -112,7 +116,7 @@ export class NatsBus implements Bus {
       id,
       ttlMs: buckets[name].ttlMs,
       graceMs: buckets[name].graceMs,
-      storage: storage === 'file' ? StorageType.File : StorageType.Memory,
+      storage: storageType(storage),
       replicas,
       clock,
       random,
@@ -156,6 +160,33 @@ export class NatsBus implements Bus {
       },
     });
     return () => subscription.unsubscribe();
+  }
+
+  async journal(subject: string): Promise<Journal> {
+    this.#connectedClient();
+    checkSubject(subject);
+    const { storage = 'file', replicas = 1 } = this.#options;
+    const journal = new NatsJournal({ subject, kept: JOURNAL_LENGTH, storage: storageType(storage), replicas });
+    const call = async <T>(ask: (manager: JetStreamManager) => Promise<T>): Promise<T> => {
+      this.#connectedClient();
+      try {
+        return await this.#withDeadline(`journal of ${subject}`, async () => ask(await this.#streams()));
+      } catch (error) {
+        throw busError(`journal of ${subject}`, error);
+      }
+    };
+    await call((manager) => journal.ensure(manager));
+    this.#journals.set(subject, journal);
+    return { recent: (count) => call((manager) => journal.recent(manager, count)) };
+  }
+
+  /** Management of streams; asks the server once whether it may. */
+  #streams(): Promise<JetStreamManager> {
+    const manager = (this.#manager ??= this.#connection.jetstreamManager({ timeout: this.#options.deadlineMs }));
+    manager.catch(() => {
+      this.#manager = null;
+    });
+    return manager;
   }
 
   async close(): Promise<void> {
@@ -220,6 +251,9 @@ export class NatsBus implements Bus {
         for (const bucket of this.#buckets.values()) {
           await this.#withDeadline('restoring buckets', () => bucket.ensure(this.#client));
         }
+        for (const journal of this.#journals.values()) {
+          await this.#withDeadline('restoring journals', async () => journal.ensure(await this.#streams()));
+        }
         if (era !== this.#era) return;
         this.#setState('connected');
         for (const bucket of this.#buckets.values()) bucket.resume();
@@ -256,4 +290,8 @@ export class NatsBus implements Bus {
       callListener('the bus state', this.#options.onTrouble, () => listener(state));
     }
   }
+}
+
+function storageType(storage: 'file' | 'memory'): StorageType {
+  return storage === 'file' ? StorageType.File : StorageType.Memory;
 }

@@ -21,6 +21,11 @@ export function isBucketMissing(error: unknown): boolean {
   return error.code === codes.nobody || error.api_error?.err_code === 10_059;
 }
 
+/** Whether a message of a stream is not there (any more). */
+export function isMessageMissing(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === 10_037;
+}
+
 /** Whether trying again cannot help: the server knows the client and says no, or the settings make no sense. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof BusError) return error.code === 'INVALID_ARGUMENT';

@@ -26,6 +26,9 @@ export const buckets: Readonly<Record<BucketName, BucketSpec>> = {
   control: { name: 'control', ttlMs: 0, graceMs: 0 },
 };
 
+/** Events that a journal keeps; the oldest go first. */
+export const JOURNAL_LENGTH = 500;
+
 export const TARGET_PLAN = 'target';
 export const COMMITTED_PLAN = 'committed';
 export const LEASE = 'lease';

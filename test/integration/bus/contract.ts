@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Bucket, type Bus, BusError, type Change } from '../../../proto/bus/bus.ts';
-import { buckets } from '../../../proto/bus/subjects.ts';
+import { buckets, JOURNAL_LENGTH } from '../../../proto/bus/subjects.ts';
 
 /** A bus under test. */
 export interface BusWorld {
@@ -200,6 +200,21 @@ export function busContract(name: string, world: () => BusWorld): void {
       await eventually(() => expect(heard.at(-1)).toBe('event 5'));
       expect(heard.length).toBe(4);
       expect(sender.droppedEvents).toBe(0);
+    });
+
+    test('a journal keeps the latest events of its subject, whoever listened, for those who come later', async () => {
+      const here = world();
+      const sender = await here.connect();
+      const subject = `conclave.v1.journal${Math.floor(Math.random() * 1e9)}.events`;
+      const journal = await sender.journal(subject);
+      expect(await journal.recent(10)).toEqual([]);
+      for (let i = 0; i < JOURNAL_LENGTH + 3; i++) sender.publish(subject, bytes(String(i)));
+      sender.publish(`${subject}.other`, bytes('not of this subject'));
+      const later = await (await here.connect()).journal(subject);
+      await eventually(async () => expect((await later.recent(2)).map(text)).toEqual(['501', '502']));
+      const all = (await later.recent(10_000)).map(text);
+      expect([all.length, all[0], all.at(-1)]).toEqual([JOURNAL_LENGTH, '3', '502']);
+      expect(await later.recent(0)).toEqual([]);
     });
 
     test('a listener that throws stops neither the others nor the bus', async () => {
