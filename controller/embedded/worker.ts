@@ -12,6 +12,7 @@ import { connectBus } from '../cli/connect-bus.ts';
 import { natsOptions, readTls } from '../config/connections.ts';
 import type { WorkerConfig } from '../config/worker-config.ts';
 import { formatBytes } from '../quantities.ts';
+import { checkpointError } from './model-mismatch.ts';
 
 export interface StartedWorker {
   readonly id: string;
@@ -35,6 +36,7 @@ export async function startWorker(
   const threads = config.threads ?? machine.cores;
   const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
   log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
+  const directory = config.model ?? join(packageRoot, 'models/clerk');
   try {
     const worker = await startWorkerProcess({
       native,
@@ -44,7 +46,7 @@ export async function startWorker(
       id,
       node: config.node ?? hostname(),
       version,
-      directory: config.model ?? join(packageRoot, 'models/clerk'),
+      directory,
       roles: config.roles,
       memoryBytes,
       threads,
@@ -63,8 +65,9 @@ export async function startWorker(
     });
     return { id, bus, worker };
   } catch (error) {
+    const explained = await checkpointError(error, directory, bus);
     await bus.close();
-    throw error;
+    throw explained;
   }
 }
 

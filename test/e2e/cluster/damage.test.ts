@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdtemp, open, rm, truncate } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import { compileModel } from '../../../controller/model/compile.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { Cluster, clusterTests } from './cluster.ts';
+import { damageExperts } from './damage.ts';
 
 const family = 'mixtral';
 const folder = goldenFolder(family);
@@ -19,24 +20,6 @@ beforeAll(async () => {
   await damageExperts(damaged);
 });
 afterAll(() => rm(join(damaged, '..'), { recursive: true, force: true }));
-
-/** Flips one bit of the first weight of every expert: still a plausible number, and wrong. */
-async function damageExperts(directory: string): Promise<void> {
-  const { spec } = await compileModel(directory);
-  for (const { moe } of spec.layers) {
-    for (const { gate } of moe?.experts ?? []) {
-      const weight = gate?.weight;
-      const path = spec.files[weight?.file ?? -1]?.path;
-      if (!weight || path === undefined) throw new Error('the model has no experts');
-      const file = await open(join(directory, path), 'r+');
-      const bytes = Buffer.alloc(1);
-      await file.read(bytes, 0, 1, weight.offset);
-      bytes[0] = (bytes[0] ?? 0) ^ 0x10;
-      await file.write(bytes, 0, 1, weight.offset);
-      await file.close();
-    }
-  }
-}
 
 describe.skipIf(clusterTests.skip)(`damaged weights on one worker's disk${clusterTests.suffix}`, () => {
   it('are refused, the plan is rolled back, and serving goes on', async () => {
