@@ -160,7 +160,7 @@ export function requestStatuses(
 /** Why requests wait, as the leader found. */
 export function whyPending(planning: PlanningState | null): string {
   const { problems = [], shortfalls = [], leftOut = [] } = planning ?? {};
-  const failed = leftOut.filter(({ retrying }) => !retrying).map(({ workerId, reason }) => `${workerId}: ${reason}`);
+  const failed = leftOut.filter(({ retrying }) => !retrying).map(({ reason }) => reason);
   const reasons = [...problems, ...shortfalls, ...failed];
   return reasons.length > 0 ? reasons.join('; ') : 'no plan for it yet';
 }

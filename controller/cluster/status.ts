@@ -74,7 +74,7 @@ export function noPlanReasons(
   const problems = planning?.problems ?? [];
   if (problems.length > 0) {
     const failed = planning?.leftOut.filter(({ retrying }) => !retrying) ?? [];
-    return [...problems, ...failed.map(({ workerId, reason }) => `${workerId} is left out: ${reason}`)];
+    return [...problems, ...failed.map(({ reason }) => `left out: ${reason}`)];
   }
   if (target !== null) return [];
   const entries = [...workers.keys()].map((id) => roster.get(id));

@@ -90,8 +90,14 @@ function requestText({ what, state, reason, by, at, ...rest }: Request, width: n
   const mark = state.replace('_', ' ').padEnd(13);
   const there =
     rest.wanted === undefined || state === 'in_force' ? '' : `; there ${counted(rest.actualLeast, rest.actualMost)}`;
-  const who = by === null ? '' : `, by ${by}, ${at === null ? '' : localTime(at)}`;
-  const lines = [`${mark}${what}${there}${who}`, ...(reason === '' ? [] : [`${' '.repeat(mark.length)}${reason}`])];
+  const first = `${mark}${what}${there}`;
+  const who = by === null ? '' : `by ${by}, ${at === null ? '' : localTime(at)}`;
+  const below = ' '.repeat(mark.length);
+  const together = who === '' || first.length + 2 + who.length <= width;
+  const lines = [
+    ...(together ? [`${first}${who === '' ? '' : `, ${who}`}`] : [first, `${below}${who}`]),
+    ...(reason === '' ? [] : [`${below}${reason}`]),
+  ];
   return lines.map((line) => wrap(line, width, mark.length)).join('\n');
 }
 

@@ -115,14 +115,14 @@ describe('requests', () => {
       view: viewOf(before, before, ['a']),
       state: 'PENDING',
       actual: 1,
-      reason: 'b: bad disk',
+      reason: 'bad disk',
     },
     {
       name: 'pending where a plan for them gives less',
       view: viewOf(planOf(5, 1, 6), planOf(5, 1, 6), ['a']),
       state: 'PENDING',
       actual: 1,
-      reason: 'b: bad disk',
+      reason: 'bad disk',
     },
     {
       name: 'in force, with a worker lost',
