@@ -10,7 +10,8 @@ import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts
 import { leastEpoch, overtakingPlan } from './epochs.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
-import { leftOutText, mayKeep, restrictions, stillLeftOut, withFailure } from './left-out.ts';
+import { FailingWorkers } from './failing-workers.ts';
+import { leftOutText, mayKeep, restrictions } from './left-out.ts';
 import { OrphanReports } from './orphan-reports.ts';
 import { nowPossible, pendingRequests } from './pending-requests.ts';
 import { planConstraints, type Restricted } from './plan-constraints.ts';
@@ -72,6 +73,7 @@ export class Leader {
   #membersSeen = '';
   readonly #usable: UsableWorkers;
   readonly #record: PlanningRecord;
+  readonly #failing: FailingWorkers;
   /** Workers that were there, and those that were restricted, when the last plan was made. */
   #seen: ReadonlySet<string> = new Set();
   #restricted: ReadonlySet<string> = new Set();
@@ -85,6 +87,7 @@ export class Leader {
   constructor(options: LeaderOptions) {
     this.#options = options;
     this.#record = new PlanningRecord(options.control);
+    this.#failing = new FailingWorkers({ ...options, record: this.#record });
     this.#usable = new UsableWorkers(options);
   }
 
@@ -165,10 +168,10 @@ export class Leader {
       const step = rolloutStep({ target, committed, reports: view.reports });
       if (step.kind === 'commit') return this.#commit(target);
       if (step.kind === 'fail') await this.#fail(target, step.workerId, step.reason);
-      if (step.kind === 'complete') this.#lookAtMembers(target);
+      if (step.kind === 'complete') this.#failing.look(target, this.#plannedFor !== null);
       if (this.#term !== term) return;
     }
-    this.#retry();
+    this.#failing.retry();
     const inputs = this.#inputs();
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
     if (this.#term !== term) return;
@@ -209,72 +212,12 @@ export class Leader {
     const whole = committed?.workers.every(({ id }) => there.has(id)) ?? false;
     const back = whole ? committed : null;
     events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
-    this.#leaveOut(workerId, reason, back !== null && mayKeep(back, target, workerId));
+    this.#failing.leaveOut(workerId, reason, back !== null && mayKeep(back, target, workerId));
     if (back !== null && (await this.#publish(rollbackPlan(back, target, reason), view.targetRevision))) {
       const message = `went back to plan ${back.epoch}: ${reason}`;
       events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
     }
     this.#failedEpoch = target.epoch;
-  }
-
-  #leaveOut(workerId: string, reason: string, keeps: boolean): void {
-    const { view, events, wallClock } = this.#options;
-    const startedAtMs = view.workers.get(workerId)?.startedAtMs ?? 0;
-    const known = stillLeftOut(this.#record.state.leftOut, view.workers);
-    const leftOut = withFailure(known, { workerId, startedAtMs, reason, keeps }, wallClock());
-    this.#record.set({ leftOut });
-    const [entry] = leftOut.slice(-1);
-    if (entry === undefined) return;
-    const message = leftOutText(entry);
-    events.publish({ code: 'WORKER_LEFT_OUT', severity: 'warning', subject: `worker/${workerId}`, message });
-  }
-
-  /** While nothing is rolled out: a worker of the plan in force may fail at it, as after a restart, or turn out to be well again. */
-  #lookAtMembers(plan: PlacementPlan): void {
-    const { view } = this.#options;
-    for (const { id } of plan.workers) {
-      const report = view.reports.get(id);
-      if (report?.epoch !== plan.epoch || report.startedAtMs !== view.workers.get(id)?.startedAtMs) continue;
-      const entry = this.#record.state.leftOut.find(({ workerId }) => workerId === id);
-      const tried = entry === undefined || entry.retrying;
-      if (report.state === 'WORKER_STATE_FAILED' && tried) {
-        this.#leaveOut(id, `worker ${id} cannot carry out plan ${plan.epoch}: ${report.error}`, false);
-      } else if (report.state === 'WORKER_STATE_READY' && entry !== undefined && (tried || !entry.keeps)) {
-        this.#recover(id, `carries out plan ${plan.epoch}`);
-      }
-    }
-    // A worker that is tried again and gets nothing to do is as good as any.
-    const idle = this.#record.state.leftOut.filter(
-      ({ workerId, retrying }) =>
-        retrying && this.#plannedFor !== null && plan.workers.every(({ id }) => id !== workerId),
-    );
-    for (const { workerId } of idle) this.#recover(workerId, 'may be used again');
-  }
-
-  #recover(workerId: string, what: string): void {
-    const leftOut = this.#record.state.leftOut.filter((entry) => entry.workerId !== workerId);
-    this.#record.set({ leftOut });
-    const message = `${workerId} ${what}`;
-    this.#options.events.publish({
-      code: 'WORKER_RECOVERED',
-      severity: 'info',
-      subject: `worker/${workerId}`,
-      message,
-    });
-  }
-
-  /** Lets plans use workers again whose time to be tried again has come. */
-  #retry(): void {
-    const { view, events, now } = this.#options;
-    const { leftOut } = this.#record.state;
-    const known = stillLeftOut(leftOut, view.workers);
-    const due = new Set(this.#record.due(now()).filter(({ workerId }) => view.workers.has(workerId)));
-    if (due.size === 0 && known.length === leftOut.length) return;
-    this.#record.set({ leftOut: known.map((entry) => (due.has(entry) ? { ...entry, retrying: true } : entry)) });
-    for (const { workerId, failures } of due) {
-      const message = `${workerId} is tried again after ${failures} ${failures === 1 ? 'failure' : 'failures'}`;
-      events.publish({ code: 'WORKER_RETRIED', severity: 'info', subject: `worker/${workerId}`, message });
-    }
   }
 
   async #plan(inputs: string): Promise<void> {
@@ -314,15 +257,11 @@ export class Leader {
   }
 
   #reason(): string {
-    const { view } = this.#options;
-    const { leaving, keeping } = restrictions(this.#record.state.leftOut, view.workers);
+    const { target, constraints } = this.#options.view;
+    const { leaving, keeping } = this.#failing.restricted;
     const failed = [...leaving, ...keeping].filter((id) => !this.#restricted.has(id));
-    const retried = this.#record.state.leftOut.filter(({ retrying }) => retrying).map(({ workerId }) => workerId);
     const workers = new Map(this.#usable.now().map((worker) => [worker.id, worker]));
-    return planReason(
-      { target: view.target, constraints: view.constraints, workers },
-      { seen: this.#seen, failed, retried },
-    );
+    return planReason({ target, constraints, workers }, { seen: this.#seen, failed, retried: this.#failing.retried });
   }
 
   /** Tells of requests that have to wait, and of those that waited and are in force. */
@@ -362,7 +301,9 @@ export class Leader {
   /** Workers that get nothing, or nothing new, besides what operators ask for. */
   #restrictions(): Restricted {
     const { view } = this.#options;
-    const { leaving, keeping } = restrictions(this.#record.state.leftOut, view.workers);
+    // Who does not lead goes by what the leader has written.
+    const { leaving, keeping } =
+      this.#term === null ? restrictions(view.planning?.leftOut ?? [], view.workers) : this.#failing.restricted;
     const goes = [...view.workers.values()].filter(({ draining }) => draining).map(({ id }) => id);
     return { leaving: [...leaving, ...goes], keeping };
   }

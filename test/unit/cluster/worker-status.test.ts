@@ -9,7 +9,6 @@ const worker = decode(conclave.WorkerAnnouncement, encode(conclave.WorkerAnnounc
 const leftOut = (keeps: boolean) =>
   decode(conclave.LeftOutWorker, encode(conclave.LeftOutWorker, { workerId: 'w', keeps } satisfies LeftOutWorker));
 const ready: WorkerCondition = {
-  worker,
   report: { state: 'WORKER_STATE_READY' },
   leftOut: undefined,
   leaves: false,
@@ -20,7 +19,6 @@ describe('the state of a worker', () => {
   it.each([
     ['READY', 'as it says itself', ready],
     ['IDLE', 'before its process has reported', { ...ready, report: null, holds: false }],
-    ['LOST', 'when it is not there, whatever was asked of it', { ...ready, worker: undefined, leaves: true }],
     ['DRAINING', 'while something is still on a worker that leaves', { ...ready, leaves: true }],
     ['DRAINED', 'once nothing is', { ...ready, leaves: true, holds: false }],
     ['FAILED', 'when plans leave it out', { ...ready, leftOut: leftOut(false) }],
@@ -33,6 +31,16 @@ describe('the state of a worker', () => {
 
 describe('why there is no plan', () => {
   const planningOf = (state: PlanningState) => decode(conclave.PlanningState, encode(conclave.PlanningState, state));
+  const roster = (standing: 'reached' | 'unreachable') => ({
+    get: () => ({
+      worker,
+      standing,
+      reason: 'no answer',
+      sinceMs: 0,
+      answers: standing === 'reached',
+      departed: false,
+    }),
+  });
   const workers = (count: number) => new Map(Array.from({ length: count }, (_, i) => [`w${i}`, worker]));
   it.each([
     ['too few workers', 1, null, ['1 of 3 workers: waiting for 2 more']],
@@ -45,6 +53,13 @@ describe('why there is no plan', () => {
       ['no stage', 'left out: worker w1: bad disk'],
     ],
   ])('%s', (_, count, planning, expected) => {
-    expect(noPlanReasons({ target: null, workers: workers(count), planning }, 3)).toEqual(expected);
+    expect(noPlanReasons({ target: null, workers: workers(count), planning }, roster('reached'), 3)).toEqual(expected);
+  });
+
+  it('a worker that is not reached counts for nothing, and is named', () => {
+    expect(noPlanReasons({ target: null, workers: workers(1), planning: null }, roster('unreachable'), 1)).toEqual([
+      '0 of 1 workers: waiting for 1 more',
+      'w is not reached: no answer',
+    ]);
   });
 });
