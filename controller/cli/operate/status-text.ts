@@ -131,7 +131,10 @@ function workersText(status: StatusJson, width: number): string {
       dispensable: ['PID', 'ADDRESS', 'NODE', 'ROLES', 'DISPATCH', 'KV', 'WEIGHTS', 'UP'],
     },
   );
-  const errors = workers.flatMap(({ id, error }) => (error === '' ? [] : [wrap(`${id}: ${error}`, width, 4)]));
+  const errors = workers.flatMap(({ id, error, missingSince }) => {
+    const since = missingSince === null ? '' : `since ${localTime(missingSince)}: `;
+    return error === '' ? [] : [wrap(`${id}: ${since}${error}`, width, 4)];
+  });
   return [shown, ...errors].join('\n');
 }
 
