@@ -9,7 +9,24 @@ export interface LogOptions {
 export function createLog(options: LogOptions, stream: NodeJS.WriteStream): Logger {
   const text = options.format === 'text' || (options.format === 'auto' && stream.isTTY);
   const destination: DestinationStream = text ? { write: (line) => void stream.write(textLine(line)) } : stream;
-  return pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const timestamp = pino.stdTimeFunctions.isoTime;
+  return pino({ level: options.level, base: null, timestamp, serializers: { err: errorFields } }, destination);
+}
+
+/** Deepest chain of causes that is written. */
+const MAX_CAUSES = 4;
+
+/** What a log says of an error. Nothing else: errors of TLS carry certificates, others whole requests. */
+export function errorFields(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return error;
+  const { cause } = error;
+  return {
+    type: error.name,
+    message: error.message,
+    ...('code' in error && { code: error.code }),
+    stack: error.stack,
+    ...(cause instanceof Error && depth < MAX_CAUSES && { cause: errorFields(cause, depth + 1) }),
+  };
 }
 
 const levelNames: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: '', 40: 'warning', 50: 'error' };

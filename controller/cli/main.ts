@@ -19,6 +19,9 @@ collectGarbageLessOften();
 // The gRPC library writes to stderr what it also reports as errors.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
 
+// Node warns of how libraries call it, which nobody at a terminal can change.
+process.noDeprecation = true;
+
 const widest = 120;
 
 const epilogue = `

@@ -1,5 +1,6 @@
 import type { Embedded } from '../embedded/embedded.ts';
 import { formatBytes, formatCount } from '../quantities.ts';
+import type { Hints } from './hints.ts';
 
 /** The line of `serve --output json`, once requests are answered. */
 export function readyLine(embedded: Embedded, version: string): string {
@@ -8,8 +9,9 @@ export function readyLine(embedded: Embedded, version: string): string {
 }
 
 /** What `serve` shows once requests are answered: addresses, and one command to try. `keyed`: requests need a key. */
-export function readyText(embedded: Embedded, version: string, keyed: boolean): string {
-  const { httpUrl, grpcAddress, model } = embedded;
+export function readyText(embedded: Embedded, version: string, keyed: boolean, hints: Hints): string {
+  const { model } = embedded;
+  const [httpUrl, grpcAddress] = [at(hints, embedded.httpUrl), at(hints, embedded.grpcAddress)];
   const question = { model: model.name, messages: [{ role: 'user', content: 'What is 974 + 662?' }], temperature: 0 };
   const answer = model.demo ? [`  # the answer's content: 974 + 662 = 1636`] : [];
   return [
@@ -24,11 +26,19 @@ export function readyText(embedded: Embedded, version: string, keyed: boolean): 
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',
     'Try it:',
-    `  curl ${httpUrl}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    `  curl${hints.curl} ${httpUrl}/v1/chat/completions -H 'Content-Type: application/json' \\`,
     ...(keyed ? [`    -H 'Authorization: Bearer KEY' \\`] : []),
     `    -d '${JSON.stringify(question)}'`,
     ...answer,
     '',
     '',
   ].join('\n');
+}
+
+/** A URL or an address with the host that hints show. */
+export function at({ authority }: Hints, address: string): string {
+  return address.replace(
+    /^(https?:\/\/)?.*(:\d+)$/,
+    (_, scheme: string | undefined, port: string) => `${scheme ?? ''}${authority}${port}`,
+  );
 }

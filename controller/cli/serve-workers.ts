@@ -4,6 +4,8 @@ import type { ServeConfig } from '../config/serve-config.ts';
 import type { LocalCluster } from '../embedded/local-cluster.ts';
 import { formatCount, formatDuration } from '../quantities.ts';
 import { exitCodes } from './exit.ts';
+import { hintsFor } from './hints.ts';
+import { at } from './ready.ts';
 import { version } from './version.ts';
 
 /** Options that mean nothing without worker processes, and the values that they have when nobody gives them. */
@@ -56,7 +58,7 @@ export async function serveWithWorkers(
     process.exit(exitCodes.ok);
   }
   const cluster = await starting;
-  process.stdout.write(config.output === 'json' ? readyLine(cluster) : readyText(cluster, asksForKey(config)));
+  process.stdout.write(config.output === 'json' ? readyLine(cluster) : readyText(cluster, config));
   const cause = await signal;
   log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);
   await cluster.stop(config.shutdownTimeout);
@@ -74,9 +76,11 @@ function asksForKey({ apiKey, apiKeyFile, adminKey, adminKeyFile }: ServeConfig)
   return [apiKey, apiKeyFile, adminKey, adminKeyFile].some((source) => source !== null);
 }
 
-function readyText({ server }: LocalCluster, keyed: boolean): string {
-  const { httpUrl, grpcAddress, model, node } = server;
-  const key = keyed ? ' --admin-key KEY' : '';
+function readyText({ server }: LocalCluster, config: ServeConfig): string {
+  const { model, node } = server;
+  const hints = hintsFor(config);
+  const [httpUrl, grpcAddress] = [at(hints, server.httpUrl), at(hints, server.grpcAddress)];
+  const flags = `${hints.operate}${asksForKey(config) ? ' --admin-key KEY' : ''}`;
   const workers = (node.status().workers ?? []).map(
     ({ id, pid, address, slots }) => `  ${id}: process ${pid} at ${address}, ${slots} expert slots`,
   );
@@ -92,8 +96,8 @@ function readyText({ server }: LocalCluster, keyed: boolean): string {
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',
     'Look at it and change it:',
-    `  npx conclave status --server ${grpcAddress}${key}`,
-    `  npx conclave scale --server ${grpcAddress}${key} --replicas 2`,
+    `  npx conclave status --server ${grpcAddress}${flags}`,
+    `  npx conclave scale --server ${grpcAddress}${flags} --replicas 2`,
     '',
     '',
   ].join('\n');

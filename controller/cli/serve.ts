@@ -4,6 +4,7 @@ import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
 import { formatDuration } from '../quantities.ts';
 import { addOptions, configOf } from './command-options.ts';
 import { exitCodes } from './exit.ts';
+import { hintsFor } from './hints.ts';
 import { createLog } from './log.ts';
 import { outliveOutput } from './output.ts';
 import { progressReporter } from './progress.ts';
@@ -60,7 +61,9 @@ async function serve(config: ServeConfig, warnings: readonly string[]): Promise<
     process.exit(exitCodes.ok);
   }
   const keyed = config.apiKey !== null || config.apiKeyFile !== null;
-  stdout.write(config.output === 'json' ? readyLine(embedded, version) : readyText(embedded, version, keyed));
+  stdout.write(
+    config.output === 'json' ? readyLine(embedded, version) : readyText(embedded, version, keyed, hintsFor(config)),
+  );
   const cause = await Promise.race([signal, embedded.fault]);
   const fault = typeof cause === 'string' ? null : cause;
   if (fault === null) log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);

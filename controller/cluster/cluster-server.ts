@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { WeightsFormat } from '../../native/native.ts';
 import type { Bus } from '../../proto/bus/bus.ts';
@@ -28,6 +29,8 @@ export interface ClusterServerOptions {
   readonly config: ControllerConfig;
   readonly bus: Bus;
   readonly log: Logger;
+  /** For connections to workers; default: with the certificate of the configuration. */
+  readonly credentials?: ChannelCredentials;
 }
 
 /** A controller that listens. */
@@ -53,7 +56,8 @@ export interface ClusterModel {
 }
 
 /** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
-export async function startClusterServer({ config, bus, log }: ClusterServerOptions): Promise<ClusterServer> {
+export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
+  const { config, bus, log } = options;
   const { host, blockSize, maxNumSeqs, maxNumBatchedTokens } = config;
   const id = config.id ?? `${hostname()}-${process.pid}`;
   const tls = readTls(config);
@@ -90,7 +94,7 @@ export async function startClusterServer({ config, bus, log }: ClusterServerOpti
     leastKvBlocks: blocks.least,
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
-    credentials: tls.credentials,
+    credentials: options.credentials ?? tls.credentials,
     onTrouble: troubleLog(
       (what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what),
       () => performance.now(),

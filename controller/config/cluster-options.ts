@@ -50,6 +50,12 @@ export const nats = {
     placeholder: 'FILE',
     fallback: 'none',
   }),
+  natsTimeout: option(duration().default(60_000), {
+    group: 'NATS',
+    description: 'At start: how long to wait for a NATS server to answer.',
+    placeholder: 'TIME',
+    fallback: '60s',
+  }),
   natsReplicas: option(integer(1, 5).default(1), {
     group: 'NATS',
     description: 'Servers of a NATS cluster that keep a copy of what the cluster knows.',

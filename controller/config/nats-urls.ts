@@ -9,7 +9,7 @@ export interface NatsUrls {
   readonly token: string | null;
 }
 
-const form = /^(?:(nats|tls|ws|wss):\/\/)?(?:([^\s@]*)@)?([^\s/@:]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?\/?$/;
+const form = /^(?:(nats|tls):\/\/)?(?:([^\s@]*)@)?([^\s/@:]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?\/?$/;
 
 /** Reads nats://HOST:PORT, nats://USER:PASSWORD@HOST:PORT and nats://TOKEN@HOST:PORT. Throws a ConfigError. */
 export function readNatsUrls(urls: readonly string[]): NatsUrls {

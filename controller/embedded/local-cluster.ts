@@ -7,7 +7,7 @@ import type { NatsOptions } from '../../proto/bus/nats-options.ts';
 import { readMachine } from '../../worker/machine.ts';
 import { connectBus } from '../cli/connect-bus.ts';
 import { type ClusterServer, startClusterServer } from '../cluster/cluster-server.ts';
-import { natsOptions } from '../config/connections.ts';
+import { natsOptions, readTls } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { freePorts } from './free-ports.ts';
 import { startNats } from './nats-process.ts';
@@ -22,6 +22,11 @@ export interface LocalCluster {
 }
 
 const POLL_MS = 50;
+/**
+ * Workers and NATS of one's own listen on loopback only, with keys of their own, and speak plaintext: the certificate is for
+ * the names by which others know this machine.
+ */
+const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
 /** Share of the free memory that workers divide among them. */
 const MEMORY_SHARE = 0.9;
 
@@ -32,20 +37,25 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     for (const close of closers.splice(0).reverse()) await close(graceMs);
   };
   try {
-    const nats = config.nats === null ? await startNats(config, log) : null;
+    const nats = config.nats === null ? await startNats(log) : null;
     if (nats !== null) closers.push(() => nats.stop());
-    const reached = nats === null ? config : { ...config, nats: [nats.url], natsToken: nats.token };
-    const connection = natsOptions(reached, 'controller');
+    const inside = nats === null ? config : { ...config, ...noTls, nats: [nats.url], natsToken: nats.token };
+    const connection = natsOptions(inside, 'controller');
     const bus = await connectBus(connection, config, log);
     closers.push(() => bus.close());
     const processes = startWorkerProcesses({
-      workers: await workerSpecs(config, workers, connection),
+      workers: await workerSpecs(inside, workers, connection),
       environment: secrets(connection),
       log,
     });
     closers.push(() => processes.stop());
     const clusterConfig = { ...config, id: null, minWorkers: config.minWorkers ?? workers };
-    const server = await startClusterServer({ config: clusterConfig, bus, log });
+    const server = await startClusterServer({
+      config: clusterConfig,
+      bus,
+      log,
+      credentials: readTls(inside).credentials,
+    });
     closers.push((graceMs) => server.stop(graceMs));
     return {
       server,

@@ -7,7 +7,6 @@ import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Logger } from 'pino';
 import { CliError } from '../cli/exit.ts';
-import type { TlsConfig } from '../config/connections.ts';
 import { freePorts } from './free-ports.ts';
 import { makeNatsFolder } from './nats-folder.ts';
 import { keepRunning } from './restarting.ts';
@@ -25,7 +24,7 @@ const startDeadlineMs = 10_000;
 const stopDeadlineMs = 5_000;
 
 /** Starts it. Throws a CliError that says how to get the program when it is not on PATH. */
-export async function startNats(tls: TlsConfig, log: Logger): Promise<NatsProcess> {
+export async function startNats(log: Logger): Promise<NatsProcess> {
   const program = findOnPath('nats-server');
   if (program === null) {
     throw new CliError(
@@ -38,7 +37,7 @@ export async function startNats(tls: TlsConfig, log: Logger): Promise<NatsProces
   const folder = await makeNatsFolder();
   const token = randomBytes(24).toString('base64url');
   const file = join(folder, 'nats.conf');
-  await writeFile(file, configuration({ port, folder, token, tls }), { mode: 0o600 });
+  await writeFile(file, configuration({ port, folder, token }), { mode: 0o600 });
   let running: TiedProcess | null = null;
   const stopRestarting = keepRunning({
     run: () =>
@@ -109,20 +108,13 @@ interface ConfigurationInput {
   readonly port: number;
   readonly folder: string;
   readonly token: string;
-  readonly tls: TlsConfig;
 }
 
-function configuration({ port, folder, token, tls }: ConfigurationInput): string {
-  const { tlsCert, tlsKey, tlsCa } = tls;
+function configuration({ port, folder, token }: ConfigurationInput): string {
   const text = (value: string): string => JSON.stringify(value);
-  const encrypted =
-    tlsCert === null || tlsKey === null
-      ? ''
-      : `tls { cert_file: ${text(tlsCert)}, key_file: ${text(tlsKey)}` +
-        `${tlsCa === null ? '' : `, ca_file: ${text(tlsCa)}, verify: true`} }\n`;
   return (
     `host: "127.0.0.1"\nport: ${port}\nauthorization { token: ${text(token)} }\n` +
-    `jetstream { store_dir: ${text(join(folder, 'store'))} }\n${encrypted}`
+    `jetstream { store_dir: ${text(join(folder, 'store'))} }\n`
   );
 }
 

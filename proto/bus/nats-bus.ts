@@ -14,9 +14,10 @@ import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, t
 import { callListener, type OnTrouble } from './listeners.ts';
 import { checkPattern, checkSubject } from './names.ts';
 import { NatsBucket } from './nats-bucket.ts';
-import { busError, isRefusal } from './nats-errors.ts';
+import { busError, isRefusal, isTimeout, isTlsFailure } from './nats-errors.ts';
 import { NatsJournal } from './nats-journal.ts';
-import { connectionOptions, type NatsOptions } from './nats-options.ts';
+import { connectionOptions, type NatsOptions, tlsFiles } from './nats-options.ts';
+import { findTlsFailure } from './nats-tls.ts';
 import { bucketId, buckets, JOURNAL_LENGTH } from './subjects.ts';
 
 export interface NatsBusOptions extends NatsOptions {
@@ -58,7 +59,7 @@ export class NatsBus implements Bus {
 
   /**
    * Connects; while no server answers it tries again, with `onTrouble` told, until `signal` aborts. Throws INVALID_ARGUMENT
-   * when a server refuses the credentials or the options make no sense, CLOSED when aborted.
+   * when a server refuses the credentials, certificates do not match or the options make no sense, CLOSED when aborted.
    */
   static async connect(options: NatsBusOptions, signal?: AbortSignal): Promise<NatsBus> {
     const random = options.random ?? Math.random;
@@ -71,8 +72,9 @@ export class NatsBus implements Bus {
         backoff.succeeded();
         return new NatsBus(options, connection, backoff);
       } catch (error) {
-        if (isRefusal(error)) throw busError(what, error);
-        options.onTrouble(what, error);
+        const failure = isTimeout(error) ? ((await tlsFailureOf(options)) ?? error) : error;
+        if (isRefusal(failure) || isTlsFailure(failure)) throw busError(what, failure);
+        options.onTrouble(what, failure);
       }
       await new Promise<void>((resolve) => {
         clock.after(backoff.delayMs, resolve);
@@ -294,4 +296,8 @@ export class NatsBus implements Bus {
 
 function storageType(storage: 'file' | 'memory'): StorageType {
   return storage === 'file' ? StorageType.File : StorageType.Memory;
+}
+
+function tlsFailureOf({ servers, tls }: NatsOptions): Promise<Error | null> {
+  return findTlsFailure({ servers, tls: tlsFiles(tls ?? {}) });
 }

@@ -42,6 +42,21 @@ const refusals = new Set<string>([
   ErrorCode.ServerOptionNotAvailable,
 ]);
 
+/** Whether a connection failed because of certificates, or because one side does not speak TLS. */
+export function isTlsFailure(error: unknown): boolean {
+  const code = (error as { readonly code?: unknown } | null)?.code;
+  return typeof code === 'string' && tlsCodes.test(code);
+}
+
+const tlsCodes = /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CLOSED_AFTER_HANDSHAKE$|EPROTO$)/;
+
+/** Whether no server answered in time; one that refuses the client's certificate looks like that too. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof NatsError && error.code === timeout;
+}
+
+const timeout: string = ErrorCode.Timeout;
+
 /** What a failed call to the server means to the caller. */
 export function busError(what: string, error: unknown): BusError {
   if (error instanceof BusError) return error;
@@ -52,6 +67,7 @@ export function busError(what: string, error: unknown): BusError {
       cause: error,
     });
   }
-  if (isRefusal(error)) return new BusError('INVALID_ARGUMENT', `${what}: refused: ${reason}`, { cause: error });
+  if (isRefusal(error) || isTlsFailure(error))
+    return new BusError('INVALID_ARGUMENT', `${what}: refused: ${reason}`, { cause: error });
   return new BusError('UNAVAILABLE', `${what}: ${reason}`, { cause: error });
 }

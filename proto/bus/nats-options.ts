@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, credsAuthenticator, nkeyAuthenticator } from 'nats';
 import { BusError } from './bus.ts';
+import { serverIdentity } from './nats-tls.ts';
 
 /** How to reach NATS and who to be there. At most one way of authentication. */
 export interface NatsOptions {
@@ -43,7 +44,7 @@ export function connectionOptions(options: NatsOptions, delayMs: () => number): 
     maxPingOut: 2,
     timeout: 2_000,
     ...credentials(options),
-    ...(options.tls === undefined ? {} : { tls: tlsOptions(options.tls) }),
+    ...tls(options),
   };
 }
 
@@ -63,7 +64,16 @@ function credentials(options: NatsOptions): Partial<ConnectionOptions> {
   return { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) };
 }
 
-function tlsOptions({ ca, cert, key }: NatsTlsOptions): NonNullable<ConnectionOptions['tls']> {
+/** TLS is asked for by options or by the scheme of a server; a server that wants it otherwise gets it too. */
+function tls({ servers, tls: files }: NatsOptions): Pick<ConnectionOptions, 'tls'> {
+  if (files === undefined && !servers.some((server) => server.startsWith('tls://'))) return {};
+  return { tls: { ...tlsFiles(files ?? {}), checkServerIdentity: serverIdentity(servers) } as TlsOptions };
+}
+
+type TlsOptions = NonNullable<ConnectionOptions['tls']>;
+
+/** Contents of the files, as node:tls takes them. */
+export function tlsFiles({ ca, cert, key }: NatsTlsOptions): { ca?: string; cert?: string; key?: string } {
   return {
     ...(ca === undefined ? {} : { ca: read('NATS TLS authority', ca).toString('utf8') }),
     ...(cert === undefined ? {} : { cert: read('NATS TLS certificate', cert).toString('utf8') }),

@@ -6,6 +6,7 @@ import { conclave } from '../../../proto/messages.ts';
 import { ConfigError } from '../../config/load-config.ts';
 import type { ConnectionConfig } from '../../config/operate-config.ts';
 import { CliError, exitCodes } from '../exit.ts';
+import { findTlsMismatch, type TlsContents } from './diagnosis.ts';
 
 type Client = InstanceType<typeof conclave.ControlService>;
 type Callback<Response> = (error: ServiceError | null, response?: Response) => void;
@@ -14,10 +15,13 @@ type Callback<Response> = (error: ServiceError | null, response?: Response) => v
 export class ControlClient {
   readonly #client: Client;
   readonly #config: ConnectionConfig;
+  /** Null: not encrypted. */
+  readonly #tls: TlsContents | null;
 
   constructor(config: ConnectionConfig) {
     this.#config = config;
-    this.#client = new conclave.ControlService(config.server, channelCredentials(config), {
+    this.#tls = readTlsFiles(config);
+    this.#client = new conclave.ControlService(config.server, channelCredentials(this.#tls), {
       'grpc.max_receive_message_length': 64 * 2 ** 20,
     });
   }
@@ -38,11 +42,13 @@ export class ControlClient {
   call<Response>(
     ask: (metadata: Metadata, options: { deadline: number }, done: Callback<Response>) => unknown,
   ): Promise<Response> {
-    return new Promise((resolve, reject) => {
+    return new Promise<Response>((resolve, reject) => {
       ask(this.metadata(), { deadline: Date.now() + this.#config.timeout }, (error, response) => {
         if (error === null && response !== undefined) resolve(response);
-        else reject(this.explain(error as ServiceError));
+        else reject(error ?? new Error('no answer'));
       });
+    }).catch(async (error: unknown) => {
+      throw await this.explain(error as ServiceError);
     });
   }
 
@@ -51,14 +57,18 @@ export class ControlClient {
   }
 
   /** What a failed call means for the person at the terminal. */
-  explain(error: ServiceError): CliError {
+  async explain(error: ServiceError): Promise<CliError> {
     const { server, timeout } = this.#config;
+    if (error.code === status.UNAVAILABLE) {
+      const mismatch = await findTlsMismatch(server, this.#tls);
+      if (mismatch !== null) return new CliError(`${server}: ${mismatch.reason}`, mismatch.remedy);
+    }
     const unreachable = /^(No connection established|Name resolution failed|.*connect E[A-Z]+)/.test(error.details);
     const cause = /connect E[A-Z]+|Name resolution failed/.exec(error.details)?.[0] ?? '';
     if (error.code === status.UNAVAILABLE && unreachable) {
       return new CliError(
         `no controller answers at ${server}${cause === '' ? '' : `: ${cause}`}`,
-        'Is one running there? Give its gRPC address with --server, and --tls when it serves TLS.',
+        'Is one running there? Give its gRPC address with --server.',
       );
     }
     switch (error.code) {
@@ -108,8 +118,19 @@ function userName(): string {
   }
 }
 
-function channelCredentials({ tls, tlsCa, tlsCert, tlsKey }: ConnectionConfig): ChannelCredentials {
-  if (!tls && tlsCa === null && tlsCert === null && tlsKey === null) return credentials.createInsecure();
+function channelCredentials(tls: TlsContents | null): ChannelCredentials {
+  if (tls === null) return credentials.createInsecure();
+  try {
+    return credentials.createSsl(tls.ca, tls.key, tls.cert);
+  } catch (error) {
+    throw new ConfigError([
+      `--tls-ca, --tls-cert, --tls-key: ${error instanceof Error ? error.message : String(error)}`,
+    ]);
+  }
+}
+
+function readTlsFiles({ tls, tlsCa, tlsCert, tlsKey }: ConnectionConfig): TlsContents | null {
+  if (!tls && tlsCa === null && tlsCert === null && tlsKey === null) return null;
   const read = (flag: string, path: string | null): Buffer | null => {
     try {
       return path === null ? null : readFileSync(path);
@@ -120,5 +141,5 @@ function channelCredentials({ tls, tlsCa, tlsCert, tlsKey }: ConnectionConfig): 
   if ((tlsCert === null) !== (tlsKey === null)) {
     throw new ConfigError(['--tls-cert and --tls-key belong together: expected both or neither']);
   }
-  return credentials.createSsl(read('tls-ca', tlsCa), read('tls-key', tlsKey), read('tls-cert', tlsCert));
+  return { ca: read('tls-ca', tlsCa), cert: read('tls-cert', tlsCert), key: read('tls-key', tlsKey) };
 }

@@ -18,7 +18,11 @@ export function eventsCommand(): Command {
   );
   return addOptions(command, eventsSchema).action(async () => {
     const { config } = configOf(command, eventsSchema, process.env);
-    await withControl(config, (control) => watch(control, config));
+    await withControl(config, (control) =>
+      watch(control, config).catch(async (error: unknown) => {
+        throw error instanceof CliError ? error : await control.explain(error as ServiceError);
+      }),
+    );
   });
 }
 
@@ -46,10 +50,11 @@ function watch(control: ControlClient, config: EventsConfig): Promise<void> {
     });
     call.on('end', resolve);
     call.on('error', (error: ServiceError) => {
+      clearTimeout(timer);
       if (error.code === grpcStatus.CANCELLED && answered) resolve();
       else if (error.code === grpcStatus.CANCELLED) {
         reject(new CliError(`${config.server} did not answer within ${config.timeout / 1_000} s`));
-      } else reject(control.explain(error));
+      } else reject(error);
     });
   });
 }

@@ -22,6 +22,8 @@ const embedded: Embedded = {
   stop: () => Promise.resolve(),
 };
 
+const plain = { authority: '127.0.0.1', curl: '', operate: '' };
+
 /** The words of the command that is shown to be tried, as a shell would split them. */
 function command(text: string): readonly string[] {
   const lines = /^ {2}(curl [^]*?)\n {2}#/m.exec(text)?.[1] ?? '';
@@ -32,7 +34,7 @@ function command(text: string): readonly string[] {
 
 describe('what serve shows when it is ready', () => {
   it('holds a command to try, with what it should answer', () => {
-    const text = readyText(embedded, '1.0.0', false);
+    const text = readyText(embedded, '1.0.0', false, plain);
     const [curl, url, , , , body] = command(text);
     expect([curl, url]).toEqual(['curl', 'http://127.0.0.1:8000/v1/chat/completions']);
     expect(JSON.parse(body ?? '')).toMatchObject({ model: 'clerk', temperature: 0 });
@@ -41,6 +43,6 @@ describe('what serve shows when it is ready', () => {
   });
 
   it('says where the key goes when one is needed, but not the key', () => {
-    expect(command(readyText(embedded, '1.0.0', true))).toContain('Authorization: Bearer KEY');
+    expect(command(readyText(embedded, '1.0.0', true, plain))).toContain('Authorization: Bearer KEY');
   });
 });
