@@ -17,15 +17,15 @@ class ModelMismatch extends Error {
  * What is wrong where a checkpoint does not fit the model that the cluster serves: it may be damaged, or be another model's,
  * whose first tensor that differs says little. Other errors are returned as they are.
  */
-export async function checkpointError(error: unknown, directory: string, bus: Bus): Promise<unknown> {
-  if (!(error instanceof Error && 'code' in error && error.code === 'CORRUPT_CHECKPOINT')) return error;
+export async function checkpointError(failure: unknown, directory: string, bus: Bus): Promise<unknown> {
+  if (!(failure instanceof Error && 'code' in failure && failure.code === 'CORRUPT_CHECKPOINT')) return failure;
   try {
     const [{ spec: own }, served] = await Promise.all([compileModel(directory), servedModel(bus, MODEL_DEADLINE_MS)]);
-    if (own.digest === served.spec.digest) return error;
+    if (own.digest === served.spec.digest) return failure;
     const message = `model mismatch: the cluster serves ${text(served.spec)}, ${directory} holds ${text(own)}`;
-    return new ModelMismatch(message, { cause: error });
+    return new ModelMismatch(message, { cause: failure });
   } catch {
-    return error; // It is no model that can be read: the error from before says why.
+    return failure; // It is no model that can be read: the error from before says why.
   }
 }
 
