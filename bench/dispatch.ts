@@ -97,6 +97,7 @@ function dispatchOf(rowCount: number, hidden: number): Dispatch {
       rowCount,
       type: 'bf16',
       rows: new Uint8Array(rowCount * hidden * 2).fill(1),
+      grid: new Int32Array(rowCount).fill(-20),
       topK,
       topkIds: new Int32Array(rowCount * topK),
       topkWeights: new Float32Array(rowCount * topK),
@@ -122,7 +123,6 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
   while (!targets.usable(1)) await new Promise((resolve) => setTimeout(resolve, 10));
   const dispatcher = new Dispatcher({
     hidden,
-    partialType: 'bf16',
     target: (target) => targets.get(target),
     replicas: (layer) => ({ layer, slices: 1, targets: [[1]] }),
     health: targets,

@@ -21,6 +21,13 @@ export type WeightsFormat = 'f32' | 'bf16' | 'q8';
 /** Encoding of activations that cross the boundary. */
 export type ActivationType = 'f32' | 'bf16';
 
+/**
+ * Encoding of partial sums that cross the boundary, little-endian: how many steps of its row's grid each element is. i24
+ * and i32 are integers; f64 holds those that are larger, and what is not finite. The narrowest that holds them all is
+ * used, and none changes a sum.
+ */
+export type PartialType = 'i24' | 'i32' | 'f64';
+
 /** Stable codes of native errors. */
 export type NativeErrorCode =
   | 'CLOSED'
@@ -100,6 +107,9 @@ export interface LoadedSlot extends ExpertSlot {
 /**
  * Expert rows: for each row, the expert slices it needs here and their gate weights.
  * topkIds[r * topK + j] = logical expert * slices + slice, or -1 for an entry to skip.
+ *
+ * Every term of row r's sum is rounded to a multiple of 2^grid[r], so that terms add exactly: the sum has the same bits
+ * whichever shards add up which of them. The stage derives the grid from the row alone.
  */
 export interface ExpertRows {
   readonly layer: number;
@@ -107,11 +117,19 @@ export interface ExpertRows {
   readonly type: ActivationType;
   /** Normalised activations, [rowCount, hidden]. */
   readonly rows: Uint8Array;
+  /** [rowCount]. */
+  readonly grid: Int32Array;
   readonly topK: number;
   /** [rowCount, topK]. */
   readonly topkIds: Int32Array;
   /** [rowCount, topK]. */
   readonly topkWeights: Float32Array;
+}
+
+/** Partial sums, [rowCount, hidden]. */
+export interface EncodedTotals {
+  readonly type: PartialType;
+  readonly partial: Uint8Array;
 }
 
 /** Routed experts: stateless, so any bank that has loaded a slot gives the same answer. */
@@ -124,8 +142,8 @@ export interface ExpertBank {
   /** Frees slots once no call uses them. Slots that are not loaded are ignored. */
   unload(slots: readonly ExpertSlot[]): void;
   has(slot: ExpertSlot): boolean;
-  /** Weighted sums of the named experts, [rowCount, hidden] in `partialType`. SLOT_NOT_LOADED names a missing slot. */
-  forward(rows: ExpertRows, partialType: ActivationType): Promise<Uint8Array>;
+  /** Weighted sums of the named experts. SLOT_NOT_LOADED names a missing slot. */
+  forward(rows: ExpertRows): Promise<EncodedTotals>;
   readonly slotCount: number;
   readonly bytes: number;
   close(): void;
@@ -165,16 +183,13 @@ export interface SequenceRows {
 
 /** A rank other than 0 of a stage: slices of heads with their cache, and of dense parts. Owns no residual stream. */
 export interface RankShard {
-  /** Partial sum of attention, [rows, hidden]. Writes keys and values of the rows into the cache. */
-  attention(
-    layer: number,
-    type: ActivationType,
-    rows: Uint8Array,
-    where: SequenceRows,
-    partialType: ActivationType,
-  ): Promise<Uint8Array>;
-  /** Partial sum of the layer's dense or shared feed-forward part, [rows, hidden]. */
-  ffn(layer: number, type: ActivationType, rows: Uint8Array, partialType: ActivationType): Promise<Uint8Array>;
+  /** Partial sums of attention; reads no experts of `rows`. Writes keys and values of the rows into the cache. */
+  attention(rows: ExpertRows, where: SequenceRows): Promise<EncodedTotals>;
+  /**
+   * Partial sums of the layer's dense or shared feed-forward part, and of the experts that `rows` names where topK > 0:
+   * those of `bank`, which has the same weight store.
+   */
+  ffn(rows: ExpertRows, bank: ExpertBank | null): Promise<EncodedTotals>;
   readonly bytes: number;
   close(): void;
 }
@@ -182,7 +197,7 @@ export interface RankShard {
 export interface StageOptions extends RankSlice, CacheOptions {
   /** Targets (> 0) that hold the other tensor-parallel ranks of this stage; every row goes to each of them. */
   readonly rankTargets: readonly number[];
-  /** Encoding of dispatched rows. */
+  /** Encoding of dispatched rows; experts of the stage's own bank get rows that are rounded alike. */
   readonly dispatchType: ActivationType;
 }
 
@@ -271,16 +286,10 @@ export interface Dispatch {
   readonly experts: ExpertRows;
 }
 
-/**
- * The answer to a dispatch, or to a part of it when the caller split it. Sums are added in the order in which they are
- * given: to get the same bits again, give them in the same order.
- */
-export interface PartialSum {
+/** The answer to a dispatch, or to a part of it when the caller split it. The order of the answers does not matter. */
+export interface PartialSum extends EncodedTotals {
   /** Row of the batch of each row of `partial`, [rowCount]. */
   readonly rowIndices: Int32Array;
-  readonly type: ActivationType;
-  /** [rowCount, hidden]. */
-  readonly partial: Uint8Array;
 }
 
 export type StepProgress =

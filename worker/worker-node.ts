@@ -184,7 +184,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       const message = `layer ${layer}, experts ${experts.join(', ')}: no replica answered, computed on the stage`;
       told.tell('COLD_LOAD', `worker/${options.id}`, message);
     });
-    const wireType = weights === 'f32' ? 'f32' : 'bf16';
+    const dispatchType = weights === 'f32' ? 'f32' : 'bf16';
     const stages: StageHost = new StageHost({
       workerId: options.id,
       spec,
@@ -198,7 +198,6 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
           maxSequences: model.maxNumSeqs,
           maxBatchedTokens: Math.max(model.maxNumBatchedTokens, model.maxNumSeqs),
         },
-        wireType,
         targets,
         bank,
         cold,
@@ -216,7 +215,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
             runtime,
             store,
             bank,
-            { ...rank, kvBlocks: rank.kvBlocks, blockSize, rankTargets, dispatchType: wireType },
+            { ...rank, kvBlocks: rank.kvBlocks, blockSize, rankTargets, dispatchType },
             onProgress,
           ),
         createRankShard: ({ rank, blockSize }, onProgress) =>

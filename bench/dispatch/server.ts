@@ -10,12 +10,12 @@ import { echoService } from './echo.ts';
 collectGarbageLessOften();
 const hidden = Number(process.argv[2]);
 
-/** The partial sums are the rows themselves: what is measured is the way, not the experts. */
+/** Sums of zeros, as wide as they usually are: what is measured is the way, not the experts. */
 const bank: ExpertBank = {
   load: () => Promise.resolve([]),
   unload: () => undefined,
   has: () => true,
-  forward: ({ rows }) => Promise.resolve(rows),
+  forward: ({ rowCount }) => Promise.resolve({ type: 'i24', partial: new Uint8Array(rowCount * hidden * 3) }),
   slotCount: 0,
   bytes: 0,
   close: () => undefined,

@@ -63,11 +63,9 @@ Napi::Value ExpertBankHandle::Forward(const Napi::CallbackInfo& info) {
   return GuardPromise(env, [&] {
     const auto [runtime, bank] = open();
     const auto rows = std::make_shared<const ExpertRows>(ReadExpertRows(info[0], "rows"));
-    const ActivationType partial_type = ReadActivationType(info[1], "partialType");
     const auto work = [=, bank = bank](const Call& call) {
-      const auto partial =
-          std::make_shared<std::vector<uint8_t>>(bank->Forward(*rows, partial_type));
-      call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
+      const auto totals = std::make_shared<EncodedTotals>(bank->Forward(*rows));
+      call.Resolve([totals](Napi::Env js) { return WriteTotals(js, std::move(*totals)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
   });

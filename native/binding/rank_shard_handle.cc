@@ -1,5 +1,6 @@
 #include "binding/rank_shard_handle.h"
 
+#include "binding/expert_bank_handle.h"
 #include "binding/read_step.h"
 #include "binding/runtime_handle.h"
 #include "binding/weight_store_handle.h"
@@ -20,15 +21,11 @@ Napi::Value RankShardHandle::Attention(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return GuardPromise(env, [&] {
     const auto [runtime, shard] = open();
-    const auto layer = static_cast<int>(ReadInteger(info[0], "layer", INT32_MIN, INT32_MAX));
-    const ActivationType type = ReadActivationType(info[1], "type");
-    const auto rows = std::make_shared<const std::vector<uint8_t>>(ReadUint8Array(info[2], "rows"));
-    const auto where = std::make_shared<const SequenceRowsData>(ReadSequenceRows(info[3], "where"));
-    const ActivationType partial_type = ReadActivationType(info[4], "partialType");
+    const auto rows = std::make_shared<const ExpertRows>(ReadExpertRows(info[0], "rows"));
+    const auto where = std::make_shared<const SequenceRowsData>(ReadSequenceRows(info[1], "where"));
     const auto work = [=, shard = shard](const Call& call) {
-      const auto partial = std::make_shared<std::vector<uint8_t>>(
-          shard->Attention(layer, type, *rows, where->view(), partial_type));
-      call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
+      const auto totals = std::make_shared<EncodedTotals>(shard->Attention(*rows, where->view()));
+      call.Resolve([totals](Napi::Env js) { return WriteTotals(js, std::move(*totals)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
   });
@@ -38,14 +35,12 @@ Napi::Value RankShardHandle::Ffn(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return GuardPromise(env, [&] {
     const auto [runtime, shard] = open();
-    const auto layer = static_cast<int>(ReadInteger(info[0], "layer", INT32_MIN, INT32_MAX));
-    const ActivationType type = ReadActivationType(info[1], "type");
-    const auto rows = std::make_shared<const std::vector<uint8_t>>(ReadUint8Array(info[2], "rows"));
-    const ActivationType partial_type = ReadActivationType(info[3], "partialType");
+    const auto rows = std::make_shared<const ExpertRows>(ReadExpertRows(info[0], "rows"));
+    const std::shared_ptr<ExpertBank> bank =
+        info[1].IsNull() ? nullptr : ExpertBankHandle::From(info[1], "bank").open().bank;
     const auto work = [=, shard = shard](const Call& call) {
-      const auto partial =
-          std::make_shared<std::vector<uint8_t>>(shard->Ffn(layer, type, *rows, partial_type));
-      call.Resolve([partial](Napi::Env js) { return WriteBytes(js, std::move(*partial)); });
+      const auto totals = std::make_shared<EncodedTotals>(shard->Ffn(*rows, bank.get()));
+      call.Resolve([totals](Napi::Env js) { return WriteTotals(js, std::move(*totals)); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
   });

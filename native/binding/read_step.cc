@@ -83,6 +83,12 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
   return wanted;
 }
 
+PartialType ReadPartialType(Napi::Value value, const std::string& path) {
+  return ReadChoice<PartialType>(
+      value, path,
+      {{"i24", PartialType::kI24}, {"i32", PartialType::kI32}, {"f64", PartialType::kF64}});
+}
+
 }  // namespace
 
 ActivationType ReadActivationType(Napi::Value value, const std::string& path) {
@@ -111,6 +117,7 @@ ExpertRows ReadExpertRows(Napi::Value value, const std::string& path) {
   rows.row_count = fields.Integer("rowCount", 0, kMaxInt32);
   rows.type = ReadActivationType(fields.Get("type"), fields.PathOf("type"));
   rows.rows = fields.Bytes("rows");
+  rows.grid = fields.Int32s("grid");
   rows.top_k = fields.Integer("topK", 0, kMaxInt32);
   rows.topk_ids = fields.Int32s("topkIds");
   rows.topk_weights = fields.Floats("topkWeights");
@@ -169,7 +176,7 @@ std::vector<PartialSum> ReadPartialSums(Napi::Value value, const std::string& pa
   for (const Napi::Value& element : ReadArray(value, path)) {
     const Fields fields(element, path + "[" + std::to_string(partials.size()) + "]");
     partials.push_back({fields.Int32s("rowIndices"),
-                        ReadActivationType(fields.Get("type"), fields.PathOf("type")),
+                        ReadPartialType(fields.Get("type"), fields.PathOf("type")),
                         fields.Bytes("partial")});
   }
   return partials;

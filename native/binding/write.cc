@@ -15,12 +15,17 @@ Napi::Value WriteTyped(Napi::Env env, const std::vector<Element>& values) {
 
 const char* Name(ActivationType type) { return type == ActivationType::kF32 ? "f32" : "bf16"; }
 
+const char* Name(PartialType type) {
+  return type == PartialType::kI24 ? "i24" : type == PartialType::kI32 ? "i32" : "f64";
+}
+
 Napi::Object WriteExpertRows(Napi::Env env, ExpertRows&& rows) {
   const Napi::Object object = Napi::Object::New(env);
   object.Set("layer", rows.layer);
   object.Set("rowCount", static_cast<double>(rows.row_count));
   object.Set("type", Name(rows.type));
   object.Set("rows", WriteBytes(env, std::move(rows.rows)));
+  object.Set("grid", WriteTyped(env, rows.grid));
   object.Set("topK", static_cast<double>(rows.top_k));
   object.Set("topkIds", WriteTyped(env, rows.topk_ids));
   object.Set("topkWeights", WriteTyped(env, rows.topk_weights));
@@ -78,6 +83,13 @@ Napi::Value WriteBytes(Napi::Env env, std::vector<uint8_t>&& bytes) {
       [](Napi::Env, uint8_t*, std::vector<uint8_t>* memory) { delete memory; }, owned.get());
   owned.release();
   return buffer;
+}
+
+Napi::Value WriteTotals(Napi::Env env, EncodedTotals&& totals) {
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("type", Name(totals.type));
+  object.Set("partial", WriteBytes(env, std::move(totals.partial)));
+  return object;
 }
 
 Napi::Value WriteLoadedSlots(Napi::Env env, const std::vector<LoadedSlot>& slots) {

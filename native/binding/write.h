@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "conclave/engine/encoded_totals.h"
 #include "conclave/engine/expert_bank.h"
 #include "conclave/engine/step.h"
 
@@ -14,6 +15,7 @@ namespace conclave::binding {
 
 // Hands the memory over without a copy where the runtime allows it.
 Napi::Value WriteBytes(Napi::Env env, std::vector<uint8_t>&& bytes);
+Napi::Value WriteTotals(Napi::Env env, EncodedTotals&& totals);
 Napi::Value WriteLoadedSlots(Napi::Env env, const std::vector<LoadedSlot>& slots);
 Napi::Value WriteStepProgress(Napi::Env env, StepProgress&& progress);
 Napi::Value WriteExpertRowCounts(Napi::Env env, const std::vector<std::vector<uint32_t>>& counts);

@@ -1,4 +1,4 @@
-import type { ActivationType, ExpertBank, ExpertRows, ExpertSlot } from '../../native/native.ts';
+import type { EncodedTotals, ExpertBank, ExpertRows, ExpertSlot } from '../../native/native.ts';
 
 /**
  * Experts that a stage computes itself because no replica can: loaded from the checkpoint on first need, into a bank of
@@ -28,11 +28,11 @@ export class ColdExperts {
   }
 
   /** Weighted sums of the named slices, from this process; loads those that are missing first. */
-  async forward(experts: ExpertRows, slices: number, partialType: ActivationType): Promise<Uint8Array> {
+  async forward(experts: ExpertRows, slices: number): Promise<EncodedTotals> {
     const used = this.#use(experts, slices);
     try {
       await Promise.all(used.map(({ loading }) => loading));
-      return await this.#bank.forward(experts, partialType);
+      return await this.#bank.forward(experts);
     } finally {
       for (const slot of used) slot.users--;
       this.#makeRoom();

@@ -1,16 +1,10 @@
-import type {
-  ActivationType,
-  Dispatch,
-  ExpertBank,
-  ExpertRows,
-  PartialSum,
-  StepProgress,
-} from '../../native/native.ts';
+import type { Dispatch, ExpertBank, ExpertRows, PartialSum, StepProgress } from '../../native/native.ts';
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ColdExperts } from './cold-experts.ts';
 import { RankLost, ShardFailure } from './failure.ts';
 import type { UnsentRequest } from './frame.ts';
+import { partialTypeOf, partialTypes } from './partial-type.ts';
 import { type LayerReplicas, LOCAL_TARGET, NO_TARGET, pickReplica, type TargetHealth } from './replicas.ts';
 import { type RoutedRows, rerouteRows } from './reroute.ts';
 
@@ -34,7 +28,6 @@ export interface DispatchObserver {
 
 export interface DispatcherOptions {
   readonly hidden: number;
-  readonly partialType: ActivationType;
   readonly target: (target: number) => DispatchTarget | undefined;
   readonly replicas: (layer: number) => LayerReplicas;
   readonly health: TargetHealth;
@@ -191,13 +184,13 @@ export class Dispatcher {
   }
 
   async #compute(rows: RoutedRows): Promise<SourcedPartial> {
-    const { bank, cold, observer, partialType } = this.#options;
+    const { bank, cold, observer } = this.#options;
     const { layer, rowCount } = rows.experts;
     if (rows.target === NO_TARGET) observer.onColdRows(layer, rowCount);
-    const partial = await (rows.target === LOCAL_TARGET
-      ? bank.forward(rows.experts, partialType)
-      : cold.forward(rows.experts, this.#options.replicas(layer).slices, partialType));
-    return { rowIndices: rows.rowIndices, type: partialType, partial, again: null, peer: 'local' };
+    const totals = await (rows.target === LOCAL_TARGET
+      ? bank.forward(rows.experts)
+      : cold.forward(rows.experts, this.#options.replicas(layer).slices));
+    return { rowIndices: rows.rowIndices, ...totals, again: null, peer: 'local' };
   }
 
   async #ask(
@@ -208,7 +201,7 @@ export class Dispatcher {
     deadlineMs: number,
     again: SourcedPartial['again'],
   ): Promise<SourcedPartial> {
-    const { hidden, partialType, observer } = this.#options;
+    const { hidden, observer } = this.#options;
     const started = performance.now();
     const response = await target.forward(request, deadlineMs, experts.rowCount);
     const known = Number(request.epoch ?? 0);
@@ -216,13 +209,14 @@ export class Dispatcher {
       // Every worker of a plan knows it before it is in force: this one is cut off from the bus, or not what it says.
       return this.#refuse(target, `answered under plan ${response.epoch}; plan ${known} is in force`);
     }
-    const wanted = experts.rowCount * hidden * (partialType === 'f32' ? 4 : 2);
-    const dtype = partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16';
-    if (response.rowCount !== experts.rowCount || response.partial.byteLength !== wanted || response.dtype !== dtype) {
+    const type = partialTypeOf(response.dtype);
+    const elements = experts.rowCount * hidden;
+    const wellFormed = type !== undefined && response.partial.byteLength === elements * partialTypes[type].bytes;
+    if (!wellFormed || response.rowCount !== experts.rowCount) {
       return this.#refuse(
         target,
         `answered ${response.rowCount} rows in ${response.partial.byteLength} bytes of ${response.dtype}; ` +
-          `expected ${experts.rowCount} rows in ${wanted} bytes of ${dtype}`,
+          `expected ${experts.rowCount} rows of ${hidden} elements of I24, I32 or F64`,
       );
     }
     observer.onAnswer(
@@ -232,7 +226,7 @@ export class Dispatcher {
       experts.rows.byteLength + response.partial.byteLength,
       performance.now() - started,
     );
-    return { rowIndices, type: partialType, partial: response.partial, again, peer: target.id };
+    return { rowIndices, type, partial: response.partial, again, peer: target.id };
   }
 
   #refuse(target: DispatchTarget, problem: string): never {
@@ -261,7 +255,7 @@ export class Dispatcher {
       topkWeights: bytesOf(experts.topkWeights),
       dense,
       attention: isAttention ? attention : null,
-      partialDtype: this.#options.partialType === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',
+      grid: bytesOf(experts.grid),
     };
   }
 }

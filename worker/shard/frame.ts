@@ -18,6 +18,8 @@ const dataTypes = [
   'DATA_TYPE_F16',
   'DATA_TYPE_BF16',
   'DATA_TYPE_I32',
+  'DATA_TYPE_I24',
+  'DATA_TYPE_F64',
 ] as const;
 const operators = ['OPERATOR_UNSPECIFIED', 'OPERATOR_ATTENTION', 'OPERATOR_FFN'] as const;
 const empty: Buffer = Buffer.alloc(0);
@@ -38,8 +40,10 @@ export function encodeForwardRequest(
   const rows = arrayOf(request.rows);
   const topkIds = arrayOf(request.topkIds);
   const topkWeights = arrayOf(request.topkWeights);
+  const grid = arrayOf(request.grid);
   const attention = request.attention ? encode(conclave.AttentionRows, request.attention) : empty;
-  const out = allocate(HEAD_BYTES + rows.length + topkIds.length + topkWeights.length + attention.length);
+  const arrays = rows.length + topkIds.length + topkWeights.length + grid.length;
+  const out = allocate(HEAD_BYTES + arrays + attention.length);
   let at = writeNumber(out, 0, 1, dispatchId);
   at = writeNumber(out, at, 2, Number(request.epoch ?? 0));
   at = writeNumber(out, at, 3, request.layer ?? 0);
@@ -53,7 +57,7 @@ export function encodeForwardRequest(
   at = writeNumber(out, at, 11, request.dense === true ? 1 : 0);
   if (request.attention) at = writeMessage(out, at, 12, attention);
   at = writeNumber(out, at, 13, deadlineMs);
-  at = writeNumber(out, at, 14, indexOf(dataTypes, request.partialDtype));
+  at = writeBytes(out, at, 15, grid);
   return out.subarray(0, at);
 }
 
@@ -88,7 +92,7 @@ export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
     dense: false,
     attention: null,
     deadlineMs: 0,
-    partialDtype: 'DATA_TYPE_UNSPECIFIED',
+    grid: empty,
   };
   const reader = new Reader(message);
   while (reader.next()) {
@@ -105,7 +109,7 @@ export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
     else if (reader.tag === 0x58) request.dense = reader.number !== 0;
     else if (reader.tag === 0x62) request.attention = decodeAttention(reader.bytes());
     else if (reader.tag === 0x68) request.deadlineMs = reader.number;
-    else if (reader.tag === 0x70) request.partialDtype = dataTypes[reader.number] ?? 'DATA_TYPE_UNSPECIFIED';
+    else if (reader.tag === 0x7a) request.grid = reader.bytes();
   }
   return request;
 }

@@ -52,9 +52,11 @@ function selectRows(
   const topkIds = new Int32Array(rows.length * topK).fill(-1);
   const topkWeights = new Float32Array(rows.length * topK);
   const indices = new Int32Array(rows.length);
+  const grid = new Int32Array(rows.length);
   rows.forEach((row, i) => {
     selected.set(experts.rows.subarray(row * rowBytes, (row + 1) * rowBytes), i * rowBytes);
     indices[i] = rowIndices[row] ?? 0;
+    grid[i] = experts.grid[row] ?? 0;
     for (let j = 0; j < topK; j++) {
       const sliceId = experts.topkIds[row * topK + j] ?? -1;
       if (sliceId < 0 || targetOf(sliceId) !== target) continue;
@@ -65,6 +67,6 @@ function selectRows(
   return {
     target,
     rowIndices: indices,
-    experts: { ...experts, rowCount: rows.length, rows: selected, topkIds, topkWeights },
+    experts: { ...experts, rowCount: rows.length, rows: selected, grid, topkIds, topkWeights },
   };
 }

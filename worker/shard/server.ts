@@ -1,12 +1,12 @@
 import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
-import type { ActivationType, ExpertBank, RankShard } from '../../native/native.ts';
+import type { ActivationType, EncodedTotals, ExpertBank, ExpertRows, RankShard } from '../../native/native.ts';
 import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
 import type { CacheFields } from '../stage/cache-claim.ts';
 import { AnswerStream } from './answer-stream.ts';
-import { addPartials } from './partial-sums.ts';
+import { partialTypes } from './partial-type.ts';
 
 /** What a worker computes for others. */
 export interface HostedShards {
@@ -79,7 +79,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       refuse(new Refusal('BUSY', problem));
       return;
     }
-    let answer: Promise<Uint8Array>;
+    let answer: Promise<EncodedTotals>;
     try {
       answer = compute(request, options.shards);
     } catch (error) {
@@ -93,7 +93,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       runningBytes -= bytes;
     };
     answer.then(
-      (partial) => {
+      ({ type, partial }) => {
         ended();
         const elapsedUs = microsSince(received);
         observer.onForward(request.layer, request.rowCount, elapsedUs / 1000);
@@ -101,7 +101,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
           dispatchId: request.dispatchId,
           epoch: options.shards.epoch(),
           elapsedUs,
-          dtype: request.partialDtype,
+          dtype: partialTypes[type].dtype,
           rowCount: request.rowCount,
           partial: asBuffer(partial),
         });
@@ -117,89 +117,55 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
 }
 
 /** Partial sums of a request's rows. Throws a Refusal at once when the request makes no sense or asks for what is not here. */
-function compute(request: ForwardRequest, shards: HostedShards): Promise<Uint8Array> {
-  const type = activationType('dtype', request.dtype);
-  const partialType = activationType('partial_dtype', request.partialDtype);
-  checkLength('rows', request.rows, request.rowCount * shards.hidden * elementBytes(type));
-  if (request.rowCount === 0) return Promise.resolve(new Uint8Array(0)); // A probe.
-  if (request.operator === 'OPERATOR_ATTENTION') return attention(request, shards, type, partialType);
+function compute(request: ForwardRequest, shards: HostedShards): Promise<EncodedTotals> {
+  const rows = expertRows(request, shards.hidden);
+  if (rows.rowCount === 0) return Promise.resolve({ type: 'i24', partial: new Uint8Array(0) }); // A probe.
+  if (request.operator === 'OPERATOR_ATTENTION') return attention(request, rows, shards);
   if (request.operator !== 'OPERATOR_FFN') {
     throw new Refusal('INVALID_ARGUMENT', `operator: expected attention or ffn, got ${request.operator}`);
   }
-  if (request.dense && request.topK > 0) return denseAndExperts(request, shards, type, partialType);
-  if (request.dense) return denseSlice(request, shards, type, partialType);
-  if (request.topK > 0) return expertSlices(request, shards, type, partialType);
+  if (request.dense) return dense(rows, shards);
+  if (request.topK > 0) return shards.bank.forward(rows);
   throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected experts, a dense slice or both');
 }
 
-async function denseAndExperts(
-  request: ForwardRequest,
-  shards: HostedShards,
-  type: ActivationType,
-  partialType: ActivationType,
-): Promise<Uint8Array> {
-  // Async functions, so that when one refuses, the failure of the other still has a listener.
-  const [dense, experts] = await Promise.all([
-    (async () => denseSlice(request, shards, type, 'f32'))(),
-    (async () => expertSlices(request, shards, type, 'f32'))(),
-  ]);
-  return addPartials(dense, experts, partialType);
-}
-
-function denseSlice(
-  { layer, rows }: ForwardRequest,
-  shards: HostedShards,
-  type: ActivationType,
-  partialType: ActivationType,
-): Promise<Uint8Array> {
-  const rank = shards.denseRank(layer);
-  if (rank === undefined) throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${layer} is loaded here`);
-  return rank.ffn(layer, type, rows, partialType);
-}
-
-function expertSlices(
-  request: ForwardRequest,
-  shards: HostedShards,
-  type: ActivationType,
-  partialType: ActivationType,
-): Promise<Uint8Array> {
+function expertRows(request: ForwardRequest, hidden: number): ExpertRows {
   const { layer, rowCount, rows, topK } = request;
+  const type = activationType('dtype', request.dtype);
+  checkLength('rows', rows, rowCount * hidden * (type === 'f32' ? 4 : 2));
+  checkLength('grid', request.grid, rowCount * 4);
   checkLength('topk_ids', request.topkIds, rowCount * topK * 4);
   checkLength('topk_weights', request.topkWeights, rowCount * topK * 4);
   const topkIds = toInt32(request.topkIds);
   const topkWeights = toFloat32(request.topkWeights);
-  return shards.bank.forward({ layer, rowCount, type, rows, topK, topkIds, topkWeights }, partialType);
+  return { layer, rowCount, type, rows, grid: toInt32(request.grid), topK, topkIds, topkWeights };
 }
 
-function attention(
-  request: ForwardRequest,
-  shards: HostedShards,
-  type: ActivationType,
-  partialType: ActivationType,
-): Promise<Uint8Array> {
+function dense(rows: ExpertRows, shards: HostedShards): Promise<EncodedTotals> {
+  const rank = shards.denseRank(rows.layer);
+  if (rank === undefined) throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${rows.layer} is loaded here`);
+  return rank.ffn(rows, rows.topK > 0 ? shards.bank : null);
+}
+
+function attention(request: ForwardRequest, rows: ExpertRows, shards: HostedShards): Promise<EncodedTotals> {
   const where = request.attention;
   if (where === null)
     throw new Refusal('INVALID_ARGUMENT', 'attention: expected positions and cache blocks, got nothing');
   const rank = shards.rank(where.pipeline, where);
   if (rank === undefined)
     throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${where.pipeline}" is loaded here`);
-  const rows = {
+  return rank.attention(rows, {
     positions: toInt32(where.positions),
     sequenceOffsets: toInt32(where.sequenceOffsets),
     blockTables: toInt32(where.blockTables),
     blockOffsets: toInt32(where.blockOffsets),
-  };
-  return rank.attention(request.layer, type, request.rows, rows, partialType);
+  });
 }
 
 function activationType(field: string, dtype: string): ActivationType {
   if (dtype === 'DATA_TYPE_BF16') return 'bf16';
   if (dtype === 'DATA_TYPE_F32') return 'f32';
   throw new Refusal('INVALID_ARGUMENT', `${field}: expected BF16 or F32, got ${dtype}`);
-}
-
-function elementBytes(type: ActivationType): number {
-  return type === 'f32' ? 4 : 2;
 }
 
 function checkLength(field: string, bytes: Uint8Array, expected: number): void {

@@ -28,7 +28,7 @@ interface Entry {
   probing: boolean;
 }
 
-const PROBE: UnsentRequest = { dtype: 'DATA_TYPE_BF16', partialDtype: 'DATA_TYPE_BF16', operator: 'OPERATOR_FFN' };
+const PROBE: UnsentRequest = { dtype: 'DATA_TYPE_BF16', operator: 'OPERATOR_FFN' };
 
 /**
  * The workers that this stage dispatches to, each under a number > 0 that native routes use. A number is never given to

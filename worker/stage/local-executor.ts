@@ -48,7 +48,7 @@ export async function createLocalExecutor(options: LocalExecutorOptions): Promis
       runtime,
       store,
       bank,
-      { ...limits, ...wholeModel(spec), rankTargets: [], dispatchType: weights === 'f32' ? 'f32' : 'bf16' },
+      { ...limits, ...wholeModel(spec), rankTargets: [], dispatchType: 'f32' },
       onProgress && ((done, total) => onProgress('stage', done, total)),
     );
     return new LocalExecutor({ runtime, store, bank, stage, limits });

@@ -1,5 +1,5 @@
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
-import type { ActivationType, ExpertBank, OnProgress, RankShard, Stage } from '../../native/native.ts';
+import type { ExpertBank, OnProgress, RankShard, Stage } from '../../native/native.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EngineLimits } from '../engine/limits.ts';
 import type { EngineObserver } from '../engine/observer.ts';
@@ -14,7 +14,6 @@ export interface SeatOptions {
   readonly hidden: number;
   readonly model: EngineModel;
   readonly limits: Partial<EngineLimits> & Pick<EngineLimits, 'maxModelLen'>;
-  readonly wireType: ActivationType;
   readonly targets: Targets;
   readonly bank: ExpertBank;
   readonly cold: ColdExperts;

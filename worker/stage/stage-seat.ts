@@ -130,10 +130,9 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
 }
 
 function createDispatcher(replicas: ReadonlyMap<number, LayerReplicas>, options: SeatOptions): Dispatcher {
-  const { targets, hidden, bank, cold, wireType, rankDeadlineMs, hedgeMs, dispatchObserver } = options;
+  const { targets, hidden, bank, cold, rankDeadlineMs, hedgeMs, dispatchObserver } = options;
   return new Dispatcher({
     hidden,
-    partialType: wireType,
     target: (target) => targets.get(target),
     replicas: (layer) => replicas.get(layer) ?? { layer, slices: 1, targets: [] },
     health: targets,

@@ -5,6 +5,7 @@
 
 #include "conclave/base/message.h"
 #include "conclave/base/parallel_rows.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 namespace {
@@ -54,8 +55,10 @@ void EncodeRows(const DispatchInput& input, Dispatch& dispatch) {
   experts.row_count = static_cast<int64_t>(dispatch.row_indices.size());
   experts.rows.resize(dispatch.row_indices.size() * row_bytes);
   for (size_t i = 0; i < dispatch.row_indices.size(); ++i) {
-    EncodeActivations(input.type, input.input + dispatch.row_indices[i] * input.hidden,
-                      input.hidden, experts.rows.data() + i * row_bytes);
+    const int32_t row = dispatch.row_indices[i];
+    experts.grid.push_back(input.grid[row]);
+    EncodeActivations(input.type, input.input + row * input.hidden, input.hidden,
+                      experts.rows.data() + i * row_bytes);
   }
 }
 
@@ -127,7 +130,7 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
   std::vector<int32_t> answers(static_cast<size_t>(rows), 0);
   for (size_t p = 0; p < partials.size(); ++p) {
     const PartialSum& partial = partials[p];
-    const size_t row_bytes = static_cast<size_t>(hidden) * ActivationBytes(partial.type);
+    const size_t row_bytes = static_cast<size_t>(hidden) * PartialBytes(partial.type);
     if (partial.partial.size() != partial.row_indices.size() * row_bytes) {
       FailPartial(ErrorCode::kInvalidArgument, p, ".partial: expected ",
                   partial.row_indices.size() * row_bytes, " bytes for [",
@@ -156,19 +159,15 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
   }
 }
 
-void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden,
-                 float* sum) {
+void AddPartials(Compute& compute, std::span<const PartialSum> partials, int64_t hidden,
+                 double* totals) {
   for (const PartialSum& partial : partials) {
-    const size_t row_bytes = static_cast<size_t>(hidden) * ActivationBytes(partial.type);
-    ParallelRows(pool, static_cast<int64_t>(partial.row_indices.size()), hidden,
+    const auto row_bytes = hidden * static_cast<int64_t>(PartialBytes(partial.type));
+    ParallelRows(compute.pool, static_cast<int64_t>(partial.row_indices.size()), hidden,
                  [&](int64_t first, int64_t end) {
-                   std::vector<float> decoded(static_cast<size_t>(hidden));
                    for (int64_t i = first; i < end; ++i) {
-                     DecodeActivations(partial.type,
-                                       partial.partial.data() + static_cast<size_t>(i) * row_bytes,
-                                       hidden, decoded.data());
-                     float* target = sum + partial.row_indices[i] * hidden;
-                     for (int64_t j = 0; j < hidden; ++j) target[j] += decoded[j];
+                     AddEncoded(compute.isa, partial.type, partial.partial.data() + i * row_bytes,
+                                hidden, totals + partial.row_indices[i] * hidden);
                    }
                  });
   }

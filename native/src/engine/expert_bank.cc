@@ -7,6 +7,7 @@
 #include "conclave/base/parallel_tasks.h"
 #include "conclave/engine/expert_route.h"
 #include "conclave/model/slicing.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 namespace {
@@ -35,6 +36,28 @@ uint64_t SourceBytes(const DenseFfnSpec& expert, const ExpertSlot& slot) {
 }
 
 }  // namespace
+
+void DecodeRows(const ExpertRows& rows, int64_t hidden, Buffer<float>& input) {
+  if (rows.row_count < 1)
+    Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
+  const int64_t elements = rows.row_count * hidden;
+  const auto bytes = static_cast<uint64_t>(elements) * ActivationBytes(rows.type);
+  if (rows.rows.size() != bytes) {
+    Fail(ErrorCode::kInvalidArgument, "rows: expected ", bytes, " bytes for [", rows.row_count,
+         ", ", hidden, "], got ", rows.rows.size());
+  }
+  if (rows.grid.size() != static_cast<uint64_t>(rows.row_count)) {
+    Fail(ErrorCode::kInvalidArgument, "grid: expected ", rows.row_count,
+         " entries, one per row, got ", rows.grid.size());
+  }
+  for (size_t i = 0; i < rows.grid.size(); ++i) {
+    if (rows.grid[i] < kMinGrid || rows.grid[i] > kMaxGrid) {
+      Fail(ErrorCode::kInvalidArgument, "grid[", i, "]: expected ", kMinGrid, " to ", kMaxGrid,
+           ", got ", rows.grid[i]);
+    }
+  }
+  DecodeActivations(rows.type, rows.rows.data(), elements, input.Reserve(elements));
+}
 
 ExpertBank::ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store)
     : compute_(std::move(compute)),
@@ -182,19 +205,10 @@ std::vector<std::shared_ptr<const LoadedExpert>> ExpertBank::Acquire(
   return experts;
 }
 
-int ExpertBank::CheckRows(const ExpertRows& rows) const {
+int ExpertBank::CheckExperts(const ExpertRows& rows) const {
   const MoeSpec& moe = Moe(rows.layer);
-  const int64_t hidden = store_->spec().hidden_size;
-  if (rows.row_count < 1)
-    Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
   if (rows.top_k < 1)
     Fail(ErrorCode::kInvalidArgument, "topK: expected at least 1, got ", rows.top_k);
-  const auto expected_bytes =
-      static_cast<uint64_t>(rows.row_count * hidden) * ActivationBytes(rows.type);
-  if (rows.rows.size() != expected_bytes) {
-    Fail(ErrorCode::kInvalidArgument, "rows: expected ", expected_bytes, " bytes for [",
-         rows.row_count, ", ", hidden, "], got ", rows.rows.size());
-  }
   const auto entries = static_cast<uint64_t>(rows.row_count * rows.top_k);
   if (rows.topk_ids.size() != entries || rows.topk_weights.size() != entries) {
     Fail(ErrorCode::kInvalidArgument, "topkIds, topkWeights: expected ", entries, " entries, got ",
@@ -220,9 +234,16 @@ int ExpertBank::CheckRows(const ExpertRows& rows) const {
   return slices;
 }
 
-std::vector<uint8_t> ExpertBank::Forward(const ExpertRows& rows, ActivationType partial_type) {
-  const int slices = CheckRows(rows);
+EncodedTotals ExpertBank::Forward(const ExpertRows& rows) {
   const int64_t hidden = store_->spec().hidden_size;
+  DecodeRows(rows, hidden, input_);
+  double* totals = totals_.Reserve(rows.row_count * hidden);
+  Sum(rows, input_.data(), totals);
+  return EncodeTotals(*compute_, totals, rows.row_count, hidden);
+}
+
+void ExpertBank::Sum(const ExpertRows& rows, const float* input, double* totals) {
+  const int slices = CheckExperts(rows);
   const auto slots = static_cast<int64_t>(Moe(rows.layer).experts.size()) * slices;
   std::vector<ExpertEntry> entries;
   entries.reserve(rows.topk_ids.size());
@@ -235,14 +256,7 @@ std::vector<uint8_t> ExpertBank::Forward(const ExpertRows& rows, ActivationType 
   const auto experts = Acquire(rows.layer, slices, sum_.used());
   std::vector<const FfnWeights*> weights;
   for (const auto& expert : experts) weights.push_back(&expert->weights);
-  const int64_t elements = rows.row_count * hidden;
-  float* input = input_.Reserve(elements);
-  float* output = output_.Reserve(elements);
-  DecodeActivations(rows.type, rows.rows.data(), elements, input);
-  sum_.Run(*compute_, weights, input, rows.row_count, hidden, output);
-  std::vector<uint8_t> partial(static_cast<size_t>(elements) * ActivationBytes(partial_type));
-  EncodeActivations(partial_type, output, elements, partial.data());
-  return partial;
+  sum_.Run(*compute_, weights, input, rows.grid, store_->spec().hidden_size, totals);
 }
 
 int64_t ExpertBank::slot_count() const {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "conclave/base/parallel_rows.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 
@@ -20,7 +21,9 @@ void ExpertSum::Sort(std::span<const ExpertEntry> entries, int64_t slots) {
 }
 
 void ExpertSum::Run(Compute& compute, std::span<const FfnWeights* const> weights,
-                    const float* input, int64_t rows, int64_t hidden, float* sum) {
+                    const float* input, std::span<const int32_t> grid, int64_t hidden,
+                    double* totals) {
+  const auto rows = static_cast<int64_t>(grid.size());
   const auto entries = static_cast<int64_t>(sorted_.size());
   const size_t row_bytes = static_cast<size_t>(hidden) * sizeof(float);
   float* gathered = gathered_.Reserve(entries * hidden);
@@ -48,12 +51,12 @@ void ExpertSum::Run(Compute& compute, std::span<const FfnWeights* const> weights
 
   ParallelRows(compute.pool, rows, hidden * 8, [&](int64_t first, int64_t end) {
     for (int64_t row = first; row < end; ++row) {
-      float* target = sum + row * hidden;
-      std::fill_n(target, hidden, 0.0f);
+      double* target = totals + row * hidden;
+      std::fill_n(target, hidden, 0.0);
       for (int64_t j = row_begins_[row]; j < row_begins_[row + 1]; ++j) {
-        const float weight = sorted_[row_entries_[j]].weight;
-        const float* output = outputs + row_entries_[j] * hidden;
-        for (int64_t i = 0; i < hidden; ++i) target[i] += weight * output[i];
+        const int64_t entry = row_entries_[j];
+        AddTerm(compute.isa, outputs + entry * hidden, sorted_[entry].weight, grid[row], hidden,
+                target);
       }
     }
   });

@@ -22,7 +22,10 @@ struct Stage::MicroBatch {
   std::exception_ptr failure;    // of the local shards, while waiting
   Buffer<float> residual;        // [rows, H]
   Buffer<float> normalized;      // [rows, H]; the operator's input
-  Buffer<float> sum;             // [rows, H]; the operator's output
+  Buffer<float> sum;             // [rows, H]; the operator's output, where one shard makes it
+  bool exact = false;            // several shards do: the output is totals on the rows' grid
+  std::vector<int32_t> grid;     // [rows]; see exact_sum.h
+  Buffer<double> totals;         // [rows, H]
 };
 
 }  // namespace conclave

@@ -41,51 +41,46 @@ LayerSlice& RankShard::Layer(int layer) {
   return *layers_[layer - slice_.first_layer];
 }
 
-int64_t RankShard::Decode(ActivationType type, std::span<const uint8_t> rows) {
-  const size_t row_bytes = static_cast<size_t>(hidden_) * ActivationBytes(type);
-  if (rows.empty() || rows.size() % row_bytes != 0) {
-    Fail(ErrorCode::kInvalidArgument, "rows: expected a multiple of ", row_bytes, " bytes, got ",
-         rows.size());
-  }
-  const auto count = static_cast<int64_t>(rows.size() / row_bytes);
-  DecodeActivations(type, rows.data(), count * hidden_, input_.Reserve(count * hidden_));
-  return count;
-}
-
-std::vector<uint8_t> RankShard::Encode(ActivationType type, int64_t rows) const {
-  std::vector<uint8_t> bytes(static_cast<size_t>(rows * hidden_) * ActivationBytes(type));
-  EncodeActivations(type, output_.data(), rows * hidden_, bytes.data());
-  return bytes;
-}
-
-std::vector<uint8_t> RankShard::Attention(int layer, ActivationType type,
-                                          std::span<const uint8_t> rows, const SequenceRows& where,
-                                          ActivationType partial_type) {
-  AttentionSlice& attention = Layer(layer).attention;
+EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& where) {
+  AttentionSlice& attention = Layer(rows.layer).attention;
   ValidateSequenceRows("where.", where, cache_);
-  const int64_t count = Decode(type, rows);
+  DecodeRows(rows, hidden_, input_);
+  const int64_t count = rows.row_count;
   if (static_cast<size_t>(count) != where.positions.size()) {
     Fail(ErrorCode::kInvalidArgument, "where.positions: expected ", count,
          " entries, one per row, got ", where.positions.size());
   }
-  attention.Forward(*compute_, scratch_, where, input_.data(), output_.Reserve(count * hidden_));
-  return Encode(partial_type, count);
+  float* output = output_.Reserve(count * hidden_);
+  attention.Forward(*compute_, scratch_, where, input_.data(), output);
+  double* totals = totals_.Reserve(count * hidden_);
+  ClearTotals(*compute_, count, hidden_, totals);
+  AddTerms(*compute_, output, rows.grid, hidden_, totals);
+  return EncodeTotals(*compute_, totals, count, hidden_);
 }
 
-std::vector<uint8_t> RankShard::Ffn(int layer, ActivationType type, std::span<const uint8_t> rows,
-                                    ActivationType partial_type) {
-  LayerSlice& slice = Layer(layer);
-  if (store_->spec().layers[layer].dense() == nullptr) {
-    Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no dense part");
+EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
+  LayerSlice& slice = Layer(rows.layer);
+  if (store_->spec().layers[rows.layer].dense() == nullptr) {
+    Fail(ErrorCode::kInvalidArgument, "layer: layer ", rows.layer, " has no dense part");
   }
-  const int64_t count = Decode(type, rows);
-  float* output = output_.Reserve(count * hidden_);
-  if (slice.dense) {
-    slice.dense->Forward(*compute_, scratch_, input_.data(), count, hidden_, output);
+  if (rows.top_k > 0 && (bank == nullptr || &bank->store() != store_.get())) {
+    Fail(ErrorCode::kInvalidArgument, "bank: expected a bank of the same weight store for topK ",
+         rows.top_k);
+  }
+  DecodeRows(rows, hidden_, input_);
+  const int64_t count = rows.row_count;
+  double* totals = totals_.Reserve(count * hidden_);
+  if (rows.top_k > 0) {
+    bank->Sum(rows, input_.data(), totals);
   } else {
-    std::fill_n(output, count * hidden_, 0.0f);  // an empty part of the intermediate dimension
+    ClearTotals(*compute_, count, hidden_, totals);
   }
-  return Encode(partial_type, count);
+  if (slice.dense) {  // null: an empty part of the intermediate dimension
+    float* output = output_.Reserve(count * hidden_);
+    slice.dense->Forward(*compute_, scratch_, input_.data(), count, hidden_, output);
+    AddTerms(*compute_, output, rows.grid, hidden_, totals);
+  }
+  return EncodeTotals(*compute_, totals, count, hidden_);
 }
 
 }  // namespace conclave

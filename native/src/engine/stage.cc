@@ -116,7 +116,7 @@ void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
   {
     const Profile::Span span(profile_, ProfilePart::kCombine);
     CheckPartials(partials, step.answers, step.batch.rows(), hidden_);
-    AddPartials(compute_->pool, partials, hidden_, step.sum.data());
+    AddPartials(*compute_, partials, hidden_, step.totals.data());
   }
   step.waiting = false;
   Guard(step, [&] {

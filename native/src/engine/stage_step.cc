@@ -5,6 +5,7 @@
 
 #include "conclave/base/message.h"
 #include "conclave/base/parallel_rows.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 #include "micro_batch.h"
 #include "stage_layer.h"
 
@@ -16,6 +17,7 @@ void Stage::Enter(MicroBatch& step) {
   float* x = step.residual.Reserve(rows * hidden_);
   step.normalized.Reserve(rows * hidden_);
   step.sum.Reserve(rows * hidden_);
+  step.totals.Reserve(rows * hidden_);
   if (step.batch.hidden) {
     std::memcpy(x, step.batch.hidden->data(), step.batch.hidden->size());
     step.batch.hidden.reset();
@@ -47,39 +49,52 @@ void Stage::Normalize(const std::vector<float>& weight, float epsilon, MicroBatc
   const Profile::Span span(profile_, ProfilePart::kNorm);
   const float* x = step.residual.data();
   float* output = step.normalized.data();
+  step.grid.resize(static_cast<size_t>(step.batch.rows()));
+  const int bits = GridBits(store_->format());
   ParallelRows(compute_->pool, step.batch.rows(), hidden_, [&](int64_t first, int64_t end) {
     RmsNorm(compute_->isa, x + first * hidden_, weight.data(), epsilon, end - first, hidden_,
             hidden_, output + first * hidden_);
+    if (step.exact) {
+      FindGrid(compute_->isa, x + first * hidden_, epsilon, bits, end - first, hidden_,
+               step.grid.data() + first);
+    }
   });
 }
 
 bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
   Layer& layer = LayerOf(step);
+  step.exact = !options_.rank_targets.empty();
   Normalize(layer.attention_norm, layer.attention_epsilon, step);
-  const bool remote = !options_.rank_targets.empty();
-  if (remote) {
-    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(),
-                              options_.dispatch_type};
+  if (step.exact) {
+    const DispatchInput input{
+        step.layer, step.batch.rows(), hidden_, step.normalized.data(), options_.dispatch_type,
+        step.grid};
     Await(step, LayerOperator::kAttention, BuildDispatches(input, options_.rank_targets, false, {}),
           deliver);
   }
   const Profile::Span span(profile_, ProfilePart::kAttention);
   layer.slice.attention.Forward(*compute_, scratch_, step.batch.where.view(),
                                 step.normalized.data(), step.sum.data());
-  return !remote;
+  if (step.exact) {
+    ClearTotals(*compute_, step.batch.rows(), hidden_, step.totals.data());
+    AddTerms(*compute_, step.sum.data(), step.grid, hidden_, step.totals.data());
+  }
+  return !step.exact;
 }
 
 bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
   Layer& layer = LayerOf(step);
-  Normalize(layer.ffn_norm, layer.ffn_epsilon, step);
-  const RoutedEntries routed = layer.gate ? Route(step) : RoutedEntries();
   const std::span<const int32_t> ranks = layer.has_dense
                                              ? std::span<const int32_t>(options_.rank_targets)
                                              : std::span<const int32_t>();
+  step.exact = layer.gate || !ranks.empty();
+  Normalize(layer.ffn_norm, layer.ffn_epsilon, step);
+  const RoutedEntries routed = layer.gate ? Route(step) : RoutedEntries();
   const bool remote = !ranks.empty() || !routed.remote.empty();
   if (remote) {
-    const DispatchInput input{step.layer, step.batch.rows(), hidden_, step.normalized.data(),
-                              options_.dispatch_type};
+    const DispatchInput input{
+        step.layer, step.batch.rows(), hidden_, step.normalized.data(), options_.dispatch_type,
+        step.grid};
     Await(step, LayerOperator::kFfn, BuildDispatches(input, ranks, true, routed), deliver);
   }
   RunLocalFfn(step, routed);
@@ -106,23 +121,35 @@ RoutedEntries Stage::Route(MicroBatch& step) {
 void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
   Layer& layer = LayerOf(step);
   const int64_t rows = step.batch.rows();
-  const int64_t elements = rows * hidden_;
   float* sum = step.sum.data();
+  if (layer.slice.dense) {
+    const Profile::Span span(profile_, ProfilePart::kDense);
+    layer.slice.dense->Forward(*compute_, scratch_, step.normalized.data(), rows, hidden_, sum);
+  }
+  if (!step.exact) return;
   if (layer.gate) {
     const Profile::Span span(profile_, ProfilePart::kExperts);
+    RoundInput(step);
     expert_sum_.Sort(routed.local, int64_t{layer.gate->experts()} * routed.slices);
     const auto experts = bank_->Acquire(step.layer, routed.slices, expert_sum_.used());
     std::vector<const FfnWeights*> weights;
     for (const auto& expert : experts) weights.push_back(&expert->weights);
-    expert_sum_.Run(*compute_, weights, step.normalized.data(), rows, hidden_, sum);
+    expert_sum_.Run(*compute_, weights, step.normalized.data(), step.grid, hidden_,
+                    step.totals.data());
   } else {
-    std::fill_n(sum, elements, 0.0f);
+    ClearTotals(*compute_, rows, hidden_, step.totals.data());
   }
-  if (!layer.slice.dense) return;
-  const Profile::Span span(profile_, ProfilePart::kDense);
-  float* partial = scratch_.partial.Reserve(elements);
-  layer.slice.dense->Forward(*compute_, scratch_, step.normalized.data(), rows, hidden_, partial);
-  for (int64_t i = 0; i < elements; ++i) sum[i] += partial[i];
+  if (layer.slice.dense) AddTerms(*compute_, sum, step.grid, hidden_, step.totals.data());
+}
+
+void Stage::RoundInput(MicroBatch& step) {
+  if (options_.dispatch_type == ActivationType::kF32) return;
+  float* input = step.normalized.data();
+  ParallelRows(compute_->pool, step.batch.rows(), hidden_, [&](int64_t first, int64_t end) {
+    for (int64_t i = first * hidden_; i < end * hidden_; ++i) {
+      input[i] = Bf16ToFloat(FloatToBf16(input[i]));
+    }
+  });
 }
 
 void Stage::Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches,
@@ -137,8 +164,16 @@ void Stage::Complete(MicroBatch& step) {
   const float multiplier = LayerOf(step).residual_multiplier;
   float* x = step.residual.data();
   const float* sum = step.sum.data();
+  const double* totals = step.totals.data();
   ParallelRows(compute_->pool, step.batch.rows(), hidden_, [&](int64_t first, int64_t end) {
-    for (int64_t i = first * hidden_; i < end * hidden_; ++i) x[i] += multiplier * sum[i];
+    if (step.exact) {
+      for (int64_t row = first; row < end; ++row) {
+        AddTotal(compute_->isa, totals + row * hidden_, step.grid[row], multiplier, hidden_,
+                 x + row * hidden_);
+      }
+    } else {
+      for (int64_t i = first * hidden_; i < end * hidden_; ++i) x[i] += multiplier * sum[i];
+    }
   });
   if (step.op == LayerOperator::kFfn) ++step.layer;
   step.op = step.op == LayerOperator::kAttention ? LayerOperator::kFfn : LayerOperator::kAttention;

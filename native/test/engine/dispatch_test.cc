@@ -9,6 +9,7 @@
 
 #include "base/expect_error.h"
 #include "conclave/engine/expert_route.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 namespace {
@@ -104,12 +105,14 @@ TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {
     }
     std::vector<float> input(static_cast<size_t>(rows * kHidden));
     for (size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(i);
+    std::vector<int32_t> grid;
+    for (int32_t r = 0; r < static_cast<int32_t>(rows); ++r) grid.push_back(-20 - r);
     const RoutedEntries routed =
         RouteEntries(Route(slices, replicas), kExperts, ids, weights, rows, top_k);
     const std::vector<int32_t> ranks =
         round % 2 == 0 ? std::vector<int32_t>{2, 7} : std::vector<int32_t>{};
     const std::vector<Dispatch> dispatches = BuildDispatches(
-        {3, rows, kHidden, input.data(), ActivationType::kF32}, ranks, true, routed);
+        {3, rows, kHidden, input.data(), ActivationType::kF32, grid}, ranks, true, routed);
 
     std::map<std::pair<int32_t, int32_t>, float> addressed;  // (row, slot) -> weight
     const auto address = [&](int32_t target, int32_t row, int32_t slot, float weight) {
@@ -139,6 +142,7 @@ TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {
         float first = 0;
         DecodeActivations(ActivationType::kF32, experts.rows.data() + i * kHidden * 4, 1, &first);
         EXPECT_EQ(first, static_cast<float>(dispatch.row_indices[i] * kHidden));
+        EXPECT_EQ(experts.grid.at(i), -20 - dispatch.row_indices[i]);
         for (int64_t j = 0; j < experts.top_k; ++j) {
           const size_t entry = i * static_cast<size_t>(experts.top_k) + static_cast<size_t>(j);
           if (experts.topk_ids[entry] < 0) continue;
@@ -160,33 +164,41 @@ TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {
   }
 }
 
-PartialSum Partial(std::vector<int32_t> rows, std::vector<float> values,
-                   ActivationType type = ActivationType::kF32) {
+PartialSum Partial(std::vector<int32_t> rows, const std::vector<double>& totals,
+                   PartialType type = PartialType::kI24) {
   PartialSum partial{std::move(rows), type, {}};
-  partial.partial.resize(values.size() * ActivationBytes(type));
-  EncodeActivations(type, values.data(), static_cast<int64_t>(values.size()),
-                    partial.partial.data());
+  partial.partial.resize(totals.size() * PartialBytes(type));
+  EncodeTotals(Isa::kPortable, type, totals.data(), static_cast<int64_t>(totals.size()),
+               partial.partial.data());
   return partial;
 }
 
 TEST(CheckPartials, FindsEveryKindOfNonFiniteValue) {
   constexpr int64_t kHidden = 37;
   const std::vector<int32_t> expected{1, 1};
-  const std::vector<float> good(2 * kHidden, -3e38f);
-  for (const ActivationType type : {ActivationType::kF32, ActivationType::kBF16}) {
-    const PartialSum first = Partial({0, 1}, good, type);
-    EXPECT_NO_THROW(CheckPartials(std::vector{first}, expected, 2, kHidden));
-    for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
-      for (size_t at = 0; at < good.size(); ++at) {
-        std::vector<float> values = good;
-        values[at] = bad;
-        const std::vector<PartialSum> partials{first, Partial({0, 1}, values, type)};
-        const std::string row = std::to_string(at / kHidden);
-        ExpectError(ErrorCode::kNonFinite, "partials[1].partial: row " + row,
-                    [&] { CheckPartials(partials, expected, 2, kHidden); });
-      }
+  const std::vector<double> good(2 * kHidden, -1e300);
+  const PartialSum first = Partial({0, 1}, good, PartialType::kF64);
+  EXPECT_NO_THROW(CheckPartials(std::vector{first}, expected, 2, kHidden));
+  for (const double bad : {double{NAN}, -double{NAN}, HUGE_VAL, -HUGE_VAL}) {
+    for (size_t at = 0; at < good.size(); ++at) {
+      std::vector<double> totals = good;
+      totals[at] = bad;
+      const std::vector<PartialSum> partials{first, Partial({0, 1}, totals, PartialType::kF64)};
+      const std::string row = std::to_string(at / kHidden);
+      ExpectError(ErrorCode::kNonFinite, "partials[1].partial: row " + row,
+                  [&] { CheckPartials(partials, expected, 2, kHidden); });
     }
   }
+}
+
+TEST(CheckPartials, WantsTheBytesOfItsType) {
+  const std::vector<int32_t> expected{1};
+  PartialSum partial = Partial({0}, {1, 2});
+  EXPECT_NO_THROW(CheckPartials(std::vector{partial}, expected, 1, 2));
+  partial.type = PartialType::kI32;
+  ExpectError(ErrorCode::kInvalidArgument,
+              "partials[0].partial: expected 8 bytes for [1, 2], got 6",
+              [&] { CheckPartials(std::vector{partial}, expected, 1, 2); });
 }
 
 TEST(CheckPartials, WantsAnAnswerForEveryDispatchOfARow) {
@@ -199,12 +211,17 @@ TEST(CheckPartials, WantsAnAnswerForEveryDispatchOfARow) {
               [&] { CheckPartials(std::vector{both}, expected, 3, 2); });
 }
 
-TEST(AddPartials, AddsInTheOrderGiven) {
-  ThreadPool pool(2);
-  std::vector<float> sum{1, 1, 1, 1};
-  AddPartials(pool, std::vector{Partial({1}, {10, 20}), Partial({0, 1}, {1, 2, 3, 4})}, 2,
-              sum.data());
-  EXPECT_EQ(sum, (std::vector<float>{2, 3, 14, 25}));
+TEST(AddPartials, AddsEveryTypeInAnyOrder) {
+  Compute compute(2, SupportedIsas().back());
+  const std::vector<PartialSum> partials{Partial({1}, {10, 20}, PartialType::kI32),
+                                         Partial({0, 1}, {1, 2, 3, 4}),
+                                         Partial({0}, {0x1p40, 0}, PartialType::kF64)};
+  const std::vector<PartialSum> reversed(partials.rbegin(), partials.rend());
+  for (const auto& order : {partials, reversed}) {
+    std::vector<double> totals{1, 1, 1, 1};
+    AddPartials(compute, order, 2, totals.data());
+    EXPECT_EQ(totals, (std::vector<double>{0x1p40 + 2, 3, 14, 25}));
+  }
 }
 
 }  // namespace

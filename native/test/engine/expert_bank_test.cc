@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/expect_error.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
 #include "model/test_model.h"
 
 namespace conclave {
@@ -35,6 +36,8 @@ struct Rows {
   std::vector<std::vector<double>> x;
 };
 
+constexpr int32_t kGrid = -28;
+
 // Rows of multiples of 1/8, which every encoding holds exactly.
 Rows MakeRows(int hidden, int64_t count, ActivationType type, std::vector<int32_t> ids,
               std::vector<float> weights) {
@@ -42,6 +45,7 @@ Rows MakeRows(int hidden, int64_t count, ActivationType type, std::vector<int32_
   made.rows.layer = 1;
   made.rows.row_count = count;
   made.rows.type = type;
+  made.rows.grid.assign(static_cast<size_t>(count), kGrid);
   made.rows.top_k = static_cast<int64_t>(ids.size()) / count;
   made.rows.topk_ids = std::move(ids);
   made.rows.topk_weights = std::move(weights);
@@ -69,11 +73,18 @@ class ExpertBankTest : public testing::Test {
     return *model_.spec().layers[static_cast<size_t>(layer)].moe();
   }
 
-  void ExpectSums(const Rows& rows, int slices, const std::vector<uint8_t>& partial) const {
+  static std::vector<double> Decode(const EncodedTotals& totals) {
+    std::vector<double> values(totals.partial.size() / PartialBytes(totals.type), 0.0);
+    AddEncoded(Isa::kPortable, totals.type, totals.partial.data(),
+               static_cast<int64_t>(values.size()), values.data());
+    for (double& value : values) value = std::ldexp(value, kGrid);
+    return values;
+  }
+
+  void ExpectSums(const Rows& rows, int slices, const EncodedTotals& totals) const {
     const auto hidden = static_cast<size_t>(model_.spec().hidden_size);
-    std::vector<float> got(rows.x.size() * hidden);
-    DecodeActivations(ActivationType::kF32, partial.data(), static_cast<int64_t>(got.size()),
-                      got.data());
+    const std::vector<double> got = Decode(totals);
+    ASSERT_EQ(got.size(), rows.x.size() * hidden);
     for (size_t r = 0; r < rows.x.size(); ++r) {
       std::vector<double> sum(hidden, 0.0);
       for (size_t j = 0; j < static_cast<size_t>(rows.rows.top_k); ++j) {
@@ -96,7 +107,7 @@ TEST_F(ExpertBankTest, SumsTheExpertsOfEachRow) {
   Load(bank_, AllSlots(model_.spec()));
   for (const ActivationType type : {ActivationType::kF32, ActivationType::kBF16}) {
     const Rows rows = MakeRows(32, 3, type, {0, 3, 2, -1, -1, -1}, {0.25f, 0.75f, 1.5f, 0, 0, 0});
-    ExpectSums(rows, 1, bank_.Forward(rows.rows, ActivationType::kF32));
+    ExpectSums(rows, 1, bank_.Forward(rows.rows));
   }
 }
 
@@ -104,7 +115,7 @@ TEST_F(ExpertBankTest, SlicesAddUpToTheWhole) {
   Load(bank_, AllSlots(model_.spec(), 2));
   const Rows rows = MakeRows(32, 2, ActivationType::kF32, {0, 1, 6, 7, 4, 5, 2, 3},
                              {0.25f, 0.25f, 0.75f, 0.75f, 0.5f, 0.5f, 1, 1});
-  ExpectSums(rows, 2, bank_.Forward(rows.rows, ActivationType::kF32));
+  ExpectSums(rows, 2, bank_.Forward(rows.rows));
 }
 
 TEST_F(ExpertBankTest, ARowGetsTheSameBitsAloneAndAmongOthers) {
@@ -112,18 +123,42 @@ TEST_F(ExpertBankTest, ARowGetsTheSameBitsAloneAndAmongOthers) {
   const Rows many =
       MakeRows(32, 9, ActivationType::kF32, {0, 1, 1, 2, 2, 3, 3, 0, 0, 2, 1, 3, 0, 1, 1, 2, 3, 2},
                std::vector<float>(18, 0.5f));
-  const std::vector<uint8_t> all = bank_.Forward(many.rows, ActivationType::kF32);
+  const std::vector<double> all = Decode(bank_.Forward(many.rows));
   for (size_t r = 0; r < 9; ++r) {
     ExpertRows one = many.rows;
     one.row_count = 1;
     one.rows.assign(many.rows.rows.begin() + static_cast<std::ptrdiff_t>(r * 128),
                     many.rows.rows.begin() + static_cast<std::ptrdiff_t>((r + 1) * 128));
+    one.grid.resize(1);
     one.topk_ids = {many.rows.topk_ids[2 * r + 1], many.rows.topk_ids[2 * r]};  // in another order
     one.topk_weights = {0.5f, 0.5f};
-    const std::vector<uint8_t> alone = bank_.Forward(one, ActivationType::kF32);
+    const std::vector<double> alone = Decode(bank_.Forward(one));
     EXPECT_TRUE(
-        std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(r * 128)))
+        std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(r * 32)))
         << r;
+  }
+}
+
+TEST_F(ExpertBankTest, TheSumOfARowIsTheSameHoweverItsExpertsAreSplit) {
+  Load(bank_, AllSlots(model_.spec()));
+  Rows rows = MakeRows(32, 1, ActivationType::kF32, {0, 1, 2, 3}, {0.3f, 0.1f, 0.55f, 0.05f});
+  for (const int32_t grid : {-150, -28, -20, -3, 0}) {
+    rows.rows.grid = {grid};
+    const std::vector<double> whole = Decode(bank_.Forward(rows.rows));
+    for (int mask = 1; mask < 8; ++mask) {
+      std::vector<double> sum(32, 0.0);
+      for (const bool half : {false, true}) {
+        ExpertRows part = rows.rows;
+        for (int e = 0; e < 4; ++e) {
+          if (((mask >> e) & 1) == (half ? 1 : 0)) part.topk_ids[static_cast<size_t>(e)] = -1;
+        }
+        const std::vector<double> values = Decode(bank_.Forward(part));
+        for (size_t i = 0; i < 32; ++i) sum[i] += values[i];
+      }
+      if (grid >= -28) {
+        EXPECT_EQ(sum, whole) << "grid " << grid << " mask " << mask;
+      }
+    }
   }
 }
 
@@ -155,7 +190,7 @@ TEST_F(ExpertBankTest, NamesTheSlotThatIsMissing) {
   Load(bank_, {{1, 0, 0, 1}});
   const Rows rows = MakeRows(32, 1, ActivationType::kF32, {0, 2}, {1, 1});
   ExpectError(ErrorCode::kSlotNotLoaded, "layer 1 expert 2 slice 0 of 1 is not loaded",
-              [&] { bank_.Forward(rows.rows, ActivationType::kF32); });
+              [&] { bank_.Forward(rows.rows); });
 }
 
 TEST_F(ExpertBankTest, RefusesACorruptExpertAndKeepsTheOthers) {
@@ -213,7 +248,7 @@ TEST_F(ExpertBankTest, LoadsAndUnloadsBesideCallsThatUseTheSlots) {
   int answers = 0;
   while (answers < 100 && std::chrono::steady_clock::now() < deadline) {
     try {
-      ExpectSums(rows, 1, bank_.Forward(rows.rows, ActivationType::kF32));
+      ExpectSums(rows, 1, bank_.Forward(rows.rows));
       ++answers;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kSlotNotLoaded) << error.what();

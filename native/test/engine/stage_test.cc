@@ -77,16 +77,14 @@ class Driver {
     for (const Dispatch& dispatch : progress.dispatches) {
       const Remote& remote = remotes_.at(dispatch.target);
       const ExpertRows& experts = dispatch.experts;
-      const auto add = [&](std::vector<uint8_t> partial) {
-        partials.push_back({dispatch.row_indices, ActivationType::kF32, std::move(partial)});
+      const auto sums = [&] {
+        if (progress.op == LayerOperator::kAttention)
+          return remote.rank->Attention(experts, where.view());
+        return dispatch.dense ? remote.rank->Ffn(experts, remote.bank)
+                              : remote.bank->Forward(experts);
       };
-      if (progress.op == LayerOperator::kAttention) {
-        add(remote.rank->Attention(progress.layer, experts.type, experts.rows, where.view(),
-                                   ActivationType::kF32));
-      }
-      if (dispatch.dense)
-        add(remote.rank->Ffn(progress.layer, experts.type, experts.rows, ActivationType::kF32));
-      if (experts.top_k > 0) add(remote.bank->Forward(experts, ActivationType::kF32));
+      EncodedTotals totals = sums();
+      partials.push_back({dispatch.row_indices, totals.type, std::move(totals.partial)});
     }
     return partials;
   }

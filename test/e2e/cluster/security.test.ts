@@ -45,7 +45,7 @@ function callWorker(address: string, channel: ChannelCredentials, metadata: Meta
   const shards = new conclave.ShardService(address, channel);
   const stages = new conclave.StageService(address, channel);
   const forward = shards.Forward(metadata, { deadline });
-  forward.write({ dispatchId: 1, operator: 'OPERATOR_FFN', dtype: 'DATA_TYPE_F32', partialDtype: 'DATA_TYPE_F32' });
+  forward.write({ dispatchId: 1, operator: 'OPERATOR_FFN', dtype: 'DATA_TYPE_F32' });
   const request = stages.Run({ requestId: 'r', promptTokenIds: [1], n: 1, limits: { maxTokens: 1 } }, metadata, {
     deadline,
   });

@@ -58,13 +58,14 @@ describe('close()', () => {
         rowCount: 1,
         type: 'f32',
         rows: new Uint8Array(256),
+        grid: Int32Array.of(-20),
         topK: 1,
         topkIds: Int32Array.of(0),
         topkWeights: Float32Array.of(1),
       } as const;
       rank.close();
-      await expect(rank.ffn(0, 'f32', new Uint8Array(256), 'f32')).rejects.toMatchObject(closed);
-      await expect(rank.attention(0, 'f32', new Uint8Array(256), batch(), 'f32')).rejects.toMatchObject(closed);
+      await expect(rank.ffn(rows, bank)).rejects.toMatchObject(closed);
+      await expect(rank.attention(rows, batch())).rejects.toMatchObject(closed);
       expect(rank.bytes).toBe(0);
       stage.close();
       await expect(stage.begin(batch())).rejects.toMatchObject(closed);
@@ -80,7 +81,7 @@ describe('close()', () => {
       expect(() => stage.takeProfile()).toThrow(expect.objectContaining(closed));
       bank.close();
       await expect(bank.load([slot], null)).rejects.toMatchObject(closed);
-      await expect(bank.forward(rows, 'f32')).rejects.toMatchObject(closed);
+      await expect(bank.forward(rows)).rejects.toMatchObject(closed);
       expect(() => bank.has(slot)).toThrow(expect.objectContaining(closed));
       expect(() => bank.unload([slot])).toThrow(expect.objectContaining(closed));
       expect([bank.slotCount, bank.bytes]).toEqual([0, 0]);
@@ -151,8 +152,7 @@ describe('a step', () => {
           if (progress.kind !== 'dispatch') throw new Error('expected a dispatch');
           const partials = progress.dispatches.map(async ({ rowIndices, experts }) => ({
             rowIndices,
-            type: 'f32' as const,
-            partial: await bank.forward(experts, 'f32'),
+            ...(await bank.forward(experts)),
           }));
           return stage.resume(progress.step, await Promise.all(partials));
         }),

@@ -100,8 +100,8 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
   ['no offsets', { sequenceOffsets: new Int32Array() }, /sequenceOffsets: expected at least 2 entries, got 0/],
   ['block offsets of another length', { blockOffsets: Int32Array.of(0, 3) }, /blockOffsets: expected 3 entries, got 2/],
   ['block offsets beyond the table', { blockOffsets: Int32Array.of(0, 2, 4) }, /blockOffsets\[2\]: expected 3, got 4/],
-  ['a block beyond the cache', { blockTables: Int32Array.of(3, 96, 2) }, /blockTables\[1\]: expected 0 to 95, got 96/],
-  ['a negative block', { blockTables: Int32Array.of(3, -1, 2) }, /blockTables\[1\]: expected 0 to 95, got -1/],
+  ['a block beyond the cache', { blockTables: Int32Array.of(3, 192, 2) }, /blockTables\[1\]: expected 0 to 191, got 192/],
+  ['a negative block', { blockTables: Int32Array.of(3, -1, 2) }, /blockTables\[1\]: expected 0 to 191, got -1/],
   [
     'two sequences that write to one block',
     { blockTables: Int32Array.of(3, 1, 3) },
@@ -195,7 +195,7 @@ describe('a batch', () => {
       positions: fc.oneof(fc.constant(good().positions), ints(-2, 12, 12)),
       tokenIds: fc.oneof(fc.constant(good().tokenIds), ints(-1, vocab, 12)),
       sequenceOffsets: fc.oneof(fc.constant(good().sequenceOffsets), ints(-1, 12, 4)),
-      blockTables: fc.oneof(fc.constant(good().blockTables), ints(-1, 96, 4)),
+      blockTables: fc.oneof(fc.constant(good().blockTables), ints(-1, 192, 4)),
       blockOffsets: fc.oneof(fc.constant(good().blockOffsets), ints(-1, 6, 4)),
       rows: ints(-1, 10, 2).filter(({ length }) => length === 2),
       targets: ints(-2, vocab, 2).filter(({ length }) => length === 2),
@@ -219,6 +219,7 @@ const rows = (): ExpertRows => ({
   rowCount: 2,
   type: 'f32',
   rows: new Uint8Array(2 * hidden * 4),
+  grid: Int32Array.of(-20, -21),
   topK: 2,
   topkIds: Int32Array.of(0, 7, -1, 3),
   topkWeights: Float32Array.of(0.5, 0.5, 0, 1),
@@ -230,6 +231,8 @@ describe('expert rows', () => {
     ['a negative layer', { layer: -1 }, /layer: expected 0 to 2, got -1/],
     ['too few bytes', { rows: new Uint8Array(2 * hidden * 4 - 1) }, /rows: expected 512 bytes.*got 511/],
     ['bytes of another type', { type: 'bf16' }, /rows: expected 256 bytes.*got 512/],
+    ['too few exponents', { grid: Int32Array.of(-20) }, /grid: expected 2 entries, one per row, got 1/],
+    ['a grid out of range', { grid: Int32Array.of(-20, 161) }, /grid\[1\]: expected -160 to 160, got 161/],
     ['an unknown type', { type: 'f16' }, /rows\.type: expected f32 or bf16, got "f16"/],
     ['an expert that is not there', { topkIds: Int32Array.of(0, 8, -1, 3) }, /topkIds\[1\]: expected -1 to 7, got 8/],
     ['an expert below -1', { topkIds: Int32Array.of(0, -2, -1, 3) }, /topkIds\[1\]: expected -1 to 7, got -2/],
@@ -242,14 +245,14 @@ describe('expert rows', () => {
     ],
     ['more rows than bytes', { rowCount: 2 ** 31 - 1 }, /rows: expected 549755813632 bytes/],
   ])('with %s are refused', async (_, change, message) => {
-    const refusal = model.bank.forward({ ...rows(), ...change }, 'f32');
+    const refusal = model.bank.forward({ ...rows(), ...change });
     await expect(refusal).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) });
   });
 
   test('of slots that are not loaded are refused by name', async () => {
     const bank = native.createExpertBank(model.runtime, model.store);
     await bank.load([{ layer: 1, expert: 0, slice: 0, slices: 1 }], null);
-    await expect(bank.forward(rows(), 'f32')).rejects.toMatchObject({
+    await expect(bank.forward(rows())).rejects.toMatchObject({
       code: 'SLOT_NOT_LOADED',
       message: expect.stringMatching(/layer 1 expert 3 slice 0 of 1/),
     });
@@ -274,26 +277,28 @@ describe('slots', () => {
 
 describe('a rank shard', () => {
   const where: SequenceRows = good();
-  const bytes = new Uint8Array(9 * hidden * 4);
+  const nine: ExpertRows = {
+    ...{ layer: 0, rowCount: 9, type: 'f32', rows: new Uint8Array(9 * hidden * 4), grid: new Int32Array(9) },
+    ...{ topK: 0, topkIds: new Int32Array(), topkWeights: new Float32Array() },
+  };
+  const eight = { rowCount: 8, rows: new Uint8Array(8 * hidden * 4), grid: new Int32Array(8) };
 
   test.each<readonly [string, () => Promise<unknown>, RegExp]>([
     [
       'half a row',
-      () => rank.attention(0, 'f32', bytes.subarray(1), where, 'f32'),
-      /rows: expected a multiple of 256 bytes, got 2303/,
+      () => rank.attention({ ...nine, rows: nine.rows.subarray(1) }, where),
+      /rows: expected 2304 bytes .*, got 2303/,
     ],
-    [
-      'rows without positions',
-      () => rank.attention(0, 'f32', bytes.subarray(256), where, 'f32'),
-      /where\.positions: expected 8/,
-    ],
+    ['rows without a grid', () => rank.ffn({ ...nine, grid: new Int32Array(8) }, null), /grid: expected 9 entries/],
+    ['rows without positions', () => rank.attention({ ...nine, ...eight }, where), /where\.positions: expected 8/],
     [
       'a block beyond its cache',
-      () => rank.attention(0, 'f32', bytes, { ...where, blockTables: Int32Array.of(1, 96, 2) }, 'f32'),
+      () => rank.attention(nine, { ...where, blockTables: Int32Array.of(1, 192, 2) }),
       /where\.blockTables\[1\]/,
     ],
-    ['a layer that it does not hold', () => rank.ffn(3, 'f32', bytes, 'f32'), /layer: expected 0 to 2, got 3/],
-    ['no rows', () => rank.ffn(0, 'f32', new Uint8Array(), 'f32'), /rows: expected a multiple of 256 bytes, got 0/],
+    ['a layer that it does not hold', () => rank.ffn({ ...nine, layer: 3 }, null), /layer: expected 0 to 2, got 3/],
+    ['no rows', () => rank.ffn({ ...nine, rowCount: 0 }, null), /rowCount: expected at least 1, got 0/],
+    ['experts without a bank', () => rank.ffn({ ...nine, topK: 1 }, null), /bank: expected a bank/],
   ])('refuses %s', async (_, call, message) => {
     await expect(call()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) });
   });
@@ -368,26 +373,28 @@ describe('partial sums', () => {
     const { rowIndices, experts } = dispatch;
     expect(progress).toMatchObject({ layer: 0, operator: 'ffn' });
     expect([...rowIndices]).toEqual([0, 1, 2, 3, 4, 5]);
-    const partial = await model.bank.forward(experts, 'f32');
-    const answer = { rowIndices, type: 'f32' as const, partial };
-    const poisoned = Uint8Array.from(partial);
-    new DataView(poisoned.buffer).setFloat32(4 * (2 * hidden + 5), Number.NaN, true);
+    const { type, partial } = await model.bank.forward(experts);
+    const answer = { rowIndices, type, partial };
+    const rowBytes = partial.length / 6;
+    const doubles = new Float64Array(6 * hidden);
+    doubles[2 * hidden + 5] = Number.NaN;
+    const poisoned = { ...answer, type: 'f64', partial: new Uint8Array(doubles.buffer) };
     const refusals: readonly (readonly [object, string, RegExp])[] = [
       [
         [{ ...answer, partial: partial.subarray(4) }],
         'INVALID_ARGUMENT',
-        /partials\[0\]\.partial: expected 1536 bytes.*got 1532/,
+        new RegExp(`partials\\[0\\]\\.partial: expected ${partial.length} bytes.*got ${partial.length - 4}`),
       ],
       [[{ ...answer, rowIndices: Int32Array.of(0, 1, 2, 3, 4, 6) }], 'INVALID_ARGUMENT', /rowIndices\[5\].*got 6/],
       [[{ ...answer, rowIndices: Int32Array.of(0, 1, 2, 2, 4, 5) }], 'INVALID_ARGUMENT', /rowIndices\[3\].*got 2/],
       [
-        [{ ...answer, rowIndices: rowIndices.subarray(1), partial: partial.subarray(256) }],
+        [{ ...answer, rowIndices: rowIndices.subarray(1), partial: partial.subarray(rowBytes) }],
         'INVALID_ARGUMENT',
         /row 0 of the batch was dispatched 1 times and is answered 0/,
       ],
       [[], 'INVALID_ARGUMENT', /row 0 of the batch/],
-      [[{ ...answer, partial: poisoned }], 'NON_FINITE', /partials\[0\]\.partial: row 2/],
-      [[answer, { ...answer, partial: poisoned }], 'NON_FINITE', /partials\[1\]\.partial: row 2/],
+      [[poisoned], 'NON_FINITE', /partials\[0\]\.partial: row 2/],
+      [[answer, poisoned], 'NON_FINITE', /partials\[1\]\.partial: row 2/],
     ];
     for (const [partials, code, message] of refusals) {
       const refusal = stage.resume(progress.step, partials as never);

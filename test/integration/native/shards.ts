@@ -1,5 +1,6 @@
 import type {
   Dispatch,
+  EncodedTotals,
   ExpertBank,
   ExpertRoute,
   PartialSum,
@@ -54,12 +55,12 @@ async function answer(
 ): Promise<readonly PartialSum[]> {
   const remote = remotes.get(target);
   if (remote === undefined) throw new Error(`no remote has the number ${target}`);
-  const { layer, type, rows } = experts;
-  const partials: Uint8Array[] = [];
-  if (operator === 'attention') partials.push(await existing(remote.rank).attention(layer, type, rows, where, 'f32'));
-  if (dense) partials.push(await existing(remote.rank).ffn(layer, type, rows, 'f32'));
-  if (experts.topK > 0) partials.push(await existing(remote.bank).forward(experts, 'f32'));
-  return partials.map((partial) => ({ rowIndices, type: 'f32', partial }));
+  const sums = async (): Promise<EncodedTotals> => {
+    if (operator === 'attention') return existing(remote.rank).attention(experts, where);
+    if (!dense) return existing(remote.bank).forward(experts);
+    return existing(remote.rank).ffn(experts, experts.topK > 0 ? existing(remote.bank) : null);
+  };
+  return [{ rowIndices, ...(await sums()) }];
 }
 
 function existing<T>(shard: T | null): T {

@@ -11,14 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type {
-  ActivationType,
-  Dispatch,
-  ExpertBank,
-  ExpertRows,
-  ExpertSlot,
-  RankShard,
-} from '../../../native/native.ts';
+import type { Dispatch, EncodedTotals, ExpertBank, ExpertRows, ExpertSlot, RankShard } from '../../../native/native.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
@@ -39,9 +32,9 @@ const LAYER = 2;
 const DEADLINE_MS = 2_000;
 
 /** Expert e multiplies its input by e + 1: simple enough to check sums by hand. */
-function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): Uint8Array {
+function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): EncodedTotals {
   const input = new Float32Array(new Uint8Array(rows).buffer);
-  const output = new Float32Array(rowCount * HIDDEN);
+  const output = new Float64Array(rowCount * HIDDEN);
   for (let row = 0; row < rowCount; row++) {
     for (let j = 0; j < topK; j++) {
       const id = topkIds[row * topK + j] ?? -1;
@@ -52,10 +45,10 @@ function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): U
       }
     }
   }
-  return new Uint8Array(output.buffer);
+  return { type: 'f64', partial: new Uint8Array(output.buffer) };
 }
 
-type Forward = (rows: ExpertRows, type: ActivationType) => Promise<Uint8Array>;
+type Forward = ExpertBank['forward'];
 
 /** A bank that holds every slot and answers as told. */
 function bankOf(forward: Forward): ExpertBank {
@@ -79,7 +72,7 @@ const cleanups: (() => void)[] = [];
 
 /** A rank whose attention changes nothing. */
 const rank: RankShard = {
-  attention: async (_layer, _type, rows) => Uint8Array.from(rows),
+  attention: async ({ rows }) => ({ type: 'i32', partial: Uint8Array.from(rows) }),
   ffn: () => Promise.reject(new Error('no dense part here')),
   bytes: 0,
   close: () => undefined,
@@ -122,11 +115,14 @@ async function startLiar(answer: (request: ForwardRequest, honest: ForwardRespon
   server.addService(conclave.ShardService.service, {
     Forward: (stream: Liar) => {
       stream.on('data', (request: ForwardRequest) => {
-        const { dispatchId, rowCount, rows, topK, topkIds, topkWeights, partialDtype: dtype } = request;
+        const { dispatchId, rowCount, rows, topK, topkIds, topkWeights } = request;
         const ids = new Int32Array(Uint8Array.from(topkIds).buffer);
         const weights = new Float32Array(Uint8Array.from(topkWeights).buffer);
-        const sums = multiply({ layer: LAYER, rowCount, type: 'f32', rows, topK, topkIds: ids, topkWeights: weights });
-        const honest = { dispatchId, epoch: 1, rowCount, dtype, partial: Buffer.from(sums) };
+        const grid = new Int32Array(rowCount);
+        const experts = { layer: LAYER, rowCount, rows, grid, topK, topkIds: ids, topkWeights: weights };
+        const { partial } = multiply({ ...experts, type: 'f32' });
+        const dtype = 'DATA_TYPE_F64';
+        const honest = { dispatchId, epoch: 1, rowCount, dtype, partial: Buffer.from(partial) } as const;
         if (rowCount === 0) stream.write(honest);
         else answer(request, honest, stream);
       });
@@ -167,7 +163,6 @@ async function startStage(
   const replicas: LayerReplicas = { layer: LAYER, slices: 1, targets: holders };
   const dispatcher = new Dispatcher({
     hidden: HIDDEN,
-    partialType: 'f32',
     target: (target) => targets.get(target),
     replicas: () => replicas,
     health: targets,
@@ -204,6 +199,7 @@ function dispatchTo(target: number, rowCount = 3): Dispatch {
       rowCount,
       type: 'f32',
       rows: new Uint8Array(rows.buffer),
+      grid: new Int32Array(rowCount),
       topK: EXPERTS,
       topkIds,
       topkWeights,
@@ -215,7 +211,7 @@ async function total({ dispatcher }: Cluster, dispatch: Dispatch): Promise<numbe
   const step = { kind: 'dispatch', step: 1, layer: LAYER, operator: 'ffn', dispatches: [dispatch] } as const;
   const sum = new Float32Array(dispatch.experts.rowCount * HIDDEN);
   for (const { rowIndices, partial } of await dispatcher.collect(step, 1, null)) {
-    const values = new Float32Array(new Uint8Array(partial).buffer);
+    const values = new Float64Array(new Uint8Array(partial).buffer);
     rowIndices.forEach((row, i) => {
       for (let j = 0; j < HIDDEN; j++)
         sum[row * HIDDEN + j] = (sum[row * HIDDEN + j] ?? 0) + (values[i * HIDDEN + j] ?? 0);
@@ -288,7 +284,7 @@ describe('dispatches between workers', () => {
   });
 
   it('go elsewhere when an answer has the wrong shape, and the worker leaves the routes', async () => {
-    const liar = await startWorker(async () => new Uint8Array(4));
+    const liar = await startWorker(async () => ({ type: 'i32', partial: new Uint8Array(4) }));
     const stage = await startStage([liar, await startWorker(answers)], everyone(1, 2));
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
     expect(stage.failures.map(({ code, peer }) => [code, peer])).toEqual([['POISONED', 'w1']]);
@@ -308,6 +304,7 @@ describe('dispatches between workers', () => {
     { name: 'answers more rows than it was asked for', lie: { rowCount: 0xffff_ffff } },
     { name: 'answers with more bytes than it was asked for', lie: { partial: Buffer.alloc(2 ** 24) } },
     { name: 'answers in another type', lie: { dtype: 'DATA_TYPE_BF16' } },
+    { name: 'answers in a type of another width', lie: { dtype: 'DATA_TYPE_I24' } },
     { name: 'answers under an old plan', lie: { epoch: 0 } },
     { name: 'answers what nobody asked', lie: { dispatchId: 10_000 } },
     { name: 'answers twice', lie: {}, copies: 2 },
@@ -459,7 +456,7 @@ describe('a shard worker', () => {
     const type = 'DATA_TYPE_F32';
     const message = encodeForwardRequest(
       {
-        ...{ layer: LAYER, operator: 'OPERATOR_FFN', dtype: type, partialDtype: type, rowCount },
+        ...{ layer: LAYER, operator: 'OPERATOR_FFN', dtype: type, rowCount, grid: ids },
         ...{ rows: Buffer.alloc(rowCount * HIDDEN * 4), topK: 1, topkIds: ids, topkWeights: ids },
       },
       1,
@@ -500,8 +497,9 @@ describe('a shard worker', () => {
       new Promise((resolve) => {
         stream.once('data', ({ error }: ForwardResponse) => resolve(error?.code ?? 'ok'));
         stream.write({
-          ...{ dispatchId, layer: LAYER, operator: 'OPERATOR_ATTENTION', dtype: type, partialDtype: type },
-          ...{ rowCount: 1, rows: Buffer.alloc(HIDDEN * 4), attention: { pipeline: 'p0', ...cache } },
+          ...{ dispatchId, layer: LAYER, operator: 'OPERATOR_ATTENTION', dtype: type },
+          ...{ rowCount: 1, rows: Buffer.alloc(HIDDEN * 4), grid: Buffer.alloc(4) },
+          attention: { pipeline: 'p0', ...cache },
         });
       });
     const [old, next] = [
@@ -526,15 +524,16 @@ describe('a shard worker', () => {
       layer: LAYER,
       operator: 'OPERATOR_FFN',
       dtype: 'DATA_TYPE_F32',
-      partialDtype: 'DATA_TYPE_F32',
       rowCount: 1,
       rows: Buffer.alloc(32),
+      grid: Buffer.alloc(4),
       topK: 1,
       topkIds: Buffer.alloc(4),
       topkWeights: Buffer.alloc(4),
     } as const;
     const bad = [
       { request: { ...good, rows: Buffer.alloc(31) }, message: 'rows: expected 32 bytes, got 31' },
+      { request: { ...good, grid: Buffer.alloc(3) }, message: 'grid: expected 4 bytes, got 3' },
       { request: { ...good, topkIds: Buffer.alloc(8) }, message: 'topk_ids: expected 4 bytes, got 8' },
       { request: { ...good, topkWeights: Buffer.alloc(0) }, message: 'topk_weights: expected 4 bytes, got 0' },
       { request: { ...good, dtype: 'DATA_TYPE_I32' }, message: 'dtype: expected BF16 or F32, got DATA_TYPE_I32' },
@@ -546,7 +545,10 @@ describe('a shard worker', () => {
         request: { ...good, operator: 'OPERATOR_ATTENTION' },
         message: 'attention: expected positions and cache blocks, got nothing',
       },
-      { request: { ...good, topK: 0 }, message: 'top_k, dense: expected experts, a dense slice or both' },
+      {
+        request: { ...good, topK: 0, topkIds: Buffer.alloc(0), topkWeights: Buffer.alloc(0) },
+        message: 'top_k, dense: expected experts, a dense slice or both',
+      },
       { request: { ...good, dense: true }, message: `no dense slice of layer ${LAYER} is loaded here` },
       { request: { ...good, rowCount: 0xffffffff }, message: 'rows: expected 137438953440 bytes, got 32' },
     ] as const;

@@ -25,7 +25,7 @@ function rig(budgetBytes = Number.POSITIVE_INFINITY) {
     forward: async ({ topkIds }) => {
       await blocked;
       for (const id of topkIds) if (!held.has(id)) throw new Error(`expert ${id} is not here`);
-      return Uint8Array.from(topkIds);
+      return { type: 'i24', partial: Uint8Array.from(topkIds) };
     },
     get slotCount() {
       return held.size;
@@ -42,10 +42,10 @@ function rig(budgetBytes = Number.POSITIVE_INFINITY) {
     (slots) => told.push(...slots),
   );
   const rows = (...experts: readonly number[]): ExpertRows => ({
-    ...{ layer: 0, rowCount: 1, type: 'f32', rows: new Uint8Array(4), topK: experts.length },
-    ...{ topkIds: Int32Array.from(experts), topkWeights: new Float32Array(experts.length) },
+    ...{ layer: 0, rowCount: 1, type: 'f32', rows: new Uint8Array(4), grid: new Int32Array(1) },
+    ...{ topK: experts.length, topkIds: Int32Array.from(experts), topkWeights: new Float32Array(experts.length) },
   });
-  const forward = (...experts: readonly number[]) => cold.forward(rows(...experts), 1, 'f32');
+  const forward = (...experts: readonly number[]) => cold.forward(rows(...experts), 1);
   return {
     ...{ cold, held, loads, told, forward },
     fail: (yes: boolean) => {
@@ -100,7 +100,7 @@ describe('ColdExperts', () => {
 
   it('computes what does not fit at all, one after the other', async () => {
     const { forward, held } = rig(0);
-    expect([...(await forward(1, 2, 3))]).toEqual([1, 2, 3]);
+    expect([...(await forward(1, 2, 3)).partial]).toEqual([1, 2, 3]);
     expect(held.size).toBe(0);
   });
 
@@ -110,6 +110,6 @@ describe('ColdExperts', () => {
     await expect(forward(1)).rejects.toThrow('bad disk');
     expect(cold.size).toBe(0);
     fail(false);
-    expect([...(await forward(1))]).toEqual([1]);
+    expect([...(await forward(1)).partial]).toEqual([1]);
   });
 });

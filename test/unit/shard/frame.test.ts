@@ -12,7 +12,9 @@ const allocate = (size: number): Buffer => Buffer.alloc(size, 0xaa);
 const uint32 = fc.nat(0xffffffff);
 const uint53 = fc.nat(Number.MAX_SAFE_INTEGER);
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
-const dtype = fc.constantFrom('DATA_TYPE_UNSPECIFIED', 'DATA_TYPE_F32', 'DATA_TYPE_BF16');
+const dtype = fc.constantFrom(
+  ...(['DATA_TYPE_UNSPECIFIED', 'DATA_TYPE_F32', 'DATA_TYPE_BF16', 'DATA_TYPE_I24', 'DATA_TYPE_F64'] as const),
+);
 const text = fc.string();
 
 const request = fc.record({
@@ -40,7 +42,7 @@ const request = fc.record({
     }),
   ),
   deadlineMs: uint32,
-  partialDtype: dtype,
+  grid: bytes,
 });
 
 const response = fc.record({

@@ -12,6 +12,7 @@ function expertRows(ids: readonly (readonly number[])[]): ExpertRows {
     rowCount: ids.length,
     type: 'bf16',
     rows: Uint8Array.from({ length: ids.length * HIDDEN_BYTES }, (_, i) => i % 251),
+    grid: Int32Array.from(ids, (_, row) => row - 20),
     topK,
     topkIds: Int32Array.from(ids.flat()),
     topkWeights: Float32Array.from(ids.flat(), (id, i) => id + i / 16),
@@ -38,7 +39,7 @@ describe('rerouteRows', () => {
     expect([...(routed[0]?.experts.rows ?? [])]).toEqual([0, 1, 2, 3, 8, 9, 10, 11]);
   });
 
-  it('neither loses nor repeats an (expert, row) pair, and keeps its weight and activations', () => {
+  it('neither loses nor repeats an (expert, row) pair, and keeps its weight, activations and grid', () => {
     const ids = fc.integer({ min: 1, max: 4 }).chain((topK) =>
       fc.array(fc.array(fc.integer({ min: -1, max: 6 }), { minLength: topK, maxLength: topK }), {
         minLength: 1,
@@ -56,6 +57,7 @@ describe('rerouteRows', () => {
             expect(part.experts.rows.subarray(r * HIDDEN_BYTES, (r + 1) * HIDDEN_BYTES)).toEqual(
               experts.rows.subarray(row * HIDDEN_BYTES, (row + 1) * HIDDEN_BYTES),
             );
+            expect(part.experts.grid[r]).toBe(row - 20);
             for (let j = 0; j < experts.topK; j++) {
               const id = part.experts.topkIds[r * experts.topK + j] ?? -1;
               if (id < 0) continue;

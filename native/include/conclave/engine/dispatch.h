@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "conclave/engine/compute.h"
 #include "conclave/engine/expert_route.h"
 #include "conclave/engine/expert_sum.h"
 #include "conclave/engine/step.h"
@@ -19,6 +20,7 @@ struct DispatchInput {
   int64_t hidden;
   const float* input;  // [rows, hidden]
   ActivationType type;
+  std::span<const int32_t> grid;  // [rows]
 };
 
 // The experts of rows, by target.
@@ -50,8 +52,8 @@ std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t 
 void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
                    int64_t rows, int64_t hidden);
 
-// sum [rows, hidden] += the partial sums, in their order.
-void AddPartials(ThreadPool& pool, std::span<const PartialSum> partials, int64_t hidden,
-                 float* sum);
+// totals [rows, hidden] += the partial sums; their order does not matter.
+void AddPartials(Compute& compute, std::span<const PartialSum> partials, int64_t hidden,
+                 double* totals);
 
 }  // namespace conclave

@@ -9,6 +9,7 @@
 
 #include "conclave/base/activation.h"
 #include "conclave/engine/compute.h"
+#include "conclave/engine/encoded_totals.h"
 #include "conclave/engine/expert_sum.h"
 #include "conclave/weights/load_monitor.h"
 #include "conclave/weights/weight_store.h"
@@ -38,10 +39,15 @@ struct ExpertRows {
   int64_t row_count = 0;
   ActivationType type = ActivationType::kF32;
   std::vector<uint8_t> rows;
+  std::vector<int32_t> grid;  // [row_count]; see exact_sum.h
   int64_t top_k = 0;
   std::vector<int32_t> topk_ids;
   std::vector<float> topk_weights;
 };
+
+// Rows as f32, [row_count, hidden] in `input`. Throws kInvalidArgument when their number, their
+// bytes or their grid are wrong.
+void DecodeRows(const ExpertRows& rows, int64_t hidden, Buffer<float>& input);
 
 // The weights of one slot. Immutable: calls that use it keep it alive.
 struct LoadedExpert {
@@ -64,8 +70,10 @@ class ExpertBank {
   // Slots that are not loaded are ignored.
   void Unload(std::span<const ExpertSlot> slots);
   bool Has(const ExpertSlot& slot) const;
-  // Weighted sums, [row_count, hidden] in `partial_type`.
-  std::vector<uint8_t> Forward(const ExpertRows& rows, ActivationType partial_type);
+  // Weighted sums, [row_count, hidden].
+  EncodedTotals Forward(const ExpertRows& rows);
+  // The same of rows that DecodeRows has decoded into `input`, into totals [row_count, hidden].
+  void Sum(const ExpertRows& rows, const float* input, double* totals);
   // Weights of slots of a layer by slot id. Throws kSlotNotLoaded naming the first that is missing.
   std::vector<std::shared_ptr<const LoadedExpert>> Acquire(int layer, int slices,
                                                            std::span<const int32_t> ids) const;
@@ -89,7 +97,7 @@ class ExpertBank {
   std::shared_ptr<const LoadedExpert> Find(const ExpertSlot& slot) const;
   std::shared_ptr<const LoadedExpert> LoadSlot(const ExpertSlot& slot) const;
   void Insert(const ExpertSlot& slot, std::shared_ptr<const LoadedExpert> expert);
-  int CheckRows(const ExpertRows& rows) const;
+  int CheckExperts(const ExpertRows& rows) const;
 
   std::shared_ptr<Compute> compute_;
   std::shared_ptr<const WeightStore> store_;
@@ -102,7 +110,7 @@ class ExpertBank {
 
   ExpertSum sum_;  // executor only
   Buffer<float> input_;
-  Buffer<float> output_;
+  Buffer<double> totals_;
 };
 
 }  // namespace conclave

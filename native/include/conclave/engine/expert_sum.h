@@ -16,18 +16,17 @@ struct ExpertEntry {
   float weight;
 };
 
-// sum[r] = sum over the entries of row r of weight * expert(input[r]), in ascending order of slot:
-// what a row gets depends on its own entries alone. The experts run as one grouped matmul over rows
-// sorted by slot.
+// totals[r] = sum over the entries of row r of weight * expert(input[r]), on the row's grid (see
+// exact_sum.h). The experts run as one grouped matmul over rows sorted by slot.
 class ExpertSum {
  public:
   // Sorts entries whose slots lie in [0, slots). used() then lists the slots that occur, ascending.
   void Sort(std::span<const ExpertEntry> entries, int64_t slots);
   std::span<const int32_t> used() const { return used_; }
 
-  // weights[i] belongs to used()[i]. input and sum are [rows, hidden].
+  // weights[i] belongs to used()[i]. input and totals are [rows, hidden], grid is [rows].
   void Run(Compute& compute, std::span<const FfnWeights* const> weights, const float* input,
-           int64_t rows, int64_t hidden, float* sum);
+           std::span<const int32_t> grid, int64_t hidden, double* totals);
 
  private:
   std::vector<ExpertEntry> sorted_;

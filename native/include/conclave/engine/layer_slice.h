@@ -31,7 +31,7 @@ void ValidateSequenceRows(const std::string& path, const SequenceRows& where,
 
 // Memory that the slices of all layers share while they run, one at a time.
 struct SliceScratch {
-  Buffer<float> q, k, v, attended, gate_weights, partial;
+  Buffer<float> q, k, v, attended, gate_weights;
 };
 
 // Reads tensors for one owner, counting bytes.

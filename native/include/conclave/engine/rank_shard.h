@@ -5,8 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "conclave/base/activation.h"
 #include "conclave/engine/compute.h"
+#include "conclave/engine/encoded_totals.h"
+#include "conclave/engine/expert_bank.h"
 #include "conclave/engine/layer_slice.h"
 
 namespace conclave {
@@ -17,20 +18,16 @@ class RankShard {
   RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
             const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor);
 
-  std::vector<uint8_t> Attention(int layer, ActivationType type, std::span<const uint8_t> rows,
-                                 const SequenceRows& where, ActivationType partial_type);
-  std::vector<uint8_t> Ffn(int layer, ActivationType type, std::span<const uint8_t> rows,
-                           ActivationType partial_type);
+  // Partial sums, [row_count, hidden]. Attention reads no experts of `rows`; Ffn adds those that
+  // they name, of `bank`, which may be null where they name none.
+  EncodedTotals Attention(const ExpertRows& rows, const SequenceRows& where);
+  EncodedTotals Ffn(const ExpertRows& rows, ExpertBank* bank);
 
   // Weights and cache.
   uint64_t bytes() const { return bytes_; }
 
  private:
   LayerSlice& Layer(int layer);
-  // Decodes `rows` into input_ and returns how many there are.
-  int64_t Decode(ActivationType type, std::span<const uint8_t> rows);
-  std::vector<uint8_t> Encode(ActivationType type, int64_t rows) const;
-
   std::shared_ptr<Compute> compute_;
   std::shared_ptr<const WeightStore> store_;
   RankSlice slice_;
@@ -40,6 +37,7 @@ class RankShard {
   uint64_t bytes_ = 0;
   SliceScratch scratch_;
   Buffer<float> input_, output_;
+  Buffer<double> totals_;
 };
 
 }  // namespace conclave

@@ -78,6 +78,8 @@ class Stage {
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
+  // Rounds the operator's input as dispatches carry it, so that experts get the same rows anywhere.
+  void RoundInput(MicroBatch& step);
   void Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches,
              const Deliver& deliver);
   // Adds the sum to the residual stream and moves on to the next operator.
@@ -88,6 +90,7 @@ class Stage {
   template <typename Work>
   void Guard(MicroBatch& step, const Work& work);
   void Retire(MicroBatch& step);
+  // Also finds the rows' grid where the operator's output is an exact sum.
   void Normalize(const std::vector<float>& weight, float epsilon, MicroBatch& step);
   Layer& LayerOf(const MicroBatch& step);
 

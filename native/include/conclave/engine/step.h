@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "conclave/backend/sequence_rows.h"
-#include "conclave/base/activation.h"
+#include "conclave/base/partial_type.h"
 #include "conclave/engine/expert_bank.h"
 #include "conclave/sampling/logits_row.h"
 
@@ -52,7 +52,7 @@ struct Dispatch {
 
 struct PartialSum {
   std::vector<int32_t> row_indices;
-  ActivationType type = ActivationType::kF32;
+  PartialType type = PartialType::kI32;
   std::vector<uint8_t> partial;
 };
 
