@@ -1,19 +1,20 @@
 /** Where trouble that was survived is written. */
 export type TroubleSink = (what: string, error: unknown, more: number) => void;
 
-/** The same trouble is written at most this often. */
-const INTERVAL_MS = 10_000;
+/** Trouble that lasts is written again after this long. */
+const INTERVAL_MS = 60_000;
 /** Kinds of trouble that are remembered. */
 const MAX_KINDS = 256;
 
 /**
  * A log that trouble which comes back again and again cannot flood: the first time it is written at once, then at most
- * every ten seconds, with how often it came in between. `now`: monotonic milliseconds.
+ * once a minute, with how often it came in between. Errors with the same code are one kind, whatever their messages say.
+ * `now`: monotonic milliseconds.
  */
 export function troubleLog(write: TroubleSink, now: () => number): (what: string, error: unknown) => void {
   const written = new Map<string, { at: number; silent: number }>();
   return (what, error) => {
-    const kind = `${what} ${error instanceof Error ? error.message : String(error)}`;
+    const kind = `${what} ${causeOf(error)}`;
     const before = written.get(kind);
     if (before !== undefined && now() - before.at < INTERVAL_MS) {
       before.silent++;
@@ -23,4 +24,29 @@ export function troubleLog(write: TroubleSink, now: () => number): (what: string
     written.set(kind, { at: now(), silent: 0 });
     write(what, error, before?.silent ?? 0);
   };
+}
+
+export interface WarningLog {
+  warn(fields: object, message: string): void;
+}
+
+/** The trouble log of a member of a cluster: while its bus is away, which is said elsewhere, calls that fail for it are not. */
+export function memberTroubleLog(
+  log: WarningLog,
+  bus: { readonly state: string },
+  now: () => number,
+): (what: string, error: unknown) => void {
+  const warn = troubleLog((what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what), now);
+  return (what, error) => {
+    if (bus.state !== 'connected' && codeOf(error) === 'UNAVAILABLE') return;
+    warn(what, error);
+  };
+}
+
+function causeOf(error: unknown): string {
+  return codeOf(error) ?? (error instanceof Error ? error.message : String(error));
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error ? String(error.code) : null;
 }

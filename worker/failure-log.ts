@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { troubleLog } from '../proto/trouble-log.ts';
 import type { ShardFailure } from './shard/failure.ts';
 
 /** Failures of one peer that come within this time are one event: a stream that breaks fails everything in flight. */
@@ -29,5 +30,20 @@ export function failureLog({ log, requestIds, now }: FailureLogOptions): (failur
     const fields = { code: failure.code, peer: failure.peer, requestIds: requestIds() };
     const repeated = before === undefined || before.silent === 0 ? {} : { repeated: before.silent };
     log.warn({ ...fields, ...repeated }, `${failure.message}; its rows go elsewhere`);
+  };
+}
+
+/**
+ * Writes steps that failed: each one that failed a request, with its ids, and the others, whose sequences are computed
+ * again, once per cause.
+ */
+export function stepFailureLog(
+  log: Logger,
+  now: () => number,
+): (error: unknown, retried: readonly string[], failed: readonly string[]) => void {
+  const writeRetry = troubleLog((what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what), now);
+  return (err, retried, failed) => {
+    if (failed.length > 0) log.error({ err, retried, failed }, 'a step failed, and requests with it');
+    else writeRetry('a step failed; its sequences are computed again', err);
   };
 }

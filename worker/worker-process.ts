@@ -2,9 +2,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { troubleLog } from '../proto/trouble-log.ts';
+import { memberTroubleLog, troubleLog } from '../proto/trouble-log.ts';
 import type { EngineObserver } from './engine/observer.ts';
-import { failureLog } from './failure-log.ts';
+import { failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
 import { startWorkerNode, type WorkerNode, type WorkerNodeOptions, type WorkerObserver } from './worker-node.ts';
 
@@ -43,7 +43,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
   const metricsPort = http === null ? null : await http.listen(options.host, options.metricsPort ?? 0);
   const requestIds = (): readonly string[] => node?.snapshot().requestIds ?? [];
   try {
-    node = await startWorkerNode({ ...options, observer: observe(log, metrics, requestIds, onFault) });
+    node = await startWorkerNode({ ...options, observer: observe(log, bus, metrics, requestIds, onFault) });
   } catch (error) {
     await http?.close();
     throw error;
@@ -63,12 +63,14 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
 
 function observe(
   log: Logger,
+  bus: WorkerProcessOptions['bus'],
   metrics: WorkerMetrics,
   requestIds: () => readonly string[],
   onFault: (error: Error) => void,
 ): WorkerObserver {
   const now = (): number => performance.now();
   const writeFailure = failureLog({ log, requestIds, now });
+  const writeStepFailure = stepFailureLog(log, now);
   const writeRefusal = troubleLog(
     (code, message, more) =>
       log.warn({ code, ...(more > 0 && { repeated: more }) }, `refused a dispatch: ${String(message)}`),
@@ -81,9 +83,9 @@ function observe(
     onStarted: nothing,
     onFirstToken: nothing,
     onFinished: nothing,
-    onStepFailed(err, retried, failed) {
+    onStepFailed(error, retried, failed) {
       metrics.stepFailed();
-      log.warn({ err, retried, failed }, 'a step failed');
+      writeStepFailure(error, retried, failed);
     },
     onFault: (error) => onFault(error instanceof Error ? error : new Error(String(error))),
   };
@@ -103,7 +105,7 @@ function observe(
       writeRefusal(code, message);
     },
     onPeerFailure: writeFailure,
-    onTrouble: troubleLog((what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what), now),
+    onTrouble: memberTroubleLog(log, bus, now),
   };
 }
 

@@ -57,7 +57,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const generationTokens = counter('generation_tokens_total', 'Tokens generated.');
   const successes = counter('request_success_total', 'Sequences that ended, by reason.', ['finished_reason']);
   const failures = counter('request_failure_total', 'Requests that ended with an error, by code.', ['code']);
-  const lost = counter('request_resumes_total', 'Times that a request went on after its pipeline was lost.');
+  const retries = counter(
+    'request_retries_total',
+    'Times that a request was tried again after its pipeline failed it.',
+  );
+  const resumes = counter(
+    'request_resumes_total',
+    'Times that a request that had begun went on after a lost pipeline.',
+  );
   const promptSize = histogram('request_prompt_tokens', 'Prompt tokens per request.', tokenBuckets);
   const outputSize = histogram('request_generation_tokens', 'Tokens generated per sequence.', tokenBuckets);
   const firstToken = histogram('time_to_first_token_seconds', 'Arrival to first token.', longBuckets);
@@ -98,8 +105,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     onFailed(code) {
       failures.inc({ code });
     },
-    onLost() {
-      lost.inc();
+    onRetried() {
+      retries.inc();
+    },
+    onResumed() {
+      resumes.inc();
     },
     onHttpResponse(method, route, status, milliseconds) {
       httpRequests.inc({ method, route, status: String(status) });

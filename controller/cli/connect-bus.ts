@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { BusError } from '../../proto/bus/bus.ts';
 import { NatsBus } from '../../proto/bus/nats-bus.ts';
 import type { NatsOptions } from '../../proto/bus/nats-options.ts';
-import { troubleLog } from '../../proto/trouble-log.ts';
+import { memberTroubleLog } from '../../proto/trouble-log.ts';
 import { formatDuration } from '../quantities.ts';
 import { CliError } from './exit.ts';
 import { tlsFailure } from './tls-failure.ts';
@@ -14,22 +14,22 @@ export interface BusSettings {
   readonly natsTimeout: number;
 }
 
+const remedy = 'Start one with "nats-server -js", or name another with --nats.';
+
 /**
- * Waits until a server answers, saying so; a bus that goes away later comes back by itself. Throws a CliError when no server
- * answers in time, or when waiting cannot help.
+ * Waits until a server answers, saying once for each cause why it does not; a bus that goes away later comes back by
+ * itself. Throws a CliError when no server answers in time, or when waiting cannot help.
  */
 export async function connectBus(options: NatsOptions, settings: BusSettings, log: Logger): Promise<NatsBus> {
   const { cluster, natsReplicas, natsTimeout } = settings;
   const where = `NATS at ${options.servers.join(', ')}`;
-  let last = '';
-  const write = troubleLog(
-    (what, error, more) => log.warn({ ...(more > 0 && { repeated: more }) }, `${what}: ${reasonOf(error)}`),
-    () => performance.now(),
-  );
-  const onTrouble = (what: string, error: unknown): void => {
-    last = reasonOf(error);
-    write(what, error);
+  let last: string | null = null;
+  let write = (_: string, error: unknown): void => {
+    const reason = reasonOf(error);
+    if (reason !== last) log.warn(`${where}: ${reason}; trying again until it answers. ${remedy}`);
+    last = reason;
   };
+  const onTrouble = (what: string, error: unknown): void => write(what, error);
   const late = AbortSignal.timeout(natsTimeout);
   const bus = await NatsBus.connect({ ...options, cluster, replicas: natsReplicas, onTrouble }, late).catch(
     (error: unknown) => {
@@ -37,14 +37,16 @@ export async function connectBus(options: NatsOptions, settings: BusSettings, lo
       if (error.code === 'CLOSED') {
         throw new CliError(
           `${where} did not answer within ${formatDuration(natsTimeout)}: ${last}`,
-          'Is one running there, with JetStream ("nats-server -js")? --nats-timeout says how long to wait.',
+          `${remedy} --nats-timeout says how long to wait.`,
         );
       }
       const failure = tlsFailure(error.cause, options.tls?.cert !== undefined);
-      if (failure === null) throw error;
-      throw new CliError(`${where}: ${failure.reason}`, failure.remedy);
+      if (failure !== null) throw new CliError(`${where}: ${failure.reason}`, failure.remedy);
+      throw new CliError(error.message, error.message.includes('JetStream') ? remedy : null);
     },
   );
+  if (last !== null) log.info('NATS answers');
+  write = memberTroubleLog(log, bus, () => performance.now());
   bus.onState((state) => {
     if (state === 'reconnecting') log.warn('NATS is away: what runs goes on, plans do not change');
     else if (state === 'connected') log.info('NATS is back');

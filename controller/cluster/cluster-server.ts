@@ -10,7 +10,7 @@ import type { WeightsFormat } from '../../native/native.ts';
 import type { Bus } from '../../proto/bus/bus.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { packageRoot } from '../../proto/package-root.ts';
-import { troubleLog } from '../../proto/trouble-log.ts';
+import { memberTroubleLog } from '../../proto/trouble-log.ts';
 import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
@@ -95,10 +95,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
     credentials: options.credentials ?? tls.credentials,
-    onTrouble: troubleLog(
-      (what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what),
-      () => performance.now(),
-    ),
+    onTrouble: memberTroubleLog(log, bus, () => performance.now()),
   });
   try {
     node.events.watch(({ severity, code, subject, message }) => {

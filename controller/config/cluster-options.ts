@@ -151,7 +151,15 @@ export const dispatching = {
   }),
 };
 
-/** A name that may be part of a bus key. */
+/** Id of a member: tokens of a bus key. Host names are. */
+export function id(what: string) {
+  return text().refine((value) => value.length <= 253 && /^[\w-]+(\.[\w-]+)*$/.test(value), {
+    error: ({ input }) =>
+      `expected the id of ${what}: 1 to 253 letters, digits, "-" or "_", with single dots between, as in a host name, got ${JSON.stringify(input)}`,
+  });
+}
+
+/** A name that may be part of a bus's name. */
 export function name(what: string) {
   return text().refine((value) => /^[A-Za-z0-9_-]{1,128}$/.test(value), {
     error: ({ input }) =>

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { layout, nats, tls } from './cluster-options.ts';
+import { id, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import {
   admin,
@@ -11,13 +11,12 @@ import {
   stepHoldsSequences,
   stepTooSmall,
 } from './serve-config.ts';
-import { text } from './values.ts';
 
 /** The configuration of `conclave controller`. */
 export const controllerSchema = z
   .strictObject({
     ...model,
-    id: option(text().nullable().default(null), {
+    id: option(id('a controller').nullable().default(null), {
       group: 'NATS',
       description: 'Id of this controller.',
       placeholder: 'ID',

@@ -62,7 +62,7 @@ export function loadConfig<Schema extends z.ZodObject>(
   const parsed = schema.safeParse(raw);
   for (const issue of parsed.error?.issues ?? []) {
     const option = options.find(({ key }) => key === issue.path[0]);
-    const place = values.get(option?.key ?? '')?.place ?? `--${option?.name ?? String(issue.path[0])}`;
+    const place = values.get(option?.key ?? '')?.place ?? placeOf(option, String(issue.path[0]));
     problems.push(`${place}: ${option?.secret === true ? withoutValue(issue.message) : issue.message}`);
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
@@ -77,10 +77,12 @@ function withoutValue(message: string): string {
 function fromFlags(flags: ConfigSources['flags'], options: readonly OptionSpec[]): [string, Sourced][] {
   return options
     .filter(({ key }) => flags[key] !== undefined)
-    .map(({ key, name, positional }) => [
-      key,
-      { value: flags[key], place: positional ? name.toUpperCase() : `--${name}` },
-    ]);
+    .map((option) => [option.key, { value: flags[option.key], place: placeOf(option, option.key) }]);
+}
+
+/** How an option is called on the command line. */
+function placeOf(option: OptionSpec | undefined, key: string): string {
+  return option?.positional === true ? option.name.toUpperCase() : `--${option?.name ?? key}`;
 }
 
 function fromEnvironment(

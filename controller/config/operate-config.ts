@@ -111,15 +111,17 @@ export const scaleSchema = z.strictObject({
   ...output,
 });
 
+const worker = option(text().nullable().default(null), {
+  group: 'Change',
+  description: 'Id of the worker.',
+  placeholder: 'WORKER',
+  positional: true,
+  fallback: 'must be given',
+});
+
 /** `conclave drain`. */
 export const drainSchema = z.strictObject({
-  worker: option(text(), {
-    group: 'Change',
-    description: 'Id of the worker.',
-    placeholder: 'WORKER',
-    positional: true,
-    fallback: 'must be given',
-  }),
+  worker,
   cancel: option(toggle().default(false), {
     group: 'Change',
     description: 'Take the drain back: the worker is used again.',
@@ -132,13 +134,7 @@ export const drainSchema = z.strictObject({
 
 /** `conclave cordon` and `conclave uncordon`. */
 export const cordonSchema = z.strictObject({
-  worker: option(text(), {
-    group: 'Change',
-    description: 'Id of the worker.',
-    placeholder: 'WORKER',
-    positional: true,
-    fallback: 'must be given',
-  }),
+  worker,
   ...connection,
   ...output,
 });

@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { dispatching, name, nats, tls } from './cluster-options.ts';
+import { dispatching, id, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { engine, model, reporting } from './serve-config.ts';
 import { choice, duration, integer, roles, size, text } from './values.ts';
 
 const worker = {
-  id: option(name('a worker').nullable().default(null), {
+  id: option(id('a worker').nullable().default(null), {
     group: 'Worker',
-    description: 'Id that the worker keeps over restarts, so that its experts come back to it.',
+    description:
+      'Id that the worker keeps over restarts, so that its experts come back to it; the name of the machine will do.',
     placeholder: 'ID',
     fallback: 'one made at start',
   }),

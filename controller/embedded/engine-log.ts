@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EngineObserver } from '../../worker/engine/observer.ts';
+import { stepFailureLog } from '../../worker/failure-log.ts';
 
 /** Writes what goes wrong in an engine to the log. `onFault` is told when it serves no more. */
 export function engineLog(log: Logger, onFault: (error: Error) => void): EngineObserver {
@@ -10,7 +11,7 @@ export function engineLog(log: Logger, onFault: (error: Error) => void): EngineO
     onFirstToken: nothing,
     onFinished: nothing,
     onPreemption: (requestId, index) => log.debug({ requestId, index }, 'preempted: the KV cache is full'),
-    onStepFailed: (error, retried, failed) => log.error({ err: error, retried, failed }, 'a step failed'),
+    onStepFailed: stepFailureLog(log, () => performance.now()),
     onFault: (error) => onFault(error instanceof Error ? error : new Error(String(error))),
   };
 }

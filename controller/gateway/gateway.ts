@@ -12,6 +12,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { type ApiKeys, openAccess } from '../../proto/api-keys.ts';
 import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
+import { troubleLog } from '../../proto/trouble-log.ts';
 import { createHttpServer } from '../api/http-server.ts';
 import { addInferenceService } from '../api/inference-service.ts';
 import { createMetrics, type EngineSnapshot, type Metrics } from '../api/metrics.ts';
@@ -121,8 +122,18 @@ export function createGateway(options: GatewayOptions): Gateway {
     patient: options.patient ?? (() => false),
     notices: options.notices ?? (() => []),
     now: () => performance.now(),
-    onLost: (requestId, err) => logger.warn({ err, requestId }, 'a pipeline was lost; the request goes on elsewhere'),
+    onLost: (requestId, error) => {
+      logger.debug({ err: error, requestId }, 'a request is tried again');
+      writeLoss(addressOf(error), error);
+    },
   });
+  const writeLoss = troubleLog(
+    (lead, err, more) => {
+      const fields = { err, lead, ...(more > 0 && { repeated: more }) };
+      logger.warn(fields, 'a pipeline was lost; its requests go on elsewhere, or there once it is back');
+    },
+    () => performance.now(),
+  );
   const tls = options.tls ?? null;
   const http = createHttpServer(inference, metrics, {
     ...options.http,
@@ -171,4 +182,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       await Promise.all([http.close(closingMs), grpc?.close(closingMs), options.text.close()]);
     },
   };
+}
+
+/** Where the pipeline ran whose error this is; errors of a pipeline in this process have no address. */
+function addressOf(error: unknown): string {
+  return error instanceof Error && 'address' in error ? String(error.address) : 'this process';
 }

@@ -125,6 +125,16 @@ export class Inference {
    * controller to abort), or the server stops. Failures are ServiceErrors.
    */
   async admit<T>(deadlineMs: number | null, work: (controller: AbortController) => Promise<T>): Promise<T> {
+    try {
+      return await this.#admitted(deadlineMs, work);
+    } catch (error) {
+      const failure = toServiceError(error);
+      this.#options.observer.onFailed(failure.code);
+      throw failure;
+    }
+  }
+
+  async #admitted<T>(deadlineMs: number | null, work: (controller: AbortController) => Promise<T>): Promise<T> {
     const obstacle = this.obstacles()[0];
     const waits = !this.admission.draining && this.#options.patient();
     if (obstacle !== undefined && !waits) throw new ServiceError('UNAVAILABLE', obstacle);
@@ -133,10 +143,6 @@ export class Inference {
     const timer = limits.length === 0 ? undefined : setTimeout(expire, Math.min(...limits), controller);
     try {
       return await work(controller);
-    } catch (error) {
-      const failure = toServiceError(error);
-      this.#options.observer.onFailed(failure.code);
-      throw failure;
     } finally {
       clearTimeout(timer);
       this.admission.leave(controller);
@@ -217,9 +223,10 @@ export class Inference {
       sleep: (ms, abort) => sleep(ms, undefined, { signal: abort }),
       wants: (index) => sequences[index]?.ended === false,
       onLost: (lostId, error) => {
-        this.#options.observer.onLost();
+        this.#options.observer.onRetried();
         this.#options.onLost(lostId, error);
       },
+      onResumed: () => this.#options.observer.onResumed(),
     });
   }
 

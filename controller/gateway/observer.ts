@@ -14,6 +14,8 @@ export interface RequestObserver {
   onFinished(sinceArrivalMs: number, decodeMs: number): void;
   /** A request ended with an error. */
   onFailed(code: string): void;
-  /** A pipeline was lost under a request, which goes on elsewhere. */
-  onLost(): void;
+  /** A request is tried again, after it failed with its pipeline. */
+  onRetried(): void;
+  /** A request that had begun goes on after its pipeline was lost. */
+  onResumed(): void;
 }

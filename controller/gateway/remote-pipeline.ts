@@ -21,10 +21,13 @@ class PipelineError extends Error {
   override readonly name = 'PipelineError';
   readonly code: string;
   readonly field: string | null;
+  /** Of the lead worker. */
+  readonly address: string;
 
-  constructor(code: string, message: string, field: string | null, options: ErrorOptions) {
+  constructor(code: string, address: string, message: string, field: string | null, options: ErrorOptions) {
     super(message, options);
     this.code = code;
+    this.address = address;
     this.field = field;
   }
 }
@@ -91,5 +94,5 @@ function toPipelineError(error: ServiceError, address: string): PipelineError {
   const field = error.metadata?.get('conclave-field')[0];
   const message = error.details || error.message;
   const shown = code === 'INVALID_ARGUMENT' ? message : `lead worker at ${address}: ${message}`;
-  return new PipelineError(code, shown, typeof field === 'string' ? field : null, { cause: error });
+  return new PipelineError(code, address, shown, typeof field === 'string' ? field : null, { cause: error });
 }

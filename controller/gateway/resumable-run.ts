@@ -20,8 +20,10 @@ export interface ResumeOptions {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Whether more is wanted of a sequence; asked after each of its responses. What is over is stopped where it runs. */
   readonly wants: (index: number) => boolean;
-  /** A pipeline was lost and the request goes on elsewhere. */
+  /** An attempt failed with its pipeline; the request is tried elsewhere, or there again. */
   readonly onLost: (requestId: string, error: unknown) => void;
+  /** A request that had begun goes on, with its first response since its pipeline was lost. */
+  readonly onResumed: () => void;
 }
 
 const lostCodes: ReadonlySet<string> = new Set(['UNAVAILABLE', 'PIPELINE_LOST', 'CLOSED', 'DRAINING']);
@@ -46,6 +48,7 @@ export async function* runResumable(
 ): AsyncGenerator<RunResponse, void, undefined> {
   const log = new TokenLog(request);
   const avoid = new Set<Pipeline>();
+  let interrupted = false;
   let failures = 0;
   let lostAt: number | null = null;
   const wait = async (delay: number, error: unknown): Promise<void> => {
@@ -77,6 +80,8 @@ export async function* runResumable(
         if (fresh !== null) {
           failures = 0;
           lostAt = null;
+          if (interrupted) options.onResumed();
+          interrupted = false;
           yield fresh;
           if (signal.aborted) throw signal.reason;
         }
@@ -96,7 +101,10 @@ export async function* runResumable(
       avoid.add(pipeline);
       const other = options.router.pick(request, avoid);
       if (full && !log.begun && other === null) throw toServiceError(error);
-      if (lost) options.onLost(request.requestId, error);
+      if (lost) {
+        interrupted ||= log.begun;
+        options.onLost(request.requestId, error);
+      }
       if (other === null) await failed(error);
     }
   }

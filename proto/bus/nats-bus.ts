@@ -14,7 +14,7 @@ import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, t
 import { callListener, type OnTrouble } from './listeners.ts';
 import { checkPattern, checkSubject } from './names.ts';
 import { NatsBucket } from './nats-bucket.ts';
-import { busError, isRefusal, isTimeout, isTlsFailure } from './nats-errors.ts';
+import { busError, isRefusal, isTimeout, isTlsFailure, lacksJetStream } from './nats-errors.ts';
 import { NatsJournal } from './nats-journal.ts';
 import { connectionOptions, type NatsOptions, tlsFiles } from './nats-options.ts';
 import { findTlsFailure } from './nats-tls.ts';
@@ -36,6 +36,8 @@ export interface NatsBusOptions extends NatsOptions {
   readonly clock?: Clock;
   readonly random?: () => number;
 }
+
+const defaultDeadlineMs = 2_000;
 
 /**
  * The bus on NATS with JetStream (server 2.9 or newer). Reconnects for ever. After each reconnect it makes sure that the
@@ -69,6 +71,7 @@ export class NatsBus implements Bus {
     for (;;) {
       try {
         const connection = await connect(connectionOptions(options, () => backoff.delayMs));
+        await requireJetStream(connection, what, options.deadlineMs ?? defaultDeadlineMs);
         backoff.succeeded();
         return new NatsBus(options, connection, backoff);
       } catch (error) {
@@ -86,7 +89,7 @@ export class NatsBus implements Bus {
   }
 
   private constructor(options: NatsBusOptions, connection: NatsConnection, backoff: Backoff) {
-    const { deadlineMs = 2_000, checkMs = 15_000, clock = systemClock, random = Math.random } = options;
+    const { deadlineMs = defaultDeadlineMs, checkMs = 15_000, clock = systemClock, random = Math.random } = options;
     this.#options = { ...options, deadlineMs, checkMs, clock, random };
     this.#connection = connection;
     this.#backoff = backoff;
@@ -300,4 +303,14 @@ function storageType(storage: 'file' | 'memory'): StorageType {
 
 function tlsFailureOf({ servers, tls }: NatsOptions): Promise<Error | null> {
   return findTlsFailure({ servers, tls: tlsFiles(tls ?? {}) });
+}
+
+/** Asks the server for the account's use of JetStream. Closes the connection and throws where there is no answer. */
+async function requireJetStream(connection: NatsConnection, what: string, deadlineMs: number): Promise<void> {
+  try {
+    await connection.jetstreamManager({ timeout: deadlineMs });
+  } catch (error) {
+    await connection.close();
+    throw lacksJetStream(error) ? new BusError('INVALID_ARGUMENT', `${what} runs without JetStream`) : error;
+  }
 }

@@ -57,10 +57,28 @@ export function isTimeout(error: unknown): boolean {
 
 const timeout: string = ErrorCode.Timeout;
 
+/** Reasons that the client gives by codes alone. */
+const reasons: Readonly<Record<string, string>> = {
+  [ErrorCode.ConnectionRefused]: 'the connection is refused',
+  [ErrorCode.ConnectionTimeout]: 'it does not answer',
+  [ErrorCode.Timeout]: 'it does not answer',
+  [ErrorCode.NoResponders]: 'its JetStream does not answer',
+};
+
+function reasonOf(error: unknown): string {
+  const known = error instanceof NatsError ? reasons[error.code] : undefined;
+  return known ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** Whether the server runs without JetStream, or the account may not use it. */
+export function lacksJetStream(error: unknown): boolean {
+  return error instanceof NatsError && (error.code === codes.nobody || error.api_error?.err_code === 10_039);
+}
+
 /** What a failed call to the server means to the caller. */
 export function busError(what: string, error: unknown): BusError {
   if (error instanceof BusError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   const code: string = error instanceof NatsError ? error.code : '';
   if (code === codes.tooLarge) {
     return new BusError('INVALID_ARGUMENT', `${what}: the value is larger than the server's max_payload`, {

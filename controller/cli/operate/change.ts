@@ -45,7 +45,8 @@ export function scaleCommand(): Command {
 export function drainCommand(): Command {
   return operate('drain', 'Moves everything off a worker, without harm to what runs.', drainSchema, (config) =>
     withControl(config, async (control) => {
-      const { worker, cancel, dryRun, wait, output } = config;
+      const { cancel, dryRun, wait, output } = config;
+      const worker = await givenWorker(control, config.worker);
       const { epoch, preview, asked } = await control.call<DrainResponse>((metadata, options, done) =>
         control.client.Drain({ workerId: worker, cancel, dryRun }, metadata, options, done),
       );
@@ -69,13 +70,25 @@ export function uncordonCommand(): Command {
 function cordoning(name: string, description: string, cancel: boolean): Command {
   return operate(name, description, cordonSchema, (config) =>
     withControl(config, async (control) => {
-      const { worker, output } = config;
+      const worker = await givenWorker(control, config.worker);
+      const { output } = config;
       const { epoch } = await control.call<CordonResponse>((metadata, options, done) =>
         control.client.Cordon({ workerId: worker, cancel }, metadata, options, done),
       );
       write(output === 'json' ? json({ epoch, worker }) : `${worker} is ${name}ed with plan ${epoch}\n`);
     }),
   );
+}
+
+/** Throws a ConfigError that names the workers there are when none is given. */
+async function givenWorker(control: ControlClient, worker: string | null): Promise<string> {
+  if (worker !== null) return worker;
+  const { workers } = await control.status().catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError([`WORKER: expected the id of a worker; "conclave status" lists them, but ${reason}`]);
+  });
+  const ids = workers.map(({ id }) => id).join(', ');
+  throw new ConfigError([`WORKER: expected the id of a worker; there are: ${ids || 'none'}`]);
 }
 
 function scaleRequest({ replicas, layer, expert, hot, dryRun }: z.output<typeof scaleSchema>): ScaleRequest {

@@ -13,7 +13,8 @@ export const silentObserver: RequestObserver = {
   onSequenceEnded() {},
   onFinished() {},
   onFailed() {},
-  onLost() {},
+  onRetried() {},
+  onResumed() {},
 };
 
 /** Made once: its process for chat templates takes a while to start. */

@@ -52,6 +52,7 @@ function options(
     },
     wants: () => true,
     onLost: () => {},
+    onResumed: () => {},
     ...changes,
   };
 }
@@ -160,6 +161,34 @@ describe('a request whose pipelines die', () => {
     await expect(collect(request(), resume)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(dead).toEqual(['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b']);
     expect(resume.waits).toEqual([50, 100, 200]);
+  });
+
+  it('counts as resumed once for each loss after which it goes on, however often it had to be tried', async () => {
+    // Where each attempt dies: the second, third and fifth bring nothing.
+    const deaths = [2, 2, 2, 5, 5, Number.POSITIVE_INFINITY];
+    let [lost, resumed] = [0, 0];
+    const fake = new FakePipeline({
+      token: (_request, _index, position) => position,
+      before: (_request, _index, position) => {
+        if (position === deaths[fake.requests.length - 1]) throw codedError('UNAVAILABLE');
+      },
+    });
+    const resume = options(routerOf([fake]), { onLost: () => lost++, onResumed: () => resumed++ });
+    const { tokens } = await collect(request(), resume);
+    expect(tokens[0]).toHaveLength(12);
+    expect({ lost, resumed }).toEqual({ lost: 5, resumed: 2 });
+  });
+
+  it('is not resumed when it had not begun', async () => {
+    let resumed = 0;
+    const fake = new FakePipeline({
+      token: (_request, _index, position) => position,
+      before: () => {
+        if (fake.requests.length < 4) throw codedError('UNAVAILABLE');
+      },
+    });
+    await collect(request(), options(routerOf([fake]), { onResumed: () => resumed++ }));
+    expect([fake.requests.length, resumed]).toEqual([4, 0]);
   });
 
   it('gives up when nothing has come for too long', async () => {
