@@ -72,6 +72,11 @@ export function clusterMetrics(
       workers.filter((worker) => worker.state === `WORKER_STATE_${state.toUpperCase()}`).length,
     ]),
   );
+  gauge(
+    'requests_pending',
+    'Things that operators asked for and that no plan gives now.',
+    ({ requests = [] }) => requests.filter(({ state }) => state === 'REQUEST_STATE_PENDING').length,
+  );
   gauges('expert_imbalance_ratio', "Busiest worker's rows over the mean, by layer.", 'layer', ({ load = [] }) =>
     load.map(({ layer, imbalance }) => [String(layer), Number(imbalance)]),
   );

@@ -62,5 +62,6 @@ export function rollbackPlan(committed: PlacementPlan, failed: PlacementPlan, re
     epoch: failed.epoch + 1,
     term: failed.term,
     reason: `rolled back plan ${failed.epoch}: ${reason}`,
+    rollbackCause: reason,
   };
 }

@@ -100,18 +100,17 @@ function rolloutStatus(view: ClusterView, problems: readonly string[]): RolloutS
   const error = problems.join('; ');
   if (target === null) return { phase: 'ROLLOUT_PHASE_UNSPECIFIED', epoch: 0, loadedBytes: 0, totalBytes: 0, error };
   const step = rolloutStep({ target, committed, reports });
-  const rolledBack = /^rolled back plan \d+: (.*)$/s.exec(target.reason)?.[1];
   const waiting = step.kind === 'wait' ? step : { loadedBytes: 0, totalBytes: 0 };
   return {
     phase:
       step.kind !== 'complete'
         ? 'ROLLOUT_PHASE_LOADING'
-        : rolledBack === undefined
+        : target.rollbackCause === ''
           ? 'ROLLOUT_PHASE_COMPLETE'
           : 'ROLLOUT_PHASE_ROLLED_BACK',
     epoch: target.epoch,
     loadedBytes: waiting.loadedBytes,
     totalBytes: waiting.totalBytes,
-    error: error || (rolledBack ?? ''),
+    error: error || target.rollbackCause,
   };
 }

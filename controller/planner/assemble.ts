@@ -61,6 +61,7 @@ export function assemble(
     }),
     weights: input.weights,
     reason: input.reason,
+    rollbackCause: '',
     constraintsRevision: input.constraintsRevision,
     term: input.term,
     blockSize: input.constraints.blockSize,

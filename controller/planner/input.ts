@@ -52,8 +52,6 @@ export interface PlanConstraints {
   readonly kvBlocks: number;
   /** Positions per cache block. */
   readonly blockSize: number;
-  /** When memory or workers do not suffice for the replicas wanted: plan fewer (never less than one of each), or refuse. */
-  readonly shortfall: 'accept' | 'refuse';
 }
 
 /** One replica of everything, one pipeline, the layout left to the planner. */
@@ -66,7 +64,6 @@ export const defaultConstraints: PlanConstraints = {
   cordoned: [],
   kvBlocks: 0,
   blockSize: 16,
-  shortfall: 'accept',
 };
 
 export interface PlanInput {

@@ -44,9 +44,6 @@ function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan 
     hosts.length > 0 ? [{ workers: hosts, first: 0, end: model.layers.length }] : ownPools(stages.pipelines);
   const experts = planExperts(input, model, former, pools, reserved);
   if (experts.problems.length > 0) return { kind: 'infeasible', problems: experts.problems };
-  if (experts.shortfalls.length > 0 && input.constraints.shortfall === 'refuse') {
-    return { kind: 'infeasible', problems: experts.shortfalls };
-  }
   const next = assemble(input, model, workers, stages.pipelines, memory, experts, former);
   const unchanged = former !== null && samePlacement(former, next);
   return { kind: 'planned', plan: unchanged ? former : next, shortfalls: experts.shortfalls };
@@ -54,7 +51,8 @@ function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan 
 
 /** Equal but for what says when, why and by whom a plan was made. */
 function samePlacement(a: PlacementPlan, b: PlacementPlan): boolean {
-  return isDeepStrictEqual({ ...a, epoch: 0, term: 0, reason: '' }, { ...b, epoch: 0, term: 0, reason: '' });
+  const made = { epoch: 0, term: 0, reason: '', rollbackCause: '' };
+  return isDeepStrictEqual({ ...a, ...made }, { ...b, ...made });
 }
 
 /** The plan before, when it was made for the same model and weights: else nothing of it can be kept. */

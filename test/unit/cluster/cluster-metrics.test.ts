@@ -15,6 +15,7 @@ const status: GetStatusResponse = {
     { layer: 3, imbalance: 1 },
   ],
   failures: { PEER_LOST: 4 },
+  requests: [{ state: 'REQUEST_STATE_PENDING' }, { state: 'REQUEST_STATE_IN_FORCE' }],
 };
 
 function registry(): Registry {
@@ -43,6 +44,7 @@ describe('cluster metrics', () => {
       'conclave_workers{state="lost"} 1',
       'conclave_workers{state="failed"} 0',
       'conclave_workers{state="unreachable"} 0',
+      'conclave_requests_pending 1',
       'conclave_expert_imbalance_ratio{layer="0"} 1.5',
       'conclave_expert_imbalance_ratio{layer="3"} 1',
       'conclave_controller_leads 1',

@@ -77,6 +77,7 @@ describe('rollbackPlan', () => {
       epoch: 5,
       term: 9,
       reason: 'rolled back plan 4: bad checksum',
+      rollbackCause: 'bad checksum',
     });
   });
 });

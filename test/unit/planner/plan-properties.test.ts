@@ -51,7 +51,6 @@ const constraintSets = fc.record({
   cordoned: fc.constant([]),
   kvBlocks: fc.constantFrom(0, 8),
   blockSize: fc.constant(16),
-  shortfall: fc.constant('accept' as const),
 });
 
 const inputs: fc.Arbitrary<PlanInput> = fc
