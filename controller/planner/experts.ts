@@ -91,12 +91,17 @@ export function placeExperts(pool: readonly PoolWorker[], layers: readonly PoolL
     }));
     const board = placeSlots(workers, slotLayers, kept.flat());
     const next = holdersByLayer(board);
-    if (pass === maxPasses || sameHolders(kept, next)) return conclude(board, slotLayers, shortfalls);
+    if (pass === maxPasses || sameHolders(kept, next)) return conclude(pool, board, slotLayers, shortfalls);
     kept = next;
   }
 }
 
-function conclude(board: SlotBoard, layers: readonly SlotLayer[], shortfalls: readonly string[]): PoolPlacement {
+function conclude(
+  pool: readonly PoolWorker[],
+  board: SlotBoard,
+  layers: readonly SlotLayer[],
+  shortfalls: readonly string[],
+): PoolPlacement {
   const uncovered = board.holders.filter((holders) => holders.length === 0).length;
   if (uncovered > 0) {
     return refuse([
@@ -114,8 +119,10 @@ function conclude(board: SlotBoard, layers: readonly SlotLayer[], shortfalls: re
       })),
     ),
   );
-  const unplaced = missing > 0 ? [`${missing} expert replicas find no worker that has room and no replica yet`] : [];
-  return { slots, shortfalls: [...shortfalls, ...unplaced], problems: [] };
+  const closed = pool.filter(({ cordoned }) => cordoned).map(({ worker }) => worker.id);
+  const why = closed.length > 0 ? `; ${closed.join(', ')} may take nothing new` : '';
+  const unplaced = `${missing} expert replicas find no worker that has room and no replica yet${why}`;
+  return { slots, shortfalls: [...shortfalls, ...(missing > 0 ? [unplaced] : [])], problems: [] };
 }
 
 function refuse(problems: readonly string[]): PoolPlacement {
