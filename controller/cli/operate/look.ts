@@ -4,9 +4,10 @@ import type { z } from 'zod';
 import type { GetPlanResponse__Output as GetPlanResponse } from '../../../proto/generated/conclave/v1/GetPlanResponse.ts';
 import { lookSchema, statusSchema } from '../../config/operate-config.ts';
 import { CliError } from '../exit.ts';
-import { planJson, type StatusJson, statusJson } from './cluster-json.ts';
+import { planJson, statusJson } from './cluster-json.ts';
 import { type ControlClient, withControl } from './control-client.ts';
 import { json, lineWidth, operate, write } from './operate-command.ts';
+import { screen } from './screen.ts';
 import { requestsText, statusLine, statusText } from './status-text.ts';
 
 const statusExamples = `
@@ -69,7 +70,7 @@ async function watch(
   let trouble = '';
   for (;;) {
     if (output === 'json') write(`${JSON.stringify(shown)}\n`);
-    else if (process.stdout.isTTY) write(screen(shown, trouble));
+    else if (process.stdout.isTTY) write(screen(shown, trouble, process.stdout));
     else write(statusLine(shown));
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
     for (;;) {
@@ -79,19 +80,10 @@ async function watch(
         break;
       } catch (error) {
         trouble = error instanceof Error ? error.message : String(error);
-        if (output === 'text' && process.stdout.isTTY) write(screen(shown, trouble));
+        if (output === 'text' && process.stdout.isTTY) write(screen(shown, trouble, process.stdout));
         else process.stderr.write(`${trouble}\n`);
         await new Promise((resolve) => setTimeout(resolve, intervalMs));
       }
     }
   }
-}
-
-/** The whole terminal, from its top; what does not fit is left out. */
-function screen(status: StatusJson, trouble: string): string {
-  const lines = [...(trouble === '' ? [] : [trouble, '']), ...statusText(status, lineWidth()).trimEnd().split('\n')];
-  const room = (process.stdout.rows ?? 24) - 1;
-  const cut = lines.length > room ? [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`] : lines;
-  const [home, restOfLine, restOfScreen] = ['\u001b[H', '\u001b[K', '\u001b[J'];
-  return `${home}${cut.map((line) => `${line}${restOfLine}\n`).join('')}${restOfScreen}`;
 }

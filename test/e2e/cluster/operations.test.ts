@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { completeGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
@@ -115,6 +116,27 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
     expect(past[1]).toMatch(
       /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d {2}PLAN_COMMITTED plan\/\d+: plan \d+ is in force/,
     );
+  });
+
+  it('watch a cluster, line by line where it is no terminal', async () => {
+    const server = cluster.controllers[0]?.line.grpc ?? '';
+    const watch = async (...flags: readonly string[]): Promise<readonly string[]> => {
+      const child = spawn(process.execPath, ['bin/conclave.js', 'status', '--watch', ...flags, '--server', server], {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const lines: string[] = [];
+      try {
+        for await (const line of createInterface({ input: child.stdout })) if (lines.push(line) === 3) break;
+      } finally {
+        child.kill('SIGKILL');
+      }
+      return lines;
+    };
+    const line = /^\d{4}-.* {2}plan \d+ complete, 3 of 3 workers ready, [\d.]+ tokens\/s, 0 running, 0 waiting$/;
+    expect(await watch('500ms')).toEqual([1, 2, 3].map(() => expect.stringMatching(line)));
+    const objects = (await watch('--output', 'json')).map((text) => JSON.parse(text) as { readonly at: string });
+    expect(new Set(objects.map(({ at }) => at)).size).toBe(3);
   });
 
   it('are told what was wrong with a command', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { age, localTime } from '../../../../../controller/cli/local-time.ts';
 import { statusJson } from '../../../../../controller/cli/operate/cluster-json.ts';
+import { screen } from '../../../../../controller/cli/operate/screen.ts';
 import { statusLine, statusText } from '../../../../../controller/cli/operate/status-text.ts';
 import { table } from '../../../../../controller/cli/operate/table.ts';
 import { wrap } from '../../../../../controller/cli/operate/wrap.ts';
@@ -79,6 +80,28 @@ describe('statusText', () => {
       'pending      1 replica of every expert; there are 0 to 1\n             no room\n',
     );
     expect(statusLine(pending)).toMatch(/ {2}plan 4 complete, 1 of 1 workers ready, 41\.3 tokens\/s, .*, 1 pending\n$/);
+  });
+});
+
+describe('screen', () => {
+  it.each([
+    [1, 24],
+    [40, 24],
+    [40, 60],
+  ])('fills no more than the terminal: %d workers, %d rows', (workers, rows) => {
+    const drawn = screen(cluster(workers), '', { columns: 80, rows });
+    const lines = drawn.split('\n');
+    expect(lines.length).toBeLessThanOrEqual(rows);
+    expect(drawn.startsWith('\u001b[Hmodel    m\u001b[K\n')).toBe(true);
+    const hidden = statusText(cluster(workers), 80).trimEnd().split('\n').length - (rows - 2);
+    if (hidden > 1) expect(lines.at(-2)).toBe(`… ${hidden} more lines\u001b[K`);
+    else expect(drawn).not.toContain('more lines');
+  });
+
+  it('says first why it is not of now', () => {
+    expect(screen(cluster(1), 'no controller answers', {})).toContain(
+      '\u001b[Hno controller answers\u001b[K\n\u001b[K\nmodel',
+    );
   });
 });
 
