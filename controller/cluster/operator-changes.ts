@@ -13,6 +13,7 @@ import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated
 import type { ModelSpec } from '../../proto/messages.ts';
 import { modelFootprint } from '../planner/memory.ts';
 import { changePreview } from './change-preview.ts';
+import { refusals } from './change-refusals.ts';
 import {
   asksOf,
   type ConstraintEdit,
@@ -28,7 +29,8 @@ import {
 import { ControlError } from './control-error.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 import type { Leader } from './leader.ts';
-import { clusterRequests, expertsText, unmet } from './requests.ts';
+import { expertsText } from './requests.ts';
+import { replicasBefore, scaleTargets } from './scale-targets.ts';
 
 export interface OperatorChangesOptions {
   readonly spec: ModelSpec;
@@ -122,54 +124,6 @@ export async function cordon(
   return change(edit, by, false, options);
 }
 
-/** Null: every expert. */
-function scaleTargets(
-  request: ScaleRequest,
-  { spec, load }: OperatorChangesOptions,
-): readonly { readonly layer: number; readonly expert: number }[] | null {
-  if (request.target === 'expert' && request.expert) {
-    const { layer, expert } = request.expert;
-    const experts = spec.layers[layer]?.moe?.experts.length;
-    if (experts === undefined) {
-      throw new ControlError(
-        status.INVALID_ARGUMENT,
-        `layer: expected a mixture-of-experts layer below ${spec.layers.length}, got ${layer}`,
-      );
-    }
-    if (expert >= experts) {
-      throw new ControlError(
-        status.INVALID_ARGUMENT,
-        `expert: layer ${layer} has experts 0 to ${experts - 1}, got ${expert}`,
-      );
-    }
-    return [{ layer, expert }];
-  }
-  if (request.target === 'hot') {
-    const count = request.hot ?? 0;
-    const all = spec.layers.reduce((sum, { moe }) => sum + (moe?.experts.length ?? 0), 0);
-    if (count < 1 || count > all) {
-      throw new ControlError(
-        status.INVALID_ARGUMENT,
-        `hot: expected 1 to ${all}, the experts of the model, got ${count}`,
-      );
-    }
-    const hottest = load.hottest(count);
-    if (hottest.length === 0) throw new ControlError(status.FAILED_PRECONDITION, 'hot: no load was measured yet');
-    if (hottest.length < count) {
-      throw new ControlError(
-        status.FAILED_PRECONDITION,
-        `hot: only ${hottest.length} of the ${all} experts were asked for anything lately, got ${count}`,
-      );
-    }
-    return hottest;
-  }
-  if (request.target === 'all' && request.all) return null;
-  throw new ControlError(
-    status.INVALID_ARGUMENT,
-    'target: expected all, an expert or a count of hot ones, got nothing',
-  );
-}
-
 /** A worker that is gone may still be named by what was asked: that can be taken back. */
 function checkWorker(workerId: string, cancel: boolean, { view }: OperatorChangesOptions): void {
   const { draining, cordoned } = view.constraints?.value ?? noConstraints;
@@ -215,47 +169,4 @@ async function change(
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-/**
- * Why a change cannot be accepted: no plan, or one that does not give what is changed, or that takes away what plans give
- * now. What has to wait anyway stands in the way of nothing.
- */
-function refusals(
-  now: ClusterConstraints,
-  wanted: ClusterConstraints,
-  { spec, defaultReplicas, planFor }: OperatorChangesOptions,
-): readonly string[] {
-  // Of the revision that none has: it carries out all that is asked.
-  const planned = (constraints: ClusterConstraints) => planFor(constraints, Number.MAX_SAFE_INTEGER, '');
-  const result = planned(wanted);
-  if (result.kind === 'infeasible') return result.problems;
-  const without = (constraints: ClusterConstraints, plan: typeof result): ReadonlySet<string> =>
-    unmet(plan.plan, clusterRequests(spec, defaultReplicas, constraints));
-  const missing = without(wanted, result);
-  if (missing.size === 0) return [];
-  const before = planned(now);
-  const waiting = before.kind === 'infeasible' ? new Set<string>() : without(now, before);
-  const lost = [...missing].filter((key) => !waiting.has(key));
-  return lost.length === 0
-    ? []
-    : result.shortfalls.length > 0
-      ? result.shortfalls
-      : [`no plan gives ${lost.join(', ')}`];
-}
-
-/** "1", or "1 to 3". */
-function replicasBefore(
-  now: ClusterConstraints,
-  experts: readonly { readonly layer: number; readonly expert: number }[],
-  defaultReplicas: number,
-): string {
-  const counts = experts.map(
-    ({ layer, expert }) =>
-      now.overrides.find((override) => override.experts.some((id) => id.layer === layer && id.expert === expert))
-        ?.replicas ??
-      (now.defaultReplicas || defaultReplicas),
-  );
-  const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  return least === most ? String(least) : `${least} to ${most}`;
 }

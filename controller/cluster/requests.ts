@@ -81,9 +81,9 @@ export function clusterRequests(
   ];
 }
 
-/** Names a request among others, over restarts too. */
-export function requestKey({ what, asked }: ClusterRequest): string {
-  return `${what}@${asked?.atMs ?? 0}`;
+/** Names a request among others, over restarts too. Later requests may take experts from it: it is the same all the same. */
+export function requestKey({ kind, workerId, asked }: ClusterRequest): string {
+  return `${kind}/${workerId}/${asked?.atMs ?? 0}/${asked?.by ?? ''}`;
 }
 
 /** Whether a plan gives what is asked for. */
