@@ -100,7 +100,11 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
   ['no offsets', { sequenceOffsets: new Int32Array() }, /sequenceOffsets: expected at least 2 entries, got 0/],
   ['block offsets of another length', { blockOffsets: Int32Array.of(0, 3) }, /blockOffsets: expected 3 entries, got 2/],
   ['block offsets beyond the table', { blockOffsets: Int32Array.of(0, 2, 4) }, /blockOffsets\[2\]: expected 3, got 4/],
-  ['a block beyond the cache', { blockTables: Int32Array.of(3, 192, 2) }, /blockTables\[1\]: expected 0 to 191, got 192/],
+  [
+    'a block beyond the cache',
+    { blockTables: Int32Array.of(3, 192, 2) },
+    /blockTables\[1\]: expected 0 to 191, got 192/,
+  ],
   ['a negative block', { blockTables: Int32Array.of(3, -1, 2) }, /blockTables\[1\]: expected 0 to 191, got -1/],
   [
     'two sequences that write to one block',
