@@ -47,3 +47,19 @@ export function stepFailureLog(
     else writeRetry('a step failed; its sequences are computed again', err);
   };
 }
+
+/** Writes that a stage loads experts itself: one line when that begins, as a worker that is gone takes experts of every layer along. */
+export function coldLoadLog({
+  log,
+  requestIds,
+  now,
+}: FailureLogOptions): (layer: number, experts: readonly number[]) => void {
+  const write = troubleLog(
+    (what, _, more) => log.warn({ requestIds: requestIds(), ...(more > 0 && { repeated: more }) }, what),
+    now,
+  );
+  return (layer, experts) => {
+    log.debug({ layer, experts }, 'loaded experts from the checkpoint');
+    write('no replica answers: experts are loaded from the checkpoint', null);
+  };
+}

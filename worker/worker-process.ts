@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { memberTroubleLog, troubleLog } from '../proto/trouble-log.ts';
 import type { EngineObserver } from './engine/observer.ts';
-import { failureLog, stepFailureLog } from './failure-log.ts';
+import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
 import { startWorkerNode, type WorkerNode, type WorkerNodeOptions, type WorkerObserver } from './worker-node.ts';
 
@@ -70,6 +70,7 @@ function observe(
 ): WorkerObserver {
   const now = (): number => performance.now();
   const writeFailure = failureLog({ log, requestIds, now });
+  const writeColdLoad = coldLoadLog({ log, requestIds, now });
   const writeStepFailure = stepFailureLog(log, now);
   const writeRefusal = troubleLog(
     (code, message, more) =>
@@ -97,7 +98,7 @@ function observe(
     onColdRows: (_layer, rows) => metrics.coldRows(rows),
     onColdLoad(layer, experts) {
       metrics.coldLoaded(experts.length);
-      log.warn({ layer, experts, requestIds: requestIds() }, 'no replica answered: loaded experts from the checkpoint');
+      writeColdLoad(layer, experts);
     },
     onForward: (_layer, rows, elapsedMs) => metrics.forwarded(rows, elapsedMs),
     onRefused(code, message) {
