@@ -22,6 +22,7 @@ import { createGrpcServer, type TlsFiles } from '../proto/server.ts';
 import { ActivityMeter } from './agent/activity-meter.ts';
 import { ExpertAgent } from './agent/expert-agent.ts';
 import { FailureEvents } from './agent/failure-events.ts';
+import type { Readiness } from './agent/readiness.ts';
 import { WorkerAgent } from './agent/worker-agent.ts';
 import type { EngineObserver, EngineSnapshot } from './engine/observer.ts';
 import { servedModel } from './served-model.ts';
@@ -98,6 +99,8 @@ export interface WorkerNode {
   readonly agent: WorkerAgent;
   /** What it holds and does at this moment. */
   snapshot(): WorkerSnapshot;
+  /** Whether it does what the cluster wants of it. */
+  readiness(): Readiness;
   /** Moves everything off this worker; resolves with whether that happened in time. */
   drain(deadlineMs: number): Promise<boolean>;
   close(): Promise<void>;
@@ -297,7 +300,14 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       engine: stages.engine?.snapshot() ?? null,
       requestIds: stages.engine?.runningRequests() ?? [],
     });
-    return { address, agent, snapshot, drain: (deadlineMs) => agent.drain(deadlineMs), close };
+    return {
+      address,
+      agent,
+      snapshot,
+      readiness: () => agent.readiness(),
+      drain: (deadlineMs) => agent.drain(deadlineMs),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

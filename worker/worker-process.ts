@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { memberTroubleLog, troubleLog } from '../proto/trouble-log.ts';
+import type { Readiness } from './agent/readiness.ts';
 import type { EngineObserver } from './engine/observer.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
@@ -39,7 +40,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
   const fault = new Promise<Error>((resolve) => {
     onFault = resolve;
   });
-  const http = options.metricsPort === null ? null : metricsServer(metrics, () => node !== null);
+  const http = options.metricsPort === null ? null : metricsServer(metrics, () => node?.readiness() ?? JOINING);
   const metricsPort = http === null ? null : await http.listen(options.host, options.metricsPort ?? 0);
   const requestIds = (): readonly string[] => node?.snapshot().requestIds ?? [];
   try {
@@ -115,15 +116,24 @@ interface MetricsServer {
   close(): Promise<void>;
 }
 
+const JOINING: Readiness = {
+  ready: false,
+  reasons: ['it is joining: no controller has said yet what is served, or the checkpoint is being opened'],
+  notices: [],
+};
+
 /** GET /metrics, /health and /ready. */
-function metricsServer(metrics: WorkerMetrics, ready: () => boolean): MetricsServer {
+function metricsServer(metrics: WorkerMetrics, readiness: () => Readiness): MetricsServer {
   const server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000 }, (request, response) => {
     const answer = async (): Promise<readonly [number, string, string]> => {
       const path = request.url?.split('?', 1)[0];
       if (request.method !== 'GET') return [405, 'text/plain', 'expected GET\n'];
       if (path === '/metrics') return [200, metrics.registry.contentType, await metrics.registry.metrics()];
       if (path === '/health') return [200, 'application/json', '{"status":"ok"}'];
-      if (path === '/ready') return [ready() ? 200 : 503, 'application/json', JSON.stringify({ ready: ready() })];
+      if (path === '/ready') {
+        const found = readiness();
+        return [found.ready ? 200 : 503, 'application/json', JSON.stringify(found)];
+      }
       return [404, 'text/plain', 'expected /metrics, /health or /ready\n'];
     };
     answer().then(

@@ -4,7 +4,7 @@ import { collectGarbageLessOften } from '../../proto/garbage-collection.ts';
 import { controllerCommand } from './controller.ts';
 import { reportFailure } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
-import { cordonCommand, drainCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
+import { cordonCommand, drainCommand, forgetCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
 import { eventsCommand } from './operate/events.ts';
 import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
 import { guardOutput } from './output.ts';
@@ -57,6 +57,7 @@ const commands = [
   drainCommand(),
   cordonCommand(),
   uncordonCommand(),
+  forgetCommand(),
   eventsCommand(),
   inspectCommand(),
   synthCommand(),

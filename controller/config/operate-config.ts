@@ -139,6 +139,9 @@ export const cordonSchema = z.strictObject({
   ...output,
 });
 
+/** `conclave forget`. */
+export const forgetSchema = z.strictObject({ worker, ...connection, ...output });
+
 /** `conclave events`. */
 export const eventsSchema = z.strictObject({
   follow: option(toggle().default(false), {

@@ -6,6 +6,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeMissing } from '../../controller/cluster/roster/missing.ts';
+import { NatsBus } from '../../proto/bus/nats-bus.ts';
 import { Cluster, clusterTests } from './cluster/cluster.ts';
 import { goldenFolder } from './golden.ts';
 import { withDeadline } from './processes.ts';
@@ -35,7 +37,11 @@ const needsNats: ReadonlySet<string> = new Set([
   'replicas',
   'cordon',
   'uncordon',
+  'forget',
 ]);
+
+/** Workers to be forgotten, one in each use. */
+const lostWorkers = ['g1', 'g2', 'g3'];
 
 /** A use of each command that writes to stdout. */
 const uses: Readonly<Record<string, Use>> = {
@@ -59,6 +65,7 @@ const uses: Readonly<Record<string, Use>> = {
   replicas: { parameters: () => ['replicas', ...operated()] },
   cordon: { parameters: () => ['cordon', 'w1', ...operated()] },
   uncordon: { parameters: () => ['uncordon', 'w1', ...operated()] },
+  forget: { parameters: () => ['forget', lostWorkers.pop() ?? '', ...operated()] },
   drain: { parameters: () => ['drain', 'w1', '--cancel', ...operated()] },
   events: { parameters: () => ['events', '--follow', ...operated()] },
 };
@@ -92,10 +99,25 @@ function start(parameters: readonly string[], { stdout, stderr }: (typeof lost)[
 }
 
 beforeAll(async () => {
-  if (!clusterTests.skip) cluster = await Cluster.start({ model, workers: { w1: [] } });
+  if (!clusterTests.skip) {
+    cluster = await Cluster.start({ model, workers: { w1: [] } });
+    await loseWorkers(cluster.nats.url);
+  }
   ports = await Promise.all([0, 1, 2].map(freePort));
 });
 afterAll(() => cluster?.stop());
+
+/** Lists the workers as lost, as a leader does. */
+async function loseWorkers(url: string): Promise<void> {
+  const onTrouble = (_what: string, error: unknown): void => expect.fail(String(error));
+  const bus = await NatsBus.connect({ servers: [url], name: 'test', cluster: 'default', replicas: 1, onTrouble });
+  const workers = lostWorkers.map((workerId) => ({
+    ...{ workerId, startedAtMs: 1, address: 'gone:1', node: 'gone', state: 'WORKER_STATE_LOST' as const },
+    ...{ sinceMs: Date.now(), reason: 'nothing listens there' },
+  }));
+  await writeMissing(await bus.bucket('control'), workers, 0);
+  await bus.close();
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

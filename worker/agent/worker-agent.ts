@@ -10,13 +10,18 @@ import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import type { ExpertAgent } from './expert-agent.ts';
 import { type Claim, Holders } from './holders.ts';
+import { type Readiness, readiness } from './readiness.ts';
 import { workerReport } from './reports.ts';
 
 export interface WorkerAgentOptions {
   readonly cluster: string;
   readonly bus: Bus;
   readonly keys: MemberKeys;
-  readonly announcement: WorkerAnnouncement & { readonly id: string; readonly startedAtMs: number };
+  readonly announcement: WorkerAnnouncement & {
+    readonly id: string;
+    readonly address: string;
+    readonly startedAtMs: number;
+  };
   readonly targets: Targets;
   /** What the worker did in so many seconds, since the last call. */
   readonly activity: (seconds: number) => WorkerActivity;
@@ -51,6 +56,8 @@ export class WorkerAgent {
   #stopped = false;
   /** The bus has shown this process's own announcement. */
   #joined = false;
+  /** Monotonic milliseconds at which it announced itself. */
+  #joinedAt = 0;
   #replaced = false;
   #stopState: () => void = () => undefined;
   #reportTimer: NodeJS.Timeout | null = null;
@@ -85,6 +92,7 @@ export class WorkerAgent {
     await this.#putReport(); // Before the announcement: what a process before this one held is not here.
     await this.view.start();
     this.#follow();
+    this.#joinedAt = performance.now();
     await this.#announce();
     this.#stopState = bus.onState((state) => {
       // What this worker said may be gone: the bus may have come back without its data.
@@ -124,6 +132,21 @@ export class WorkerAgent {
     }
     const plans = [this.view.target, this.view.committed].filter((plan) => plan !== null);
     return this.#holders.of(plans, claims);
+  }
+
+  /** Whether this worker does what the cluster wants of it. */
+  readiness(): Readiness {
+    const { announcement, bus } = this.#options;
+    const { id: workerId, startedAtMs, address } = announcement;
+    const [experts, stages] = [this.#experts, this.#stages];
+    return readiness({
+      ...{ workerId, startedAtMs, address, view: this.view, draining: this.#draining },
+      held: experts?.held ?? [],
+      readyPipelines: stages?.readyPipelines ?? [],
+      error: experts?.progress.error ?? stages?.error ?? null,
+      busConnected: bus.state === 'connected',
+      joinedForMs: performance.now() - this.#joinedAt,
+    });
   }
 
   /** Whether a worker's current process says that its part of a pipeline is loaded. */

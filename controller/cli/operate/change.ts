@@ -8,7 +8,7 @@ import type { DrainResponse__Output as DrainResponse } from '../../../proto/gene
 import type { ScaleRequest } from '../../../proto/generated/conclave/v1/ScaleRequest.ts';
 import type { ScaleResponse__Output as ScaleResponse } from '../../../proto/generated/conclave/v1/ScaleResponse.ts';
 import { ConfigError } from '../../config/load-config.ts';
-import { cordonSchema, drainSchema, scaleSchema } from '../../config/operate-config.ts';
+import { cordonSchema, drainSchema, forgetSchema, scaleSchema } from '../../config/operate-config.ts';
 import { CliError } from '../exit.ts';
 import { previewJson, rolloutPhase } from './cluster-json.ts';
 import { type ControlClient, withControl } from './control-client.ts';
@@ -89,6 +89,21 @@ async function givenWorker(control: ControlClient, worker: string | null): Promi
   });
   const ids = workers.map(({ id }) => id).join(', ');
   throw new ConfigError([`WORKER: expected the id of a worker; there are: ${ids || 'none'}`]);
+}
+
+/** `conclave forget`. */
+export function forgetCommand(): Command {
+  const description = 'Takes a lost worker that will not come back off the list of status.';
+  return operate('forget', description, forgetSchema, (config) =>
+    withControl(config, async (control) => {
+      const { output } = config;
+      const worker = await givenWorker(control, config.worker);
+      await control.call((metadata, options, done) =>
+        control.client.Forget({ workerId: worker }, metadata, options, done),
+      );
+      write(output === 'json' ? json({ worker }) : `${worker} is forgotten until it joins again\n`);
+    }),
+  );
 }
 
 function scaleRequest({ replicas, layer, expert, hot, dryRun }: z.output<typeof scaleSchema>): ScaleRequest {
