@@ -173,7 +173,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         minDeadlineMs: options.dispatchDeadlineMs,
         maxDeadlineMs: MAX_DISPATCH_MS,
       },
-      onChange: () => stages.refreshRoutes(),
+      onChange: () => (stages.dispatches ? agent.changed() : stages.refreshRoutes()),
       onFailure,
     });
     closers.push(() => targets.close());
@@ -245,7 +245,8 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       denseRank: (layer: number) => stages.denseRank(layer),
       epoch: () => agent.view.target?.epoch ?? 0,
     };
-    const shardHandlers = { ...shardService({ shards, observer }) };
+    const session = { workerId: options.id, startedAtMs: Date.now() };
+    const shardHandlers = { ...shardService({ shards, session, observer }) };
     server.addService('conclave.v1.ShardService', shardServerDefinition(), shardHandlers, members);
     const stageHandlers = {
       Run: (call: ServerWritableStream<RunRequest__Output, RunResponse>) => void serveRun(call, () => stages.engine),
@@ -254,9 +255,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         serveSteps(stream, (pipeline, cache) => stages.runner(pipeline, cache)),
     };
     server.addService('conclave.v1.StageService', conclave.StageService.service, stageHandlers, members);
-    const startedAtMs = Date.now();
-    const identify: handleUnaryCall<IdentifyRequest, IdentifyResponse> = (_call, callback) =>
-      callback(null, { workerId: options.id, startedAtMs });
+    const identify: handleUnaryCall<IdentifyRequest, IdentifyResponse> = (_call, callback) => callback(null, session);
     server.addService('conclave.v1.WorkerService', conclave.WorkerService.service, { Identify: identify }, members);
     const port = await server.start();
     closers.push(() => server.close(1_000));
@@ -277,7 +276,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
         cores: options.threads,
         device: 'cpu',
         version: options.version,
-        startedAtMs,
+        startedAtMs: session.startedAtMs,
       },
       activity: (seconds) => meter.take(seconds, stages.engine?.snapshot() ?? null),
       onReplaced: (error) => engineObserver.onFault(error),

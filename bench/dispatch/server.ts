@@ -33,7 +33,7 @@ function listen(server: Server): Promise<number> {
 const ours = new Server(dataChannelOptions);
 const shards = { bank, hidden, rank: () => undefined, denseRank: () => undefined, epoch: () => 1 };
 const observer = { onForward: () => undefined, onRefused: () => undefined };
-ours.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
+ours.addService(shardServerDefinition(), { ...shardService({ shards, session: null, observer }) });
 
 const plain = new Server(dataChannelOptions);
 plain.addService(echoService, {

@@ -1,5 +1,6 @@
 import type { WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
+import type { WorkerSession } from '../../proto/worker-session.ts';
 import type { HeldSlices } from '../stage/expert-routes.ts';
 import type { ExpertProgress } from './expert-agent.ts';
 import { plannedRanks } from './plan-slots.ts';
@@ -16,6 +17,8 @@ export interface ReportInput {
   /** Why a rank could not be made ready; null while none failed. */
   readonly stageError: string | null;
   readonly routesEpoch: number;
+  /** Workers that answer a stage here. */
+  readonly reached: readonly WorkerSession[];
 }
 
 /** What a worker tells the leader and the stages of itself. */
@@ -42,6 +45,7 @@ export function workerReport(input: ReportInput): WorkerReport {
     startedAtMs,
     routesEpoch,
     readyPipelines: [...readyPipelines],
+    reached: [...input.reached],
   };
 }
 

@@ -283,6 +283,7 @@ export class WorkerAgent {
       readyPipelines: stages.readyPipelines,
       stageError: stages.error,
       routesEpoch: stages.routesEpoch,
+      reached: stages.dispatches ? this.#options.targets.reached() : [],
     });
     try {
       await this.#reports?.put(announcement.id, encode(conclave.WorkerReport, report));

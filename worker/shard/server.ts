@@ -4,6 +4,7 @@ import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
+import { sessionMetadata, type WorkerSession } from '../../proto/worker-session.ts';
 import type { CacheFields } from '../stage/cache-claim.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { partialTypes } from './partial-type.ts';
@@ -23,6 +24,8 @@ export interface HostedShards {
 
 export interface ShardServerOptions {
   readonly shards: HostedShards;
+  /** This process, said as a stream is accepted; null: nothing is said. */
+  readonly session: WorkerSession | null;
   /** Dispatches of one stream that may wait or run at a time; more are refused with BUSY. */
   readonly maxPerStream?: number;
   /** Bytes of rows that those dispatches may hold; more are refused with BUSY. */
@@ -56,7 +59,7 @@ export function shardService(options: ShardServerOptions): ShardServiceHandlers 
 }
 
 function serveStream(stream: Stream, options: ShardServerOptions): void {
-  const { maxPerStream = 64, maxBytesPerStream = 2 * MAX_DATA_MESSAGE_BYTES, observer } = options;
+  const { maxPerStream = 64, maxBytesPerStream = 2 * MAX_DATA_MESSAGE_BYTES, observer, session } = options;
   let running = 0;
   let runningBytes = 0;
   const answers = new AnswerStream<ForwardRequest, ForwardResponse>(stream, 'dispatches');
@@ -113,7 +116,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
     );
   });
   // Tells the other side that the stream is accepted, before the first answer.
-  stream.sendMetadata(new Metadata());
+  stream.sendMetadata(session === null ? new Metadata() : sessionMetadata(session));
 }
 
 /** Partial sums of a request's rows. Throws a Refusal at once when the request makes no sense or asks for what is not here. */

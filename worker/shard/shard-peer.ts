@@ -1,6 +1,7 @@
 import { type ChannelCredentials, Client, type Metadata } from '@grpc/grpc-js';
 import { dataChannelOptions } from '../../proto/channel.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
+import { sessionOf, type WorkerSession } from '../../proto/worker-session.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { shardClientMethod } from './definition.ts';
 import type { ShardFailure } from './failure.ts';
@@ -26,6 +27,7 @@ export class ShardPeer {
   readonly id: string;
   readonly #pool = new BufferPool();
   readonly #stream: StreamPeer<Buffer, ForwardResponse>;
+  #session: WorkerSession | null = null;
 
   constructor(options: ShardPeerOptions) {
     const { id, address, credentials, metadata, onState, onPoisoned } = options;
@@ -40,9 +42,19 @@ export class ShardPeer {
       },
       idOf: (response) => response.dispatchId,
       errorOf: ({ error }) => (error === null ? null : `${error.code}: ${error.message}`),
+      refuse: (answered) => {
+        this.#session = sessionOf(answered);
+        if (this.#session === null || this.#session.workerId === id) return null;
+        return `at ${address} answers worker ${this.#session.workerId}`;
+      },
       onState,
       onPoisoned,
     });
+  }
+
+  /** The process that accepted the stream last; null when it did not say. */
+  get session(): WorkerSession | null {
+    return this.#session;
   }
 
   get connected(): boolean {

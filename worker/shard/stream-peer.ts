@@ -1,4 +1,4 @@
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import { ShardFailure, type ShardFailureCode } from './failure.ts';
 
 export interface StreamPeerOptions<Request, Response> {
@@ -10,6 +10,8 @@ export interface StreamPeerOptions<Request, Response> {
   readonly idOf: (response: Response) => number;
   /** Why the other side could not answer, or null when it did. */
   readonly errorOf: (response: Response) => string | null;
+  /** Why what accepted the stream is not the peer, or null when it is. */
+  readonly refuse?: (metadata: Metadata) => string | null;
   /** Requests in flight beyond which new ones fail with BUSY. */
   readonly maxInFlight?: number;
   /** Milliseconds before the n-th attempt (from 0) to open the stream again. */
@@ -106,8 +108,10 @@ export class StreamPeer<Request, Response> {
     const open = this.#options.open();
     const { stream } = open;
     this.#open = open;
-    stream.on('metadata', () => {
+    stream.on('metadata', (metadata: Metadata) => {
       if (this.#open !== open) return;
+      const problem = this.#options.refuse?.(metadata) ?? null;
+      if (problem !== null) return this.#reopen(open, problem);
       this.#connected = true;
       this.#options.onState?.(true);
     });

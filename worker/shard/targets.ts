@@ -1,5 +1,6 @@
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
+import type { WorkerSession } from '../../proto/worker-session.ts';
 import type { DispatchTarget } from './dispatcher.ts';
 import { ShardFailure } from './failure.ts';
 import type { UnsentRequest } from './frame.ts';
@@ -91,6 +92,11 @@ export class Targets implements TargetHealth {
       usable: health.usable,
       latencyMs: health.latencyMs,
     }));
+  }
+
+  /** Workers that answer here at their addresses, and are themselves. */
+  reached(): readonly WorkerSession[] {
+    return [...this.#entries.values()].flatMap(({ peer, health }) => (health.usable ? (peer.session ?? []) : []));
   }
 
   close(): void {

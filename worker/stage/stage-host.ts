@@ -76,6 +76,12 @@ export class StageHost {
     return this.#routesEpoch;
   }
 
+  /** Whether a stage here dispatches to other workers. */
+  get dispatches(): boolean {
+    for (const { stage } of this.#seats.values()) if (stage !== null) return true;
+    return false;
+  }
+
   /** The engine of the pipeline that this worker leads, or null. */
   get engine(): Engine | null {
     return this.#stages().find(({ engine }) => engine !== null)?.engine ?? null;

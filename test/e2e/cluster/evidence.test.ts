@@ -116,4 +116,49 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
       missingSince: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     });
   });
+
+  it('a lead that stands still is not taken for dead: only the end of its heartbeats moves what it has', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, s2: stage, e1: expert } });
+    const before = await cluster.status();
+    const lead = before.workers.find(({ id, weightBytes }) => id.startsWith('s') && weightBytes > 0)?.id ?? '';
+    await cluster.worker(lead).signal('SIGSTOP');
+    const after = await cluster.untilStatus(({ plan }) => plan.epoch > before.plan.epoch);
+    expect(after.workers.find(({ id }) => id === lead)).toMatchObject({
+      state: 'lost',
+      error: 'its heartbeats have ended',
+    });
+    await cluster.worker(lead).signal('SIGCONT');
+    await cluster.untilStatus((status) => stateOf(status, lead) !== 'lost');
+    const { events } = await cluster.status();
+    expect(events.map(({ code }) => code)).toContain('WORKER_RETURNED');
+  });
+
+  it('lost workers are listed until they are forgotten, and nothing is forgotten that is there', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
+    await cluster.worker('e2').signal('SIGKILL');
+    const { workers } = await cluster.untilStatus(
+      (status) => stateOf(status, 'e2') === 'lost' && !names(status, 'e2') && status.rollout.phase === 'complete',
+    );
+    expect(workers.find(({ id }) => id === 'e2')).toMatchObject({ missingSince: expect.any(String), weightBytes: 0 });
+    await expect(cluster.operate('forget', 'e1')).rejects.toThrow(/e1.* sends heartbeats/);
+    await expect(cluster.operate('forget', 'e9')).rejects.toThrow(/no lost worker "e9"; there are: e2/);
+    await cluster.operate('forget', 'e2');
+    await cluster.untilStatus((status) => stateOf(status, 'e2') === undefined);
+    await cluster.startWorker('e2');
+    await cluster.untilStatus((status) => stateOf(status, 'e2') === 'ready');
+  });
+
+  it('all workers may die, and come back', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert } });
+    await Promise.all(['s1', 'e1'].map((id) => cluster.worker(id).signal('SIGKILL')));
+    await cluster.untilStatus(({ workers }) => workers.every(({ state }) => state === 'lost'));
+    expect((await ready(cluster)).status).toBe(503);
+    await Promise.all(['s1', 'e1'].map((id) => cluster.startWorker(id)));
+    await cluster.untilReady();
+    await cluster.untilSettled();
+    await cluster.post('/v1/completions', { model: cluster.model, prompt: '1 + 1 =', max_tokens: 4 });
+  });
 });
+
+const names = ({ workers }: StatusJson, id: string): boolean =>
+  workers.some((worker) => worker.id === id && worker.weightBytes > 0);

@@ -16,6 +16,7 @@ import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/chann
 import type { ForwardRequest__Output as ForwardRequest } from '../../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { conclave } from '../../../proto/messages.ts';
+import type { WorkerSession } from '../../../proto/worker-session.ts';
 import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
 import { shardServerDefinition } from '../../../worker/shard/definition.ts';
 import { Dispatcher } from '../../../worker/shard/dispatcher.ts';
@@ -78,7 +79,12 @@ const rank: RankShard = {
   close: () => undefined,
 };
 
-async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1): Promise<Running> {
+async function startWorker(
+  forward: Forward,
+  address = '127.0.0.1:0',
+  epoch = 1,
+  session: WorkerSession | null = null,
+): Promise<Running> {
   const server = new Server(dataChannelOptions);
   const guard = new CacheGuard();
   const shards = {
@@ -92,7 +98,7 @@ async function startWorker(forward: Forward, address = '127.0.0.1:0', epoch = 1)
     hidden: HIDDEN,
   };
   const observer = { onForward: () => undefined, onRefused: () => undefined };
-  server.addService(shardServerDefinition(), { ...shardService({ shards, observer }) });
+  server.addService(shardServerDefinition(), { ...shardService({ shards, session, observer }) });
   return listen(server, address);
 }
 
@@ -289,6 +295,30 @@ describe('dispatches between workers', () => {
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
     expect(stage.failures.map(({ code, peer }) => [code, peer])).toEqual([['POISONED', 'w1']]);
     expect(stage.targets.usable(1)).toBe(false);
+  });
+
+  it('never go to another worker that answers at the address', async () => {
+    const session = (workerId: string) => ({ workerId, startedAtMs: 5 });
+    const [first, second] = [
+      await startWorker(answers, '127.0.0.1:0', 1, session('w1')),
+      await startWorker(answers, '127.0.0.1:0', 1, session('w2')),
+    ];
+    const stage = await startStage([first, second], everyone(1, 2));
+    expect(stage.targets.reached()).toEqual([session('w1'), session('w2')]);
+    first.kill();
+    await vi.waitFor(() => expect(stage.targets.usable(1)).toBe(false));
+    let asked = 0;
+    const stranger: Forward = async (rows) => {
+      asked++;
+      return multiply(rows);
+    };
+    await startWorker(stranger, first.address, 1, session('w3'));
+    stage.targets.retryNow('w1');
+    for (let round = 0; round < 20; round++) {
+      expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect([asked, stage.targets.reached()]).toEqual([0, [session('w2')]]);
   });
 
   it('go elsewhere when the worker knows only an older plan', async () => {
