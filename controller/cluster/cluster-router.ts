@@ -1,5 +1,6 @@
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { ClusterView } from '../../proto/cluster-view.ts';
+import type { PlanWorker__Output as PlanWorker } from '../../proto/generated/conclave/v1/PlanWorker.ts';
 import type { MemberKeys } from '../../proto/membership.ts';
 import type { PlacementPlan, RunRequest } from '../../proto/messages.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
@@ -9,7 +10,7 @@ import type { Roster } from './roster/roster.ts';
 
 export interface ClusterRouterOptions {
   readonly view: ClusterView;
-  readonly roster: Pick<Roster, 'takesRequests'>;
+  readonly roster: Pick<Roster, 'get' | 'takesRequests'>;
   readonly credentials: ChannelCredentials;
   readonly keys: MemberKeys;
 }
@@ -20,22 +21,31 @@ export interface ClusterRouterOptions {
  */
 export class ClusterRouter implements PipelineRouter {
   readonly #options: ClusterRouterOptions;
-  readonly #pipelines = new Map<string, RemotePipeline>();
+  readonly #pipelines = new Map<string, { readonly pipeline: RemotePipeline; readonly workerId: string }>();
 
   constructor(options: ClusterRouterOptions) {
     this.#options = options;
   }
 
   pick(_request: RunRequest, avoid: ReadonlySet<Pipeline>): Pipeline | null {
-    const addresses = this.#leads();
-    this.#forget(addresses);
+    const leads = this.#leads();
+    this.#forget(leads);
     let best: RemotePipeline | null = null;
-    for (const address of addresses) {
-      const pipeline = this.#pipelineAt(address);
+    for (const [address, workerId] of leads) {
+      const pipeline = this.#pipelineAt(address, workerId);
       if (avoid.has(pipeline)) continue;
       if (best === null || pipeline.running < best.running) best = pipeline;
     }
     return best;
+  }
+
+  /** Gives up what runs on leads that are lost and do not answer: a connection to a machine that is gone may hang for long. */
+  dropLost(): void {
+    const { roster } = this.#options;
+    for (const { pipeline, workerId } of this.#pipelines.values()) {
+      const entry = roster.get(workerId);
+      if (entry?.standing === 'lost' && !entry.answers) pipeline.giveUp();
+    }
   }
 
   /** Whether some pipeline says that it is ready. */
@@ -44,21 +54,21 @@ export class ClusterRouter implements PipelineRouter {
   }
 
   close(): void {
-    for (const pipeline of this.#pipelines.values()) pipeline.close();
+    for (const { pipeline } of this.#pipelines.values()) pipeline.close();
     this.#pipelines.clear();
   }
 
-  /** Addresses of ready leads: for each pipeline as the target plan wants it, or else as the committed one has it. */
-  #leads(): ReadonlySet<string> {
+  /** Ready leads, worker ids by address: for each pipeline as the target plan wants it, or else as the committed one has it. */
+  #leads(): ReadonlyMap<string, string> {
     const { target, committed } = this.#options.view;
-    const found = new Map<string, string>();
+    const found = new Map<string, PlanWorker>();
     for (const plan of [target, committed]) {
       for (const { id, stages } of plan?.pipelines ?? []) {
         const lead = plan?.workers[stages[0]?.ranks[0]?.worker ?? -1];
-        if (lead !== undefined && !found.has(id) && this.#isReady(lead.id, id, plan)) found.set(id, lead.address);
+        if (lead !== undefined && !found.has(id) && this.#isReady(lead.id, id, plan)) found.set(id, lead);
       }
     }
-    return new Set(found.values());
+    return new Map([...found.values()].map(({ id, address }) => [address, id]));
   }
 
   #isReady(workerId: string, pipeline: string, plan: PlacementPlan | null): boolean {
@@ -70,19 +80,18 @@ export class ClusterRouter implements PipelineRouter {
     return plan !== null && report.readyPipelines.includes(pipeline);
   }
 
-  #pipelineAt(address: string): RemotePipeline {
-    let pipeline = this.#pipelines.get(address);
-    if (pipeline === undefined) {
-      const { credentials, keys } = this.#options;
-      pipeline = new RemotePipeline({ address, credentials, metadata: () => keys.metadata() });
-      this.#pipelines.set(address, pipeline);
-    }
+  #pipelineAt(address: string, workerId: string): RemotePipeline {
+    const known = this.#pipelines.get(address)?.pipeline;
+    if (known !== undefined) return known;
+    const { credentials, keys } = this.#options;
+    const pipeline = new RemotePipeline({ address, credentials, metadata: () => keys.metadata() });
+    this.#pipelines.set(address, { pipeline, workerId });
     return pipeline;
   }
 
-  #forget(addresses: ReadonlySet<string>): void {
-    for (const [address, pipeline] of this.#pipelines) {
-      if (addresses.has(address) || pipeline.running > 0) continue;
+  #forget(leads: ReadonlyMap<string, string>): void {
+    for (const [address, { pipeline, workerId }] of this.#pipelines) {
+      if (leads.get(address) === workerId || pipeline.running > 0) continue;
       this.#pipelines.delete(address);
       pipeline.close();
     }

@@ -114,9 +114,13 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     ...{ view, bus, control, events, onTrouble, clock: systemClock, wallClock: Date.now },
     connect: grpcConnections(options.credentials, () => keys.metadata()),
     leads: () => lease.term !== null,
-    onChange: () => leader.wake(),
+    onChange: () => {
+      router.dropLost();
+      leader.wake();
+    },
   });
   const { roster } = attendance;
+  const router = new ClusterRouter({ view, roster, credentials: options.credentials, keys });
   const leader: Leader = new Leader({
     spec,
     weights: options.weights,
@@ -214,7 +218,6 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
   attendance.start();
   lease.start();
 
-  const router = new ClusterRouter({ view, roster, credentials: options.credentials, keys });
   const status = (): GetStatusResponse =>
     clusterStatus({
       ...{ spec, defaultReplicas, minWorkers: options.minWorkers, view, roster, load, activity, events, failures },

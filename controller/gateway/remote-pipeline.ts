@@ -47,7 +47,7 @@ export class RemotePipeline implements Pipeline {
   readonly address: string;
   readonly #client: InstanceType<typeof conclave.StageService>;
   readonly #metadata: () => Metadata;
-  #running = 0;
+  readonly #calls = new Set<{ cancel(): void }>();
 
   constructor(options: RemotePipelineOptions) {
     this.address = options.address;
@@ -57,21 +57,21 @@ export class RemotePipeline implements Pipeline {
 
   /** Requests that run there now. */
   get running(): number {
-    return this.#running;
+    return this.#calls.size;
   }
 
   async *run(request: RunRequest, signal: AbortSignal): AsyncGenerator<RunResponse> {
     const call = this.#client.Run(request, this.#metadata());
     const cancel = (): void => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    this.#running++;
+    this.#calls.add(call);
     try {
       if (signal.aborted) cancel();
       for await (const response of call) yield response as RunResponse;
     } catch (error) {
       throw toPipelineError(error as ServiceError, this.address);
     } finally {
-      this.#running--;
+      this.#calls.delete(call);
       signal.removeEventListener('abort', cancel);
       call.cancel();
     }
@@ -82,6 +82,11 @@ export class RemotePipeline implements Pipeline {
     const ignore = (): void => undefined;
     const deadline = { deadline: Date.now() + stopDeadlineMs };
     this.#client.StopSequence({ requestId, index }, this.#metadata(), deadline, ignore);
+  }
+
+  /** Ends what runs there, as if the connection had broken. */
+  giveUp(): void {
+    for (const call of this.#calls) call.cancel();
   }
 
   close(): void {

@@ -6,7 +6,7 @@ import type { EventLog } from '../events.ts';
 import type { Connection } from './connection.ts';
 import { Contacts } from './contacts.ts';
 import { listMissing, missingEvents, writeMissing } from './missing.ts';
-import { Roster } from './roster.ts';
+import { Roster, type RosterEntry } from './roster.ts';
 
 export interface AttendanceOptions {
   readonly view: ClusterView;
@@ -19,7 +19,7 @@ export interface AttendanceOptions {
   readonly wallClock: () => number;
   /** Whether this controller leads: then it keeps the list of missing workers, and tells of them. */
   readonly leads: () => boolean;
-  /** The standing of some worker is another one. */
+  /** Something was seen of some worker. */
   readonly onChange: () => void;
   readonly onTrouble: (what: string, error: unknown) => void;
 }
@@ -44,11 +44,14 @@ export class Attendance {
   constructor(options: AttendanceOptions) {
     const { clock, wallClock, connect } = options;
     this.#options = options;
-    this.roster = new Roster({ now: () => clock.now(), wallClock, onChange: () => this.#changed() });
+    this.roster = new Roster({ now: () => clock.now(), wallClock, onChange: (entry) => this.#stood(entry) });
     this.#contacts = new Contacts({
       connect,
       clock,
-      onSighting: (session, sighting) => this.roster.saw(session, sighting),
+      onSighting: (session, sighting) => {
+        this.roster.saw(session, sighting);
+        options.onChange();
+      },
     });
   }
 
@@ -89,6 +92,11 @@ export class Attendance {
     this.#started = false;
     this.#cancelTick();
     this.#contacts.close();
+  }
+
+  #stood({ worker, departed, answers }: RosterEntry): void {
+    if (departed && answers) this.#contacts.lookNow(worker.id); // Does it stand still, or is only the bus away from it?
+    this.#changed();
   }
 
   #changed(): void {
