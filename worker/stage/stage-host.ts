@@ -78,8 +78,7 @@ export class StageHost {
 
   /** Whether a stage here dispatches to other workers. */
   get dispatches(): boolean {
-    for (const { stage } of this.#seats.values()) if (stage !== null) return true;
-    return false;
+    return this.#stages().length > 0;
   }
 
   /** The engine of the pipeline that this worker leads, or null. */

@@ -70,10 +70,8 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
     // Its heartbeats live for 5 s: who waits for them cannot be as fast.
     expect(Math.max(...seen)).toBeLessThan(5_000);
     const { text } = await ready(cluster);
-    expect(JSON.parse(text)).toMatchObject({
-      ready: false,
-      reasons: [expect.stringMatching(/^s1, which leads pipeline p0, is lost: connect ECONNREFUSED 127\.0\.0\.1:\d+/)],
-    });
+    const { reasons } = JSON.parse(text) as { readonly reasons: readonly string[] };
+    expect(reasons[0]).toMatch(/^s1, which leads pipeline p0, is lost: connect ECONNREFUSED 127\.0\.0\.1:\d+/);
     await cluster.startWorker('s1');
     await cluster.untilReady();
     await cluster.untilSettled();
