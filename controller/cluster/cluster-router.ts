@@ -10,7 +10,7 @@ import type { Roster } from './roster/roster.ts';
 
 export interface ClusterRouterOptions {
   readonly view: ClusterView;
-  readonly roster: Pick<Roster, 'get' | 'takesRequests'>;
+  readonly roster: Pick<Roster, 'isGone' | 'takesRequests'>;
   readonly credentials: ChannelCredentials;
   readonly keys: MemberKeys;
 }
@@ -43,8 +43,7 @@ export class ClusterRouter implements PipelineRouter {
   dropLost(): void {
     const { roster } = this.#options;
     for (const { pipeline, workerId } of this.#pipelines.values()) {
-      const entry = roster.get(workerId);
-      if (entry?.standing === 'lost' && !entry.answers) pipeline.giveUp();
+      if (roster.isGone(workerId)) pipeline.giveUp();
     }
   }
 
@@ -60,12 +59,16 @@ export class ClusterRouter implements PipelineRouter {
 
   /** Ready leads, worker ids by address: for each pipeline as the target plan wants it, or else as the committed one has it. */
   #leads(): ReadonlyMap<string, string> {
-    const { target, committed } = this.#options.view;
+    const { roster, view } = this.#options;
+    const { target, committed } = view;
     const found = new Map<string, PlanWorker>();
     for (const plan of [target, committed]) {
       for (const { id, stages } of plan?.pipelines ?? []) {
-        const lead = plan?.workers[stages[0]?.ranks[0]?.worker ?? -1];
-        if (lead !== undefined && !found.has(id) && this.#isReady(lead.id, id, plan)) found.set(id, lead);
+        const parts = stages.flatMap(({ ranks }) => ranks.flatMap(({ worker }) => plan?.workers[worker] ?? []));
+        const [lead] = parts;
+        if (lead === undefined || found.has(id) || !this.#isReady(lead.id, id, plan)) continue;
+        // Without one of its parts a pipeline computes nothing.
+        if (!parts.some((part) => roster.isGone(part.id))) found.set(id, lead);
       }
     }
     return new Map([...found.values()].map(({ id, address }) => [address, id]));

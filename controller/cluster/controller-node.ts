@@ -266,7 +266,7 @@ function obstacles(
   problems: readonly string[],
 ): readonly string[] {
   if (router.ready && view.committed !== null) return [];
-  const missing = missingLeads(view, roster);
+  const missing = missingParts(view, roster);
   if (problems.length > 0) return [...missing, ...problems];
   if (view.target === null) return ['no plan yet'];
   if (missing.length > 0) return missing;
@@ -277,14 +277,19 @@ function obstacles(
   return [`plan ${view.target.epoch} is being rolled out: ${what}`];
 }
 
-/** Leads of pipelines that are in force and answer no more, and why. */
-function missingLeads({ committed }: ClusterView, roster: Roster): readonly string[] {
-  return (committed?.pipelines ?? []).flatMap(({ id, stages }) => {
-    const lead = committed?.workers[stages[0]?.ranks[0]?.worker ?? -1];
-    if (lead === undefined || roster.takesRequests(lead.id)) return [];
-    const { standing = 'lost', reason = 'it sends no heartbeats' } = roster.get(lead.id) ?? {};
-    return [`${lead.id}, which leads pipeline ${id}, is ${standing}: ${reason}`];
-  });
+/** Workers without which pipelines that are in force compute nothing and that are not there, and why. */
+function missingParts({ committed }: ClusterView, roster: Roster): readonly string[] {
+  return (committed?.pipelines ?? []).flatMap(({ id, stages }) =>
+    stages.flatMap(({ ranks }, stage) =>
+      ranks.flatMap(({ worker: index }, rank) => {
+        const worker = committed?.workers[index];
+        const leads = stage === 0 && rank === 0;
+        if (worker === undefined || !(leads ? !roster.takesRequests(worker.id) : roster.isGone(worker.id))) return [];
+        const { standing = 'lost', reason = 'it sends no heartbeats' } = roster.get(worker.id) ?? {};
+        return [`${worker.id}, which ${leads ? 'leads' : 'has a part of'} pipeline ${id}, is ${standing}: ${reason}`];
+      }),
+    ),
+  );
 }
 
 function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens }: ControllerNodeOptions): Buffer {

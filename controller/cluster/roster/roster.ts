@@ -166,6 +166,12 @@ export class Roster {
     return known !== undefined && (known.answers || known.standing === 'joining' || known.standing === 'reached');
   }
 
+  /** Whether a worker is gone, as far as can be known: lost, and nothing answers for it. */
+  isGone(id: string): boolean {
+    const known = this.#known.get(id);
+    return known?.standing === 'lost' && !known.answers;
+  }
+
   /** Drops a worker that has departed. */
   forget(id: string): void {
     if (this.#known.get(id)?.departed === true) this.#known.delete(id);

@@ -50,8 +50,8 @@ async function startLead(index: number): Promise<string> {
 function options(): Pick<ClusterRouterOptions, 'view' | 'roster'> {
   const plan: PlanInput = {
     epoch: 1,
-    workers: ['a', 'b'].map((id, i) => ({ id, address: addresses[i] ?? '' })),
-    pipelines: [0, 1].map((worker) => ({ id: `p${worker}`, stages: [{ ranks: [{ worker }] }] })),
+    workers: ['a', 'b', 'rank'].map((id, i) => ({ id, address: addresses[i] ?? '' })),
+    pipelines: [0, 1].map((worker) => ({ id: `p${worker}`, stages: [{ ranks: [{ worker }, { worker: 2 }] }] })),
   };
   const report = (id: string, pipeline: string): WorkerReport => ({ id, startedAtMs: 1, readyPipelines: [pipeline] });
   const view = {
@@ -66,7 +66,7 @@ function options(): Pick<ClusterRouterOptions, 'view' | 'roster'> {
     ),
   } as unknown as ClusterRouterOptions['view'];
   const roster = {
-    get: (id: string) => standings.get(id) as RosterEntry | undefined,
+    isGone: (id: string) => standings.get(id)?.standing === 'lost' && !standings.get(id)?.answers,
     takesRequests: (id: string) => standings.get(id)?.standing === 'reached',
   };
   return { view, roster };
@@ -81,6 +81,13 @@ describe('ClusterRouter', () => {
     expect([pick(), pick()].map((pipeline) => pipeline === null)).toEqual([false, false]);
     expect(router.ready).toBe(true);
     standings.set('b', { standing: 'unreachable', answers: false });
+    expect([router.ready, pick()]).toEqual([false, null]);
+  });
+
+  it('is not ready while a part of every pipeline is gone', () => {
+    standings.set('rank', { standing: 'unreachable', answers: false }); // The leads may reach it.
+    expect(router.ready).toBe(true);
+    standings.set('rank', { standing: 'lost', answers: false });
     expect([router.ready, pick()]).toEqual([false, null]);
   });
 

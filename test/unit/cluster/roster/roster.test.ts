@@ -99,8 +99,9 @@ describe('a worker that was reached', () => {
     roster.follow(new Map());
     expect(roster.get('w')).toMatchObject({ standing: 'lost', reason: 'its heartbeats have ended', departed: true });
     expect([roster.mayHold('w', true), roster.takesRequests('w')]).toEqual([false, true]);
+    expect(roster.isGone('w')).toBe(false);
     saw(unanswered); // It stands still.
-    expect(roster.takesRequests('w')).toBe(false);
+    expect([roster.takesRequests('w'), roster.isGone('w')]).toEqual([false, true]);
   });
 
   it('is taken in again when its heartbeats come again and it answers', () => {
