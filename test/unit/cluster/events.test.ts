@@ -35,3 +35,23 @@ it('knows what happened before it started, once and in order, and keeps a bounde
   expect(second.recent(10_000)).toHaveLength(JOURNAL_LENGTH);
   expect(second.recent(1)[0]?.message).toBe(`more ${JOURNAL_LENGTH - 1}`);
 });
+
+it('tells others what happened while the bus was away once it is back, and itself once', async () => {
+  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const cut = { state: 'reconnecting' };
+  const here = new Proxy(bus, {
+    get: (target, key) => {
+      if (key === 'state') return cut.state;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const [log, other] = [here, bus].map((each) => new EventLog({ bus: each, cluster: 'c', wallClock: () => 7 }));
+  log!.publish({ code: 'X', severity: 'info', subject: 's', message: 'while it was away' });
+  expect([log!.recent(10).length, other!.recent(10).length]).toEqual([1, 0]);
+  cut.state = 'connected';
+  await log!.load();
+  await vi.waitFor(() => expect(other!.recent(10)).toHaveLength(1));
+  await log!.load();
+  expect(log!.recent(10)).toEqual(other!.recent(10));
+});
