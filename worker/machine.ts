@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism, freemem, totalmem } from 'node:os';
 
 /** Reads a text file of the kernel; null where it does not exist. Passed in, so that tests can pretend. */
 export type ReadFile = (path: string) => string | null;
@@ -9,11 +9,13 @@ export interface Machine {
   readonly cores: number;
   /** Bytes that this process can still take without swapping or being killed. */
   readonly freeBytes: number;
+  /** Bytes that it could take if nothing else ran here: the machine's memory, or its container's limit. */
+  readonly totalBytes: number;
 }
 
 /** What this process may use now. */
 export function readMachine(read: ReadFile = readKernelFile): Machine {
-  return { cores: usableCores(read), freeBytes: freeBytes(read) };
+  return { cores: usableCores(read), freeBytes: freeBytes(read), totalBytes: totalBytes(read) };
 }
 
 /** Hyper-threads of one core count once; a quota of 1.5 processors counts as 2 threads, so that none of it is lost. */
@@ -41,6 +43,12 @@ function freeBytes(read: ReadFile): number {
   const available = /^MemAvailable:\s*(\d+) kB/m.exec(read('/proc/meminfo') ?? '')?.[1];
   const free = available === undefined ? freemem() : Number(available) * 1_024;
   return Math.max(0, Math.min(free, containerBytes(read, cgroupV2), containerBytes(read, cgroupV1)));
+}
+
+function totalBytes(read: ReadFile): number {
+  const machine = /^MemTotal:\s*(\d+) kB/m.exec(read('/proc/meminfo') ?? '')?.[1];
+  const limits = [cgroupV2, cgroupV1].map(({ folder, limit }) => Number(read(`${folder}/${limit}`) ?? NaN));
+  return Math.min(machine === undefined ? totalmem() : Number(machine) * 1_024, ...limits.filter((bytes) => bytes > 0));
 }
 
 interface MemoryFiles {

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/load-config.ts';
+import { ModelError } from '../model/problems.ts';
 
 /** Exit codes of every command. `unread`: whoever read its output has gone away, as a shell reports SIGPIPE. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2, unread: 128 + constants.signals.SIGPIPE } as const;
@@ -55,6 +56,7 @@ export function reportFailure(error: unknown): FailureReport {
     const remedy = error.remedy === null ? [] : [`  ${error.remedy}`];
     return { text: [`conclave: ${error.message}`, ...remedy].join('\n'), exitCode: error.exitCode };
   }
+  if (error instanceof ModelError) return reportFailure(new CliError(error.message));
   if (error instanceof Error && 'remedy' in error && typeof error.remedy === 'string') {
     return reportFailure(new CliError(error.message, error.remedy));
   }
@@ -72,6 +74,12 @@ function systemFailure(
   switch (error.code) {
     case 'EADDRINUSE':
       return new CliError(`${place} is in use`, 'Choose other ports with --port and --grpc-port (0: any free one).');
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new CliError(
+        `the host name ${'hostname' in error ? String(error.hostname) : ''} cannot be resolved`,
+        'Give an address of this machine with --host.',
+      );
     case 'EADDRNOTAVAIL':
       return new CliError(`this machine has no address ${error.address ?? ''}`, 'Give one that it has with --host.');
     case 'EACCES':

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { compileModel } from '../model/compile.ts';
 import type { ModelReport } from '../model/report.ts';
 import { formatBytes, formatCount } from '../quantities.ts';
+import { CliError, exitCodes } from './exit.ts';
 
 const examples = `
 Examples:
@@ -16,6 +17,7 @@ export function inspectCommand(): Command {
     .addOption(new Option('--output <FORM>', 'Form of the report.').choices(['text', 'json']).default('text'))
     .addHelpText('after', examples)
     .action(async (directory: string, { output }: { readonly output: 'text' | 'json' }) => {
+      if (directory === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
       const { report } = await compileModel(directory);
       process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));
     });

@@ -7,7 +7,7 @@ import { exitCodes } from './exit.ts';
 import { hintsFor } from './hints.ts';
 import { createLog } from './log.ts';
 import { outliveOutput } from './output.ts';
-import { progressReporter } from './progress.ts';
+import { progressReporter, rewritable } from './progress.ts';
 import { readyLine, readyText } from './ready.ts';
 import { checkWorkerOptions, serveWithWorkers } from './serve-workers.ts';
 import { firstSignal } from './signals.ts';
@@ -50,7 +50,7 @@ async function serve(config: ServeConfig, warnings: readonly string[]): Promise<
   checkWorkerOptions(config);
   if (config.workers !== null) return serveWithWorkers(config, config.workers, log, signal);
   const onProgress = progressReporter({
-    terminal: stderr.isTTY && config.logFormat !== 'json' ? stderr : null,
+    terminal: config.logFormat === 'json' ? null : rewritable(stderr, process.env),
     log: (state, line) => log.info(state, line),
     now: () => performance.now(),
   });

@@ -4,7 +4,7 @@ import { integer } from '../config/values.ts';
 import { type ShapeName, shapeNames, synthesise } from '../model/synth.ts';
 import { formatBytes } from '../quantities.ts';
 import { CliError, exitCodes, Interrupted } from './exit.ts';
-import { progressReporter } from './progress.ts';
+import { progressReporter, rewritable } from './progress.ts';
 import { firstSignal } from './signals.ts';
 
 interface SynthFlags {
@@ -38,9 +38,10 @@ export function synthCommand(): Command {
 async function synth(shape: ShapeName, directory: string, flags: SynthFlags): Promise<void> {
   const seed = z.safeParse(integer(0), flags.seed);
   if (!seed.success) throw new CliError(`--seed: ${seed.error.issues[0]?.message ?? ''}`, null, exitCodes.usage);
+  if (directory === '') throw new CliError('DIR: expected a folder, got ""', null, exitCodes.usage);
   const { stderr, stdout } = process;
   const report = progressReporter({
-    terminal: stderr.isTTY ? stderr : null,
+    terminal: rewritable(stderr, process.env),
     log: (_, line) => stderr.write(`${line}\n`),
     now: () => performance.now(),
   });

@@ -14,6 +14,7 @@ import { memberTroubleLog } from '../../proto/trouble-log.ts';
 import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
+import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { loadTextModel } from '../gateway/text-model.ts';
@@ -68,7 +69,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   const { spec, report } = await compileModel(directory, servedName === undefined ? {} : { name: servedName });
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const maxModelLen = longestSequence(config, spec);
-  const blocks = cacheBlocks(config, spec, weights, maxModelLen);
+  const blocks = cacheBlocks(config, spec, weights, maxModelLen, log);
   const node = await startControllerNode({
     bus,
     cluster: config.cluster,
@@ -177,6 +178,7 @@ function cacheBlocks(
   spec: ModelSpec,
   weights: WeightsFormat,
   longest: number,
+  log: Logger,
 ): CacheBlocks {
   const perSequence = Math.ceil(longest / blockSize);
   if (kvMemory === null) {
@@ -190,5 +192,8 @@ function cacheBlocks(
       `--kv-memory: ${needed * blockSize} tokens need ${needed * blockBytes} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
     ]);
   }
-  return { wished: blocks, least: blocks };
+  const useful = maxNumSeqs * perSequence;
+  if (blocks > useful) log.warn(unusedMemory(kvMemory, useful * blockBytes, maxNumSeqs, longest));
+  const wished = Math.min(blocks, useful);
+  return { wished, least: wished };
 }

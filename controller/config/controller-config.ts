@@ -5,6 +5,8 @@ import {
   admin,
   engine,
   model,
+  portsDiffer,
+  portsEqual,
   reporting,
   scheduling,
   server,
@@ -32,6 +34,7 @@ export const controllerSchema = z
     ...tls,
     ...reporting,
   })
-  .refine(stepHoldsSequences, stepTooSmall);
+  .refine(stepHoldsSequences, stepTooSmall)
+  .refine(portsDiffer, portsEqual);
 
 export type ControllerConfig = Readonly<z.output<typeof controllerSchema>>;

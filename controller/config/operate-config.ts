@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { choice, duration, integer, key, text, toggle } from './values.ts';
+import { address, choice, duration, integer, key, text, toggle } from './values.ts';
 
 const connection = {
-  server: option(text().default('127.0.0.1:8001'), {
+  server: option(address().default('127.0.0.1:8001'), {
     group: 'Controller',
     description: 'gRPC address of a controller; any of them will do.',
     placeholder: 'HOST:PORT',

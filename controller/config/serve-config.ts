@@ -222,6 +222,13 @@ export const stepTooSmall = {
   message: 'expected at least --max-num-seqs, as every running sequence takes a token of each step',
 };
 
+/** HTTP and gRPC cannot share a port; 0 is any free one. */
+export function portsDiffer(config: { readonly port: number; readonly grpcPort: number }): boolean {
+  return config.port !== config.grpcPort || config.port === 0;
+}
+
+export const portsEqual = { path: ['grpcPort'], message: 'expected another port than --port' };
+
 /** The configuration of `conclave serve`. */
 export const serveSchema = z
   .strictObject({
@@ -237,6 +244,7 @@ export const serveSchema = z
     ...tls,
     ...reporting,
   })
-  .refine(stepHoldsSequences, stepTooSmall);
+  .refine(stepHoldsSequences, stepTooSmall)
+  .refine(portsDiffer, portsEqual);
 
 export type ServeConfig = Readonly<z.output<typeof serveSchema>>;

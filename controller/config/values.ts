@@ -128,3 +128,12 @@ export function duration(min = 0): z.ZodType<number> {
     return ms >= min && ms <= longestDelay ? ms : null;
   });
 }
+
+/** Host and port of a server, such as "10.0.0.1:8001" or "[::1]:8001". */
+export function address(): z.ZodType<string> {
+  return reader('HOST:PORT, such as 10.0.0.1:8001 or [::1]:8001', (raw) => {
+    const match = typeof raw === 'string' ? /^(\[[\da-f:.]+\]|[\w.-]+):(\d+)$/i.exec(raw) : null;
+    const port = Number(match?.[2]);
+    return match !== null && port >= 1 && port <= 65_535 ? String(raw) : null;
+  });
+}

@@ -31,6 +31,7 @@ export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCh
     spec,
     weights,
     freeBytes: machine.freeBytes,
+    totalBytes: machine.totalBytes,
     cores: threads,
     kvMemory: config.kvMemory,
     blockSize: config.blockSize,

@@ -63,8 +63,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   const tls = readTls(config);
   const native = loadNative();
   const { directory, spec, weights, threads, memory, served } = await prepareCheckpoint(config);
-  const { warning, cache } = memory;
-  if (warning !== null) log.warn(warning);
+  const { warnings, cache } = memory;
+  for (const warning of warnings) log.warn(warning);
   const { host, blockSize, maxNumSeqs: maxSequences } = config;
 
   let engine: Engine | null = null;
@@ -93,8 +93,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   try {
     const { httpPort, grpcPort } = await gateway.start();
     log.info({ host, httpPort, grpcPort }, 'listening; the model is loading');
-    const names = { experts: 'loading experts', stage: 'loading attention, norms and head' };
-    const tasks: Partial<Record<keyof typeof names, ReturnType<typeof onProgress>>> = {};
+    const tasks: Partial<Record<keyof typeof loadTasks, ReturnType<typeof onProgress>>> = {};
     const executor = await createLocalExecutor({
       native,
       directory,
@@ -104,8 +103,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
       isa: config.isa === 'auto' ? null : config.isa,
       limits: () => ({ kvBlocks: cache.kvBlocks, blockSize }),
       onProgress: (part, doneBytes, totalBytes) => {
-        obstacle = `the model is loading: ${Math.floor((100 * doneBytes) / Math.max(1, totalBytes))} % of its ${part}`;
-        tasks[part] ??= onProgress(names[part]);
+        obstacle = `the model is loading: ${loadTasks[part]}, ${Math.floor((100 * doneBytes) / Math.max(1, totalBytes))} %`;
+        tasks[part] ??= onProgress(loadTasks[part]);
         tasks[part](doneBytes, totalBytes);
       },
     });
@@ -155,6 +154,12 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     throw error;
   }
 }
+
+const loadTasks = {
+  experts: 'loading experts',
+  stage: 'loading attention and embeddings',
+  cache: 'preparing the KV cache',
+} as const;
 
 const nothingYet: Pick<
   EngineSnapshot,

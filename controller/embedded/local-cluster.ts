@@ -8,6 +8,7 @@ import { readMachine } from '../../worker/machine.ts';
 import { connectBus } from '../cli/connect-bus.ts';
 import { type ClusterServer, startClusterServer } from '../cluster/cluster-server.ts';
 import { natsOptions, readTls } from '../config/connections.ts';
+import { checkMemory } from '../config/given-memory.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { freePorts } from './free-ports.ts';
 import { startNats } from './nats-process.ts';
@@ -32,6 +33,7 @@ const MEMORY_SHARE = 0.9;
 
 /** Starts everything; settles when requests are taken, whether or not workers can answer them yet. */
 export async function startLocalCluster(config: ServeConfig, workers: number, log: Logger): Promise<LocalCluster> {
+  checkMemory('worker-memory', config.workerMemory, readMachine().totalBytes);
   const closers: ((graceMs: number) => Promise<void>)[] = [];
   const stop = async (graceMs: number): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close(graceMs);

@@ -1,6 +1,7 @@
 import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { blockBytes, type CacheSize, cacheSize } from '../../worker/stage/cache-size.ts';
+import { unusedMemory } from '../config/given-memory.ts';
 import { defaultConstraints } from '../planner/input.ts';
 import { plan } from '../planner/plan.ts';
 import { formatBytes } from '../quantities.ts';
@@ -10,6 +11,8 @@ export interface MemoryWish {
   readonly weights: WeightsFormat;
   /** Bytes that this process may still take. */
   readonly freeBytes: number;
+  /** Bytes that it could take if nothing else ran here. */
+  readonly totalBytes: number;
   readonly cores: number;
   /** Bytes for the KV cache; null: half of what the weights leave. */
   readonly kvMemory: number | null;
@@ -24,8 +27,8 @@ export interface MemoryPlan {
   readonly placement: PlacementPlan;
   readonly cache: CacheSize;
   readonly weightBytes: number;
-  /** Something that the operator may want to change; null when there is nothing. */
-  readonly warning: string | null;
+  /** Where what is served differs from what was asked for. */
+  readonly warnings: readonly string[];
 }
 
 /** The model does not fit into the memory there is, or the wishes contradict each other. */
@@ -52,6 +55,12 @@ export function planMemory(wish: MemoryWish): MemoryPlan {
       `Give at most ${spec.maxPosition}.`,
     );
   }
+  if (wish.kvMemory !== null && wish.kvMemory > wish.totalBytes) {
+    throw new MemoryError(
+      `--kv-memory ${formatBytes(wish.kvMemory)} is more than the ${formatBytes(wish.totalBytes)} of memory that there are`,
+      'Give at most what the weights leave, or leave it out: the cache then takes what it can use.',
+    );
+  }
   const weightBytes = place(wish, 0).workers[0]?.weightBytes ?? 0;
   const budgetBytes = wish.kvMemory ?? Math.floor((freeBytes - weightBytes) * cacheShare);
   const perBlock = blockBytes(spec, weights, blockSize);
@@ -67,11 +76,16 @@ export function planMemory(wish: MemoryWish): MemoryPlan {
   }
   const { maxSequences } = wish;
   const cache = cacheSize({ spec, weights, blockSize, maxModelLen: longest, maxSequences, budgetBytes });
-  const warning =
-    cache.maxModelLen < longest
-      ? `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`
-      : null;
-  return { placement: place(wish, cache.kvBlocks), cache, weightBytes, warning };
+  const warnings: string[] = [];
+  if (cache.maxModelLen < longest) {
+    warnings.push(
+      `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`,
+    );
+  }
+  if (wish.kvMemory !== null && cache.kvBlocks < Math.floor(budgetBytes / perBlock)) {
+    warnings.push(unusedMemory(wish.kvMemory, cache.bytes, maxSequences, longest));
+  }
+  return { placement: place(wish, cache.kvBlocks), cache, weightBytes, warnings };
 }
 
 /** A plan that puts everything on this process. */

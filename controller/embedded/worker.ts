@@ -10,6 +10,7 @@ import { readMachine } from '../../worker/machine.ts';
 import { startWorkerProcess, type WorkerProcess } from '../../worker/worker-process.ts';
 import { connectBus } from '../cli/connect-bus.ts';
 import { natsOptions, readTls } from '../config/connections.ts';
+import { checkMemory } from '../config/given-memory.ts';
 import type { WorkerConfig } from '../config/worker-config.ts';
 import { formatBytes } from '../quantities.ts';
 import { checkpointError } from './model-mismatch.ts';
@@ -32,6 +33,7 @@ export async function startWorker(
   const native = loadNative();
   const machine = readMachine();
   const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
+  checkMemory('memory', config.memory, machine.totalBytes);
   const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * MEMORY_SHARE);
   const threads = config.threads ?? machine.cores;
   const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);

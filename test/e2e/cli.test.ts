@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { goldenFolder } from './golden.ts';
-import { root, run, Server } from './server.ts';
+import { root, run, Server, until } from './server.ts';
 
 const clerk = join(root, 'models/clerk');
 
@@ -80,6 +80,25 @@ describe('synth', () => {
       ignore_eos: true,
     });
     expect(answer.usage).toMatchObject({ completion_tokens: 5 });
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('leaves nothing behind on %s', async (signal) => {
+    const parent = folder();
+    const child = spawn(process.execPath, ['bin/conclave.js', 'synth', 'moe-1b7', join(parent, 'a', 'b')], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    const closed = once(child, 'close');
+    await until(
+      () => readdirSync(parent, { recursive: true }),
+      (files) => files.some((file) => String(file).endsWith('.partial')),
+    );
+    child.kill(signal);
+    expect(await closed).toEqual([signal === 'SIGINT' ? 130 : 143, null]);
+    expect(stderr).toContain(`${signal}: nothing is left`);
+    expect(readdirSync(parent)).toEqual([]);
   });
 
   it('touches no folder that holds something', async () => {
@@ -166,6 +185,25 @@ describe('serve', () => {
       1,
       /--max-model-len 512 .*needs .*--kv-memory/s,
     ],
+    [
+      'one port for both',
+      ['--port', '8123', '--grpc-port', '8123'],
+      2,
+      /--grpc-port: expected another port than --port/,
+    ],
+    ['a host that nobody knows', ['--host', 'nowhere.invalid'], 1, /nowhere\.invalid cannot be resolved\n {2}Give/],
+    [
+      'a KV cache larger than any machine has memory',
+      ['--kv-memory', '900TiB'],
+      1,
+      /--kv-memory 900 TiB is more than the .* of memory that there are/,
+    ],
+    [
+      'workers larger than the machine',
+      ['--workers', '1', '--worker-memory', '900TiB'],
+      2,
+      /--worker-memory: expected/,
+    ],
   ])('refuses %s in words', async (_, flags, code, message) => {
     const finished = await run(['serve', '--port', '0', '--grpc-port', '0', ...flags]);
     expect(finished).toMatchObject({ code, stdout: '' });
@@ -187,5 +225,24 @@ describe('serve', () => {
       expect(stderr).toContain(`127.0.0.1:${port} is in use`);
     }
     listener.close();
+  });
+});
+
+describe('a wrong address of a controller', () => {
+  it.each(['localhost', 'http://localhost:8001', ':1', 'a:0', 'a:70000', '::1:8001'])(
+    '%s is refused',
+    async (server) => {
+      const { code, stderr } = await run(['status', '--server', server]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('--server: expected HOST:PORT') });
+    },
+  );
+
+  it.each(['status', 'events', 'plan', 'replicas'])('%s ends as soon as it is refused there', async (command) => {
+    // Longer than the run may take: only the refusal can end it.
+    const { code, stderr } = await run([command, '--server', '127.0.0.1:1', '--timeout', '10m']);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('no controller answers at 127.0.0.1:1'),
+    });
   });
 });

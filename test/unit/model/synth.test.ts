@@ -89,6 +89,20 @@ describe('a synthetic checkpoint', () => {
     expect(await readdir(given)).toEqual([]);
   });
 
+  test('leaves everything as it was when the disk fills up on the way', async () => {
+    const parent = await temporaryFolder();
+    const folder = await NewFolder.create(join(parent, 'a', 'b'), 1);
+    await folder.file('first', (take) => take(Buffer.from('whole')));
+    const full = Object.assign(new Error('write'), { code: 'ENOSPC' });
+    const failed = folder.file('second', async (take) => {
+      await take(Buffer.from('half'));
+      throw full;
+    });
+    await expect(failed).rejects.toMatchObject({ code: 'NO_SPACE', message: expect.stringContaining('disk is full') });
+    await folder.discard();
+    expect(await readdir(parent)).toEqual([]);
+  });
+
   test('leaves everything as it was when there is no room', async () => {
     const parent = await temporaryFolder();
     // More than any disk: sizes are compared before a byte is written.

@@ -15,8 +15,12 @@ const plain: Readonly<Record<string, string>> = {
   '/proc/meminfo': `MemTotal: ${64 * 2 ** 20} kB\nMemAvailable: ${32 * 2 ** 20} kB\n`,
 };
 
-const cases: readonly [string, Readonly<Record<string, string>>, { cores: number; freeBytes: number }][] = [
-  ['counts hyper-threads once', {}, { cores: 4, freeBytes: 32 * GiB }],
+const cases: readonly [
+  string,
+  Readonly<Record<string, string>>,
+  { cores: number; freeBytes: number; totalBytes?: number },
+][] = [
+  ['counts hyper-threads once', {}, { cores: 4, freeBytes: 32 * GiB, totalBytes: 64 * GiB }],
   ['keeps to its affinity', { '/proc/self/status': 'Cpus_allowed_list:\t1,4-5\n' }, { cores: 2, freeBytes: 32 * GiB }],
   [
     'keeps to the limits of a cgroup v2 container',
@@ -26,7 +30,7 @@ const cases: readonly [string, Readonly<Record<string, string>>, { cores: number
       '/sys/fs/cgroup/memory.current': `${5 * GiB}\n`,
       '/sys/fs/cgroup/memory.stat': `anon 1\ninactive_file ${2 * GiB}\n`,
     },
-    { cores: 3, freeBytes: 5 * GiB },
+    { cores: 3, freeBytes: 5 * GiB, totalBytes: 8 * GiB },
   ],
   [
     'takes "max" as no limit',
@@ -51,13 +55,14 @@ const cases: readonly [string, Readonly<Record<string, string>>, { cores: number
 
 describe('readMachine', () => {
   it.each(cases)('%s', (_, files, expected) => {
-    expect(readMachine((path) => ({ ...plain, ...files })[path] ?? null)).toEqual(expected);
+    expect(readMachine((path) => ({ ...plain, ...files })[path] ?? null)).toMatchObject(expected);
   });
 
   it('finds something on this machine, whatever its kernel says', () => {
     for (const machine of [readMachine(), readMachine(() => null)]) {
       expect(machine.cores).toBeGreaterThanOrEqual(1);
       expect(machine.freeBytes).toBeGreaterThan(0);
+      expect(machine.totalBytes).toBeGreaterThanOrEqual(machine.freeBytes);
     }
   });
 });

@@ -24,16 +24,36 @@ describe('progressReporter', () => {
     expect(lines.map((line) => line.split(',')[0])).toEqual(['loading: 41 %', 'loading: 83 %', 'loading: 100 %']);
   });
 
-  it('writes one line of a terminal again and again, within its width, and ends it once', () => {
+  it('writes one line of a terminal again and again, and ends it once', () => {
     const written: string[] = [];
-    const terminal = { write: (text: string) => written.push(text), columns: 41 };
+    const terminal = { write: (text: string) => written.push(text), columns: 80 };
     const report = progressReporter({ terminal, log: () => {}, now: () => 0 })('loading');
     report(1, 2);
     report(2, 2);
     report(2, 2);
     expect(written).toEqual([
-      '\r[############............] loading: 50 %\u001B[K',
-      '\r[########################] loading: 100 \u001B[K\n',
+      '\r[############............] loading: 50 %, 1 B of 2 B\u001B[K',
+      '\r[########################] loading: 100 %, 2 B of 2 B\u001B[K\n',
     ]);
+  });
+
+  it.each([
+    [120, '[############............] preparing the KV cache: 50 %, 50 MiB of 100 MiB, 100 MiB/s, 500 ms left'],
+    [90, '[######......] preparing the KV cache: 50 %, 50 MiB of 100 MiB, 100 MiB/s, 500 ms left'],
+    [80, 'preparing the KV cache: 50 %, 50 MiB of 100 MiB, 100 MiB/s, 500 ms left'],
+    [66, 'preparing the KV cache: 50 %, 50 MiB of 100 MiB, 500 ms left'],
+    [50, 'preparing the KV cache: 50 %, 500 ms left'],
+    [30, 'preparing the KV cache: 50 %'],
+    [20, '50 %'],
+    [4, '50 '],
+    [0, 'preparing the KV cache: 50 %, 50 MiB of 100 MiB, 100 MiB/s, 500 ms left'],
+  ])('says what fits into %d columns, without a cut', (columns, expected) => {
+    const written: string[] = [];
+    let now = 0;
+    const terminal = { write: (text: string) => written.push(text), columns };
+    const report = progressReporter({ terminal, log: () => {}, now: () => now })('preparing the KV cache');
+    now = 500;
+    report(50 * MiB, 100 * MiB);
+    expect(written).toEqual([`\r${expected}\u001B[K`]);
   });
 });

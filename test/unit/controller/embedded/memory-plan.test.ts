@@ -24,6 +24,7 @@ function plan(wish: Partial<MemoryWish>): MemoryPlan {
     spec,
     weights: 'bf16',
     freeBytes: 1024 * MiB,
+    totalBytes: 2048 * MiB,
     cores: 1,
     kvMemory: null,
     blockSize: 16,
@@ -45,9 +46,9 @@ function refusal(wish: Partial<MemoryWish>): string {
 
 describe('planMemory', () => {
   it('makes room for all sequences at full length where there is memory', () => {
-    const { cache, warning, placement } = plan({});
+    const { cache, warnings, placement } = plan({});
     expect(cache).toEqual({ kvBlocks: 4 * 32, bytes: 4 * 512 * bytesPerToken, maxModelLen: 512 });
-    expect(warning).toBeNull();
+    expect(warnings).toEqual([]);
     expect(placement).toMatchObject({ workers: [{ id: 'local' }], pipelines: [{ stages: [{ endLayer: 6 }] }] });
   });
 
@@ -58,11 +59,19 @@ describe('planMemory', () => {
   });
 
   it('shortens sequences to what the cache holds, and says so', () => {
-    const { cache, warning } = plan({ kvMemory: 10 * 16 * bytesPerToken });
+    const { cache, warnings } = plan({ kvMemory: 10 * 16 * bytesPerToken });
     expect(cache).toMatchObject({ kvBlocks: 10, maxModelLen: 160 });
-    expect(warning).toBe(
+    expect(warnings).toEqual([
       "sequences are limited to 160 of the model's 512 tokens, as --kv-memory 240 KiB holds no more",
-    );
+    ]);
+  });
+
+  it('takes no more of the memory given than sequences can use, and says so', () => {
+    const { cache, warnings } = plan({ kvMemory: 512 * MiB });
+    expect(cache.kvBlocks).toBe(4 * 32);
+    expect(warnings).toEqual([
+      'the KV cache takes 3 MiB of --kv-memory 512 MiB: --max-num-seqs 4 of 512 tokens use no more',
+    ]);
   });
 
   it.each<[string, Partial<MemoryWish>, RegExp]>([
@@ -77,6 +86,11 @@ describe('planMemory', () => {
       'weights beyond the memory',
       { freeBytes: 1 * MiB },
       /^clerk does not fit into the 1 MiB of memory that are free: .* 8.81 MiB are missing/,
+    ],
+    [
+      'a cache beyond what the machine has, even where less would be used',
+      { kvMemory: 900 * 1024 * MiB },
+      /^--kv-memory 900 GiB is more than the 2 GiB of memory that there are\nGive at most/,
     ],
     ['a cache beyond the memory', { freeBytes: 12 * MiB, kvMemory: 12 * MiB, maxSequences: 64 }, /does not fit/],
   ])('refuses %s, with a remedy', (_, wish, message) => {
