@@ -15,7 +15,7 @@ export interface FailingWorkersOptions {
   readonly wallClock: () => number;
 }
 
-/** What the leader does about workers that cannot carry out a plan: see left-out.ts. Every change is told by an event. */
+/** What the leader does about workers that cannot carry out a plan: see left-out.ts. Every change is an event. */
 export class FailingWorkers {
   readonly #options: FailingWorkersOptions;
 
@@ -41,7 +41,7 @@ export class FailingWorkers {
     const known = stillLeftOut(record.state.leftOut, view.workers);
     const leftOut = withFailure(known, { workerId, startedAtMs, reason, keeps }, wallClock());
     record.set({ leftOut });
-    for (const entry of leftOut.slice(-1)) this.#tell('WORKER_LEFT_OUT', 'warning', workerId, leftOutText(entry));
+    for (const entry of leftOut.slice(-1)) this.#publish('WORKER_LEFT_OUT', 'warning', workerId, leftOutText(entry));
   }
 
   /**
@@ -76,17 +76,17 @@ export class FailingWorkers {
     record.set({ leftOut: known.map((entry) => (due.has(entry) ? { ...entry, retrying: true } : entry)) });
     for (const { workerId, failures } of due) {
       const times = `${failures} ${failures === 1 ? 'failure' : 'failures'}`;
-      this.#tell('WORKER_RETRIED', 'info', workerId, `${workerId} is tried again after ${times}`);
+      this.#publish('WORKER_RETRIED', 'info', workerId, `${workerId} is tried again after ${times}`);
     }
   }
 
   #recover(workerId: string, what: string): void {
     const { record } = this.#options;
     record.set({ leftOut: record.state.leftOut.filter((entry) => entry.workerId !== workerId) });
-    this.#tell('WORKER_RECOVERED', 'info', workerId, `${workerId} ${what}`);
+    this.#publish('WORKER_RECOVERED', 'info', workerId, `${workerId} ${what}`);
   }
 
-  #tell(code: string, severity: 'info' | 'warning', workerId: string, message: string): void {
+  #publish(code: string, severity: 'info' | 'warning', workerId: string, message: string): void {
     this.#options.events.publish({ code, severity, subject: `worker/${workerId}`, message });
   }
 }

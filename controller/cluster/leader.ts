@@ -273,9 +273,9 @@ export class Leader {
     if (lookedAt === this.#requestsFor) return;
     this.#requestsFor = lookedAt;
     const requests = clusterRequests(spec, baseConstraints.defaultReplicas, constraints?.value ?? null);
-    const { pending, told } = pendingRequests({ requests, target, committed, planning: state });
+    const { pending, events: news } = pendingRequests({ requests, target, committed, planning: state });
     this.#record.set({ pending: [...pending] });
-    for (const event of told) events.publish(event);
+    for (const event of news) events.publish(event);
   }
 
   /** Writes a target plan in place of the one at `revision`; false when another stands there. */

@@ -18,14 +18,14 @@ export interface PendingInput {
  */
 export function pendingRequests({ requests, target, committed, planning }: PendingInput): {
   readonly pending: readonly string[];
-  readonly told: readonly Omit<ClusterEvent, 'atMs' | 'count'>[];
+  readonly events: readonly Omit<ClusterEvent, 'atMs' | 'count'>[];
 } {
   const before = new Set(planning.pending);
   const keys = requests.map(requestKey);
   const without = target === null ? new Set<string>() : unmet(target, requests);
   const notYet = committed === null ? new Set(keys) : unmet(committed, requests);
   const waits = (key: string): boolean => without.has(key) || (before.has(key) && notYet.has(key));
-  const told = requests.flatMap((request) => {
+  const events = requests.flatMap((request) => {
     const key = requestKey(request);
     const what = `${request.what}${asked(request)}`;
     if (waits(key) && !before.has(key)) {
@@ -36,7 +36,7 @@ export function pendingRequests({ requests, target, committed, planning }: Pendi
     const message = `${what} was pending and is in force with plan ${committed?.epoch ?? 0}`;
     return [{ code: 'REQUEST_IN_FORCE', severity: 'info', subject: 'requests', message }];
   });
-  return { pending: keys.filter(waits), told };
+  return { pending: keys.filter(waits), events };
 }
 
 /** What a plan gives that had to wait, as an end of its reason; empty when that is nothing. */

@@ -67,21 +67,21 @@ async function watch(
   intervalMs: number,
 ): Promise<never> {
   let shown = statusJson(await control.status()); // What is wrong from the start ends the command.
-  let trouble = '';
+  let problem = '';
   for (;;) {
     if (output === 'json') write(`${JSON.stringify(shown)}\n`);
-    else if (process.stdout.isTTY) write(screen(shown, trouble, process.stdout));
+    else if (process.stdout.isTTY) write(screen(shown, problem, process.stdout));
     else write(statusLine(shown));
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
     for (;;) {
       try {
         shown = statusJson(await control.status());
-        trouble = '';
+        problem = '';
         break;
       } catch (error) {
-        trouble = error instanceof Error ? error.message : String(error);
-        if (output === 'text' && process.stdout.isTTY) write(screen(shown, trouble, process.stdout));
-        else process.stderr.write(`${trouble}\n`);
+        problem = error instanceof Error ? error.message : String(error);
+        if (output === 'text' && process.stdout.isTTY) write(screen(shown, problem, process.stdout));
+        else process.stderr.write(`${problem}\n`);
         await new Promise((resolve) => setTimeout(resolve, intervalMs));
       }
     }

@@ -156,7 +156,7 @@ describe('requests', () => {
       planning: planning({ shortfalls: ['too few workers'] }),
     });
     expect(waiting.pending).toEqual([requestKey(request!)]);
-    expect(waiting.told).toMatchObject([
+    expect(waiting.events).toMatchObject([
       {
         code: 'REQUEST_PENDING',
         message:
@@ -165,11 +165,11 @@ describe('requests', () => {
     ]);
     const known = planning({ pending: [...waiting.pending] });
     const again = pendingRequests({ requests, target: before, committed: before, planning: known });
-    expect(again).toEqual({ pending: waiting.pending, told: [] });
+    expect(again).toEqual({ pending: waiting.pending, events: [] });
     const loading = pendingRequests({ requests, target: after, committed: before, planning: known });
-    expect(loading).toEqual({ pending: waiting.pending, told: [] });
+    expect(loading).toEqual({ pending: waiting.pending, events: [] });
     const done = pendingRequests({ requests, target: after, committed: after, planning: known });
-    expect(done).toMatchObject({ pending: [], told: [{ code: 'REQUEST_IN_FORCE' }] });
+    expect(done).toMatchObject({ pending: [], events: [{ code: 'REQUEST_IN_FORCE' }] });
     expect(nowPossible(after, requests, waiting.pending)).toMatch(
       /^; now possible: 2 replicas of every expert \(asked for by ada/,
     );
