@@ -40,17 +40,25 @@ export function controlService(options: ControlServiceOptions): ControlServiceHa
     Scale: unary((request: ScaleRequest, metadata) => scale(request, nameOf(metadata), options)),
     Drain: unary((request: DrainRequest, metadata) => drain(request, nameOf(metadata), options)),
     Cordon: unary((request: CordonRequest, metadata) => cordon(request, nameOf(metadata), options)),
-    Forget: unary((request: ForgetRequest) => forget(request, options)),
+    Forget: unary((request: ForgetRequest, metadata) => forget(request, nameOf(metadata), options)),
     WatchEvents: (call) => watchEvents(call, options.events),
   };
 }
 
-async function forget({ workerId }: ForgetRequest, { view, control }: ControlServiceOptions): Promise<ForgetResponse> {
+async function forget(
+  { workerId }: ForgetRequest,
+  by: string,
+  { view, control, events }: ControlServiceOptions,
+): Promise<ForgetResponse> {
   if (view.workers.has(workerId)) {
     const message = `worker_id: worker "${workerId}" sends heartbeats: only one that is lost can be forgotten; drain it instead`;
     throw new ControlError(status.FAILED_PRECONDITION, message);
   }
-  if (await forgetMissing(control, workerId)) return {};
+  if (await forgetMissing(control, workerId)) {
+    const message = `${workerId} was taken off the list of lost workers by ${by}`;
+    events.publish({ code: 'WORKER_FORGOTTEN', severity: 'info', subject: `worker/${workerId}`, message });
+    return {};
+  }
   const lost = view.missing.value.filter(({ workerId: id }) => !view.workers.has(id)).map(({ workerId: id }) => id);
   const known = lost.sort().join(', ') || 'none';
   throw new ControlError(status.NOT_FOUND, `worker_id: no lost worker "${workerId}"; there are: ${known}`);

@@ -141,6 +141,9 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
     await expect(cluster.operate('forget', 'e1')).rejects.toThrow(/e1.* sends heartbeats/);
     await expect(cluster.operate('forget', 'e9')).rejects.toThrow(/no lost worker "e9"; there are: e2/);
     await cluster.operate('forget', 'e2');
+    await cluster.untilStatus(({ events }) =>
+      events.some(({ code, message }) => code === 'WORKER_FORGOTTEN' && message.includes('by local operator')),
+    );
     await cluster.untilStatus((status) => stateOf(status, 'e2') === undefined);
     await cluster.startWorker('e2');
     await cluster.untilStatus((status) => stateOf(status, 'e2') === 'ready');
