@@ -26,9 +26,9 @@ import { ExpertLoadBook } from './expert-load.ts';
 import { Leader } from './leader.ts';
 import { Lease } from './lease.ts';
 import { type Members, memberChanges, memberEvent } from './membership.ts';
+import { obstacles } from './obstacles.ts';
 import { Attendance } from './roster/attendance.ts';
 import { grpcConnections } from './roster/connection.ts';
-import type { Roster } from './roster/roster.ts';
 import { clusterStatus, noPlanReasons } from './status.ts';
 
 export interface ControllerNodeOptions {
@@ -232,7 +232,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     status,
     leads: () => lease.term !== null,
     obstacles: () => {
-      const found = obstacles(view, roster, router, noPlanReasons(view, roster, options.minWorkers));
+      const found = obstacles(view, roster, router.ready, noPlanReasons(view, roster, options.minWorkers));
       if (found.length === 0) readyAt = performance.now();
       return found;
     },
@@ -257,39 +257,6 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       events.close();
     },
   };
-}
-
-function obstacles(
-  view: ClusterView,
-  roster: Roster,
-  router: ClusterRouter,
-  problems: readonly string[],
-): readonly string[] {
-  if (router.ready && view.committed !== null) return [];
-  const missing = missingParts(view, roster);
-  if (problems.length > 0) return [...missing, ...problems];
-  if (view.target === null) return ['no plan yet'];
-  if (missing.length > 0) return missing;
-  const loading = [...view.reports.values()]
-    .filter(({ state }) => state === 'WORKER_STATE_LOADING')
-    .map(({ id }) => id);
-  const what = loading.length > 0 ? `${loading.sort().join(', ')} are loading` : 'no pipeline is ready';
-  return [`plan ${view.target.epoch} is being rolled out: ${what}`];
-}
-
-/** Workers without which pipelines that are in force compute nothing and that are not there, and why. */
-function missingParts({ committed }: ClusterView, roster: Roster): readonly string[] {
-  return (committed?.pipelines ?? []).flatMap(({ id, stages }) =>
-    stages.flatMap(({ ranks }, stage) =>
-      ranks.flatMap(({ worker: index }, rank) => {
-        const worker = committed?.workers[index];
-        const leads = stage === 0 && rank === 0;
-        if (worker === undefined || !(leads ? !roster.takesRequests(worker.id) : roster.isGone(worker.id))) return [];
-        const { standing = 'lost', reason = 'it sends no heartbeats' } = roster.get(worker.id) ?? {};
-        return [`${worker.id}, which ${leads ? 'leads' : 'has a part of'} pipeline ${id}, is ${standing}: ${reason}`];
-      }),
-    ),
-  );
 }
 
 function compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens }: ControllerNodeOptions): Buffer {
