@@ -51,6 +51,7 @@ export function restrictions(list: readonly LeftOutWorker[], members: Members): 
  * then what it has is not known to be at fault.
  */
 export function mayKeep(committed: PlacementPlan, target: PlacementPlan, workerId: string): boolean {
+  if (committed.workers.every(({ id }) => id !== workerId)) return false; // It has nothing.
   const change = diffPlans(committed, target).workers.find(({ id }) => id === workerId);
   return change !== undefined && (change.load.length > 0 || change.ranks !== null);
 }

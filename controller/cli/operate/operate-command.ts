@@ -23,7 +23,7 @@ export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Characters of a line of the terminal; Infinity where the output goes elsewhere. */
+/** Characters of a line of the terminal; Infinity where the output goes elsewhere, or to a terminal that says 0. */
 export function lineWidth(): number {
-  return process.stdout.isTTY ? (process.stdout.columns ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+  return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }

@@ -10,8 +10,10 @@ const [HOME, END_OF_LINE, END_OF_SCREEN] = ['\u001b[H', '\u001b[K', '\u001b[J'];
 export function screen(
   status: StatusJson,
   problem: string,
-  { columns = 80, rows = 24 }: { readonly columns?: number; readonly rows?: number },
+  terminal: { readonly columns?: number; readonly rows?: number },
 ): string {
+  // Some terminals say 0.
+  const [columns, rows] = [terminal.columns || 80, terminal.rows || 24];
   const lines = [...(problem === '' ? [] : [problem, '']), ...statusText(status, columns).trimEnd().split('\n')];
   const room = rows - 1; // The cursor stands on the last one.
   const more = `… ${lines.length - room + 1} more lines`;

@@ -67,6 +67,7 @@ it('lets a worker keep what it has when it failed at more than that', () => {
   expect(mayKeep(planOf(0), planOf(0, 1), 'b')).toBe(true);
   expect(mayKeep(planOf(0, 1), planOf(0, 1), 'b')).toBe(false);
   expect(mayKeep(planOf(0, 1), planOf(0), 'b')).toBe(false);
+  expect(mayKeep({ ...planOf(), workers: [] }, planOf(0), 'b')).toBe(false);
 });
 
 it('is told with what it gets, until when, and why', () => {
