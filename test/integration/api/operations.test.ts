@@ -39,6 +39,12 @@ describe('health and readiness', () => {
   });
 });
 
+it('requests are let in, to wait, while the only lead was there until a moment ago', async () => {
+  harness = await startHarness({}, { obstacles: () => ['s1, which leads pipeline p0, is lost'], patient: () => true });
+  expect((await get('/ready')).status).toBe(503);
+  expect((await post(harness, '/v1/completions', body)).status).toBe(200);
+});
+
 describe('API keys', () => {
   const digest = createHash('sha256').update('second').digest('hex');
 

@@ -191,6 +191,15 @@ describe('a request whose pipelines die', () => {
     expect([fake.requests.length, resumed]).toEqual([4, 0]);
   });
 
+  it('looks often for a pipeline that is ready, which counts as no attempt', async () => {
+    const pipeline = new FakePipeline({ token });
+    let looks = 0;
+    const late: PipelineRouter = { pick: () => (++looks <= 200 ? null : pipeline) };
+    const resume = options(late, { maxAttempts: 3 });
+    await collect(request(), resume);
+    expect([pipeline.requests.length, new Set(resume.waits)]).toEqual([1, new Set([100])]);
+  });
+
   it('gives up when nothing has come for too long', async () => {
     const none: PipelineRouter = { pick: () => null };
     const resume = options(none, { maxLostMs: 10_000 });
