@@ -88,7 +88,7 @@ async function run(engine: Engine, client: number, wanted: Case, ended: AbortSig
       requestId: `${client}-${turn}`,
       promptTokenIds: Array.from({ length: wanted.promptTokens }, (_, i) => (client * 7919 + turn * 31 + i) % 32_000),
       outputTokenIds: [],
-      sampling: { temperature: 0, seed: 0, logitBias: {}, ...(wanted.penalties ? { frequencyPenalty: 0.5 } : {}) },
+      sampling: { temperature: 0, seed: '0', logitBias: {}, ...(wanted.penalties ? { frequencyPenalty: 0.5 } : {}) },
       limits: { maxTokens: wanted.outputTokens, stop: [], stopTokenIds: [], ignoreEos: true },
       n: 1,
     };

@@ -67,8 +67,28 @@ export class ServiceError extends Error {
 }
 
 /** A request field that is wrong: says where, what came and what was expected. */
-export function invalidField(field: string, value: unknown, expected: string): ServiceError {
-  return new ServiceError('INVALID_REQUEST', `${field}: expected ${expected}, got ${shown(value)}`, { field });
+export class FieldError extends ServiceError {
+  readonly value: unknown;
+  readonly expected: string;
+
+  constructor(field: string, value: unknown, expected: string) {
+    super('INVALID_REQUEST', `${field}: expected ${expected}, got ${shown(value)}`, { field });
+    this.value = value;
+    this.expected = expected;
+  }
+}
+
+export function invalidField(field: string, value: unknown, expected: string): FieldError {
+  return new FieldError(field, value, expected);
+}
+
+/** A number as it was written, for errors. */
+export class NumberText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** A request field that asks for something that this server does not do. */
@@ -112,8 +132,9 @@ export function errorCode(error: unknown): string | null {
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`;
+  if (value instanceof NumberText) return value.text;
   if (typeof value === 'object' && value !== null) return 'an object';
-  if (typeof value === 'number') return String(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (typeof value !== 'string') return JSON.stringify(value);
   return value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
 }

@@ -226,8 +226,8 @@ export interface NativeSampling {
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  /** Integer in [0, 2^53). */
-  readonly seed: number;
+  /** In [0, 2^64). */
+  readonly seed: bigint;
   readonly biasTokens: Int32Array;
   /** Same length as biasTokens. */
   readonly biasValues: Float32Array;

@@ -1,8 +1,9 @@
 /**
  * The wire's messages: clean names for their types, and functions that encode and decode them.
  *
- * Decoded form: camelCase keys, enums as their names, 64-bit integers as numbers (values stay below 2^53), bytes as Buffer,
- * every field present but those marked `optional` and messages that are absent (null).
+ * Decoded form: camelCase keys, enums as their names, 64-bit integers as numbers (values stay below 2^53) but for those of
+ * clients' messages (inference.proto), which are decimal digits, bytes as Buffer, every field present but those marked
+ * `optional` and messages that are absent (null).
  */
 import { join } from 'node:path';
 import { loadPackageDefinition } from '@grpc/grpc-js';
@@ -12,6 +13,7 @@ import type { ProtoGrpcType as InferenceTypes } from './generated/inference.ts';
 import type { ProtoGrpcType as ShardTypes } from './generated/shard.ts';
 import type { ProtoGrpcType as StageTypes } from './generated/stage.ts';
 import { packageRoot } from './package-root.ts';
+import './sixty-four-bits.ts';
 
 export type { ModelSpec__Output as ModelSpec } from './generated/conclave/v1/ModelSpec.ts';
 export type { PlacementPlan__Output as PlacementPlan } from './generated/conclave/v1/PlacementPlan.ts';

@@ -2,22 +2,37 @@
  * Reads the fields of a JSON request body. Absent and null mean the same. Errors name the field by its path, show what
  * came, and say what was expected.
  */
-import { invalidField, ServiceError, shown, unsupportedField } from '../errors.ts';
+import { invalidField, NumberText, ServiceError, shown, unsupportedField } from '../errors.ts';
 import { type JsonObject } from '../gateway/checkpoint-files.ts';
 import type { Range } from '../gateway/sampling-defaults.ts';
 import { isObject } from '../model/json.ts';
+import { exactInteger, JsonBody } from './json-body.ts';
+
+/** Integers of 64 bits, signed or not. */
+const least64 = -(2n ** 63n);
+const most64 = 2n ** 64n - 1n;
 
 export class Fields {
   readonly #body: JsonObject;
   readonly #prefix: string;
+  readonly #json: JsonBody | null;
 
+  /** `body`: a JsonBody, or a value as JSON has it. */
   constructor(body: unknown, prefix = '') {
+    if (body instanceof JsonBody) {
+      const fields = new Fields(body.value, prefix);
+      this.#body = fields.#body;
+      this.#prefix = prefix;
+      this.#json = body;
+      return;
+    }
     if (!isObject(body)) {
       if (prefix !== '') throw invalidField(prefix.slice(0, -1), body, 'a JSON object');
       throw new ServiceError('INVALID_REQUEST', `the body: expected a JSON object, got ${shown(body)}`);
     }
     this.#body = body;
     this.#prefix = prefix;
+    this.#json = null;
   }
 
   /** Path of a field, for errors. */
@@ -58,6 +73,18 @@ export class Fields {
     if (value === null) return null;
     if (typeof value === 'number' && Number.isInteger(value) && inRange(value, range)) return value;
     throw invalidField(this.path(name), value, `an integer ${describe(range)}`);
+  }
+
+  /** An integer from -2^63 to 2^64 - 1, to the last digit. */
+  integer64(name: string): bigint | null {
+    const value = this.raw(name);
+    if (value === null) return null;
+    if (Number.isSafeInteger(value)) return BigInt(value as number);
+    const text = typeof value === 'number' ? (this.#json?.sentNumber(this.path(name)) ?? String(value)) : null;
+    const integer = text === null ? null : exactInteger(text);
+    if (integer !== null && integer >= least64 && integer <= most64) return integer;
+    const got = text === null ? value : new NumberText(text);
+    throw invalidField(this.path(name), got, `an integer from ${least64} to ${most64}`);
   }
 
   /** The fields of a nested object; null when absent. */
@@ -121,5 +148,5 @@ export function inRange(value: number, { min, max }: Range): boolean {
 }
 
 export function describe({ min, max }: Range): string {
-  return max >= Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `of at least ${min} and at most ${max}`;
+  return `of at least ${min} and at most ${max}`;
 }

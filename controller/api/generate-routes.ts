@@ -10,6 +10,7 @@ import { planChat } from './chat-completions.ts';
 import { planCompletion } from './completions.ts';
 import { EventStream } from './event-stream.ts';
 import { Fields } from './fields.ts';
+import type { JsonBody } from './json-body.ts';
 import { resolveModelName } from './model-routes.ts';
 import type { Plan } from './plan.ts';
 
@@ -38,6 +39,7 @@ async function answer(
         system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
       };
       const planned = await plan(request.body, inference, head, controller.signal);
+      (request.body as JsonBody).forget();
       if (planned.streamed) {
         await answerStream(planned, inference, request.id, controller, events);
         return reply;

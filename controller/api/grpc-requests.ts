@@ -10,14 +10,7 @@ import { type Range, type SamplingDefaults, samplingRanges } from '../gateway/sa
 import { compileStops } from '../gateway/stop-texts.ts';
 import { checkTokenIds, describe, inRange } from './fields.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
-import {
-  checkStops,
-  foldSeed,
-  maxBiasEntries,
-  maxLogprobs,
-  maxSequencesPerPrompt,
-  maxStopTokens,
-} from './sampling-fields.ts';
+import { checkStops, maxBiasEntries, maxLogprobs, maxSequencesPerPrompt, maxStopTokens } from './sampling-fields.ts';
 
 interface PromptFields {
   readonly text?: string;
@@ -72,7 +65,7 @@ export async function planGenerate(
       ...readSampling(request.sampling, text.samplingDefaults),
       logitBias: readLogitBias(request.sampling, model.vocabSize),
     },
-    seed: request.sampling?.seed === undefined ? null : foldSeed(request.sampling.seed),
+    seed: request.sampling?.seed === undefined ? null : BigInt(request.sampling.seed),
     n,
     maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, inference, 'limits.max_tokens'),
     ignoreEos: limits?.ignoreEos ?? false,

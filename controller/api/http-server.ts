@@ -10,6 +10,7 @@ import { BodyBudget } from './body-budget.ts';
 import { answerBrokenRequest, fromFramework, sendError } from './error-response.ts';
 import { addGenerateRoutes } from './generate-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
+import { asSent, JsonBody } from './json-body.ts';
 import type { Metrics } from './metrics.ts';
 import { addModelRoutes } from './model-routes.ts';
 import { requestIdOf } from './request-id.ts';
@@ -51,6 +52,10 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   const app = createApp(options);
   const bodies = new BodyBudget(options.maxBodyBytesTogether, options.maxBodyBytes);
   app.removeContentTypeParser('text/plain');
+  const parse = app.getDefaultJsonParser('remove', 'remove');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
+    void parse(request, text, (error, value) => done(error, new JsonBody(value, text)));
+  });
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
@@ -65,7 +70,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   app.setErrorHandler((error, request, reply) => {
     const failure = fromFramework(error, options.maxBodyBytes);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a request failed');
-    return sendError(reply, failure);
+    return sendError(reply, asSent(failure, request.body));
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';

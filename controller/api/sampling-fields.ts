@@ -38,7 +38,7 @@ export function readCommonFields(fields: Fields, inference: Inference): CommonFi
       ...readSampling(fields, samplingDefaults),
       logitBias: readLogitBias(fields, inference.model.vocabSize),
     },
-    seed: readSeed(fields),
+    seed: foldSeed(fields.integer64('seed')),
     n: fields.integer('n', { min: 1, max: maxSequencesPerPrompt }) ?? 1,
     ignoreEos: fields.boolean('ignore_eos') ?? false,
     stopTokenIds: fields.tokenIds('stop_token_ids', maxStopTokens, inference.model.vocabSize) ?? [],
@@ -76,16 +76,9 @@ function readSampling(fields: Fields, defaults: SamplingDefaults): SamplingDefau
   };
 }
 
-function readSeed(fields: Fields): number | null {
-  const seed = fields.number('seed', { min: -(2 ** 63), max: 2 ** 64 });
-  if (seed === null) return null;
-  if (!Number.isInteger(seed)) throw invalidField(fields.path('seed'), seed, 'an integer');
-  return foldSeed(seed);
-}
-
-/** Any integer as one in [0, 2^53); those that are in it stay what they are. */
-export function foldSeed(seed: number): number {
-  return Number(BigInt.asUintN(53, BigInt(seed)));
+/** Any integer of 64 bits as one in [0, 2^64); those below 0 in two's complement. */
+function foldSeed(seed: bigint | null): bigint | null {
+  return seed === null ? null : BigInt.asUintN(64, seed);
 }
 
 function readLogitBias(fields: Fields, vocabSize: number): Readonly<Record<number, number>> {

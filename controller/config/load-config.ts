@@ -134,12 +134,19 @@ function fromFile(path: string, options: readonly OptionSpec[], problems: string
   }
   const byName = new Map(options.map((option) => [option.name, option]));
   const values: [string, Sourced][] = [];
-  for (const { key } of document.contents.items) {
+  for (const { key, value } of document.contents.items) {
     const name = isScalar(key) ? String(key.value) : String(key);
     const place = `${at(isScalar(key) ? (key.range?.[0] ?? 0) : 0)}: ${name}`;
     const option = byName.get(name);
     if (option === undefined) problems.push(`${place}: unknown option${didYouMean(name, [...byName.keys()])}`);
-    else values.push([option.key, { value: plain[name] ?? undefined, place }]);
+    else values.push([option.key, { value: asWritten(value) ?? plain[name] ?? undefined, place }]);
   }
   return values;
+}
+
+/** The text of a number that would be written otherwise once it is a double, such as 2^53 + 1, 1e400 or 007; else null. */
+function asWritten(node: unknown): string | null {
+  if (!isScalar(node) || typeof node.value !== 'number' || node.source === undefined) return null;
+  const kept = Number.isSafeInteger(node.value) ? !/^[+-]?0\d/.test(node.source) : String(node.value) === node.source;
+  return kept ? null : node.source;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { dispatching, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { choice, duration, integer, keys, list, size, text, toggle } from './values.ts';
+import { choice, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
 
 /** What is served. */
 export const model = {
@@ -88,17 +88,12 @@ export const scheduling = {
     placeholder: 'TIME',
     fallback: '10m',
   }),
-  seed: option(
-    integer(0, 2 ** 53 - 1)
-      .nullable()
-      .default(null),
-    {
-      group: 'Scheduling',
-      description: 'Seed of requests that bring none, so that they can be repeated.',
-      placeholder: 'N',
-      fallback: 'a random one for each request',
-    },
-  ),
+  seed: option(integer64().nullable().default(null), {
+    group: 'Scheduling',
+    description: 'Seed of requests that bring none, so that they can be repeated.',
+    placeholder: 'N',
+    fallback: 'a random one for each request',
+  }),
 };
 
 /** Where clients reach it. */

@@ -13,10 +13,19 @@ function reader<T>(expected: string, read: (raw: unknown) => T | null): z.ZodTyp
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): z.ZodType<number> {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  return reader(`a whole number ${range}`, (raw) => {
+  return reader(`a whole number from ${min} to ${max}`, (raw) => {
     const value = typeof raw === 'string' && /^-?\d+$/.test(raw.trim()) ? Number(raw) : raw;
     return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : null;
+  });
+}
+
+/** A whole number of 64 bits, signed or not; those below 0 in two's complement. */
+export function integer64(): z.ZodType<bigint> {
+  const [min, max] = [-(2n ** 63n), 2n ** 64n - 1n];
+  return reader(`a whole number from ${min} to ${max}`, (raw) => {
+    const text = String(raw).trim();
+    const value = /^-?\d{1,20}$/.test(text) ? BigInt(text) : null;
+    return value !== null && value >= min && value <= max ? BigInt.asUintN(64, value) : null;
   });
 }
 

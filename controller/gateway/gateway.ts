@@ -43,7 +43,7 @@ export interface GatewayOptions {
   /** What the engine holds, for metrics; null where none runs in this process. */
   readonly engine?: (() => EngineSnapshot) | null;
   /** Seed of requests that bring none; null, the default: drawn at random for each. */
-  readonly defaultSeed?: number | null;
+  readonly defaultSeed?: bigint | null;
   /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
   readonly obstacles?: () => readonly string[];
   /** Whether requests are let in, and wait, although there are obstacles. Default: they are refused. */

@@ -38,8 +38,8 @@ export interface ServedModel {
 export interface Generation {
   readonly promptTokenIds: readonly number[];
   readonly sampling: SamplingDefaults & { readonly logitBias: Readonly<Record<number, number>> };
-  /** Integer in [0, 2^53); null: the server's own, or drawn at random. */
-  readonly seed: number | null;
+  /** In [0, 2^64); null: the server's own, or drawn at random. */
+  readonly seed: bigint | null;
   readonly n: number;
   /** 0: only the prompt is scored. */
   readonly maxTokens: number;
@@ -90,7 +90,7 @@ export interface InferenceOptions {
   readonly notices: () => readonly string[];
   readonly maxLostMs: number;
   /** Seed of requests that bring none; null: drawn at random for each. */
-  readonly defaultSeed: number | null;
+  readonly defaultSeed: bigint | null;
   readonly onLost: (requestId: string, error: unknown) => void;
   readonly now: () => number;
 }
@@ -252,7 +252,7 @@ export class Inference {
       outputTokenIds: [],
       sampling: {
         ...generation.sampling,
-        seed: generation.seed ?? this.#options.defaultSeed ?? randomInt(2 ** 48 - 1),
+        seed: String(generation.seed ?? this.#options.defaultSeed ?? randomInt(2 ** 48 - 1)),
       },
       limits: {
         maxTokens: generation.maxTokens,

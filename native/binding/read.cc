@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "conclave/base/error.h"
 
@@ -52,7 +53,7 @@ std::string Describe(Napi::Value value) {
   if (value.IsEmpty() || value.IsUndefined()) return "undefined";
   if (value.IsNull()) return "null";
   if (value.IsBoolean()) return value.As<Napi::Boolean>().Value() ? "true" : "false";
-  if (value.IsNumber()) return value.ToString().Utf8Value();
+  if (value.IsNumber() || value.IsBigInt()) return value.ToString().Utf8Value();
   if (value.IsString()) {
     const std::string text = value.As<Napi::String>().Utf8Value();
     return "\"" + (text.size() <= 80 ? text : text.substr(0, 77) + "...") + "\"";
@@ -79,6 +80,17 @@ int64_t ReadInteger(Napi::Value value, const std::string& path, int64_t least, i
     Refuse(path, "an integer from " + std::to_string(least) + " to " + std::to_string(most), value);
   }
   return static_cast<int64_t>(number);
+}
+
+uint64_t ReadUint64(Napi::Value value, const std::string& path) {
+  bool lossless = false;
+  const uint64_t integer =
+      value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : uint64_t{0};
+  if (!lossless) {
+    Refuse(path, "a bigint from 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()),
+           value);
+  }
+  return integer;
 }
 
 double ReadNumber(Napi::Value value, const std::string& path) {

@@ -20,6 +20,8 @@ std::string Describe(Napi::Value value);
 [[noreturn]] void Refuse(const std::string& path, const std::string& expected, Napi::Value got);
 
 int64_t ReadInteger(Napi::Value value, const std::string& path, int64_t least, int64_t most);
+// From a bigint.
+uint64_t ReadUint64(Napi::Value value, const std::string& path);
 double ReadNumber(Napi::Value value, const std::string& path);
 std::string ReadString(Napi::Value value, const std::string& path);
 std::vector<int32_t> ReadInt32Array(Napi::Value value, const std::string& path);
@@ -56,6 +58,7 @@ class Fields {
   int64_t Integer(const char* key, int64_t least, int64_t most) const {
     return ReadInteger(Get(key), PathOf(key), least, most);
   }
+  uint64_t Uint64(const char* key) const { return ReadUint64(Get(key), PathOf(key)); }
   int Int32(const char* key) const { return static_cast<int>(Integer(key, INT32_MIN, INT32_MAX)); }
   double Number(const char* key) const { return ReadNumber(Get(key), PathOf(key)); }
   float Float(const char* key) const { return static_cast<float>(Number(key)); }

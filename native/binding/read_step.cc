@@ -6,7 +6,6 @@
 namespace conclave::binding {
 namespace {
 
-constexpr int64_t kMaxSeed = (int64_t{1} << 53) - 1;
 constexpr int64_t kMaxInt32 = (int64_t{1} << 31) - 1;
 
 Sampling ReadSampling(Napi::Value value, const std::string& path) {
@@ -19,7 +18,7 @@ Sampling ReadSampling(Napi::Value value, const std::string& path) {
   sampling.repetition_penalty = fields.Float("repetitionPenalty");
   sampling.presence_penalty = fields.Float("presencePenalty");
   sampling.frequency_penalty = fields.Float("frequencyPenalty");
-  sampling.seed = static_cast<uint64_t>(fields.Integer("seed", 0, kMaxSeed));
+  sampling.seed = fields.Uint64("seed");
   sampling.bias_tokens = fields.Int32s("biasTokens");
   sampling.bias_values = fields.Floats("biasValues");
   return sampling;

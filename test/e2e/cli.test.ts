@@ -138,6 +138,24 @@ describe('serve', () => {
     expect(await sample({ seed: 8 })).not.toBe(first);
   });
 
+  it('draws by all 64 bits of a seed', async () => {
+    await using server = await Server.start([]);
+    const sample = async (seed: string): Promise<string> => {
+      const fields = '"prompt": "A", "temperature": 1.5, "max_tokens": 40, "ignore_eos": true';
+      const response = await server.fetch('/v1/completions', undefined, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: `{${fields}, "seed": ${seed}}`,
+      });
+      const answer = (await response.json()) as { choices: [{ text: string }] };
+      return answer.choices[0].text;
+    };
+    const seeds = ['0', '9007199254740992', '9007199254740993', '9223372036854775807', '18446744073709551615', '-2'];
+    const texts = await Promise.all(seeds.map(sample));
+    expect(new Set(texts).size).toBe(seeds.length);
+    expect(await sample('-1')).toBe(texts[4]);
+  });
+
   it('ends with 0 when it is told to while it loads', async () => {
     const child = spawn(process.execPath, ['bin/conclave.js', 'serve', '--port', '0', '--grpc-port', '0'], {
       cwd: root,

@@ -16,7 +16,7 @@ export function toNativeSampling(params: RunRequest['sampling'], vocabSize: numb
     repetitionPenalty: within('repetition_penalty', params?.repetitionPenalty ?? 1, smallest, largest),
     presencePenalty: within('presence_penalty', params?.presencePenalty ?? 0, -largest, largest),
     frequencyPenalty: within('frequency_penalty', params?.frequencyPenalty ?? 0, -largest, largest),
-    seed: integer('seed', params?.seed ?? 0, Number.MAX_SAFE_INTEGER),
+    seed: readSeed(params?.seed ?? '0'),
     ...toBias(params?.logitBias ?? {}, vocabSize),
   };
   if (sampling.temperature > 0 && params?.seed === undefined) {
@@ -56,6 +56,13 @@ function within(field: string, value: number, least: number, most: number): numb
     `sampling.${field}`,
     `expected a number of at least ${least} and at most ${most}, got ${value}`,
   );
+}
+
+/** The wire's decimal digits. */
+function readSeed(digits: string): bigint {
+  const seed = /^\d{1,20}$/.test(digits) ? BigInt(digits) : null;
+  if (seed !== null && seed < 2n ** 64n) return seed;
+  throw invalidArgument('sampling.seed', `expected an integer from 0 to ${2n ** 64n - 1n}, got ${digits.slice(0, 80)}`);
 }
 
 function integer(field: string, value: number, most: number): number {

@@ -84,9 +84,9 @@ function encodeRow(
 }
 
 function encodeSampling(sampling: NativeSampling): SamplingParams {
-  const { biasTokens, biasValues, ...plain } = sampling;
+  const { biasTokens, biasValues, seed, ...plain } = sampling;
   const logitBias = Object.fromEntries(Array.from(biasTokens, (token, i) => [token, biasValues[i] ?? 0]));
-  return { ...plain, logitBias };
+  return { ...plain, seed: String(seed), logitBias };
 }
 
 function decodeRows(rows: readonly LogitsRow[]): LogitsRows {
@@ -112,7 +112,7 @@ function decodeSampling(sampling: SamplingParams__Output): NativeSampling {
     repetitionPenalty: sampling.repetitionPenalty ?? 1,
     presencePenalty: sampling.presencePenalty ?? 0,
     frequencyPenalty: sampling.frequencyPenalty ?? 0,
-    seed: sampling.seed ?? 0,
+    seed: BigInt(sampling.seed ?? 0),
     biasTokens: Int32Array.from(bias, ([token]) => Number(token)),
     biasValues: Float32Array.from(bias, ([, value]) => value),
   };

@@ -128,6 +128,15 @@ describe('/v1/chat/completions', () => {
     await chat({ seed: 42 });
     const seeds = harness.pipeline.requests.slice(-3).map(({ sampling }) => sampling?.seed);
     expect(seeds[0]).not.toBe(seeds[1]);
-    expect(seeds[2]).toBe(42);
+    expect(seeds[2]).toBe('42');
+    const body = '{"messages": [{"role": "user", "content": "Hi"}], "seed": -9223372036854775807}';
+    expect((await post(harness, '/v1/chat/completions', body)).status).toBe(200);
+    expect(harness.pipeline.requests.at(-1)?.sampling?.seed).toBe(String(2n ** 63n + 1n));
+    expect((await post(harness, '/v1/chat/completions', body.replace('807', '809'))).body.error.message).toBe(
+      'seed: expected an integer from -9223372036854775808 to 18446744073709551615, got -9223372036854775809',
+    );
+    expect((await post(harness, '/detokenize', '{"tokens": [9007199254740993]}')).body.error.message).toBe(
+      'tokens[0]: expected a token id from 0 to 263, got 9007199254740993',
+    );
   });
 });

@@ -99,6 +99,13 @@ describe('InferenceService', () => {
     expect(harness.pipeline.requests[0]?.requestId).toMatch(/^mine-/);
   });
 
+  it('passes seeds on to the last digit', async () => {
+    await start();
+    const seeds = ['0', '9007199254740992', '9007199254740993', '9223372036854775807', '18446744073709551615'];
+    for (const seed of seeds) await generate({ text: 'Say', sampling: { seed }, limits: { maxTokens: 1 } });
+    expect(harness.pipeline.requests.map(({ sampling }) => sampling?.seed)).toEqual(seeds);
+  });
+
   it('tokenises and describes the model', async () => {
     await start();
     const tokenized = await new Promise((resolve, reject) => {
@@ -108,7 +115,7 @@ describe('InferenceService', () => {
     const model = await new Promise((resolve, reject) => {
       client.getModel({}, (error, value) => (error === null ? resolve(value) : reject(error)));
     });
-    expect(model).toMatchObject({ name: 'clerk', vocabSize: 264, parameters: 5_100_000, digest: 'deadbeefdeadbeef' });
+    expect(model).toMatchObject({ name: 'clerk', vocabSize: 264, parameters: '5100000', digest: 'deadbeefdeadbeef' });
   });
 
   const wrong: readonly (readonly [string, GenerateRequest, status, string | undefined])[] = [

@@ -134,7 +134,7 @@ describe.each(families)('%s through the scheduler', (family) => {
     const one = rig();
     const prompt = prompts[0]!;
     const limits = { maxTokens: count, ignoreEos: true };
-    const sampling = { temperature: 1, seed: 7, repetitionPenalty: 1.2, frequencyPenalty: 0.3 };
+    const sampling = { temperature: 1, seed: '7', repetitionPenalty: 1.2, frequencyPenalty: 0.3 };
     const run = (id: string, n = 1, resumed: readonly (readonly number[])[] = []): Promise<Collected> => {
       const outputTokenIds = resumed.map((ids) => ({ ids: [...ids] }));
       return collect(

@@ -39,7 +39,7 @@ const sampling = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
-  seed: 1,
+  seed: 1n,
   biasTokens: new Int32Array(),
   biasValues: new Float32Array(),
 };
@@ -156,7 +156,13 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
   ['a temperature that is a string', withSampling({ temperature: '1' }), /temperature: expected a number, got "1"/],
   ['topP above 1', withSampling({ topP: 1.5 }), /topP of entry 0.*got 1.5/],
   ['a fractional topK', withSampling({ topK: 1.5 }), /topK: expected an integer.*got 1.5/],
-  ['a seed of 2^53', withSampling({ seed: 2 ** 53 }), /seed: expected an integer from 0 to 9007199254740991/],
+  [
+    'a seed of 2^64',
+    withSampling({ seed: 2n ** 64n }),
+    /seed: expected a bigint from 0 to 18446744073709551615, got 18446744073709551616/,
+  ],
+  ['a seed below 0', withSampling({ seed: -1n }), /seed: expected a bigint.*got -1/],
+  ['a seed that is a number', withSampling({ seed: 1 }), /seed: expected a bigint.*got 1/],
   ['a repetition penalty of 0', withSampling({ repetitionPenalty: 0 }), /repetitionPenalty of entry 0.*got 0/],
   ['an infinite penalty', withSampling({ presencePenalty: Number.POSITIVE_INFINITY }), /presencePenalty.*got inf/],
   ['bias without values', withSampling({ biasTokens: Int32Array.of(1) }), /biasValues.*expected 1, got 0/],

@@ -221,6 +221,6 @@ describe('a text completion request', () => {
       frequencyPenalty: 0,
       logitBias: { 5: -2 },
     });
-    expect(generations[0]?.seed).toBe(2 ** 53 - 1);
+    expect(generations[0]?.seed).toBe(2n ** 64n - 1n);
   });
 });

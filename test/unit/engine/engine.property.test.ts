@@ -112,8 +112,8 @@ class Client {
         ignoreEos: spec.ignoreEos,
       },
       {
-        ...(spec.seed === null ? {} : { temperature: 1, seed: spec.seed }),
-        ...(spec.penalty ? { repetitionPenalty: 2, seed: spec.seed ?? 0 } : {}),
+        ...(spec.seed === null ? {} : { temperature: 1, seed: String(spec.seed) }),
+        ...(spec.penalty ? { repetitionPenalty: 2, seed: String(spec.seed ?? 0) } : {}),
       },
       { n: spec.n, outputTokenIds: spec.resumedTokens > 0 ? this.resumed.map((ids) => ({ ids })) : [] },
     );

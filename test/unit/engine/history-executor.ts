@@ -160,7 +160,7 @@ export class HistoryExecutor implements StepExecutor {
           ? target
           : nextToken(
               history,
-              sampling[entry]?.seed ?? 0,
+              Number(sampling[entry]?.seed ?? 0),
               sampling[entry] ? sequenceIndices[entry]! : 0,
               this.#vocabSize,
             );

@@ -89,7 +89,12 @@ describe('a request is refused', () => {
       'sampling.repetition_penalty',
       /at least 0.000001/,
     ],
-    ['with a seed beyond 2^53', runRequest('a', [1], {}, { seed: 2 ** 53 }), 'sampling.seed', /got 9007199254740992/],
+    [
+      'with a seed beyond 64 bits',
+      runRequest('a', [1], {}, { seed: String(2n ** 64n) }),
+      'sampling.seed',
+      /got 18446744073709551616/,
+    ],
     [
       'with bias for an unknown token',
       runRequest('a', [1], {}, { logitBias: { 100: 1 } }),
@@ -122,7 +127,7 @@ describe('a request in the forms that steps use', () => {
   });
 
   it('takes the wire’s defaults', () => {
-    const { sampling, penalised } = check({ ...runRequest('a', [1]), sampling: { seed: 9, logitBias: { 7: -1 } } });
+    const { sampling, penalised } = check({ ...runRequest('a', [1]), sampling: { seed: '9', logitBias: { 7: -1 } } });
     expect(sampling).toEqual({
       temperature: 1,
       topK: 0,
@@ -131,7 +136,7 @@ describe('a request in the forms that steps use', () => {
       repetitionPenalty: 1,
       presencePenalty: 0,
       frequencyPenalty: 0,
-      seed: 9,
+      seed: 9n,
       biasTokens: Int32Array.of(7),
       biasValues: Float32Array.of(-1),
     });

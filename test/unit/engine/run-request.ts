@@ -15,7 +15,7 @@ export function runRequest(
     requestId,
     promptTokenIds: [...prompt],
     outputTokenIds: rest.outputTokenIds ?? [],
-    sampling: { temperature: 0, logitBias: {}, seed: 0, ...sampling },
+    sampling: { temperature: 0, logitBias: {}, seed: '0', ...sampling },
     limits: { stop: [], stopTokenIds: [], ignoreEos: false, ...limits },
     n: rest.n ?? 1,
   };

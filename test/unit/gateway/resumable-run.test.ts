@@ -15,7 +15,7 @@ function request(changes: Partial<RunRequest> = {}): RunRequest {
     requestId: 'r',
     promptTokenIds: [1, 2, 3, 4],
     outputTokenIds: [],
-    sampling: { temperature: 1, seed: 7, logitBias: {} },
+    sampling: { temperature: 1, seed: '7', logitBias: {} },
     limits: { maxTokens: 12, stop: [], stopTokenIds: [], ignoreEos: false, logprobs: 1, promptLogprobs: 1 },
     n: 1,
     ...changes,
@@ -24,7 +24,7 @@ function request(changes: Partial<RunRequest> = {}): RunRequest {
 
 /** Tokens as a model would draw them: a function of seed, sequence and position; some sequences end early. */
 const token: FakeOptions['token'] = ({ sampling }, index, position) => {
-  const draw = ((sampling?.seed ?? 0) * 31 + index * 17 + position * position * 7) % 50;
+  const draw = (Number(sampling?.seed ?? 0) * 31 + index * 17 + position * position * 7) % 50;
   return draw === 13 ? eos : draw;
 };
 
@@ -100,7 +100,7 @@ describe('a request whose pipelines die', () => {
         fc.array(fc.nat(12), { maxLength: 30 }),
         fc.constantFrom('PIPELINE_LOST', 'UNAVAILABLE', 'CLOSED', 'DRAINING', 'early end', 'OVERLOADED'),
         async (n, seed, stride, deaths, code) => {
-          const run = request({ n, sampling: { temperature: 1, seed, logitBias: {} } });
+          const run = request({ n, sampling: { temperature: 1, seed: String(seed), logitBias: {} } });
           const living = new FakePipeline({ token, stride, eosTokenIds: [eos] });
           const expected = await collect(run, options(routerOf([living])));
 

@@ -11,7 +11,7 @@ const sampling = {
   repetitionPenalty: 1.5,
   presencePenalty: 0.25,
   frequencyPenalty: -0.5,
-  seed: 2 ** 52 + 1,
+  seed: 2n ** 64n - 1n,
   biasTokens: Int32Array.of(7, 9),
   biasValues: Float32Array.of(1.5, -100),
 };

@@ -49,6 +49,29 @@ describe('loadConfig', () => {
     );
   });
 
+  it('keeps all digits of a number, in text and in YAML', () => {
+    const seeds = [
+      ['18446744073709551615', 2n ** 64n - 1n],
+      ['9007199254740993', 2n ** 53n + 1n],
+      ['-1', 2n ** 64n - 1n],
+    ] as const;
+    for (const [written, seed] of seeds) {
+      expect(loadConfig(serveSchema, { ...nothing, flags: { seed: written } }).config.seed).toBe(seed);
+      expect(loadConfig(serveSchema, { ...nothing, file: yaml(`seed: ${written}`) }).config.seed).toBe(seed);
+    }
+    const file = yaml('served-model-name: 007\nmodel: 12345678901234567890\n');
+    expect(loadConfig(serveSchema, { ...nothing, file }).config).toMatchObject({ model: '12345678901234567890' });
+    const large = yaml('kv-memory: 9007199254740993\nmax-queue: 1e400\nseed: 18446744073709551616\n');
+    expect(problemsOf({ file: large, flags: { maxModelLen: '9007199254740993' } }).toSorted()).toEqual(
+      [
+        '--max-model-len: expected a whole number from 1 to 9007199254740991, got "9007199254740993"',
+        `${large}:1: kv-memory: expected an amount of memory such as 512MiB, 4GiB or 4G, got "9007199254740993"`,
+        `${large}:2: max-queue: expected a whole number from 0 to 1000000, got "1e400"`,
+        `${large}:3: seed: expected a whole number from ${-(2n ** 63n)} to ${2n ** 64n - 1n}, got "18446744073709551616"`,
+      ].toSorted(),
+    );
+  });
+
   it('lists every problem with its path and source', () => {
     const file = yaml('weights: q5\nmax-num-seq: 3\nmaxModelLen: 7\n');
     const problems = problemsOf({ file, flags: { port: 'abc' }, environment: { CONCLAVE_KV_MEMORY: 'lots' } });
