@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import { compileModel } from '../model/compile.ts';
-import type { ModelReport } from '../model/report.ts';
+import { describeEnds } from '../gateway/end-tokens.ts';
+import { type CheckpointReport, openCheckpoint } from '../gateway/open-checkpoint.ts';
 import { formatBytes, formatCount } from '../quantities.ts';
 import { CliError, exitCodes } from './exit.ts';
 
@@ -12,19 +12,20 @@ Examples:
 /** `conclave inspect`: what a checkpoint is and needs. Reads headers only. */
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('Says what a checkpoint is and what serving it needs. Reads no weights.')
+    .description('Says what a checkpoint is and what serving it needs, or why it cannot be served. Reads no weights.')
     .argument('<MODEL>', 'Checkpoint folder.')
     .addOption(new Option('--output <FORM>', 'Form of the report.').choices(['text', 'json']).default('text'))
     .addHelpText('after', examples)
     .action(async (directory: string, { output }: { readonly output: 'text' | 'json' }) => {
       if (directory === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
-      const { report } = await compileModel(directory);
+      const { report, text } = await openCheckpoint(directory, null);
+      await text.close();
       process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));
     });
 }
 
 /** The report for people. */
-export function describeModel(report: ModelReport): string {
+export function describeModel(report: CheckpointReport): string {
   const { experts, slidingWindow, total, kvBytesPerToken } = report;
   const rows: readonly (readonly [string, string])[] = [
     ['model', `${report.name} (${report.modelType})`],
@@ -53,6 +54,11 @@ export function describeModel(report: ModelReport): string {
       'KV cache',
       `${formatBytes(kvBytesPerToken.bf16)} a token in bf16, ${formatBytes(kvBytesPerToken.f32)} in f32; ` +
         `${formatBytes(kvBytesPerToken.bf16 * report.maxPosition)} for the longest sequence in bf16`,
+    ],
+    ['end tokens', describeEnds(report.endTokens)],
+    [
+      'chat',
+      report.chatObstacle === null ? 'by the chat template of the checkpoint' : `not served: ${report.chatObstacle}`,
     ],
     ['digest', report.digest],
   ];

@@ -3,22 +3,20 @@
  * operators.
  */
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { WeightsFormat } from '../../native/native.ts';
 import type { Bus } from '../../proto/bus/bus.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { packageRoot } from '../../proto/package-root.ts';
 import { memberTroubleLog } from '../../proto/trouble-log.ts';
 import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
+import { describeEnds } from '../gateway/end-tokens.ts';
 import { createGateway } from '../gateway/gateway.ts';
-import { loadTextModel } from '../gateway/text-model.ts';
-import { compileModel } from '../model/compile.ts';
+import { openCheckpoint } from '../gateway/open-checkpoint.ts';
 import { ownFormat } from '../model/own-format.ts';
 import { defaultConstraints } from '../planner/input.ts';
 import { kvBytesPerToken, modelFootprint } from '../planner/memory.ts';
@@ -64,9 +62,8 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   const tls = readTls(config);
   const apiKeys = readApiKeys(config);
   const access = adminAccess(config, apiKeys);
-  const directory = config.model ?? join(packageRoot, 'models/clerk');
-  const [servedName, ...aliases] = config.servedModelName ?? [];
-  const { spec, report } = await compileModel(directory, servedName === undefined ? {} : { name: servedName });
+  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
+  log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const maxModelLen = longestSequence(config, spec);
   const blocks = cacheBlocks(config, spec, weights, maxModelLen, log);
@@ -106,7 +103,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     });
     const gateway = createGateway({
       model: {
-        names: [spec.name, ...aliases],
+        names,
         maxModelLen,
         vocabSize: spec.vocabSize,
         eosTokenIds: spec.eosTokenIds,
@@ -115,7 +112,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
         digest: spec.digest,
         created: Math.floor(Date.now() / 1_000),
       },
-      text: await loadTextModel(directory),
+      text,
       router: node.router,
       http: { host, port: config.port },
       grpc: { host, port: config.grpcPort },

@@ -16,7 +16,7 @@ export const model = {
     group: 'Model',
     description: 'Name that requests use; several, separated by commas, are aliases, and answers carry the first.',
     placeholder: 'NAME',
-    fallback: "the folder's name",
+    fallback: "the folder's name; for a snapshot in Hugging Face's cache the repository's, such as Qwen/Qwen3-30B-A3B",
   }),
   weights: option(choice('auto', 'f32', 'bf16', 'q8').default('auto'), {
     group: 'Model',

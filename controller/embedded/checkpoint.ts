@@ -1,11 +1,10 @@
-import { join } from 'node:path';
 import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { packageRoot } from '../../proto/package-root.ts';
 import { readMachine } from '../../worker/machine.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import type { ServedModel } from '../gateway/inference.ts';
-import { compileModel } from '../model/compile.ts';
+import { type CheckpointReport, openCheckpoint } from '../gateway/open-checkpoint.ts';
+import type { TextModel } from '../gateway/text-model.ts';
 import { ownFormat } from '../model/own-format.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
 
@@ -13,33 +12,39 @@ import { type MemoryPlan, planMemory } from './memory-plan.ts';
 export interface PreparedCheckpoint {
   readonly directory: string;
   readonly spec: ModelSpec;
+  readonly report: CheckpointReport;
+  readonly text: TextModel;
   readonly weights: WeightsFormat;
   readonly threads: number;
   readonly memory: MemoryPlan;
   readonly served: ServedModel;
 }
 
-/** Compiles the checkpoint and plans its memory. Throws a ModelError or a MemoryError. */
+/** Opens the checkpoint and plans its memory. Throws a ModelError or a MemoryError. */
 export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCheckpoint> {
-  const directory = config.model ?? join(packageRoot, 'models/clerk');
-  const [name, ...aliases] = config.servedModelName ?? [];
-  const { spec, report } = await compileModel(directory, name === undefined ? {} : { name });
+  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const machine = readMachine();
   const threads = config.threads ?? machine.cores;
-  const memory = planMemory({
-    spec,
-    weights,
-    freeBytes: machine.freeBytes,
-    totalBytes: machine.totalBytes,
-    cores: threads,
-    kvMemory: config.kvMemory,
-    blockSize: config.blockSize,
-    maxModelLen: config.maxModelLen,
-    maxSequences: config.maxNumSeqs,
-  });
+  let memory: MemoryPlan;
+  try {
+    memory = planMemory({
+      spec,
+      weights,
+      freeBytes: machine.freeBytes,
+      totalBytes: machine.totalBytes,
+      cores: threads,
+      kvMemory: config.kvMemory,
+      blockSize: config.blockSize,
+      maxModelLen: config.maxModelLen,
+      maxSequences: config.maxNumSeqs,
+    });
+  } catch (error) {
+    await text.close();
+    throw error;
+  }
   const served = {
-    names: [spec.name, ...aliases] as const,
+    names,
     maxModelLen: memory.cache.maxModelLen,
     vocabSize: spec.vocabSize,
     eosTokenIds: spec.eosTokenIds,
@@ -48,5 +53,5 @@ export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCh
     digest: spec.digest,
     created: Math.floor(Date.now() / 1_000),
   };
-  return { directory, spec, weights, threads, memory, served };
+  return { directory, spec, report, text, weights, threads, memory, served };
 }

@@ -12,8 +12,8 @@ import { createLocalExecutor } from '../../worker/stage/local-executor.ts';
 import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
+import { describeEnds } from '../gateway/end-tokens.ts';
 import { createGateway } from '../gateway/gateway.ts';
-import { loadTextModel } from '../gateway/text-model.ts';
 import { prepareCheckpoint } from './checkpoint.ts';
 import { engineLog } from './engine-log.ts';
 
@@ -62,7 +62,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   const apiKeys = readApiKeys(config);
   const tls = readTls(config);
   const native = loadNative();
-  const { directory, spec, weights, threads, memory, served } = await prepareCheckpoint(config);
+  const { directory, spec, report, text, weights, threads, memory, served } = await prepareCheckpoint(config);
+  log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   const { warnings, cache } = memory;
   for (const warning of warnings) log.warn(warning);
   const { host, blockSize, maxNumSeqs: maxSequences } = config;
@@ -71,7 +72,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   let obstacle = 'the model is loading';
   const gateway = createGateway({
     model: served,
-    text: await loadTextModel(directory),
+    text,
     router: { pick: (_, avoid) => (engine === null || avoid.has(engine) ? null : engine) },
     http: { host, port: config.port },
     grpc: { host, port: config.grpcPort },

@@ -56,7 +56,7 @@ export function readSpecialTokens(files: TextFiles, idOf: (token: string) => num
 }
 
 /** A token is spelled as a string, or as an object with `content`. */
-function tokenText(token: unknown): string | null {
+export function tokenText(token: unknown): string | null {
   const text = isObject(token) ? token['content'] : token;
   return typeof text === 'string' && text !== '' ? text : null;
 }

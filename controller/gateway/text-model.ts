@@ -3,6 +3,7 @@
  * tokenised beside the event loop (measured: about 1 ms per kilobyte of prompt), and all chat templates are rendered there.
  */
 import { ServiceError } from '../errors.ts';
+import type { EndToken } from '../model/compile.ts';
 import { ModelError } from '../model/problems.ts';
 import {
   type ChatInput,
@@ -14,8 +15,9 @@ import {
   templateVariables,
 } from './chat-template.ts';
 import { readTextFiles, type TextFiles } from './checkpoint-files.ts';
+import { templateEnds, tokenizerEnds } from './end-tokens.ts';
 import { readSamplingDefaults, type SamplingDefaults } from './sampling-defaults.ts';
-import { TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
+import { type NamedTemplate, TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
 import { tokenizerThread } from './tokenizer-thread.ts';
@@ -25,6 +27,8 @@ export interface TextModel {
   readonly samplingDefaults: SamplingDefaults;
   /** Why chat requests cannot be answered, as a sentence; null when they can. */
   readonly chatObstacle: string | null;
+  /** Tokens that the tokenizer and the chat templates end a sequence with. */
+  readonly endTokens: readonly EndToken[];
   /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
   encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
   /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
@@ -49,9 +53,14 @@ export async function createTextModel(files: TextFiles): Promise<TextModel> {
   const samplingDefaults = readSamplingDefaults(files.generationConfig);
   const thread = tokenizerThread(files);
   const chat = await startChat(files);
+  const endTokens = [
+    ...tokenizerEnds(files, (token) => tokenizer.idOf(token)),
+    ...(typeof chat === 'string' ? [] : await templateEnds(files, chat.all, tokenizer.special.names, chat.process)),
+  ];
   return {
     table: tokenizer.table,
     samplingDefaults,
+    endTokens,
     chatObstacle: typeof chat === 'string' ? chat : null,
     async encode(text, addSpecialTokens, maxTokens, signal = null) {
       if (text.length > maxTokens * tokenizer.maxCharactersPerToken) {
@@ -77,6 +86,7 @@ export async function createTextModel(files: TextFiles): Promise<TextModel> {
 
 interface Chat {
   readonly templates: ChatTemplates;
+  readonly all: readonly NamedTemplate[];
   readonly process: TemplateProcess;
 }
 
@@ -92,7 +102,7 @@ async function startChat(files: TextFiles): Promise<Chat | string> {
   const process = templateProcess(all);
   try {
     for (const template of all) await process.check(template);
-    return { templates, process };
+    return { templates, all, process };
   } catch (error) {
     await process.close();
     const { message } = error as Error;

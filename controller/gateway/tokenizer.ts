@@ -11,6 +11,8 @@ import { compileTokenTable, type TokenTable } from './token-table.ts';
 export interface Tokenizer {
   readonly table: TokenTable;
   readonly special: SpecialTokens;
+  /** The id of a token as the vocabulary spells it. */
+  idOf(token: string): number | undefined;
   /** No token stands for more UTF-16 units of text than this, so n tokens never hold more than n times as many. */
   readonly maxCharactersPerToken: number;
   /** Token ids of a text; with `addSpecialTokens`, as tokenizer.json's post-processor frames them. */
@@ -39,6 +41,7 @@ export function createTokenizer(files: TextFiles): Tokenizer {
   return {
     table,
     special,
+    idOf: (token) => encoder.token_to_id(token),
     maxCharactersPerToken: vocabulary.reduce((longest, token) => Math.max(longest, token?.length ?? 0), 1),
     encode(text, addSpecialTokens) {
       return checkedIds(encoder.encode(text, { add_special_tokens: addSpecialTokens }).ids);

@@ -1,5 +1,5 @@
 /** Compiles a Hugging Face checkpoint folder to the specification that the engine executes. Reads no tensor. */
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import type { ModelConfig } from './config.ts';
@@ -9,6 +9,8 @@ import { findFamily } from './families.ts';
 import type { ConfiguredFamily } from './family.ts';
 import { isFolder, readJsonFile } from './folder.ts';
 import { type Generation, readGeneration } from './generation.ts';
+import { isObject } from './json.ts';
+import { nameOf } from './name.ts';
 import { Problems, quote } from './problems.ts';
 import { type ModelReport, reportModel } from './report.ts';
 import { resolveRope } from './rope.ts';
@@ -20,10 +22,18 @@ export interface CompiledModel {
   readonly directory: string;
   readonly spec: ModelSpec;
   readonly report: ModelReport;
+  /** The tokens that end a sequence, once for each file that names them. */
+  readonly endTokens: readonly EndToken[];
+}
+
+export interface EndToken {
+  readonly id: number;
+  /** Where it is named, such as "config.json". */
+  readonly source: string;
 }
 
 export interface CompileOptions {
-  /** Name of the model; the folder's name unless given. */
+  /** Name of the model; unless given the folder's, or for a snapshot in Hugging Face's cache the repository's. */
   readonly name?: string;
 }
 
@@ -52,14 +62,21 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const dimensions = model && deriveDimensions(model.config, inConfig);
   const rope = json && dimensions && resolveRope(json, model.config, dimensions.headDim, inConfig);
   const weights = dimensions && claimWeights(model, dimensions, checkpoint, problems);
-  const ends = model && chooseEnds(model.config, generation, problems);
+  const ends = model && chooseEnds(model.config, json?.['text_config'], generation, problems);
   problems.throwIfAny(folder);
   if (!(family && model && rope && weights && ends)) throw new Error(`${folder}: refused without a reason`);
 
-  const configuration = { modelType: family.modelType, config: model.config, rope: rope.parameters, ...ends };
-  const { bosTokenId, eosTokenIds } = ends;
+  const { bosTokenId, endTokens } = ends;
+  const eosTokenIds = [...new Set(endTokens.map(({ id }) => id))];
+  const configuration = {
+    modelType: family.modelType,
+    config: model.config,
+    rope: rope.parameters,
+    bosTokenId,
+    eosTokenIds,
+  };
   const spec: ModelSpec = {
-    name: options.name ?? basename(folder),
+    name: options.name ?? nameOf(folder),
     digest: digestModel(configuration, checkpoint),
     hiddenSize: model.config.hidden_size,
     vocabSize: model.config.vocab_size,
@@ -69,13 +86,14 @@ export async function compileModel(directory: string, options: CompileOptions = 
     ropes: [rope.spec],
     ...weights,
     logitMultiplier: 1,
-    eosTokenIds: [...eosTokenIds],
+    eosTokenIds,
     ...(bosTokenId !== null && { bosTokenId, _bosTokenId: 'bosTokenId' }),
   };
   return {
     directory: folder,
     spec,
     report: reportModel(spec, family.modelType),
+    endTokens,
   };
 }
 
@@ -106,23 +124,34 @@ function claimWeights(
 
 interface Ends {
   readonly bosTokenId: number | null;
-  readonly eosTokenIds: readonly number[];
+  readonly endTokens: readonly EndToken[];
 }
 
-/** The tokens that begin and end a sequence: generation_config.json's word goes before config.json's. */
+/** The tokens that begin and end a sequence: generation_config.json's word on the first goes before config.json's. */
 function chooseEnds(
   config: Pick<ModelConfig, 'bos_token_id' | 'eos_token_id' | 'vocab_size'>,
+  textConfig: unknown,
   generation: Generation,
   problems: Problems,
 ): Ends {
   const bosTokenId = generation.bosTokenId ?? config.bos_token_id;
-  const eosTokenIds = [...new Set(generation.eosTokenIds ?? [config.eos_token_id ?? []].flat())];
-  for (const id of [...eosTokenIds, ...(bosTokenId === null ? [] : [bosTokenId])]) {
+  const inner = readGeneration(isObject(textConfig) ? textConfig : {}, (problem) =>
+    problems.add(`config.json: text_config.${problem}`),
+  );
+  const named = {
+    'generation_config.json': generation.eosTokenIds,
+    'config.json': [config.eos_token_id ?? [], inner.eosTokenIds ?? []].flat(),
+  };
+  const endTokens = Object.entries(named).flatMap(([source, ids]) =>
+    [...new Set(ids ?? [])].map((id): EndToken => ({ id, source })),
+  );
+  const ids = new Set([...endTokens.map(({ id }) => id), ...(bosTokenId === null ? [] : [bosTokenId])]);
+  for (const id of ids) {
     if (id >= config.vocab_size) {
       problems.add(
         `token id ${quote(id)} in bos_token_id or eos_token_id is outside the vocabulary of ${config.vocab_size}`,
       );
     }
   }
-  return { bosTokenId, eosTokenIds };
+  return { bosTokenId, endTokens };
 }

@@ -187,9 +187,9 @@ async function folderWith(generation: unknown, config: Record<string, unknown> =
 }
 
 describe('generation_config.json', () => {
-  test('says which tokens end a sequence, before config.json does', async () => {
+  test('says which tokens end a sequence beside config.json, and before it which one begins it', async () => {
     const { spec } = await compileModel(await folderWith({ eos_token_id: [5, 7, 5], bos_token_id: 3 }));
-    expect(spec).toMatchObject({ eosTokenIds: [5, 7], bosTokenId: 3 });
+    expect(spec).toMatchObject({ eosTokenIds: [5, 7, 2], bosTokenId: 3 });
   });
 
   test('leaves to config.json what it does not say', async () => {
