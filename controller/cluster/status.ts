@@ -18,7 +18,7 @@ export interface StatusInput {
   /** Workers without which the first plan is not made. */
   readonly minWorkers: number;
   readonly view: ClusterView;
-  readonly roster: Pick<Roster, 'get' | 'entries'>;
+  readonly roster: Pick<Roster, 'get' | 'entries' | 'heldForMs'>;
   readonly load: ExpertLoadBook;
   readonly activity: ActivityBook;
   readonly events: EventLog;

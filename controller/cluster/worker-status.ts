@@ -4,13 +4,14 @@ import type { MissingWorker__Output as MissingWorker } from '../../proto/generat
 import type { WorkerActivity__Output as WorkerActivity } from '../../proto/generated/conclave/v1/WorkerActivity.ts';
 import type { WorkerReport__Output as WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
 import type { WorkerStatus } from '../../proto/generated/conclave/v1/WorkerStatus.ts';
+import { formatDuration } from '../quantities.ts';
 import { asksOf, noConstraints } from './constraints.ts';
 import type { Roster, RosterEntry } from './roster/roster.ts';
 
 /** Every worker that is there, and every one that is missed: because a plan names it, or because it was lost lately. */
 export function workerStatuses(
   view: ClusterView,
-  roster: Pick<Roster, 'get' | 'entries'>,
+  roster: Pick<Roster, 'get' | 'entries' | 'heldForMs'>,
   {
     activityOf,
     rates,
@@ -51,7 +52,7 @@ export function workerStatuses(
       slotsWanted: report?.slotsWanted ?? 0,
       memoryBytes: worker?.memoryBytes ?? 0,
       weightBytes: planned.get(id)?.weightBytes ?? 0,
-      error: absence?.reason ?? errorOf(report, leftOut),
+      error: absence?.reason ?? (errorOf(report, leftOut) || heldText(planned.has(id) ? 0 : roster.heldForMs(id))),
       cordoned: asksOf(cordoned, id),
       startedAtMs: lost ? 0 : (worker?.startedAtMs ?? 0),
       activity: lost ? null : activityOf(id),
@@ -102,4 +103,10 @@ function errorOf(report: WorkerReport | null, leftOut: LeftOutWorker | undefined
   if (leftOut === undefined) return report?.error ?? '';
   const what = leftOut.keeps ? 'gets nothing new' : 'left out';
   return `${what}, tried again at ${new Date(leftOut.retryAtMs).toISOString()}: ${leftOut.reason}`;
+}
+
+function heldText(ms: number): string {
+  return ms === 0
+    ? ''
+    : `was lost again and again: gets something again in ${formatDuration(Math.ceil(ms / 1_000) * 1_000)}`;
 }

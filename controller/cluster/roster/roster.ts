@@ -149,7 +149,7 @@ export class Roster {
   mayHold(id: string, planned: boolean): boolean {
     const known = this.#known.get(id);
     if (known === undefined || known.departed) return false;
-    if (known.standing === 'reached') return planned || this.#heldForMs(id) === 0;
+    if (known.standing === 'reached') return planned || this.heldForMs(id) === 0;
     if (!planned || known.wasReached || known.gone > 0) return false;
     return known.silentSince === null || this.#options.now() - known.silentSince < SILENT_MS;
   }
@@ -158,6 +158,15 @@ export class Roster {
   lostForMs(id: string): number | null {
     const known = this.#known.get(id);
     return known?.standing === 'lost' ? this.#options.now() - known.since : null;
+  }
+
+  /** Milliseconds for which a worker that was lost again and again gets nothing new, so that plans do not flap with it. */
+  heldForMs(id: string): number {
+    const losses = this.#losses.get(id);
+    if (losses === undefined) return 0;
+    const ago = this.#options.now() - losses.at;
+    if (ago > FORGIVEN_MS) this.#losses.delete(id);
+    return losses.count < 2 ? 0 : Math.max(0, Math.min(LONGEST_HOLD_MS, FIRST_HOLD_MS * 2 ** (losses.count - 2)) - ago);
   }
 
   /** Whether requests may be sent to a worker: it answered when it was last asked, or was not asked yet. */
@@ -191,15 +200,6 @@ export class Roster {
     known.wasReached = known.answers;
     known.silentSince = null;
     this.#become(known, known.answers ? 'reached' : 'joining', '');
-  }
-
-  /** Milliseconds for which a worker that was lost again and again gets nothing new, so that plans do not flap with it. */
-  #heldForMs(id: string): number {
-    const losses = this.#losses.get(id);
-    if (losses === undefined) return 0;
-    const ago = this.#options.now() - losses.at;
-    if (ago > FORGIVEN_MS) this.#losses.delete(id);
-    return losses.count < 2 ? 0 : Math.max(0, Math.min(LONGEST_HOLD_MS, FIRST_HOLD_MS * 2 ** (losses.count - 2)) - ago);
   }
 
   #countLoss(id: string): void {

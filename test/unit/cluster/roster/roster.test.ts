@@ -154,6 +154,7 @@ describe('a worker that is started again under its id', () => {
       seen(reached);
       expect(roster.mayHold('w', true)).toBe(true); // What it still has stays.
       const since = clock.now;
+      expect(roster.mayHold('w', false)).toBe(roster.heldForMs('w') === 0);
       while (!roster.mayHold('w', false)) pass(1_000);
       waited.push((clock.now - since) / 1_000);
       seen(gone);
