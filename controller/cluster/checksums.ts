@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
-import type { ModelSpec } from '../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 
 const elementBytes: Readonly<Record<string, number>> = { DATA_TYPE_F32: 4, DATA_TYPE_F16: 2, DATA_TYPE_BF16: 2 };
 
@@ -26,6 +26,20 @@ export async function expertChecksums(
     for (let slice = 0; slice < slices; slice++) sums.push(sliceChecksum(gate, up, down, slice, slices));
   }
   return sums;
+}
+
+/** The plan with the checksums that its slots must have; `checksumsOf` gives those of a layer, empty for none. */
+export async function withChecksums(
+  plan: PlacementPlan,
+  checksumsOf: (layer: number, slices: number) => Promise<readonly number[]>,
+): Promise<PlacementPlan> {
+  const experts: PlacementPlan['experts'] = [];
+  // One layer at a time: a layer's experts may take gigabytes to read.
+  for (const placement of plan.experts) {
+    const checksums = await checksumsOf(placement.layer, placement.slices);
+    experts.push({ ...placement, checksums: [...checksums] });
+  }
+  return { ...plan, experts };
 }
 
 interface Matrix {

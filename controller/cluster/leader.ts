@@ -7,17 +7,17 @@ import type { PlanningState__Output as PlanningState } from '../../proto/generat
 import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
 import { planFittingCache } from '../planner/fit-cache.ts';
 import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts';
+import { withChecksums } from './checksums.ts';
 import { leastEpoch, overtakingPlan } from './epochs.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 import { FailingWorkers } from './failing-workers.ts';
 import { leftOutText, mayKeep, restrictions } from './left-out.ts';
 import { OrphanReports } from './orphan-reports.ts';
-import { nowPossible, pendingRequests } from './pending-requests.ts';
+import { PendingRequests } from './pending-requests.ts';
 import { planConstraints, type Restricted } from './plan-constraints.ts';
 import { planReason } from './plan-reason.ts';
 import { PlanningRecord } from './planning-record.ts';
-import { clusterRequests } from './requests.ts';
 import { restoreForgotten } from './restore.ts';
 import { rollbackPlan, rolloutStep } from './rollout.ts';
 import type { Roster } from './roster/roster.ts';
@@ -74,12 +74,12 @@ export class Leader {
   readonly #usable: UsableWorkers;
   readonly #record: PlanningRecord;
   readonly #failing: FailingWorkers;
+  readonly #requests: PendingRequests;
   /** Workers that were there, and those that were restricted, when the last plan was made. */
   #seen: ReadonlySet<string> = new Set();
   #restricted: ReadonlySet<string> = new Set();
   readonly #orphans = new OrphanReports();
   #failedEpoch = 0;
-  #requestsFor = '';
   #busy = false;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
@@ -88,6 +88,8 @@ export class Leader {
     this.#options = options;
     this.#record = new PlanningRecord(options.control);
     this.#failing = new FailingWorkers({ ...options, record: this.#record });
+    const { defaultReplicas } = options.baseConstraints;
+    this.#requests = new PendingRequests({ ...options, defaultReplicas, record: this.#record });
     this.#usable = new UsableWorkers(options);
   }
 
@@ -175,7 +177,7 @@ export class Leader {
     const inputs = this.#inputs();
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
     if (this.#term !== term) return;
-    if (inputs === this.#plannedFor) this.#noteRequests();
+    if (inputs === this.#plannedFor) this.#requests.look();
     await this.#record.save(view.planning === null);
   }
 
@@ -221,7 +223,7 @@ export class Leader {
   }
 
   async #plan(inputs: string): Promise<void> {
-    const { view, events, spec, baseConstraints } = this.#options;
+    const { view, events } = this.#options;
     const constraints = view.constraints;
     this.#usable.planned();
     const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason());
@@ -237,9 +239,12 @@ export class Leader {
     if (result.plan !== view.target) {
       // Checksums may take long: what is written replaces what this was decided from, nothing newer.
       const [epoch, revision] = [leastEpoch(view), view.targetRevision];
-      const requests = clusterRequests(spec, baseConstraints.defaultReplicas, constraints?.value ?? null);
-      const reason = nowPossible(result.plan, requests, this.#record.state.pending);
-      const planned = { ...(await this.#verified(result.plan)), epoch, reason: `${result.plan.reason}${reason}` };
+      const reason = this.#requests.nowPossible(result.plan);
+      const planned = {
+        ...(await withChecksums(result.plan, this.#options.checksums)),
+        epoch,
+        reason: `${result.plan.reason}${reason}`,
+      };
       if (!(await this.#publish(planned, revision))) return;
       const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
       const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
@@ -264,20 +269,6 @@ export class Leader {
     return planReason({ target, constraints, workers }, { seen: this.#seen, failed, retried: this.#failing.retried });
   }
 
-  /** Tells of requests that have to wait, and of those that waited and are in force. */
-  #noteRequests(): void {
-    const { view, spec, baseConstraints, events } = this.#options;
-    const { target, committed, constraints } = view;
-    const state = this.#record.state;
-    const lookedAt = [target?.epoch, committed?.epoch, constraints?.revision, state.problems.join()].join(' ');
-    if (lookedAt === this.#requestsFor) return;
-    this.#requestsFor = lookedAt;
-    const requests = clusterRequests(spec, baseConstraints.defaultReplicas, constraints?.value ?? null);
-    const { pending, events: news } = pendingRequests({ requests, target, committed, planning: state });
-    this.#record.set({ pending: [...pending] });
-    for (const event of news) events.publish(event);
-  }
-
   /** Writes a target plan in place of the one at `revision`; false when another stands there. */
   async #publish(next: PlacementPlan, revision: number): Promise<boolean> {
     const { plans } = this.#options;
@@ -286,16 +277,6 @@ export class Leader {
       ? plans.create(TARGET_PLAN, value)
       : plans.update(TARGET_PLAN, value, revision));
     return written !== null;
-  }
-
-  async #verified(planned: PlacementPlan): Promise<PlacementPlan> {
-    const experts: PlacementPlan['experts'] = [];
-    // One layer at a time: a layer's experts may take gigabytes to read.
-    for (const placement of planned.experts) {
-      const checksums = await this.#options.checksums(placement.layer, placement.slices);
-      experts.push({ ...placement, checksums: [...checksums] });
-    }
-    return { ...planned, experts };
   }
 
   /** Workers that get nothing, or nothing new, besides what operators ask for. */

@@ -1,8 +1,11 @@
+import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterEvent__Output as ClusterEvent } from '../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { PlanningState__Output as PlanningState } from '../../proto/generated/conclave/v1/PlanningState.ts';
-import type { PlacementPlan } from '../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import type { EventLog } from './events.ts';
 import { byWhom } from './plan-reason.ts';
-import { type ClusterRequest, requestKey, unmet, whyPending } from './requests.ts';
+import type { PlanningRecord } from './planning-record.ts';
+import { type ClusterRequest, clusterRequests, requestKey, unmet, whyPending } from './requests.ts';
 
 export interface PendingInput {
   readonly requests: readonly ClusterRequest[];
@@ -56,4 +59,46 @@ export function nowPossible(
 
 function asked({ asked: request }: ClusterRequest): string {
   return request === null ? '' : ` (asked for${byWhom(request)} at ${new Date(request.atMs).toISOString()})`;
+}
+
+export interface PendingRequestsOptions {
+  readonly spec: ModelSpec;
+  /** Replicas of every expert while operators asked for nothing. */
+  readonly defaultReplicas: number;
+  readonly view: ClusterView;
+  readonly record: PlanningRecord;
+  readonly events: EventLog;
+}
+
+/** What the leader does about requests that have to wait: it keeps which they are, and every change is an event. */
+export class PendingRequests {
+  readonly #options: PendingRequestsOptions;
+  #lookedAt = '';
+
+  constructor(options: PendingRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at the plans that were made for what is there and asked now. */
+  look(): void {
+    const { view, record, events: log } = this.#options;
+    const { target, committed, constraints } = view;
+    const { state } = record;
+    const lookedAt = [target?.epoch, committed?.epoch, constraints?.revision, state.problems.join()].join(' ');
+    if (lookedAt === this.#lookedAt) return;
+    this.#lookedAt = lookedAt;
+    const { pending, events } = pendingRequests({ requests: this.#requests(), target, committed, planning: state });
+    record.set({ pending: [...pending] });
+    for (const event of events) log.publish(event);
+  }
+
+  /** See the function of this name. */
+  nowPossible(plan: PlacementPlan): string {
+    return nowPossible(plan, this.#requests(), this.#options.record.state.pending);
+  }
+
+  #requests(): readonly ClusterRequest[] {
+    const { spec, defaultReplicas, view } = this.#options;
+    return clusterRequests(spec, defaultReplicas, view.constraints?.value ?? null);
+  }
 }
