@@ -85,8 +85,11 @@ export interface WeightStore {
   close(): void;
 }
 
-/** Bytes done and bytes in all; called at most about ten times a second, and once at the end. */
-export type OnProgress = (doneBytes: number, totalBytes: number) => void;
+/**
+ * Bytes done and bytes in all of a part; called at most about ten times a second, and once at the part's end. The cache of a
+ * stage or rank follows its weights.
+ */
+export type OnProgress = (doneBytes: number, totalBytes: number, part: 'weights' | 'cache') => void;
 
 /** One physical expert: a slice of a logical expert's intermediate dimension. */
 export interface ExpertSlot {

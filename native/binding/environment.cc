@@ -70,9 +70,10 @@ void Call::Reject(Failure failure) const {
   });
 }
 
-void Call::Progress(uint64_t done_bytes, uint64_t total_bytes) const {
-  completions_->Push(
-      [=, id = id_](Environment& environment) { environment.Report(id, done_bytes, total_bytes); });
+void Call::Progress(LoadPart part, uint64_t done_bytes, uint64_t total_bytes) const {
+  completions_->Push([=, id = id_](Environment& environment) {
+    environment.Report(id, part, done_bytes, total_bytes);
+  });
 }
 
 Environment& Environment::Of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
@@ -142,12 +143,14 @@ void Environment::Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)
   }
 }
 
-void Environment::Report(uint64_t id, uint64_t done_bytes, uint64_t total_bytes) {
+void Environment::Report(uint64_t id, LoadPart part, uint64_t done_bytes, uint64_t total_bytes) {
   const auto found = pending_.find(id);
   if (found == pending_.end() || found->second.progress.IsEmpty()) return;
   try {
-    found->second.progress.Call({Napi::Number::New(env_, static_cast<double>(done_bytes)),
-                                 Napi::Number::New(env_, static_cast<double>(total_bytes))});
+    found->second.progress.Call(
+        {Napi::Number::New(env_, static_cast<double>(done_bytes)),
+         Napi::Number::New(env_, static_cast<double>(total_bytes)),
+         Napi::String::New(env_, part == LoadPart::kCache ? "cache" : "weights")});
   } catch (const Napi::Error& error) {
     napi_fatal_exception(env_, error.Value());  // an uncaught exception, as of any callback
   }

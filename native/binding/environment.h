@@ -17,6 +17,7 @@
 
 #include "binding/failure.h"
 #include "conclave/engine/runtime.h"
+#include "conclave/weights/load_monitor.h"
 
 namespace conclave::binding {
 
@@ -54,7 +55,7 @@ class Call {
   void Resolve(std::function<Napi::Value(Napi::Env)> make) const;
   void Reject(Failure failure) const;
   // Calls the call's progress function.
-  void Progress(uint64_t done_bytes, uint64_t total_bytes) const;
+  void Progress(LoadPart part, uint64_t done_bytes, uint64_t total_bytes) const;
   uint64_t id() const { return id_; }
 
  private:
@@ -105,7 +106,7 @@ class Environment {
 
   void Settle(uint64_t id, const std::function<Napi::Value(Napi::Env)>* make,
               const Failure* failure);
-  void Report(uint64_t id, uint64_t done_bytes, uint64_t total_bytes);
+  void Report(uint64_t id, LoadPart part, uint64_t done_bytes, uint64_t total_bytes);
   static void OnCleanup(void* environment);
 
   Napi::Env env_;

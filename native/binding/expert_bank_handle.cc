@@ -30,7 +30,7 @@ Napi::Value ExpertBankHandle::Load(const Napi::CallbackInfo& info) {
     const bool reports = !progress.IsEmpty();
     const auto work = [=, bank = bank](const Call& call) {
       LoadMonitor::Report report;
-      if (reports) report = [&call](uint64_t done, uint64_t total) { call.Progress(done, total); };
+      if (reports) report = [&call](auto... progress) { call.Progress(progress...); };
       LoadMonitor monitor(report, {stopping, &bank->closed()});
       const auto loaded = std::make_shared<std::vector<LoadedSlot>>(bank->Load(slots, monitor));
       call.Resolve([loaded](Napi::Env js) { return WriteLoadedSlots(js, *loaded); });

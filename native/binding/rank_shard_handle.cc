@@ -70,7 +70,7 @@ Napi::Value CreateRankShard(const Napi::CallbackInfo& info) {
     const auto work = [=, compute = runtime->compute(), stopping = &runtime->loader().stopping(),
                        reports = !progress.IsEmpty()](const Call& call) {
       LoadMonitor::Report report;
-      if (reports) report = [&call](uint64_t done, uint64_t total) { call.Progress(done, total); };
+      if (reports) report = [&call](auto... progress) { call.Progress(progress...); };
       LoadMonitor monitor(report, {stopping});
       const auto shard = std::make_shared<RankShard>(compute, store, slice, cache, monitor);
       call.Resolve([=](Napi::Env js) -> Napi::Value {

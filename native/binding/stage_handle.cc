@@ -129,7 +129,7 @@ Napi::Value CreateStage(const Napi::CallbackInfo& info) {
     const auto work = [=, compute = runtime->compute(), stopping = &runtime->loader().stopping(),
                        reports = !progress.IsEmpty()](const Call& call) {
       LoadMonitor::Report report;
-      if (reports) report = [&call](uint64_t done, uint64_t total) { call.Progress(done, total); };
+      if (reports) report = [&call](auto... progress) { call.Progress(progress...); };
       LoadMonitor monitor(report, {stopping});
       const auto stage = std::make_shared<Stage>(compute, store, bank, options, monitor);
       call.Resolve([=](Napi::Env js) -> Napi::Value {

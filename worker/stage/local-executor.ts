@@ -27,8 +27,8 @@ export interface LocalExecutorOptions {
   readonly onProgress: LoadProgress | null;
 }
 
-/** Bytes done and bytes in all, first of the experts, then of everything else. */
-export type LoadProgress = (part: 'experts' | 'stage', doneBytes: number, totalBytes: number) => void;
+/** Bytes done and bytes in all, first of the experts, then of all other weights, then of the KV cache. */
+export type LoadProgress = (part: 'experts' | 'stage' | 'cache', doneBytes: number, totalBytes: number) => void;
 
 /** Loads a whole model into this process. Rejects with a native error, after everything opened so far is closed. */
 export async function createLocalExecutor(options: LocalExecutorOptions): Promise<LocalExecutor> {
@@ -49,7 +49,7 @@ export async function createLocalExecutor(options: LocalExecutorOptions): Promis
       store,
       bank,
       { ...limits, ...wholeModel(spec), rankTargets: [], dispatchType: 'f32' },
-      onProgress && ((done, total) => onProgress('stage', done, total)),
+      onProgress && ((done, total, part) => onProgress(part === 'cache' ? 'cache' : 'stage', done, total)),
     );
     return new LocalExecutor({ runtime, store, bank, stage, limits });
   } catch (error) {

@@ -6,6 +6,7 @@
 
 #include "conclave/base/message.h"
 #include "conclave/base/parallel_rows.h"
+#include "conclave/base/parallel_tasks.h"
 
 namespace conclave {
 namespace {
@@ -80,9 +81,10 @@ AttentionSlice::AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, 
     : rope_(rope),
       qk_norm_(spec.qk_norm),
       clip_(spec.clip_qkv),
-      cache_({cache.kv_blocks, cache.block_size, slice.end_kv_head - slice.first_kv_head,
-              spec.head_dim},
-             loader.store().format() == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16) {
+      cache_shape_{cache.kv_blocks, cache.block_size, slice.end_kv_head - slice.first_kv_head,
+                   spec.head_dim},
+      cache_type_(loader.store().format() == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16),
+      cache_bytes_(KvCache::BytesFor(cache_shape_, cache_type_)) {
   const Range q = QueryRange(spec, slice);
   const Range kv = KeyRange(spec, slice);
   const Range hidden{0, spec.q.in()};
@@ -102,6 +104,8 @@ AttentionSlice::AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, 
   params_ = {kv_heads * (spec.heads / spec.kv_heads), kv_heads, spec.head_dim, spec.scale,
              spec.sliding_window};
 }
+
+void AttentionSlice::TakeCache() { cache_.emplace(cache_shape_, cache_type_); }
 
 void AttentionSlice::Normalize(Compute& compute, const std::vector<float>& weight, float epsilon,
                                int64_t rows, int heads, float* x) const {
@@ -143,7 +147,7 @@ void AttentionSlice::Forward(Compute& compute, SliceScratch& scratch, const Sequ
               k + first * kv_width);
   });
   float* attended = scratch.attended.Reserve(rows * q_width);
-  PagedAttention(compute.isa, compute.pool, params_, where, q, k, v, cache_, attended);
+  PagedAttention(compute.isa, compute.pool, params_, where, q, k, v, *cache_, attended);
   compute.kernels->Matmul(compute.pool, o_, attended, rows, DataOrNull(o_bias_), output);
 }
 
@@ -217,6 +221,16 @@ LayerSlice::LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer,
 uint64_t LayerSlice::SourceBytes(const LayerSpec& spec) {
   return AttentionSlice::SourceBytes(spec.attention) +
          (spec.dense() != nullptr ? DenseSlice::SourceBytes(spec) : 0);
+}
+
+void TakeCaches(int threads, std::span<AttentionSlice* const> layers, LoadMonitor& monitor) {
+  monitor.Begin(LoadPart::kCache);
+  for (const AttentionSlice* layer : layers) monitor.Expect(layer->cache_bytes());
+  ParallelTasks(threads, static_cast<int64_t>(layers.size()), [&](int64_t i) {
+    layers[i]->TakeCache();
+    monitor.Add(layers[i]->cache_bytes());
+  });
+  monitor.Finish();
 }
 
 }  // namespace conclave

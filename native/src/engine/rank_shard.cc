@@ -27,10 +27,13 @@ RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const Wei
     const int layer = slice.first_layer + static_cast<int>(task);
     layers_[task] = std::make_unique<LayerSlice>(loader, spec, layer, slice, cache, false);
   });
+  monitor.Finish();
+  std::vector<AttentionSlice*> slices;
   for (const auto& layer : layers_) {
     bytes_ += layer->weight_bytes() + layer->attention.cache_bytes();
+    slices.push_back(&layer->attention);
   }
-  monitor.Finish();
+  TakeCaches(compute_->pool.threads(), slices, monitor);
 }
 
 LayerSlice& RankShard::Layer(int layer) {

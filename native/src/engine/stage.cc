@@ -75,6 +75,9 @@ void Stage::Load(LoadMonitor& monitor) {
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
   monitor.Finish();
+  std::vector<AttentionSlice*> slices;
+  for (const auto& layer : layers_) slices.push_back(&layer->slice.attention);
+  TakeCaches(compute_->pool.threads(), slices, monitor);
 }
 
 bool Stage::has_last_layer() const {

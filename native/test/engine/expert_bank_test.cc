@@ -215,7 +215,8 @@ TEST_F(ExpertBankTest, ReportsProgressAndEndsWhenItIsClosed) {
   std::vector<uint64_t> done;
   uint64_t total = 0;
   LoadMonitor monitor(
-      [&](uint64_t bytes, uint64_t all) {
+      [&](LoadPart part, uint64_t bytes, uint64_t all) {
+        EXPECT_EQ(part, LoadPart::kWeights);
         done.push_back(bytes);
         total = all;
       },

@@ -208,6 +208,22 @@ describe('loading', () => {
     });
   });
 
+  test('tells weights from the cache', async () => {
+    await withModel(async ({ runtime, store, bank, spec }) => {
+      const reports: [string, number, number][] = [];
+      const onProgress = (done: number, total: number, part: string): void => void reports.push([part, done, total]);
+      const options = wholeStage(spec);
+      const stage = await native.createStage(runtime, store, bank, options, onProgress);
+      expect(new Set(reports.map(([part]) => part))).toEqual(new Set(['weights', 'cache']));
+      expect(reports.at(-1)).toEqual(['cache', stage.cacheBytes, stage.cacheBytes]);
+      expect(reports.findIndex(([part]) => part === 'cache')).toBeGreaterThan(0);
+      expect(reports.slice(reports.findIndex(([part]) => part === 'cache')).every(([part]) => part === 'cache')).toBe(
+        true,
+      );
+      stage.close();
+    });
+  });
+
   test('of a missing or different file says which', async () => {
     const { spec } = await compileModel(directory);
     const runtime = native.createRuntime({ threads: 1, isa: null });

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,9 +62,13 @@ uint64_t SourceBytes(const LinearSpec& linear);
 // Heads of one layer with their cache.
 class AttentionSlice {
  public:
-  // `output_bias`: this slice adds the output projection's bias (one slice of each layer does).
+  // Loads the weights. `output_bias`: this slice adds the output projection's bias (one slice of
+  // each layer does).
   AttentionSlice(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
                  const RankSlice& slice, const CacheOptions& cache, bool output_bias);
+
+  // Takes the cache's memory, once, before the first Forward.
+  void TakeCache();
 
   // output [rows, H] = this slice's part of attention(input [rows, H]); writes the rows' keys and
   // values into the cache.
@@ -71,7 +76,7 @@ class AttentionSlice {
                const float* input, float* output);
 
   uint64_t weight_bytes() const;
-  uint64_t cache_bytes() const { return cache_.bytes(); }
+  uint64_t cache_bytes() const { return cache_bytes_; }
   static uint64_t SourceBytes(const AttentionSpec& spec);
 
  private:
@@ -86,7 +91,10 @@ class AttentionSlice {
   std::vector<float> q_bias_, k_bias_, v_bias_, o_bias_;  // empty: none
   std::vector<float> q_norm_, k_norm_;                    // empty: none
   float q_epsilon_ = 0, k_epsilon_ = 0;
-  KvCache cache_;
+  KvCacheShape cache_shape_;
+  KvType cache_type_;
+  uint64_t cache_bytes_;
+  std::optional<KvCache> cache_;
 };
 
 // Part of the intermediate dimension of one layer's dense network or shared expert.
@@ -120,5 +128,8 @@ struct LayerSlice {
   }
   static uint64_t SourceBytes(const LayerSpec& spec);
 };
+
+// Takes the memory of the caches of all layers.
+void TakeCaches(int threads, std::span<AttentionSlice* const> layers, LoadMonitor& monitor);
 
 }  // namespace conclave
