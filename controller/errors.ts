@@ -32,6 +32,14 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** OpenAI's error code, as answers and metrics have it. */
+function openaiCode(code: ErrorCode): string {
+  return code === 'UNAUTHENTICATED' ? 'invalid_api_key' : code.toLowerCase();
+}
+
+/** All of them. */
+export const openaiCodes: readonly string[] = Object.keys(catalogue).map((code) => openaiCode(code as ErrorCode));
+
 /** An error that may be told to a client. */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
@@ -57,7 +65,7 @@ export class ServiceError extends Error {
 
   /** OpenAI's error code. */
   get openaiCode(): string {
-    return this.code === 'UNAUTHENTICATED' ? 'invalid_api_key' : this.code.toLowerCase();
+    return openaiCode(this.code);
   }
 
   /** OpenAI's error type. */

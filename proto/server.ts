@@ -37,12 +37,23 @@ export interface GrpcServerOptions {
    * who may call any of the services.
    */
   readonly apiKeys?: ApiKeys;
+  /** Told of every call that has ended. */
+  readonly onCall?: (call: EndedCall) => void;
   /** Largest message taken, in bytes. Default 16 MiB. */
   readonly maxMessageBytes?: number;
   /** Calls at a time per connection. Default 1024. */
   readonly maxConcurrentStreams?: number;
   /** Further options of the channels, such as flow control. */
   readonly channelOptions?: ChannelOptions;
+}
+
+export interface EndedCall {
+  /** Such as "/conclave.v1.InferenceService/Generate". */
+  readonly path: string;
+  readonly status: status;
+  readonly elapsedMs: number;
+  /** Of the metadata that was sent back; null without one. */
+  readonly requestId: string | null;
 }
 
 /** Whether a call with this metadata from this peer (its address and port) is let in. */
@@ -81,7 +92,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.enable_channelz': 0,
     ...options.channelOptions,
-    interceptors: [guard(options.apiKeys ?? openAccess, rules)],
+    interceptors: [
+      ...(options.onCall === undefined ? [] : [watch(options.onCall)]),
+      guard(options.apiKeys ?? openAccess, rules),
+    ],
   });
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
@@ -133,6 +147,31 @@ function credentials(tls: TlsFiles | null): ServerCredentials {
   if (tls === null) return ServerCredentials.createInsecure();
   const pair = { cert_chain: tls.certificate, private_key: tls.privateKey };
   return ServerCredentials.createSsl(tls.clientAuthority, [pair], tls.clientAuthority !== null);
+}
+
+function watch(onCall: (call: EndedCall) => void): ServerInterceptor {
+  return ({ path }, call) => {
+    const startedAt = performance.now();
+    let requestId: string | null = null;
+    let ended = false;
+    const end = (code: status): void => {
+      if (!ended) onCall({ path, status: code, elapsedMs: performance.now() - startedAt, requestId });
+      ended = true;
+    };
+    return new ServerInterceptingCall(call, {
+      start(next) {
+        next(new ServerListenerBuilder().withOnCancel(() => end(status.CANCELLED)).build());
+      },
+      sendMetadata(metadata, next) {
+        requestId = metadata.get('x-request-id')[0]?.toString() ?? null;
+        next(metadata);
+      },
+      sendStatus(sent, next) {
+        end(sent.code ?? status.UNKNOWN);
+        next(sent);
+      },
+    });
+  };
 }
 
 function guard(apiKeys: ApiKeys, rules: ReadonlyMap<string, AccessRule>): ServerInterceptor {

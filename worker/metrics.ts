@@ -1,8 +1,9 @@
 /** Prometheus metrics of a worker. Label values come from fixed sets, but for peers, whose number is capped. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { BusConnection } from '../proto/bus/bus.ts';
+import { collectProcessMetrics } from '../proto/process-metrics.ts';
 import type { EngineSnapshot } from './engine/observer.ts';
-import type { ShardFailureCode } from './shard/failure.ts';
+import { type ShardFailureCode, shardFailureCodes } from './shard/failure.ts';
 
 export interface WorkerMetricsInput {
   readonly bus: () => BusConnection;
@@ -45,7 +46,7 @@ const refusals = new Set([
 
 export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry);
   addGauges(registry, input);
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `conclave_${name}`, help, labelNames, registers: [registry] });
@@ -72,6 +73,8 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
     'engine_step_failures_total',
     'Steps that could not be computed; sequences go on in another.',
   );
+  for (const code of shardFailureCodes) retries.inc({ code }, 0);
+  for (const code of [...refusals, 'OTHER']) refusedCount.inc({ code }, 0);
   const peers = new Set<string>();
   const peerLabel = (peer: string): string => {
     if (peers.size < MAX_PEERS) peers.add(peer);

@@ -57,6 +57,9 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
     void parse(request, text, (error, value) => done(error, new JsonBody(value, text)));
   });
 
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const name of [method].flat()) if (name !== 'HEAD') metrics.onHttpRoute(name, url);
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     if (request.routeOptions.config.open !== true && !options.apiKeys.allows(request.headers.authorization)) {
@@ -66,6 +69,10 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   });
   app.addHook('onResponse', async (request, reply) => {
     metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
+    // Without what follows a "?", where clients have been seen to put keys.
+    const [method, path] = [request.method, request.url.split('?', 1)[0]];
+    const call = { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
+    options.logger.debug({ ...call, requestId: request.id }, 'HTTP');
   });
   app.setErrorHandler((error, request, reply) => {
     const failure = fromFramework(error, options.maxBodyBytes);
@@ -119,7 +126,7 @@ function createApp(options: HttpOptions): FastifyInstance {
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
     loggerInstance: options.logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     routerOptions: { maxParamLength: 512 },

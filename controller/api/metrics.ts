@@ -2,7 +2,9 @@
  * Prometheus metrics of the gateway and of the engine it serves, in the names that vLLM's dashboards know. Label values
  * come from fixed sets, so the number of series is bounded.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics } from '../../proto/process-metrics.ts';
+import { openaiCodes } from '../errors.ts';
 import type { RequestObserver } from '../gateway/observer.ts';
 
 /** What the engine holds at this moment; the engine's own snapshot has these members. */
@@ -31,6 +33,8 @@ export interface MetricsOptions {
 export interface Metrics extends RequestObserver {
   readonly contentType: string;
   render(): Promise<string>;
+  /** A route is there: its series begin with 0. */
+  onHttpRoute(method: string, route: string): void;
   /** An HTTP request was answered. `route` is the route's pattern, never a path that a client made up. */
   onHttpResponse(method: string, route: string, status: number, milliseconds: number): void;
   /** Where other parts register metrics of their own. */
@@ -45,7 +49,7 @@ const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144];
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
-  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  if (options.processMetrics) collectProcessMetrics(registry);
   addEngineMetrics(registry, options);
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: prefix + name, help, labelNames, registers: [registry] });
@@ -65,6 +69,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'request_resumes_total',
     'Times that a request that had begun went on after a lost pipeline.',
   );
+  for (const finished_reason of ['stop', 'length']) successes.inc({ finished_reason }, 0);
+  for (const code of openaiCodes) failures.inc({ code }, 0);
   const promptSize = histogram('request_prompt_tokens', 'Prompt tokens per request.', tokenBuckets);
   const outputSize = histogram('request_generation_tokens', 'Tokens generated per sequence.', tokenBuckets);
   const firstToken = histogram('time_to_first_token_seconds', 'Arrival to first token.', longBuckets);
@@ -110,6 +116,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     onResumed() {
       resumes.inc();
+    },
+    onHttpRoute(method, route) {
+      httpRequests.inc({ method, route, status: '200' }, 0);
+      httpTime.zero({ route });
     },
     onHttpResponse(method, route, status, milliseconds) {
       httpRequests.inc({ method, route, status: String(status) });

@@ -11,6 +11,7 @@ import { version } from './version.ts';
 /** Options that mean nothing without worker processes, and the values that they have when nobody gives them. */
 const needWorkers = {
   stageWorkers: null,
+  workerMetricsPort: null,
   workerMemory: null,
   nats: null,
   tensorParallelSize: null,
@@ -24,7 +25,7 @@ const needWorkers = {
 
 /** Throws a ConfigError for options that contradict each other. */
 export function checkWorkerOptions(config: ServeConfig): void {
-  const { workers, stageWorkers, minWorkers } = config;
+  const { workers, stageWorkers, minWorkers, workerMetricsPort } = config;
   const problems: string[] = [];
   if (workers === null) {
     for (const [key, unset] of Object.entries(needWorkers)) {
@@ -34,6 +35,9 @@ export function checkWorkerOptions(config: ServeConfig): void {
   } else {
     if (stageWorkers !== null && stageWorkers >= workers) {
       problems.push(`--stage-workers: expected fewer than the ${workers} workers, got ${stageWorkers}`);
+    }
+    if ((workerMetricsPort ?? 1) + workers - 1 > 65_535) {
+      problems.push(`--worker-metrics-port: expected room for ${workers} ports up to 65535, got ${workerMetricsPort}`);
     }
     if (minWorkers !== null && minWorkers > workers) {
       problems.push(`--min-workers: expected at most the ${workers} workers, got ${minWorkers}`);
@@ -65,9 +69,12 @@ export async function serveWithWorkers(
   process.exit(exitCodes.ok);
 }
 
-function readyLine({ server }: LocalCluster): string {
+function readyLine({ server, metricsUrls }: LocalCluster): string {
   const { httpUrl: http, grpcAddress: grpc, model, node } = server;
-  const workers = (node.status().workers ?? []).map(({ id, pid, address }) => ({ id, pid, address }));
+  const workers = (node.status().workers ?? []).map(({ id = '', pid, address }) => ({
+    ...{ id, pid, address },
+    metrics: metricsUrls.get(id) ?? null,
+  }));
   return `${JSON.stringify({ event: 'ready', pid: process.pid, version, http, grpc, model, workers })}\n`;
 }
 
@@ -76,13 +83,14 @@ function asksForKey({ apiKey, apiKeyFile, adminKey, adminKeyFile }: ServeConfig)
   return [apiKey, apiKeyFile, adminKey, adminKeyFile].some((source) => source !== null);
 }
 
-function readyText({ server }: LocalCluster, config: ServeConfig): string {
+function readyText({ server, metricsUrls }: LocalCluster, config: ServeConfig): string {
   const { model, node } = server;
   const hints = hintsFor(config);
   const [httpUrl, grpcAddress] = [at(hints, server.httpUrl), at(hints, server.grpcAddress)];
   const flags = `${hints.operate}${asksForKey(config) ? ' --admin-key KEY' : ''}`;
   const workers = (node.status().workers ?? []).map(
-    ({ id, pid, address, slots }) => `  ${id}: process ${pid} at ${address}, ${slots} expert slots`,
+    ({ id = '', pid, address, slots }) =>
+      `  ${id}: process ${pid} at ${address}, ${slots} expert slots, ${metricsUrls.get(id)}/metrics`,
   );
   return [
     '',

@@ -6,6 +6,14 @@ import type { ControllerNode } from './controller-node.ts';
 const phases = { complete: 'COMPLETE', loading: 'LOADING', rolled_back: 'ROLLED_BACK' } as const;
 const states = ['idle', 'loading', 'ready', 'draining', 'drained', 'lost', 'failed', 'unreachable'] as const;
 
+/** Their series begin with 0. */
+const noFailures = Object.fromEntries(
+  ['PEER_LOST', 'DEADLINE', 'BUSY', 'REFUSED', 'POISONED', 'COLD_LOAD', 'STEP_FAILED', 'WORKER_LOST'].map((code) => [
+    code,
+    0,
+  ]),
+);
+
 /**
  * What a controller knows of the cluster, read when scraped. One series per layer, worker state, rollout phase and failure
  * code: their number does not grow with traffic.
@@ -80,13 +88,18 @@ export function clusterMetrics(
   gauges('expert_imbalance_ratio', "Busiest worker's rows over the mean, by layer.", 'layer', ({ load = [] }) =>
     load.map(({ layer, imbalance }) => [String(layer), Number(imbalance)]),
   );
+  gauge('num_requests_running', 'Sequences that the leads compute.', ({ running }) => running ?? 0);
+  gauge('num_requests_waiting', 'Sequences that wait at the leads.', ({ waiting }) => waiting ?? 0);
+  gauge('kv_cache_usage_ratio', 'Part of the KV cache in use at the lead whose cache is the fullest, 0 to 1.', (now) =>
+    Math.max(0, ...(now.workers ?? []).map(({ activity }) => Number(activity?.kvCacheUsageRatio ?? 0))),
+  );
   gauge('controller_leads', '1 when this controller leads the cluster.', () => (node.leads() ? 1 : 0));
   gauge('bus_connected', '1 while the bus answers.', () => (bus.state === 'connected' ? 1 : 0));
   counter('bus_dropped_events_total', 'Events that were not sent because the bus was away.', null, () => [
     ['', bus.droppedEvents],
   ]);
   counter('cluster_failures_total', 'Failures that members told of, by code.', 'code', () =>
-    Object.entries(status().failures ?? {}).map(([code, count]) => [code, Number(count)]),
+    Object.entries({ ...noFailures, ...status().failures }).map(([code, count]) => [code, Number(count)]),
   );
 }
 

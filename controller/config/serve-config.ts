@@ -196,6 +196,12 @@ const workers = {
     placeholder: 'N',
     fallback: 'every worker holds both',
   }),
+  workerMetricsPort: option(integer(1, 65_535).nullable().default(null), {
+    group: 'Workers',
+    description: 'Port of /metrics of the first worker, on 127.0.0.1; the others have the ports after it.',
+    placeholder: 'PORT',
+    fallback: 'free ones, which are shown at start',
+  }),
   workerMemory: option(size().nullable().default(null), {
     group: 'Workers',
     description: 'Memory of each worker.',

@@ -16,6 +16,8 @@ import { startWorkerProcesses } from './worker-processes.ts';
 
 export interface LocalCluster {
   readonly server: ClusterServer;
+  /** Where each worker's /metrics are, by its id; such as "http://127.0.0.1:9101". */
+  readonly metricsUrls: ReadonlyMap<string, string>;
   /** Settles when requests are answered; rejects when that cannot be. */
   untilReady(): Promise<void>;
   /** Refuses new requests, finishes those that run within `graceMs`, and ends everything. */
@@ -45,8 +47,9 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     const connection = natsOptions(inside, 'controller');
     const bus = await connectBus(connection, config, log);
     closers.push(() => bus.close());
+    const specs = await workerSpecs(inside, workers, connection);
     const processes = startWorkerProcesses({
-      workers: await workerSpecs(inside, workers, connection),
+      workers: specs,
       environment: secrets(connection),
       log,
     });
@@ -61,6 +64,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     closers.push((graceMs) => server.stop(graceMs));
     return {
       server,
+      metricsUrls: new Map(specs.map(({ id, metricsPort }) => [id, `http://127.0.0.1:${metricsPort}`])),
       untilReady: async () => {
         while (server.node.obstacles().length > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       },
@@ -75,7 +79,10 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
 async function workerSpecs(config: ServeConfig, workers: number, { servers, user }: NatsOptions) {
   const machine = readMachine();
   const memory = config.workerMemory ?? Math.floor((machine.freeBytes * MEMORY_SHARE) / workers);
-  const ports = await freePorts(workers);
+  const free = await freePorts(2 * workers);
+  const ports = free.slice(0, workers);
+  const { workerMetricsPort: first } = config;
+  const metricsPorts = first === null ? free.slice(workers) : ports.map((_, index) => first + index);
   const shared = [
     ...(config.model === null ? [] : [config.model]),
     ...flags({
@@ -103,7 +110,9 @@ async function workerSpecs(config: ServeConfig, workers: number, { servers, user
     const id = `w${index + 1}`;
     const role = config.stageWorkers === null ? null : index < config.stageWorkers ? 'stage' : 'expert';
     const threads = config.threads ?? threadsOf(role, machine.cores, workers, config.stageWorkers ?? 0);
-    return { id, flags: [...shared, ...flags({ id, port, roles: role, threads })] };
+    const metricsPort = metricsPorts[index] ?? 0;
+    const own = flags({ id, port, roles: role, threads, 'metrics-port': metricsPort });
+    return { id, metricsPort, flags: [...shared, ...own] };
   });
 }
 

@@ -148,7 +148,11 @@ export function createGateway(options: GatewayOptions): Gateway {
   const grpc =
     options.grpc === null
       ? null
-      : createGrpcServer({ ...options.grpc, tls, apiKeys, maxMessageBytes: limits.maxBodyBytes });
+      : createGrpcServer({
+          ...{ ...options.grpc, tls, apiKeys, maxMessageBytes: limits.maxBodyBytes },
+          onCall: ({ path, status, elapsedMs, requestId }) =>
+            logger.debug({ path, status, ms: Math.round(elapsedMs * 10) / 10, requestId }, 'gRPC'),
+        });
   if (grpc !== null) {
     addInferenceService(grpc, inference, (err) => logger.error({ err }, 'a gRPC request failed'));
   }

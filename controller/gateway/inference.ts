@@ -129,7 +129,7 @@ export class Inference {
       return await this.#admitted(deadlineMs, work);
     } catch (error) {
       const failure = toServiceError(error);
-      this.#options.observer.onFailed(failure.code);
+      this.#options.observer.onFailed(failure.openaiCode);
       throw failure;
     }
   }

@@ -12,7 +12,7 @@ export interface RequestObserver {
   onSequenceEnded(finish: Finish, outputTokens: number): void;
   /** A request ended well. `decodeMs`: from its first to its last token. */
   onFinished(sinceArrivalMs: number, decodeMs: number): void;
-  /** A request ended with an error. */
+  /** A request ended with an error, of OpenAI's code. */
   onFailed(code: string): void;
   /** A request is tried again, after it failed with its pipeline. */
   onRetried(): void;

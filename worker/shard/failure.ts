@@ -1,15 +1,17 @@
 /** Why a replica's answer could not be used. Each is a failure of that replica, and the rows go elsewhere. */
-export type ShardFailureCode =
+export const shardFailureCodes = [
   /** The stream broke or could not be opened. */
-  | 'PEER_LOST'
+  'PEER_LOST',
   /** No answer within the deadline. */
-  | 'DEADLINE'
+  'DEADLINE',
   /** The peer takes no more dispatches now. */
-  | 'BUSY'
+  'BUSY',
   /** The peer answered with an error. */
-  | 'REFUSED'
+  'REFUSED',
   /** The answer had the wrong shape, was not finite, or came from an old plan. */
-  | 'POISONED';
+  'POISONED',
+] as const;
+export type ShardFailureCode = (typeof shardFailureCodes)[number];
 
 /** A dispatch that one replica failed to answer. */
 export class ShardFailure extends Error {

@@ -43,7 +43,7 @@ describe('a client that goes away', () => {
     expect(harness.pipeline.abandoned).toBe(1_000);
     const metrics = await (await fetch(`${harness.url}/metrics`)).text();
     expect(metrics).toContain('conclave_gateway_requests_running 0');
-    expect(metrics).toContain('conclave_request_failure_total{code="CANCELLED"} 1000');
+    expect(metrics).toContain('conclave_request_failure_total{code="cancelled"} 1000');
   });
 
   it('ends a request that is not streamed', async () => {

@@ -174,7 +174,7 @@ describe('/metrics', () => {
       'conclave_prompt_tokens_cached_total 3',
       'conclave_generation_tokens_total 8',
       'conclave_request_success_total{finished_reason="length"} 2',
-      'conclave_request_failure_total{code="INVALID_REQUEST"} 1',
+      'conclave_request_failure_total{code="invalid_request"} 1',
       'conclave_time_to_first_token_seconds_count 1',
       'conclave_inter_token_latency_seconds_count 6',
       'conclave_e2e_request_latency_seconds_count 1',

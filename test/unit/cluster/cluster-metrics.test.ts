@@ -9,13 +9,19 @@ import { createWorkerMetrics } from '../../../worker/metrics.ts';
 const status: GetStatusResponse = {
   plan: { epoch: 12, slots: 48 },
   rollout: { phase: 'ROLLOUT_PHASE_LOADING', loadedBytes: 10, totalBytes: 40 },
-  workers: [{ state: 'WORKER_STATE_READY' }, { state: 'WORKER_STATE_READY' }, { state: 'WORKER_STATE_LOST' }],
+  workers: [
+    { state: 'WORKER_STATE_READY', activity: { kvCacheUsageRatio: 0.25 } },
+    { state: 'WORKER_STATE_READY', activity: { kvCacheUsageRatio: 0.5 } },
+    { state: 'WORKER_STATE_LOST' },
+  ],
   load: [
     { layer: 0, imbalance: 1.5 },
     { layer: 3, imbalance: 1 },
   ],
   failures: { PEER_LOST: 4 },
   requests: [{ state: 'REQUEST_STATE_PENDING' }, { state: 'REQUEST_STATE_IN_FORCE' }],
+  running: 3,
+  waiting: 2,
 };
 
 function registry(): Registry {
@@ -47,10 +53,16 @@ describe('cluster metrics', () => {
       'conclave_requests_pending 1',
       'conclave_expert_imbalance_ratio{layer="0"} 1.5',
       'conclave_expert_imbalance_ratio{layer="3"} 1',
+      'conclave_num_requests_running 3',
+      'conclave_num_requests_waiting 2',
+      'conclave_kv_cache_usage_ratio 0.5',
       'conclave_controller_leads 1',
       'conclave_bus_connected 0',
       'conclave_bus_dropped_events_total 2',
       'conclave_cluster_failures_total{code="PEER_LOST"} 4',
+      ...['DEADLINE', 'BUSY', 'REFUSED', 'POISONED', 'COLD_LOAD', 'STEP_FAILED', 'WORKER_LOST'].map(
+        (code) => `conclave_cluster_failures_total{code="${code}"} 0`,
+      ),
     ]);
   });
 
