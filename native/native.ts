@@ -54,8 +54,11 @@ export interface Hardware {
 export interface RuntimeOptions {
   /** Compute threads, the executor included. */
   readonly threads: number;
-  /** Null: the best of this machine. */
-  readonly isa: Isa | null;
+  /**
+   * Null: the best of this machine. With "-bf16", bf16 weights are multiplied by activations that are rounded to bf16 too,
+   * as avx512 does by itself on processors where that is faster; avx512-bf16 needs the extension, portable-bf16 nothing.
+   */
+  readonly isa: Isa | 'portable-bf16' | 'avx512-bf16' | null;
 }
 
 /** A thread pool, an executor thread, and the kernels that run on them. */

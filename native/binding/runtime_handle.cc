@@ -92,12 +92,17 @@ Napi::Value CreateRuntime(const Napi::CallbackInfo& info) {
   return Guard(env, [&]() -> Napi::Value {
     const Fields options(info[0], "options");
     const auto threads = static_cast<int>(options.Integer("threads", 1, 1024));
-    const Isa isa = options.Get("isa").IsNull()
-                        ? SupportedIsas().back()
-                        : options.Choice<Isa>("isa", {{"portable", Isa::kPortable},
-                                                      {"avx2", Isa::kAvx2},
-                                                      {"avx512", Isa::kAvx512}});
-    const auto runtime = std::make_shared<Runtime>(threads, isa);
+    using Kernels = std::pair<Isa, Bf16Pairs>;
+    const auto [isa, pairs] =
+        options.Get("isa").IsNull()
+            ? Kernels(SupportedIsas().back(), Bf16Pairs::kWhereFast)
+            : options.Choice<Kernels>("isa",
+                                      {{"portable", {Isa::kPortable, Bf16Pairs::kWhereFast}},
+                                       {"portable-bf16", {Isa::kPortable, Bf16Pairs::kAlways}},
+                                       {"avx2", {Isa::kAvx2, Bf16Pairs::kWhereFast}},
+                                       {"avx512", {Isa::kAvx512, Bf16Pairs::kWhereFast}},
+                                       {"avx512-bf16", {Isa::kAvx512, Bf16Pairs::kAlways}}});
+    const auto runtime = std::make_shared<Runtime>(threads, isa, pairs);
     Environment::Of(env).Watch(runtime);
     return RuntimeHandle::Make(env, runtime);
   });

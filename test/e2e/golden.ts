@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { loadNative } from '../../native/load.ts';
 import { root } from './server.ts';
 
 /** What an independent f32 implementation computes for one prompt. */
@@ -12,8 +10,10 @@ export interface Golden {
   readonly promptLogprobs: readonly number[];
   /** Likeliest token after each position of the prompt and the continuation but the last, [T + 19]. */
   readonly likeliest: readonly number[];
-  /** The same, with the tokens that bf16 cannot tell from it, [T + 19]. */
-  readonly best: readonly ReadonlySet<number>[];
+  /** By how much the likeliest token leads the second, in standard deviations of the position's logits, [T + 19]. */
+  readonly leads: readonly number[];
+  /** Standard deviation of each position's logits, [T + 19]. */
+  readonly spreads: readonly number[];
   /** Greedy, [20]. */
   readonly continuation: readonly number[];
   /** Log-probabilities of the continuation, [20]. */
@@ -39,7 +39,8 @@ export function readGoldens(family: string): readonly Golden[] {
       prompt,
       promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
       likeliest: all.map((row) => row.indexOf(Math.max(...row))),
-      best: all.map(bestTokens),
+      leads: all.map((row) => leadOf(row) / spreadOf(row)),
+      spreads: all.map(spreadOf),
       continuation,
       continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
     };
@@ -47,21 +48,29 @@ export function readGoldens(family: string): readonly Golden[] {
 }
 
 /**
- * Whether `--weights bf16` rounds activations on the best instruction set here: AMD's processors multiply bf16 pairs faster
- * than f32. Elsewhere only the cache is rounded, as the checkpoints hold bf16.
+ * The largest error that rounding may make in a logit, as a root mean square over a text, in standard deviations of the
+ * position's logits. bf16 errs by up to 2^-9 at each of some 16 roundings, 0.005 in all, which softmaxes and products of
+ * these small models amplify: 0.004 to 0.027 were measured, least where only the cache is rounded, most where activations are
+ * too. int8 rounds in groups of 32, two of which are a row here: 0.035 to 0.065.
  */
-export const roundsActivations =
-  /AMD/.test(cpus()[0]?.model ?? '') && loadNative().hardware().extensions.includes('avx512_bf16');
+export const largestNoise = { bf16: 0.05, q8: 0.13 } as const;
+
+/** Root mean square of the errors of the first `count` log-probabilities of a text's next tokens, in the same unit. */
+export function noiseOf(golden: Golden, logprobs: readonly number[], count: number): number {
+  const { promptLogprobs, continuationLogprobs, spreads } = golden;
+  const errors = [...promptLogprobs, ...continuationLogprobs]
+    .slice(0, Math.min(count, logprobs.length))
+    .map((value, at) => ((logprobs[at] ?? Number.NaN) - value) / (spreads[at] ?? Number.NaN));
+  return Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / Math.max(1, errors.length));
+}
 
 /**
- * At how many positions the likeliest token that was found is the reference's. Where activations are rounded, either of
- * two tokens within one bf16 step may come out.
+ * Positions whose likeliest token no rounding can change, on any processor: it leads by three times the largest error of a
+ * difference of two logits, which is sqrt(2) times that of each. That is six times the errors that were measured.
  */
-export function agreements(golden: Golden, found: readonly number[], rounded: boolean): number {
-  return golden.likeliest.filter((token, position) => {
-    const got = found[position] ?? -1;
-    return got === token || (rounded && golden.best[position]?.has(got) === true);
-  }).length;
+export function decidedPositions({ leads }: Golden, weights: 'bf16' | 'q8'): readonly number[] {
+  const least = 3 * Math.SQRT2 * largestNoise[weights];
+  return [...leads.keys()].filter((position) => (leads[position] ?? 0) > least);
 }
 
 interface Tensor {
@@ -90,14 +99,14 @@ function rowsOf({ shape, values }: Tensor): readonly (readonly number[])[] {
   return Array.from({ length: shape[0] ?? 0 }, (_, row) => values.slice(row * width, (row + 1) * width));
 }
 
-/**
- * Tokens whose logits are within one bf16 step of the highest. bf16 has 8 significant bits, so around x the step is
- * 2^(floor(log2 |x|) - 7): 0.125 from 16 to 32.
- */
-function bestTokens(logits: readonly number[]): ReadonlySet<number> {
-  const most = Math.max(...logits);
-  const step = 2 ** (Math.floor(Math.log2(Math.abs(most))) - 7);
-  return new Set(logits.flatMap((logit, token) => (most - logit <= step ? token : [])));
+function leadOf(logits: readonly number[]): number {
+  const [first = 0, second = 0] = logits.toSorted((a, b) => b - a);
+  return first - second;
+}
+
+function spreadOf(logits: readonly number[]): number {
+  const mean = logits.reduce((sum, logit) => sum + logit, 0) / logits.length;
+  return Math.sqrt(logits.reduce((sum, logit) => sum + (logit - mean) ** 2, 0) / logits.length);
 }
 
 /** log_softmax(logits)[token]. */

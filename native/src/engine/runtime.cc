@@ -20,8 +20,9 @@ Isa Checked(Isa isa) {
 
 }  // namespace
 
-Runtime::Runtime(int threads, Isa isa)
-    : compute_(std::make_shared<Compute>(threads, Checked(isa))), loader_(kLoaders, kNiceness) {}
+Runtime::Runtime(int threads, Isa isa, Bf16Pairs pairs)
+    : compute_(std::make_shared<Compute>(threads, Checked(isa), pairs)),
+      loader_(kLoaders, kNiceness) {}
 
 Runtime::~Runtime() { Stop(); }
 

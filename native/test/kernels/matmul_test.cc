@@ -133,11 +133,13 @@ struct Variant {
   std::string name;
   Isa isa;
   CpuFeatures features;
+  Bf16Pairs pairs = Bf16Pairs::kWhereFast;
 };
 
 std::vector<Variant> Variants() {
   const CpuFeatures all = DetectCpuFeatures();
-  std::vector<Variant> variants = {{"portable", Isa::kPortable, all}};
+  std::vector<Variant> variants = {{"portable", Isa::kPortable, all},
+                                   {"portable_bf16", Isa::kPortable, all, Bf16Pairs::kAlways}};
   if (all.avx2) variants.push_back({"avx2", Isa::kAvx2, all});
   if (all.avx512) {
     CpuFeatures bare = all;
@@ -173,7 +175,7 @@ class MatmulTest : public testing::TestWithParam<std::tuple<Variant, Format>> {
  protected:
   void SetUp() override {
     const Variant& variant = std::get<0>(GetParam());
-    kernels_ = CreateMatmulKernels(TilesFor(variant.isa, variant.features));
+    kernels_ = CreateMatmulKernels(TilesFor(variant.isa, variant.features, variant.pairs));
     ASSERT_EQ(kernels_->isa(), variant.isa);
   }
   SourceType source() const { return std::get<1>(GetParam()).source; }
@@ -457,8 +459,8 @@ TEST(MatmulKernels, RefuseWeightsPackedForAnotherInstructionSet) {
 
 TEST(MatmulKernels, RefuseAnInstructionSetThatTheCpuLacks) {
   const CpuFeatures none;
-  EXPECT_THROW(TilesFor(Isa::kAvx2, none), Error);
-  EXPECT_THROW(TilesFor(Isa::kAvx512, none), Error);
+  EXPECT_THROW(TilesFor(Isa::kAvx2, none, Bf16Pairs::kWhereFast), Error);
+  EXPECT_THROW(TilesFor(Isa::kAvx512, none, Bf16Pairs::kWhereFast), Error);
 }
 
 TEST(MatmulKernels, PackRefusesBadShapes) {

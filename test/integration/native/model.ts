@@ -2,9 +2,9 @@ import { compileModel } from '../../../controller/model/compile.ts';
 import type {
   ExpertBank,
   ExpertSlot,
-  Isa,
   Native,
   Runtime,
+  RuntimeOptions,
   Stage,
   StepBatch,
   StepOutput,
@@ -18,7 +18,7 @@ export const kvBlocks = 192;
 
 export interface OpenOptions {
   readonly weights?: WeightsFormat;
-  readonly isa?: Isa | null;
+  readonly isa?: RuntimeOptions['isa'];
   readonly threads?: number;
 }
 

@@ -10,8 +10,10 @@ namespace conclave {
 // What calculates: used by one thread at a time, the runtime's executor (MatmulKernels::Pack
 // excepted).
 struct Compute {
-  Compute(int threads, Isa instruction_set)
-      : pool(threads), kernels(CreateMatmulKernels(instruction_set)), isa(instruction_set) {}
+  Compute(int threads, Isa instruction_set, Bf16Pairs pairs = Bf16Pairs::kWhereFast)
+      : pool(threads),
+        kernels(CreateMatmulKernels(instruction_set, pairs)),
+        isa(instruction_set) {}
 
   ThreadPool pool;
   std::unique_ptr<MatmulKernels> kernels;

@@ -11,7 +11,7 @@ namespace conclave {
 // are several, so that one expert that is needed at once does not wait for the load of many.
 class Runtime {
  public:
-  Runtime(int threads, Isa isa);
+  Runtime(int threads, Isa isa, Bf16Pairs pairs);
   ~Runtime();
 
   const std::shared_ptr<Compute>& compute() const { return compute_; }

@@ -13,6 +13,7 @@ constexpr int64_t kSerialElements = 16 << 10;
 int64_t ActivationBytes(ActivationEncoding encoding, int64_t cols) {
   switch (encoding) {
     case ActivationEncoding::kF32:
+    case ActivationEncoding::kRounded:
       return cols * 4;
     case ActivationEncoding::kBF16:
       return cols * 2;

@@ -18,10 +18,10 @@ TileKernels Avx512With(bool vnni, bool bf16_dot) {
   return tiles;
 }
 
-const TileKernels& Avx512For(const CpuFeatures& features) {
+const TileKernels& Avx512For(bool vnni, bool bf16_dot) {
   static const TileKernels kVariants[2][2] = {{Avx512With(false, false), Avx512With(false, true)},
                                               {Avx512With(true, false), Avx512With(true, true)}};
-  return kVariants[features.avx512_vnni][features.fast_bf16_dot];
+  return kVariants[vnni][bf16_dot];
 }
 #endif
 
@@ -31,18 +31,22 @@ const TileKernels& Avx512For(const CpuFeatures& features) {
 
 }  // namespace
 
-const TileKernels& TilesFor(Isa isa, [[maybe_unused]] const CpuFeatures& features) {
+const TileKernels& TilesFor(Isa isa, [[maybe_unused]] const CpuFeatures& features,
+                            Bf16Pairs pairs) {
   switch (isa) {
     case Isa::kPortable:
-      return PortableTiles();
+      return pairs == Bf16Pairs::kAlways ? PortableBf16Tiles() : PortableTiles();
     case Isa::kAvx2:
 #if defined(__x86_64__)
-      if (features.avx2) return Avx2Tiles();
+      if (features.avx2 && pairs != Bf16Pairs::kAlways) return Avx2Tiles();
 #endif
       ThrowUnsupported("AVX2");
     case Isa::kAvx512:
 #if defined(__x86_64__)
-      if (features.avx512) return Avx512For(features);
+      if (features.avx512 && pairs == Bf16Pairs::kWhereFast) {
+        return Avx512For(features.avx512_vnni, features.fast_bf16_dot);
+      }
+      if (features.avx512_bf16) return Avx512For(features.avx512_vnni, true);
 #endif
       ThrowUnsupported("AVX-512 (F, BW, VL, DQ)");
   }

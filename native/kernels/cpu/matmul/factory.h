@@ -10,7 +10,7 @@ namespace conclave {
 
 // The tiles of an instruction set for a CPU with these features, which may be fewer than this one
 // has. Throws kUnsupported.
-const TileKernels& TilesFor(Isa isa, const CpuFeatures& features);
+const TileKernels& TilesFor(Isa isa, const CpuFeatures& features, Bf16Pairs pairs);
 
 std::unique_ptr<MatmulKernels> CreateMatmulKernels(const TileKernels& tiles);
 

@@ -233,8 +233,8 @@ std::unique_ptr<MatmulKernels> CreateMatmulKernels(const TileKernels& tiles) {
   return std::make_unique<TiledMatmul>(tiles);
 }
 
-std::unique_ptr<MatmulKernels> CreateMatmulKernels(Isa isa) {
-  return CreateMatmulKernels(TilesFor(isa, DetectCpuFeatures()));
+std::unique_ptr<MatmulKernels> CreateMatmulKernels(Isa isa, Bf16Pairs pairs) {
+  return CreateMatmulKernels(TilesFor(isa, DetectCpuFeatures(), pairs));
 }
 
 }  // namespace conclave

@@ -21,6 +21,10 @@ namespace conclave {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
 
+// Where bf16 weights are multiplied by activations that are rounded to bf16: where the CPU does it
+// faster, or always, which kPortable and a CPU with AVX-512 BF16 can.
+enum class Bf16Pairs { kWhereFast, kAlways };
+
 // Writes rows [first, first + count) of a matrix, one after the other, without gaps.
 using ReadSourceRows = std::function<void(int64_t first, int64_t count, void* output)>;
 
@@ -98,6 +102,7 @@ class MatmulKernels {
 // Instruction sets of this machine, portable first.
 std::vector<Isa> SupportedIsas();
 
-std::unique_ptr<MatmulKernels> CreateMatmulKernels(Isa isa);
+std::unique_ptr<MatmulKernels> CreateMatmulKernels(Isa isa,
+                                                   Bf16Pairs pairs = Bf16Pairs::kWhereFast);
 
 }  // namespace conclave

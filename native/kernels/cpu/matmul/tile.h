@@ -13,6 +13,7 @@
 // Rows of activations:
 //   kF32         [K] f32
 //   kBF16        [K] bf16
+//   kRounded     [K] f32, rounded to bf16
 //   kQ8          [K] int8, then [K / 32] f32 scales, then [K / 32] int32: -128 times the sum of the
 //   group
 
@@ -30,8 +31,8 @@ inline constexpr int64_t kColumnGroup = 32;
 inline constexpr float kSmallestQ8 = 1e-30f;
 
 enum class WeightEncoding { kF32, kF16, kBF16, kQ8, kQ8Offset };
-enum class ActivationEncoding { kF32, kBF16, kQ8 };
-inline constexpr int kActivationEncodings = 3;
+enum class ActivationEncoding { kF32, kBF16, kQ8, kRounded };
+inline constexpr int kActivationEncodings = 4;
 
 struct TileArgs {
   const uint8_t* panel;
@@ -73,6 +74,8 @@ struct TileKernels {
 };
 
 const TileKernels& PortableTiles();
+// Rounds activations as the tiles that multiply bf16 pairs do: shows on any CPU what that changes.
+const TileKernels& PortableBf16Tiles();
 const TileKernels& Avx2Tiles();
 const TileKernels& Avx512Tiles();
 // Replacements in Avx512Tiles where the CPU has these extensions.

@@ -30,6 +30,13 @@ struct PairDot {
   }
 };
 
+void EncodeRounded(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float rounded = Bf16ToFloat(FloatToBf16(x[i]));
+    std::memcpy(row + (first + i) * 4, &rounded, 4);
+  }
+}
+
 template <typename Columns>
 constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
 
@@ -48,6 +55,16 @@ const TileKernels& PortableTiles() {
       .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };
+  return kTiles;
+}
+
+const TileKernels& PortableBf16Tiles() {
+  static const TileKernels kTiles = [] {
+    TileKernels tiles = PortableTiles();
+    tiles.bf16.activations = ActivationEncoding::kRounded;
+    tiles.encode[static_cast<size_t>(ActivationEncoding::kRounded)] = EncodeRounded;
+    return tiles;
+  }();
   return kTiles;
 }
 
