@@ -141,27 +141,31 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
   for (const { rowCount, caches } of cases) {
     const dispatch = dispatchOf(rowCount, hidden);
     const step = { kind: 'dispatch', step: 1, layer: 0, operator: 'ffn', dispatches: [dispatch] } as const;
-    const { rows: activations, topkIds, topkWeights } = dispatch.experts;
+    const { rows: activations, grid, topkIds, topkWeights } = dispatch.experts;
     const asBuffer = (array: Uint8Array | Int32Array | Float32Array): Buffer =>
       Buffer.from(array.buffer, array.byteOffset, array.byteLength);
-    // As many bytes as the dispatch has on the wire.
-    const bytes = encode(conclave.ForwardRequest, {
+    const request = encode(conclave.ForwardRequest, {
       dispatchId: 1,
       rows: asBuffer(activations),
+      grid: asBuffer(grid),
       topkIds: asBuffer(topkIds),
       topkWeights: asBuffer(topkWeights),
     });
+    const answerBytes = rowCount * hidden * 3;
+    // There and back as many bytes as the dispatch and its answer have on the wire.
+    const bytes = Buffer.alloc(Math.round((request.byteLength + answerBytes) / 2), 1);
     const [ours = [], plain = []] = await measure(
       [() => dispatcher.collect(step, 1, null), () => echo.send(bytes)],
       caches === 'emptied' ? emptyCaches : undefined,
     );
     const moved = (samples: readonly number[]): number =>
-      (2 * activations.byteLength) / (quantile(samples, 0.5) / 1000) / 1e6;
+      (activations.byteLength + answerBytes) / (quantile(samples, 0.5) / 1000) / 1e6;
     rows.push({
       hidden,
       rows: rowCount,
       "sender's caches": caches,
-      'KiB each way': rounded(activations.byteLength / 1024),
+      'KiB there': rounded(activations.byteLength / 1024),
+      'KiB back': rounded(answerBytes / 1024),
       'p50 ms': rounded(quantile(ours, 0.5)),
       'p99 ms': rounded(quantile(ours, 0.99)),
       'MB/s': rounded(moved(ours)),
@@ -185,7 +189,7 @@ publish({
   name: 'dispatch',
   question:
     'What does a dispatch and its answer cost between two processes on one machine, beside a plain echo of as many bytes?',
-  conditions: { 'top-k': topK, 'wire type': 'bf16', 'seconds per case': seconds, 'in flight': 1 },
+  conditions: { 'top-k': topK, rows: 'bf16', 'partial sums': 'i24', 'seconds per case': seconds, 'in flight': 1 },
   seed: null,
   rows,
   notes: [

@@ -395,15 +395,11 @@ describe('dispatches between workers', () => {
   });
 
   it('also go to another replica past the hedge deadline, and the first answer counts', async () => {
-    const slow = await startWorker(async (rows) => {
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-      return multiply(rows);
-    });
+    const slow = await startWorker(() => new Promise(() => undefined));
     const stage = await startStage([slow, await startWorker(answers)], everyone(1, 2), 20);
-    const started = performance.now();
     expect(await total(stage, dispatchTo(1))).toEqual(expected(dispatchTo(1)));
-    expect(performance.now() - started).toBeLessThan(900);
     expect(stage.hedges).toEqual(['w1']);
+    expect(stage.retries).toEqual([]); // It did not wait for the deadline.
   });
 
   it('use a worker again once it has come back', async () => {
