@@ -1,6 +1,6 @@
 /** POST /v1/chat/completions. */
 import { invalidField } from '../errors.ts';
-import type { Generation, Inference } from '../gateway/inference.ts';
+import type { Generation, Served } from '../gateway/inference.ts';
 import { type AnswerHead, ChunkWriter } from './answer.ts';
 import { ChatDocument, ChatStream } from './chat-answer.ts';
 import { readChatInput } from './chat-messages.ts';
@@ -12,15 +12,10 @@ import { maxLogprobs, readCommonFields, readStreamFields } from './sampling-fiel
 import { UsageCounter } from './usage.ts';
 
 /** Checks a request and says how it is run and answered. */
-export async function planChat(
-  body: unknown,
-  inference: Inference,
-  head: AnswerHead,
-  signal: AbortSignal,
-): Promise<Plan> {
+export async function planChat(body: unknown, served: Served, head: AnswerHead, signal: AbortSignal): Promise<Plan> {
   const fields = new Fields(body);
   refuseUnsupported(fields);
-  const common = readCommonFields(fields, inference);
+  const common = readCommonFields(fields, served);
   const stream = readStreamFields(fields);
   const logprobs = fields.boolean('logprobs') ?? false;
   const topLogprobs = fields.integer('top_logprobs', { min: 0, max: maxLogprobs });
@@ -32,15 +27,15 @@ export async function planChat(
     value: fields.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER }),
   }));
   const maxTokens = asked.find(({ value }) => value !== null) ?? { name: 'messages', value: null };
-  const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'replace');
-  const text = await inference.text.renderChat(readChatInput(fields), signal);
+  const names = tokenNames(served.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'replace');
+  const text = await served.text.renderChat(readChatInput(fields), signal);
   const addSpecialTokens = fields.boolean('add_special_tokens') ?? false;
-  const prompt = await encodePrompt(inference, text, addSpecialTokens, 'messages', signal);
-  const { maxModelLen } = inference.model;
+  const prompt = await encodePrompt(served, text, addSpecialTokens, 'messages', signal);
+  const { maxModelLen } = served.model;
   const generation: Generation = {
     ...common,
     promptTokenIds: prompt.tokenIds,
-    maxTokens: outputTokens(prompt.tokenIds.length, maxTokens.value, maxModelLen, inference, maxTokens.name),
+    maxTokens: outputTokens(prompt.tokenIds.length, maxTokens.value, maxModelLen, served, maxTokens.name),
     logprobs: logprobs ? (topLogprobs ?? 0) : null,
     promptLogprobs: null,
     textOffsets: false,

@@ -1,6 +1,6 @@
 /** POST /v1/completions. */
 import { ServiceError } from '../errors.ts';
-import type { Generation, Inference } from '../gateway/inference.ts';
+import type { Generation, Served } from '../gateway/inference.ts';
 import { type AnswerHead, ChunkWriter } from './answer.ts';
 import { Fields } from './fields.ts';
 import { tokenNames } from './logprobs.ts';
@@ -19,25 +19,25 @@ const maxEchoedScores = 2 ** 22;
 /** Checks a request and says how it is run and answered. */
 export async function planCompletion(
   body: unknown,
-  inference: Inference,
+  served: Served,
   head: AnswerHead,
   signal: AbortSignal,
 ): Promise<Plan> {
   const fields = new Fields(body);
   fields.refuse('suffix', 'is not supported', '');
-  const common = readCommonFields(fields, inference);
+  const common = readCommonFields(fields, served);
   const stream = readStreamFields(fields);
   const echo = fields.boolean('echo') ?? false;
   const logprobs = fields.integer('logprobs', { min: 0, max: maxLogprobs });
   const asked = fields.integer('max_tokens', { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const names = tokenNames(inference.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
-  const prompts = await readPrompts(fields, inference, signal);
+  const names = tokenNames(served.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
+  const prompts = await readPrompts(fields, served, signal);
   if (echo && logprobs !== null) checkEchoedScores(prompts, common.n, logprobs);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({
       ...common,
       promptTokenIds: tokenIds,
-      maxTokens: outputTokens(tokenIds.length, asked, defaultMaxTokens, inference, 'max_tokens'),
+      maxTokens: outputTokens(tokenIds.length, asked, defaultMaxTokens, served, 'max_tokens'),
       logprobs,
       promptLogprobs: echo ? logprobs : null,
       textOffsets: logprobs !== null,
@@ -47,7 +47,7 @@ export async function planCompletion(
   const options = {
     prompts,
     n: common.n,
-    table: inference.text.table,
+    table: served.text.table,
     names,
     echo,
     logprobs: logprobs !== null,

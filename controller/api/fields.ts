@@ -2,9 +2,10 @@
  * Reads the fields of a JSON request body. Absent and null mean the same. Errors name the field by its path, show what
  * came, and say what was expected.
  */
+
+import type { Range } from '../../proto/sampling-parameters.ts';
 import { invalidField, NumberText, ServiceError, shown, unsupportedField } from '../errors.ts';
 import { type JsonObject } from '../gateway/checkpoint-files.ts';
-import type { Range } from '../gateway/sampling-defaults.ts';
 import { isObject } from '../model/json.ts';
 import { exactInteger, JsonBody } from './json-body.ts';
 

@@ -4,9 +4,9 @@
 import type { ChatMessages__Output as ChatMessages } from '../../proto/generated/conclave/v1/ChatMessages.ts';
 import type { GenerateRequest__Output as GenerateRequest } from '../../proto/generated/conclave/v1/GenerateRequest.ts';
 import type { SamplingParams__Output as SamplingParams } from '../../proto/generated/conclave/v1/SamplingParams.ts';
+import { eachSamplingParameter, engineValue, logitBias, type SamplingValues } from '../../proto/sampling-parameters.ts';
 import { invalidField, ServiceError } from '../errors.ts';
-import type { Generation, Inference } from '../gateway/inference.ts';
-import { type Range, type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import type { Generation, Served } from '../gateway/inference.ts';
 import { compileStops } from '../gateway/stop-texts.ts';
 import { checkTokenIds, describe, inRange } from './fields.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from './prompts.ts';
@@ -22,16 +22,16 @@ interface PromptFields {
 export async function readGrpcPrompt(
   which: 'text' | 'tokenIds' | 'chat' | null,
   fields: PromptFields,
-  inference: Inference,
+  served: Served,
   signal: AbortSignal | null,
 ): Promise<readonly number[]> {
-  if (which === 'text') return (await encodePrompt(inference, fields.text ?? '', true, 'text', signal)).tokenIds;
-  if (which === 'tokenIds') return checkPromptTokens(fields.tokenIds?.ids ?? [], inference, 'token_ids.ids');
+  if (which === 'text') return (await encodePrompt(served, fields.text ?? '', true, 'text', signal)).tokenIds;
+  if (which === 'tokenIds') return checkPromptTokens(fields.tokenIds?.ids ?? [], served, 'token_ids.ids');
   if (which === null)
     throw new ServiceError('INVALID_REQUEST', 'prompt: expected text, token ids or chat messages', { field: 'prompt' });
   const messages = fields.chat?.messages ?? [];
   if (messages.length === 0) throw invalidField('chat.messages', messages, 'at least one message');
-  const rendered = await inference.text.renderChat(
+  const rendered = await served.text.renderChat(
     {
       messages: messages.map(({ role, content }, i) => {
         if (role === '') throw invalidField(`chat.messages[${i}].role`, role, 'a role such as "user"');
@@ -45,19 +45,15 @@ export async function readGrpcPrompt(
     },
     signal,
   );
-  return (await encodePrompt(inference, rendered, false, 'chat.messages', signal)).tokenIds;
+  return (await encodePrompt(served, rendered, false, 'chat.messages', signal)).tokenIds;
 }
 
-export async function planGenerate(
-  request: GenerateRequest,
-  inference: Inference,
-  signal: AbortSignal,
-): Promise<Generation> {
-  const { model, text } = inference;
+export async function planGenerate(request: GenerateRequest, served: Served, signal: AbortSignal): Promise<Generation> {
+  const { model, text } = served;
   const limits = request.limits;
   const n = request.n === 0 ? 1 : request.n;
   if (n > maxSequencesPerPrompt) throw invalidField('n', n, `at most ${maxSequencesPerPrompt}`);
-  const promptTokenIds = await readGrpcPrompt(request.prompt ?? null, request, inference, signal);
+  const promptTokenIds = await readGrpcPrompt(request.prompt ?? null, request, served, signal);
   const asked = limits?.maxTokens ?? null;
   return {
     promptTokenIds,
@@ -67,7 +63,7 @@ export async function planGenerate(
     },
     seed: request.sampling?.seed === undefined ? null : BigInt(request.sampling.seed),
     n,
-    maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, inference, 'limits.max_tokens'),
+    maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, served, 'limits.max_tokens'),
     ignoreEos: limits?.ignoreEos ?? false,
     stopTokenIds: readStopTokens(limits?.stopTokenIds ?? [], model.vocabSize),
     stop: compileStops(checkStops(limits?.stop ?? [], 'limits.stop')),
@@ -79,24 +75,14 @@ export async function planGenerate(
   };
 }
 
-function readSampling(params: SamplingParams | null, defaults: SamplingDefaults): SamplingDefaults {
-  const read = (key: keyof SamplingDefaults & keyof typeof samplingRanges, name: string): number =>
-    checkNumber(params?.[key], samplingRanges[key], `sampling.${name}`) ?? defaults[key];
-  return {
-    temperature: read('temperature', 'temperature'),
-    topK: params?.topK ?? defaults.topK,
-    topP: read('topP', 'top_p'),
-    minP: read('minP', 'min_p'),
-    repetitionPenalty: read('repetitionPenalty', 'repetition_penalty'),
-    presencePenalty: read('presencePenalty', 'presence_penalty'),
-    frequencyPenalty: read('frequencyPenalty', 'frequency_penalty'),
-  };
-}
-
-function checkNumber(value: number | undefined, range: Range, path: string): number | null {
-  if (value === undefined) return null;
-  if (!inRange(value, range)) throw invalidField(path, value, `a number ${describe(range)}`);
-  return value;
+function readSampling(params: SamplingParams | null, defaults: SamplingValues): SamplingValues {
+  return eachSamplingParameter((parameter, key) => {
+    const { name, clients } = parameter;
+    const value = params?.[key];
+    if (value === undefined) return defaults[key];
+    if (!inRange(value, clients)) throw invalidField(`sampling.${name}`, value, `a number ${describe(clients)}`);
+    return engineValue(parameter, value);
+  });
 }
 
 function readStopTokens(ids: readonly number[], vocabSize: number): readonly number[] {
@@ -112,8 +98,8 @@ function readLogitBias(params: SamplingParams | null, vocabSize: number): Readon
   }
   for (const [id, value] of entries) {
     if (Number(id) >= vocabSize) throw invalidField('sampling.logit_bias', id, `token ids below ${vocabSize} as keys`);
-    if (!inRange(value, samplingRanges.logitBias)) {
-      throw invalidField(`sampling.logit_bias.${id}`, value, `a number ${describe(samplingRanges.logitBias)}`);
+    if (!inRange(value, logitBias.clients)) {
+      throw invalidField(`sampling.logit_bias.${id}`, value, `a number ${describe(logitBias.clients)}`);
     }
   }
   return params?.logitBias ?? {};

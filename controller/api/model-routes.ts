@@ -1,10 +1,10 @@
 /** GET /v1/models and /v1/models/:id, and which model a request means. */
 import type { FastifyInstance } from 'fastify';
 import { ServiceError, shown } from '../errors.ts';
-import type { Inference } from '../gateway/inference.ts';
+import type { Served } from '../gateway/inference.ts';
 
-export function addModelRoutes(app: FastifyInstance, inference: Inference): void {
-  const { names, created, maxModelLen } = inference.model;
+export function addModelRoutes(app: FastifyInstance, served: Served): void {
+  const { names, created, maxModelLen } = served.model;
   const describe = (id: string) => ({
     id,
     object: 'model',
@@ -16,13 +16,13 @@ export function addModelRoutes(app: FastifyInstance, inference: Inference): void
   });
   app.get('/v1/models', () => ({ object: 'list', data: names.map(describe) }));
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request) => {
-    return describe(resolveModelName(request.params['*'], inference));
+    return describe(resolveModelName(request.params['*'], served));
   });
 }
 
 /** The name of the model that a request asks for; none or "" means the served one. */
-export function resolveModelName(asked: string | null, inference: Inference): string {
-  const { names } = inference.model;
+export function resolveModelName(asked: string | null, served: Served): string {
+  const { names } = served.model;
   if (asked === null || asked === '') return names[0];
   if (names.includes(asked)) return asked;
   const message = `the model ${shown(asked)} is not served here; served: ${names.map(shown).join(', ')}`;

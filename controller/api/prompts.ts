@@ -3,7 +3,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalidField, ServiceError } from '../errors.ts';
-import type { Inference } from '../gateway/inference.ts';
+import type { Served } from '../gateway/inference.ts';
 import { checkTokenIds, type Fields } from './fields.ts';
 
 /** A prompt, and its text where the client sent text. */
@@ -16,19 +16,15 @@ export interface Prompt {
 export const maxPrompts = 1024;
 
 /** `prompt`: a text, token ids, or an array of either. Never empty. */
-export async function readPrompts(
-  fields: Fields,
-  inference: Inference,
-  signal: AbortSignal,
-): Promise<readonly Prompt[]> {
+export async function readPrompts(fields: Fields, served: Served, signal: AbortSignal): Promise<readonly Prompt[]> {
   const given = fields.raw('prompt');
   const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
   const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
   if (given === null) throw invalidField('prompt', undefined, expected);
   const read = (value: unknown, path: string): Promise<Prompt> => {
-    if (typeof value === 'string') return encodePrompt(inference, value, addSpecialTokens, path, signal);
+    if (typeof value === 'string') return encodePrompt(served, value, addSpecialTokens, path, signal);
     if (!Array.isArray(value)) throw invalidField(path, value, expected);
-    return Promise.resolve({ tokenIds: checkPromptTokens(value, inference, path), text: null });
+    return Promise.resolve({ tokenIds: checkPromptTokens(value, served, path), text: null });
   };
   if (!Array.isArray(given) || typeof given[0] === 'number') return [await read(given, 'prompt')];
   if (given.length === 0 || given.length > maxPrompts) {
@@ -45,31 +41,31 @@ export async function readPrompts(
 
 /** Tokenises a prompt; errors name `path`. */
 export async function encodePrompt(
-  inference: Inference,
+  served: Served,
   text: string,
   addSpecialTokens: boolean,
   path: string,
   signal: AbortSignal | null,
 ): Promise<Prompt> {
-  const { maxModelLen } = inference.model;
+  const { maxModelLen } = served.model;
   let tokenIds: readonly number[];
   try {
-    tokenIds = await inference.text.encode(text, addSpecialTokens, maxModelLen, signal);
+    tokenIds = await served.text.encode(text, addSpecialTokens, maxModelLen, signal);
   } catch (error) {
     if (!(error instanceof ServiceError) || error.field !== null) throw error;
     throw new ServiceError(error.code, `${path}: ${error.message}`, { field: path, cause: error });
   }
-  return { tokenIds: checkPromptLength(tokenIds, inference, path), text };
+  return { tokenIds: checkPromptLength(tokenIds, served, path), text };
 }
 
-export function checkPromptTokens(value: readonly unknown[], inference: Inference, path: string): readonly number[] {
-  const { maxModelLen, vocabSize } = inference.model;
+export function checkPromptTokens(value: readonly unknown[], served: Served, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = served.model;
   if (value.length > maxModelLen) throw tooLong(path, value.length, maxModelLen);
-  return checkPromptLength(checkTokenIds(value, path, vocabSize), inference, path);
+  return checkPromptLength(checkTokenIds(value, path, vocabSize), served, path);
 }
 
-function checkPromptLength(ids: readonly number[], inference: Inference, path: string): readonly number[] {
-  const { maxModelLen, vocabSize } = inference.model;
+function checkPromptLength(ids: readonly number[], served: Served, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = served.model;
   if (ids.length === 0) throw new ServiceError('INVALID_REQUEST', `${path}: the prompt has no tokens`, { field: path });
   if (ids.length > maxModelLen) throw tooLong(path, ids.length, maxModelLen);
   for (const id of ids) if (id >= vocabSize) throw invalidField(path, id, `token ids below ${vocabSize}`);
@@ -89,10 +85,10 @@ export function outputTokens(
   promptTokens: number,
   asked: number | null,
   fallback: number,
-  inference: Inference,
+  served: Served,
   path: string,
 ): number {
-  const { maxModelLen } = inference.model;
+  const { maxModelLen } = served.model;
   const left = maxModelLen - promptTokens;
   if (asked !== null && asked > left) {
     const message =

@@ -2,11 +2,11 @@
  * The fields that chat and text completions share: how tokens are drawn, when generation ends. Names and meanings are
  * OpenAI's, and vLLM's where OpenAI has none.
  */
+import { eachSamplingParameter, engineValue, logitBias, type SamplingValues } from '../../proto/sampling-parameters.ts';
 import { invalidField } from '../errors.ts';
-import type { Generation, Inference } from '../gateway/inference.ts';
-import { type SamplingDefaults, samplingRanges } from '../gateway/sampling-defaults.ts';
+import type { Generation, Served } from '../gateway/inference.ts';
 import { compileStops, type StopPatterns } from '../gateway/stop-texts.ts';
-import type { Fields } from './fields.ts';
+import { describe, type Fields, inRange } from './fields.ts';
 
 export const maxLogprobs = 20;
 export const maxSequencesPerPrompt = 128;
@@ -30,18 +30,18 @@ export interface StreamFields {
   readonly returnTokenIds: boolean;
 }
 
-export function readCommonFields(fields: Fields, inference: Inference): CommonFields {
+export function readCommonFields(fields: Fields, served: Served): CommonFields {
   refuseUnsupported(fields);
-  const { samplingDefaults } = inference.text;
+  const { samplingDefaults } = served.text;
   return {
     sampling: {
       ...readSampling(fields, samplingDefaults),
-      logitBias: readLogitBias(fields, inference.model.vocabSize),
+      logitBias: readLogitBias(fields, served.model.vocabSize),
     },
     seed: foldSeed(fields.integer64('seed')),
     n: fields.integer('n', { min: 1, max: maxSequencesPerPrompt }) ?? 1,
     ignoreEos: fields.boolean('ignore_eos') ?? false,
-    stopTokenIds: fields.tokenIds('stop_token_ids', maxStopTokens, inference.model.vocabSize) ?? [],
+    stopTokenIds: fields.tokenIds('stop_token_ids', maxStopTokens, served.model.vocabSize) ?? [],
     stop: readStop(fields),
     includeStop: fields.boolean('include_stop_str_in_output') ?? false,
     skipSpecialTokens: fields.boolean('skip_special_tokens') ?? true,
@@ -62,18 +62,12 @@ export function readStreamFields(fields: Fields): StreamFields {
   };
 }
 
-function readSampling(fields: Fields, defaults: SamplingDefaults): SamplingDefaults {
-  const topK = fields.integer('top_k', { min: -1, max: Number.MAX_SAFE_INTEGER });
-  return {
-    temperature: fields.number('temperature', samplingRanges.temperature) ?? defaults.temperature,
-    topK: topK === null ? defaults.topK : Math.min(Math.max(topK, 0), 2 ** 31 - 1),
-    topP: fields.number('top_p', samplingRanges.topP) ?? defaults.topP,
-    minP: fields.number('min_p', samplingRanges.minP) ?? defaults.minP,
-    repetitionPenalty:
-      fields.number('repetition_penalty', samplingRanges.repetitionPenalty) ?? defaults.repetitionPenalty,
-    presencePenalty: fields.number('presence_penalty', samplingRanges.presencePenalty) ?? defaults.presencePenalty,
-    frequencyPenalty: fields.number('frequency_penalty', samplingRanges.frequencyPenalty) ?? defaults.frequencyPenalty,
-  };
+function readSampling(fields: Fields, defaults: SamplingValues): SamplingValues {
+  return eachSamplingParameter((parameter, key) => {
+    const { name, clients, integer } = parameter;
+    const value = integer ? fields.integer(name, clients) : fields.number(name, clients);
+    return value === null ? defaults[key] : engineValue(parameter, value);
+  });
 }
 
 /** Any integer of 64 bits as one in [0, 2^64); those below 0 in two's complement. */
@@ -93,8 +87,8 @@ function readLogitBias(fields: Fields, vocabSize: number): Readonly<Record<numbe
   for (const [key, value] of entries) {
     const id = /^\d{1,10}$/.test(key) ? Number(key) : -1;
     if (id < 0 || id >= vocabSize) throw invalidField(path, key, `token ids from 0 to ${vocabSize - 1} as keys`);
-    if (typeof value !== 'number' || !(value >= -100 && value <= 100)) {
-      throw invalidField(`${path}.${key}`, value, 'a number of at least -100 and at most 100');
+    if (typeof value !== 'number' || !inRange(value, logitBias.clients)) {
+      throw invalidField(`${path}.${key}`, value, `a number ${describe(logitBias.clients)}`);
     }
     bias[id] = value;
   }

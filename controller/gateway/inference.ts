@@ -4,6 +4,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunRequest, RunResponse } from '../../proto/messages.ts';
+import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import { abortable } from './abortable.ts';
 import { Admission } from './admission.ts';
@@ -12,7 +13,6 @@ import { RequestMeter } from './request-meter.ts';
 import { runResumable } from './resumable-run.ts';
 import type { PipelineRouter } from './router.ts';
 import { runPrompts } from './run-prompts.ts';
-import type { SamplingDefaults } from './sampling-defaults.ts';
 import { type Piece, SequenceText } from './sequence-text.ts';
 import type { StopPatterns } from './stop-texts.ts';
 import type { TextModel } from './text-model.ts';
@@ -34,10 +34,16 @@ export interface ServedModel {
   readonly created: number;
 }
 
+/** What requests are read against. */
+export interface Served {
+  readonly model: ServedModel;
+  readonly text: TextModel;
+}
+
 /** A checked request for one prompt, in tokens. */
 export interface Generation {
   readonly promptTokenIds: readonly number[];
-  readonly sampling: SamplingDefaults & { readonly logitBias: Readonly<Record<number, number>> };
+  readonly sampling: SamplingValues & { readonly logitBias: Readonly<Record<number, number>> };
   /** In [0, 2^64); null: the server's own, or drawn at random. */
   readonly seed: bigint | null;
   readonly n: number;
@@ -95,7 +101,7 @@ export interface InferenceOptions {
   readonly now: () => number;
 }
 
-export class Inference {
+export class Inference implements Served {
   readonly model: ServedModel;
   readonly text: TextModel;
   readonly admission: Admission;

@@ -2,6 +2,8 @@
  * Everything between text and tokens for one checkpoint: tokenizer, chat template, recommended sampling. Long texts are
  * tokenised beside the event loop (measured: about 1 ms per kilobyte of prompt), and all chat templates are rendered there.
  */
+
+import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError } from '../errors.ts';
 import type { EndToken } from '../model/compile.ts';
 import { ModelError } from '../model/problems.ts';
@@ -16,7 +18,7 @@ import {
 } from './chat-template.ts';
 import { readTextFiles, type TextFiles } from './checkpoint-files.ts';
 import { templateEnds, tokenizerEnds } from './end-tokens.ts';
-import { readSamplingDefaults, type SamplingDefaults } from './sampling-defaults.ts';
+import { readSamplingDefaults } from './sampling-defaults.ts';
 import { type NamedTemplate, TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
@@ -24,7 +26,7 @@ import { tokenizerThread } from './tokenizer-thread.ts';
 
 export interface TextModel {
   readonly table: TokenTable;
-  readonly samplingDefaults: SamplingDefaults;
+  readonly samplingDefaults: SamplingValues;
   /** Why chat requests cannot be answered, as a sentence; null when they can. */
   readonly chatObstacle: string | null;
   /** Tokens that the tokenizer and the chat templates end a sequence with. */

@@ -10,6 +10,7 @@ import type {
   StepBatch as WireBatch,
   StepBatch__Output as WireBatch__Output,
 } from '../../proto/generated/conclave/v1/StepBatch.ts';
+import { eachSamplingParameter } from '../../proto/sampling-parameters.ts';
 
 export function encodeBatch(batch: StepBatch): WireBatch {
   return {
@@ -105,13 +106,7 @@ function decodeRows(rows: readonly LogitsRow[]): LogitsRows {
 function decodeSampling(sampling: SamplingParams__Output): NativeSampling {
   const bias = Object.entries(sampling.logitBias);
   return {
-    temperature: sampling.temperature ?? 1,
-    topK: sampling.topK ?? 0,
-    topP: sampling.topP ?? 1,
-    minP: sampling.minP ?? 0,
-    repetitionPenalty: sampling.repetitionPenalty ?? 1,
-    presencePenalty: sampling.presencePenalty ?? 0,
-    frequencyPenalty: sampling.frequencyPenalty ?? 0,
+    ...eachSamplingParameter(({ neutral }, key) => sampling[key] ?? neutral),
     seed: BigInt(sampling.seed ?? 0),
     biasTokens: Int32Array.from(bias, ([token]) => Number(token)),
     biasValues: Float32Array.from(bias, ([, value]) => value),
