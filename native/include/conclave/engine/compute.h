@@ -11,9 +11,7 @@ namespace conclave {
 // excepted).
 struct Compute {
   Compute(int threads, Isa instruction_set, Bf16Pairs pairs = Bf16Pairs::kWhereFast)
-      : pool(threads),
-        kernels(CreateMatmulKernels(instruction_set, pairs)),
-        isa(instruction_set) {}
+      : pool(threads), kernels(CreateMatmulKernels(instruction_set, pairs)), isa(instruction_set) {}
 
   ThreadPool pool;
   std::unique_ptr<MatmulKernels> kernels;
