@@ -122,6 +122,7 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
   targets.update([{ id: 'w1', address: `127.0.0.1:${ports.shardPort}` }]);
   while (!targets.usable(1)) await new Promise((resolve) => setTimeout(resolve, 10));
   const dispatcher = new Dispatcher({
+    pipeline: 'p0',
     hidden,
     target: (target) => targets.get(target),
     replicas: (layer) => ({ layer, slices: 1, targets: [[1]] }),

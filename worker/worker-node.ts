@@ -242,7 +242,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       bank,
       hidden: spec.hiddenSize,
       rank: (pipeline: string, cache: CacheFields) => stages.rank(pipeline, cache),
-      denseRank: (layer: number) => stages.denseRank(layer),
+      denseRank: (pipeline: string, layer: number) => stages.denseRank(pipeline, layer),
       epoch: () => agent.view.target?.epoch ?? 0,
     };
     const session = { workerId: options.id, startedAtMs: Date.now() };

@@ -27,6 +27,8 @@ export interface DispatchObserver {
 }
 
 export interface DispatcherOptions {
+  /** Id of the pipeline that the stage is part of. */
+  readonly pipeline: string;
   readonly hidden: number;
   readonly target: (target: number) => DispatchTarget | undefined;
   readonly replicas: (layer: number) => LayerReplicas;
@@ -245,6 +247,7 @@ export class Dispatcher {
   ): UnsentRequest {
     return {
       epoch,
+      pipeline: this.#options.pipeline,
       layer: experts.layer,
       operator: isAttention ? 'OPERATOR_ATTENTION' : 'OPERATOR_FFN',
       dtype: experts.type === 'f32' ? 'DATA_TYPE_F32' : 'DATA_TYPE_BF16',

@@ -42,7 +42,8 @@ export function encodeForwardRequest(
   const topkWeights = arrayOf(request.topkWeights);
   const grid = arrayOf(request.grid);
   const attention = request.attention ? encode(conclave.AttentionRows, request.attention) : empty;
-  const arrays = rows.length + topkIds.length + topkWeights.length + grid.length;
+  const pipeline = Buffer.from(request.pipeline ?? '', 'utf8');
+  const arrays = rows.length + topkIds.length + topkWeights.length + grid.length + pipeline.length;
   const out = allocate(HEAD_BYTES + arrays + attention.length);
   let at = writeNumber(out, 0, 1, dispatchId);
   at = writeNumber(out, at, 2, Number(request.epoch ?? 0));
@@ -58,6 +59,7 @@ export function encodeForwardRequest(
   if (request.attention) at = writeMessage(out, at, 12, attention);
   at = writeNumber(out, at, 13, deadlineMs);
   at = writeBytes(out, at, 15, grid);
+  at = writeBytes(out, at, 16, pipeline);
   return out.subarray(0, at);
 }
 
@@ -81,6 +83,7 @@ export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
   const request: ForwardRequest__Output = {
     dispatchId: 0,
     epoch: 0,
+    pipeline: '',
     layer: 0,
     operator: 'OPERATOR_UNSPECIFIED',
     dtype: 'DATA_TYPE_UNSPECIFIED',
@@ -110,6 +113,7 @@ export function decodeForwardRequest(message: Buffer): ForwardRequest__Output {
     else if (reader.tag === 0x62) request.attention = decodeAttention(reader.bytes());
     else if (reader.tag === 0x68) request.deadlineMs = reader.number;
     else if (reader.tag === 0x7a) request.grid = reader.bytes();
+    else if (reader.tag === 0x82) request.pipeline = reader.bytes().toString('utf8');
   }
   return request;
 }
@@ -140,7 +144,6 @@ export function decodeForwardResponse(message: Buffer): ForwardResponse__Output 
 
 function decodeAttention(message: Buffer): AttentionRows {
   const attention: AttentionRows = {
-    pipeline: '',
     positions: empty,
     sequenceOffsets: empty,
     blockTables: empty,
@@ -151,8 +154,7 @@ function decodeAttention(message: Buffer): AttentionRows {
   };
   const reader = new Reader(message);
   while (reader.next()) {
-    if (reader.tag === 0x0a) attention.pipeline = reader.bytes().toString('utf8');
-    else if (reader.tag === 0x12) attention.positions = reader.bytes();
+    if (reader.tag === 0x12) attention.positions = reader.bytes();
     else if (reader.tag === 0x1a) attention.sequenceOffsets = reader.bytes();
     else if (reader.tag === 0x22) attention.blockTables = reader.bytes();
     else if (reader.tag === 0x2a) attention.blockOffsets = reader.bytes();

@@ -14,8 +14,8 @@ export interface HostedShards {
   readonly bank: ExpertBank;
   /** The rank that this worker holds of a pipeline's stage, if any. Throws CacheRefused when its cache is not the asker's. */
   rank(pipeline: string, claim: CacheFields): RankShard | undefined;
-  /** The rank that holds the dense part of a layer, if any. */
-  denseRank(layer: number): RankShard | undefined;
+  /** The rank that holds the pipeline's slice of a layer's dense part, if any. */
+  denseRank(pipeline: string, layer: number): RankShard | undefined;
   /** Newest plan that this worker knows. */
   epoch(): number;
   /** Width of the residual stream, in elements. */
@@ -127,7 +127,7 @@ function compute(request: ForwardRequest, shards: HostedShards): Promise<Encoded
   if (request.operator !== 'OPERATOR_FFN') {
     throw new Refusal('INVALID_ARGUMENT', `operator: expected attention or ffn, got ${request.operator}`);
   }
-  if (request.dense) return dense(rows, shards);
+  if (request.dense) return dense(request.pipeline, rows, shards);
   if (request.topK > 0) return shards.bank.forward(rows);
   throw new Refusal('INVALID_ARGUMENT', 'top_k, dense: expected experts, a dense slice or both');
 }
@@ -144,9 +144,12 @@ function expertRows(request: ForwardRequest, hidden: number): ExpertRows {
   return { layer, rowCount, type, rows, grid: toInt32(request.grid), topK, topkIds, topkWeights };
 }
 
-function dense(rows: ExpertRows, shards: HostedShards): Promise<EncodedTotals> {
-  const rank = shards.denseRank(rows.layer);
-  if (rank === undefined) throw new Refusal('SLOT_NOT_LOADED', `no dense slice of layer ${rows.layer} is loaded here`);
+function dense(pipeline: string, rows: ExpertRows, shards: HostedShards): Promise<EncodedTotals> {
+  const rank = shards.denseRank(pipeline, rows.layer);
+  if (rank === undefined) {
+    const problem = `no dense slice of layer ${rows.layer} of pipeline "${pipeline}" is loaded here`;
+    throw new Refusal('SLOT_NOT_LOADED', problem);
+  }
   return rank.ffn(rows, rows.topK > 0 ? shards.bank : null);
 }
 
@@ -154,9 +157,9 @@ function attention(request: ForwardRequest, rows: ExpertRows, shards: HostedShar
   const where = request.attention;
   if (where === null)
     throw new Refusal('INVALID_ARGUMENT', 'attention: expected positions and cache blocks, got nothing');
-  const rank = shards.rank(where.pipeline, where);
+  const rank = shards.rank(request.pipeline, where);
   if (rank === undefined)
-    throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${where.pipeline}" is loaded here`);
+    throw new Refusal('SLOT_NOT_LOADED', `no rank of pipeline "${request.pipeline}" is loaded here`);
   return rank.attention(rows, {
     positions: toInt32(where.positions),
     sequenceOffsets: toInt32(where.sequenceOffsets),

@@ -98,12 +98,12 @@ export class StageHost {
     return seat?.kind === 'rank' ? seat.claimed(cache) : undefined;
   }
 
-  denseRank(layer: number): RankShard | undefined {
-    for (const seat of this.#seats.values()) {
-      const { firstLayer, endLayer } = seat.spec.rank;
-      if (seat.kind === 'rank' && firstLayer <= layer && layer < endLayer) return seat.shard;
-    }
-    return undefined;
+  /** The rank of a pipeline here that has a slice of this layer's dense part, if any. Needs no cache. */
+  denseRank(pipeline: string, layer: number): RankShard | undefined {
+    const seat = this.#seats.get(pipeline);
+    if (seat?.kind !== 'rank') return undefined;
+    const { firstLayer, endLayer } = seat.spec.rank;
+    return firstLayer <= layer && layer < endLayer ? seat.shard : undefined;
   }
 
   /** Works towards `target`. Seats of pipelines that neither plan gives to this worker are closed. Returns at once. */

@@ -13,8 +13,6 @@ export interface NextStage {
 export interface StageRunnerOptions {
   readonly stage: Stage;
   readonly dispatcher: Dispatcher;
-  /** Id of the pipeline, for the caches of other ranks. */
-  readonly pipeline: string;
   /** What the caches of other ranks and of later stages hold. */
   readonly claim: CacheClaim;
   /** Width of the residual stream, in elements. */
@@ -100,7 +98,6 @@ export class StageRunner {
   #attentionRows(batch: StepBatch, cache: CacheFields): AttentionRows {
     return {
       ...cache,
-      pipeline: this.#options.pipeline,
       positions: bytesOf(batch.positions),
       sequenceOffsets: bytesOf(batch.sequenceOffsets),
       blockTables: bytesOf(batch.blockTables),

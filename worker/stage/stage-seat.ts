@@ -101,14 +101,13 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
   });
   const stage = await options.createStage(spec, rankTargets, options.onProgress);
   const replicas = new Map<number, LayerReplicas>();
-  const dispatcher = createDispatcher(replicas, options);
+  const dispatcher = createDispatcher(pipeline, replicas, options);
   const hop = spec.next === null ? null : new Hop({ ...spec.next, pipeline, credentials, metadata, deadlineMs });
   const claim = new CacheClaim(options.newCacheId, epoch);
   const next = hop;
   const runner = new StageRunner({
     stage,
     dispatcher,
-    pipeline,
     claim,
     hidden,
     epoch: options.epoch,
@@ -129,9 +128,14 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
   return new StageSeat(spec, { stage, targets, replicas, claim, runner, executor, hop, engine });
 }
 
-function createDispatcher(replicas: ReadonlyMap<number, LayerReplicas>, options: SeatOptions): Dispatcher {
+function createDispatcher(
+  pipeline: string,
+  replicas: ReadonlyMap<number, LayerReplicas>,
+  options: SeatOptions,
+): Dispatcher {
   const { targets, hidden, bank, cold, rankDeadlineMs, hedgeMs, dispatchObserver } = options;
   return new Dispatcher({
+    pipeline,
     hidden,
     target: (target) => targets.get(target),
     replicas: (layer) => replicas.get(layer) ?? { layer, slices: 1, targets: [] },

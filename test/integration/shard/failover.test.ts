@@ -168,6 +168,7 @@ async function startStage(
   await vi.waitFor(() => expect(targets.states().every(({ usable }) => usable)).toBe(true));
   const replicas: LayerReplicas = { layer: LAYER, slices: 1, targets: holders };
   const dispatcher = new Dispatcher({
+    pipeline: 'p0',
     hidden: HIDDEN,
     target: (target) => targets.get(target),
     replicas: () => replicas,
@@ -523,9 +524,9 @@ describe('a shard worker', () => {
       new Promise((resolve) => {
         stream.once('data', ({ error }: ForwardResponse) => resolve(error?.code ?? 'ok'));
         stream.write({
-          ...{ dispatchId, layer: LAYER, operator: 'OPERATOR_ATTENTION', dtype: type },
+          ...{ dispatchId, pipeline: 'p0', layer: LAYER, operator: 'OPERATOR_ATTENTION', dtype: type },
           ...{ rowCount: 1, rows: Buffer.alloc(HIDDEN * 4), grid: Buffer.alloc(4) },
-          attention: { pipeline: 'p0', ...cache },
+          attention: cache,
         });
       });
     const [old, next] = [
@@ -547,6 +548,7 @@ describe('a shard worker', () => {
     const stream = client.Forward();
     stream.on('error', () => undefined); // The client is closed at the end.
     const good = {
+      pipeline: 'p0',
       layer: LAYER,
       operator: 'OPERATOR_FFN',
       dtype: 'DATA_TYPE_F32',
@@ -575,7 +577,10 @@ describe('a shard worker', () => {
         request: { ...good, topK: 0, topkIds: Buffer.alloc(0), topkWeights: Buffer.alloc(0) },
         message: 'top_k, dense: expected experts, a dense slice or both',
       },
-      { request: { ...good, dense: true }, message: `no dense slice of layer ${LAYER} is loaded here` },
+      {
+        request: { ...good, dense: true },
+        message: `no dense slice of layer ${LAYER} of pipeline "p0" is loaded here`,
+      },
       { request: { ...good, rowCount: 0xffffffff }, message: 'rows: expected 137438953440 bytes, got 32' },
     ] as const;
     const messages = new Map<number, string>();

@@ -20,6 +20,7 @@ const text = fc.string();
 const request = fc.record({
   dispatchId: uint53,
   epoch: uint53,
+  pipeline: text,
   layer: uint32,
   operator: fc.constantFrom('OPERATOR_UNSPECIFIED', 'OPERATOR_ATTENTION', 'OPERATOR_FFN'),
   dtype,
@@ -31,7 +32,6 @@ const request = fc.record({
   dense: fc.boolean(),
   attention: fc.option(
     fc.record({
-      pipeline: text,
       positions: bytes,
       sequenceOffsets: bytes,
       blockTables: bytes,
