@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { BusConnection } from '../proto/bus/bus.ts';
 import { collectProcessMetrics } from '../proto/process-metrics.ts';
 import type { EngineSnapshot } from './engine/observer.ts';
+import { refusalLabel, refusalLabels } from './errors.ts';
 import { type ShardFailureCode, shardFailureCodes } from './shard/failure.ts';
 
 export interface WorkerMetricsInput {
@@ -34,15 +35,6 @@ export interface WorkerMetrics {
 const dispatchBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Peers with series of their own; those beyond are counted together as "other". */
 const MAX_PEERS = 256;
-const refusals = new Set([
-  'BUSY',
-  'INVALID_ARGUMENT',
-  'SLOT_NOT_LOADED',
-  'NON_FINITE',
-  'CACHE_LOST',
-  'CLOSED',
-  'INTERNAL',
-]);
 
 export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
   const registry = new Registry();
@@ -74,7 +66,7 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
     'Steps that could not be computed; sequences go on in another.',
   );
   for (const code of shardFailureCodes) retries.inc({ code }, 0);
-  for (const code of [...refusals, 'OTHER']) refusedCount.inc({ code }, 0);
+  for (const code of refusalLabels) refusedCount.inc({ code }, 0);
   const peers = new Set<string>();
   const peerLabel = (peer: string): string => {
     if (peers.size < MAX_PEERS) peers.add(peer);
@@ -97,7 +89,7 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
       forwardTime.observe(elapsedMs / 1_000);
       forwardRows.inc(count);
     },
-    refused: (code) => refusedCount.inc({ code: refusals.has(code) ? code : 'OTHER' }),
+    refused: (code) => refusedCount.inc({ code: refusalLabel(code) }),
     stepped: (executeMs) => steps.observe(executeMs / 1_000),
     stepFailed: () => stepFailures.inc(),
   };

@@ -1,3 +1,5 @@
+import type { CodedError } from '../errors.ts';
+
 /** Stable codes of what a request can be refused for. */
 export type EngineErrorCode =
   /** The request is malformed; `field` says where. */
@@ -12,7 +14,7 @@ export type EngineErrorCode =
   | 'INTERNAL';
 
 /** Why a request was refused. A request that was accepted ends with a finish reason instead. */
-export class EngineError extends Error {
+export class EngineError extends Error implements CodedError {
   override readonly name = 'EngineError';
   readonly code: EngineErrorCode;
   /** Path of the offending field of the RunRequest, such as "sampling.top_p"; null when no field is at fault. */

@@ -8,7 +8,7 @@ export interface StepExecutor {
   readonly limits: ExecutorLimits;
   /**
    * Runs the batch through all layers and samples. Fails with a coded error when the step could not be computed; the cache
-   * blocks of the batch then hold nothing that may be reused, and with the code CACHE_LOST or PIPELINE_LOST no block at all does. Once the
+   * blocks of the batch then hold nothing that may be reused, and with the code CACHE_LOST no block at all does. Once the
    * promise has settled, nothing reads or writes the batch or its blocks any more.
    */
   execute(batch: StepBatch): Promise<StepOutput>;

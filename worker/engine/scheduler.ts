@@ -7,12 +7,12 @@
  * Sequences of a step in flight are left alone until it returns.
  */
 import type { StepOutput } from '../../native/native.ts';
+import type { StepFailure } from '../errors.ts';
 import { StepPlan } from './batch.ts';
 import type { BlockManager } from './block-manager.ts';
 import type { EngineLimits } from './limits.ts';
 import type { FinishReason, Sequence } from './sequence.ts';
 import { SequenceList } from './sequence-list.ts';
-import type { StepFailure } from './step-failure.ts';
 
 export interface FailedStep {
   /** Computed again. */

@@ -1,5 +1,6 @@
 import type { StepOutput } from '../../native/native.ts';
 import type { RunRequest } from '../../proto/messages.ts';
+import { stepFailure } from '../errors.ts';
 import { ActiveRun } from './active-run.ts';
 import type { StepPlan } from './batch.ts';
 import type { BlockManager } from './block-manager.ts';
@@ -15,7 +16,6 @@ import { ResponseQueue } from './response-queue.ts';
 import { RetryBackoff } from './retry-backoff.ts';
 import { Scheduler } from './scheduler.ts';
 import { type FinishReason, Sequence } from './sequence.ts';
-import { classifyStepFailure } from './step-failure.ts';
 
 export interface StepLoopOptions {
   readonly executor: StepExecutor;
@@ -234,7 +234,7 @@ export class StepLoop implements Engine {
   }
 
   #stepFailed(plan: StepPlan, error: unknown): void {
-    const failure = classifyStepFailure(error);
+    const failure = stepFailure(error);
     const { retried, failed } = this.#scheduler.fail(plan, failure);
     this.#options.observer?.onStepFailed(error, retried.map(requestId), failed.map(requestId));
     for (const sequence of failed) this.#runs.get(sequence.request.id)?.tellEnd(sequence, 'FINISH_REASON_ERROR');

@@ -1,3 +1,5 @@
+import type { CodedError, WorkerErrorCode } from '../errors.ts';
+
 /** Why a replica's answer could not be used. Each is a failure of that replica, and the rows go elsewhere. */
 export const shardFailureCodes = [
   /** The stream broke or could not be opened. */
@@ -10,11 +12,11 @@ export const shardFailureCodes = [
   'REFUSED',
   /** The answer had the wrong shape, was not finite, or came from an old plan. */
   'POISONED',
-] as const;
+] as const satisfies readonly WorkerErrorCode[];
 export type ShardFailureCode = (typeof shardFailureCodes)[number];
 
 /** A dispatch that one replica failed to answer. */
-export class ShardFailure extends Error {
+export class ShardFailure extends Error implements CodedError {
   override readonly name = 'ShardFailure';
   readonly code: ShardFailureCode;
   readonly peer: string;
@@ -30,7 +32,7 @@ export class ShardFailure extends Error {
  * A dispatch that cannot go elsewhere: the cache of a tensor-parallel rank or of a later stage is lost with it. The engine
  * drops its own cache and computes its sequences again.
  */
-export class RankLost extends Error {
+export class RankLost extends Error implements CodedError {
   override readonly name = 'RankLost';
   readonly code = 'CACHE_LOST';
   readonly peer: string;

@@ -5,6 +5,7 @@ import type { ForwardRequest__Output as ForwardRequest } from '../../proto/gener
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
 import { sessionMetadata, type WorkerSession } from '../../proto/worker-session.ts';
+import type { CodedError, WorkerErrorCode } from '../errors.ts';
 import type { CacheFields } from '../stage/cache-claim.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { partialTypes } from './partial-type.ts';
@@ -39,10 +40,10 @@ export interface ShardObserver {
   onRefused(code: string, message: string): void;
 }
 
-class Refusal extends Error {
-  readonly code: string;
+class Refusal extends Error implements CodedError {
+  readonly code: WorkerErrorCode;
 
-  constructor(code: string, message: string) {
+  constructor(code: WorkerErrorCode, message: string) {
     super(message);
     this.code = code;
   }

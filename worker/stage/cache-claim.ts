@@ -7,6 +7,8 @@
  * again, cannot mix one owner's rows into another's, whatever the bus has told either of them.
  */
 
+import type { CodedError } from '../errors.ts';
+
 /** As it travels with each step. */
 export interface CacheFields {
   /** Names the contents. */
@@ -53,7 +55,7 @@ export class CacheClaim {
 }
 
 /** The holder refused a step: the owner must compute its sequences again, or is the owner no more. */
-export class CacheRefused extends Error {
+export class CacheRefused extends Error implements CodedError {
   override readonly name = 'CacheRefused';
   readonly code = 'CACHE_LOST';
 }

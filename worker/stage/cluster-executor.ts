@@ -1,6 +1,7 @@
 import type { StepBatch, StepOutput } from '../../native/native.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+import { type CodedError, stepFailure } from '../errors.ts';
 import type { CacheClaim } from './cache-claim.ts';
 
 export interface ClusterExecutorOptions {
@@ -17,8 +18,8 @@ export interface ClusterExecutorOptions {
 
 const POLL_MS = 20;
 
-/** A step could not be computed; the codes are those that the engine's retry rules know. */
-class StepError extends Error {
+/** A step could not be computed. */
+class StepError extends Error implements CodedError {
   override readonly name = 'StepError';
   readonly code: 'CACHE_LOST' | 'UNAVAILABLE';
 
@@ -61,7 +62,7 @@ export class ClusterExecutor implements StepExecutor {
       claim.succeeded();
       return output;
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'CACHE_LOST') claim.lost();
+      if (stepFailure(error).cacheLost) claim.lost();
       throw error;
     }
   }

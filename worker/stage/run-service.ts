@@ -1,23 +1,15 @@
-import { type handleUnaryCall, Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { type handleUnaryCall, Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import type { RunRequest__Output } from '../../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../../proto/generated/conclave/v1/RunResponse.ts';
 import type { StopSequenceRequest__Output } from '../../proto/generated/conclave/v1/StopSequenceRequest.ts';
 import type { StopSequenceResponse } from '../../proto/generated/conclave/v1/StopSequenceResponse.ts';
 import type { Engine } from '../engine/engine.ts';
-
-/** gRPC status of each engine error; what is not listed is INTERNAL. */
-const statuses: Readonly<Record<string, status>> = {
-  INVALID_ARGUMENT: status.INVALID_ARGUMENT,
-  ALREADY_EXISTS: status.ALREADY_EXISTS,
-  OVERLOADED: status.RESOURCE_EXHAUSTED,
-  CLOSED: status.UNAVAILABLE,
-  UNAVAILABLE: status.UNAVAILABLE,
-};
+import { type CodedError, grpcStatus } from '../errors.ts';
 
 /** Metadata key under which an INVALID_ARGUMENT names the field at fault. */
 export const FIELD_KEY = 'conclave-field';
 
-class Interrupted extends Error {
+class Interrupted extends Error implements CodedError {
   readonly code = 'UNAVAILABLE';
 }
 
@@ -45,12 +37,11 @@ export async function serveRun(
     call.end();
   } catch (error) {
     if (abort.signal.aborted) return;
-    const code =
-      error instanceof Error && 'code' in error ? (statuses[String(error.code)] ?? status.INTERNAL) : status.INTERNAL;
     const metadata = new Metadata();
     if (error instanceof Error && 'field' in error && typeof error.field === 'string')
       metadata.set(FIELD_KEY, error.field);
-    call.emit('error', { code, details: error instanceof Error ? error.message : String(error), metadata });
+    const details = error instanceof Error ? error.message : String(error);
+    call.emit('error', { code: grpcStatus(error), details, metadata });
   }
 }
 

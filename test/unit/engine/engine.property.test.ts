@@ -41,7 +41,7 @@ const action = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('fail' as const),
       which: fc.nat(),
-      code: fc.constantFrom('PEER_LOST', 'PIPELINE_LOST'),
+      code: fc.constantFrom('PEER_LOST', 'CACHE_LOST'),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), which: fc.nat(), abort: fc.boolean() }) },

@@ -60,10 +60,10 @@ export class HistoryExecutor implements StepExecutor {
         },
         fail: (code) => {
           this.#forget(step);
-          if (code === 'PIPELINE_LOST') this.#cells.fill(0);
+          if (code === 'CACHE_LOST') this.#cells.fill(0);
           const lost = new Set(batch.blockTables);
           for (const other of this.pending) {
-            other.voided ||= code === 'PIPELINE_LOST' || other.batch.blockTables.some((block) => lost.has(block));
+            other.voided ||= code === 'CACHE_LOST' || other.batch.blockTables.some((block) => lost.has(block));
           }
           for (const block of lost) {
             this.#cells.fill(0, block * this.limits.blockSize, (block + 1) * this.limits.blockSize);
