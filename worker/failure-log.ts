@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { troubleLog } from '../proto/trouble-log.ts';
+import { throttledErrorLog } from '../proto/error-log.ts';
 import type { ShardFailure } from './shard/failure.ts';
 
 /** Failures of one peer that come within this time are one event: a stream that breaks fails everything in flight. */
@@ -41,7 +41,10 @@ export function stepFailureLog(
   log: Logger,
   now: () => number,
 ): (error: unknown, retried: readonly string[], failed: readonly string[]) => void {
-  const writeRetry = troubleLog((what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what), now);
+  const writeRetry = throttledErrorLog(
+    (what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what),
+    now,
+  );
   return (err, retried, failed) => {
     if (failed.length > 0) log.error({ err, retried, failed }, 'a step failed, and requests with it');
     else writeRetry('a step failed; its sequences are computed again', err);
@@ -54,7 +57,7 @@ export function coldLoadLog({
   requestIds,
   now,
 }: FailureLogOptions): (layer: number, experts: readonly number[]) => void {
-  const write = troubleLog(
+  const write = throttledErrorLog(
     (what, _, more) => log.warn({ requestIds: requestIds(), ...(more > 0 && { repeated: more }) }, what),
     now,
   );

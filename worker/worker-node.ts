@@ -43,8 +43,8 @@ export interface WorkerObserver extends DispatchObserver, ShardObserver {
   onPeerFailure(failure: ShardFailure): void;
   /** Experts were loaded here because no replica answered. */
   onColdLoad(layer: number, experts: readonly number[]): void;
-  /** Trouble that the worker survives. */
-  onTrouble(what: string, error: unknown): void;
+  /** An error that the worker survives. */
+  onError(what: string, error: unknown): void;
   readonly engine: EngineObserver;
 }
 
@@ -280,7 +280,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
       },
       activity: (seconds) => meter.take(seconds, stages.engine?.snapshot() ?? null),
       onReplaced: (error) => engineObserver.onFault(error),
-      onTrouble: (what, error) => observer.onTrouble(what, error),
+      onError: (what, error) => observer.onError(what, error),
     });
     const experts = new ExpertAgent({
       workerId: options.id,

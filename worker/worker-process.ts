@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { memberTroubleLog, troubleLog } from '../proto/trouble-log.ts';
+import { memberErrorLog, throttledErrorLog } from '../proto/error-log.ts';
 import type { Readiness } from './agent/readiness.ts';
 import type { EngineObserver } from './engine/observer.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
@@ -73,7 +73,7 @@ function observe(
   const writeFailure = failureLog({ log, requestIds, now });
   const writeColdLoad = coldLoadLog({ log, requestIds, now });
   const writeStepFailure = stepFailureLog(log, now);
-  const writeRefusal = troubleLog(
+  const writeRefusal = throttledErrorLog(
     (code, message, more) =>
       log.warn({ code, ...(more > 0 && { repeated: more }) }, `refused a dispatch: ${String(message)}`),
     now,
@@ -107,7 +107,7 @@ function observe(
       writeRefusal(code, message);
     },
     onPeerFailure: writeFailure,
-    onTrouble: memberTroubleLog(log, bus, now),
+    onError: memberErrorLog(log, bus, now),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { BusError } from '../../proto/bus/bus.ts';
 import { NatsBus } from '../../proto/bus/nats-bus.ts';
 import type { NatsOptions } from '../../proto/bus/nats-options.ts';
-import { memberTroubleLog } from '../../proto/trouble-log.ts';
+import { memberErrorLog } from '../../proto/error-log.ts';
 import { formatDuration } from '../quantities.ts';
 import { CliError } from './exit.ts';
 import { tlsFailure } from './tls-failure.ts';
@@ -29,9 +29,9 @@ export async function connectBus(options: NatsOptions, settings: BusSettings, lo
     if (reason !== last) log.warn(`${where}: ${reason}; trying again until it answers. ${remedy}`);
     last = reason;
   };
-  const onTrouble = (what: string, error: unknown): void => write(what, error);
+  const onError = (what: string, error: unknown): void => write(what, error);
   const late = AbortSignal.timeout(natsTimeout);
-  const bus = await NatsBus.connect({ ...options, cluster, replicas: natsReplicas, onTrouble }, late).catch(
+  const bus = await NatsBus.connect({ ...options, cluster, replicas: natsReplicas, onError }, late).catch(
     (error: unknown) => {
       if (!(error instanceof BusError)) throw error;
       if (error.code === 'CLOSED') {
@@ -46,7 +46,7 @@ export async function connectBus(options: NatsOptions, settings: BusSettings, lo
     },
   );
   if (last !== null) log.info('NATS answers');
-  write = memberTroubleLog(log, bus, () => performance.now());
+  write = memberErrorLog(log, bus, () => performance.now());
   bus.onState((state) => {
     if (state === 'reconnecting') log.warn('NATS is away: what runs goes on, plans do not change');
     else if (state === 'connected') log.info('NATS is back');

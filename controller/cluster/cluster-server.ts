@@ -7,8 +7,8 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { WeightsFormat } from '../../native/native.ts';
 import type { Bus } from '../../proto/bus/bus.ts';
+import { memberErrorLog } from '../../proto/error-log.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { memberTroubleLog } from '../../proto/trouble-log.ts';
 import { readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
@@ -93,7 +93,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
     credentials: options.credentials ?? tls.credentials,
-    onTrouble: memberTroubleLog(log, bus, () => performance.now()),
+    onError: memberErrorLog(log, bus, () => performance.now()),
   });
   try {
     node.events.watch(({ severity, code, subject, message }) => {

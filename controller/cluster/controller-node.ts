@@ -51,8 +51,8 @@ export interface ControllerNodeOptions {
   readonly verifyWeights: boolean;
   /** For connections to workers. */
   readonly credentials: ChannelCredentials;
-  /** Told of trouble that is survived. */
-  readonly onTrouble: (what: string, error: unknown) => void;
+  /** Called with each error that the controller survives. */
+  readonly onError: (what: string, error: unknown) => void;
 }
 
 export interface ControllerNode {
@@ -82,7 +82,7 @@ const MAX_FAILURE_CODES = 64;
 
 /** Joins the cluster as a controller. Rejects when the cluster serves another model. */
 export async function startControllerNode(options: ControllerNodeOptions): Promise<ControllerNode> {
-  const { bus, cluster, spec, onTrouble } = options;
+  const { bus, cluster, spec, onError } = options;
   const [control, plans, reports] = [
     await bus.bucket('control'),
     await bus.bucket('plans'),
@@ -108,10 +108,10 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
       }
       leader.wake();
     },
-    onUnreadable: (key, error) => onTrouble(`value of "${key}" on the bus`, error),
+    onUnreadable: (key, error) => onError(`value of "${key}" on the bus`, error),
   });
   const attendance = new Attendance({
-    ...{ view, bus, control, events, onTrouble, clock: systemClock, wallClock: Date.now },
+    ...{ view, bus, control, events, onError, clock: systemClock, wallClock: Date.now },
     connect: grpcConnections(options.credentials, () => keys.metadata()),
     leads: () => lease.term !== null,
     onChange: () => {
@@ -145,7 +145,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     },
     now: () => performance.now(),
     wallClock: Date.now,
-    onTrouble,
+    onError,
   });
   const lease: Lease = new Lease({
     bucket: control,
@@ -163,7 +163,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     },
     onFollow: () => leader.follow(),
     leastTerm: () => view.target?.term ?? 0,
-    onTrouble: (error) => onTrouble('lease', error),
+    onError: (error) => onError('lease', error),
   });
   /** A drained worker that has left is used again when it comes back. */
   const releaseDrains = (): void => {
@@ -174,7 +174,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     editConstraints(control, cluster, (now) => ({
       what: `${gone.join(', ')} left, which ends the drain`,
       next: gone.reduce(withoutDraining, now),
-    })).catch((error: unknown) => onTrouble('constraints', error));
+    })).catch((error: unknown) => onError('constraints', error));
   };
 
   /** Every controller keeps count; the leader tells. */
@@ -187,7 +187,7 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
     if (lease.term !== null) for (const change of changes) events.publish(memberEvent(change));
   };
 
-  const loadEvents = (): Promise<void> => events.load().catch((error: unknown) => onTrouble('past events', error));
+  const loadEvents = (): Promise<void> => events.load().catch((error: unknown) => onError('past events', error));
   await announce(bus, keys, served, spec.digest);
   await loadEvents();
   const stops = [
@@ -197,14 +197,14 @@ export async function startControllerNode(options: ControllerNodeOptions): Promi
         load.add(report);
         activity.add(report);
       } catch (error) {
-        onTrouble('load report', error);
+        onError('load report', error);
       }
     }),
     bus.onState((state) => {
       if (state !== 'connected') return;
       leader.busReturned();
       void loadEvents();
-      announce(bus, keys, served, spec.digest).catch((error: unknown) => onTrouble('served model', error));
+      announce(bus, keys, served, spec.digest).catch((error: unknown) => onError('served model', error));
     }),
     events.watch(({ code, severity, count, subject }) => {
       if (code === 'PEER_LOST' && subject.startsWith('worker/')) attendance.lookNow(subject.slice('worker/'.length));

@@ -47,8 +47,8 @@ export interface LeaderOptions {
   readonly now: () => number;
   /** Milliseconds since the epoch; only shown to people. */
   readonly wallClock: () => number;
-  /** Told of trouble with the bus; the leader tries again. */
-  readonly onTrouble: (what: string, error: unknown) => void;
+  /** Called with each error of the bus; the leader tries again. */
+  readonly onError: (what: string, error: unknown) => void;
 }
 
 /** Milliseconds between looks when nothing happens. */
@@ -153,7 +153,7 @@ export class Leader {
       try {
         await this.#step(this.#term);
       } catch (error) {
-        this.#options.onTrouble('planning', error);
+        this.#options.onError('planning', error);
       }
     }
   }

@@ -14,8 +14,8 @@ export interface LeaseOptions {
   readonly onLead: (term: number) => void;
   /** The lease is no longer held. */
   readonly onFollow: () => void;
-  /** Told of trouble with the bus. */
-  readonly onTrouble: (error: unknown) => void;
+  /** Called with each error of the bus. */
+  readonly onError: (error: unknown) => void;
   /** Highest term known from elsewhere, such as the plan in force: a bus that lost its data must not let terms begin anew. */
   readonly leastTerm?: () => number;
   readonly renewMs?: number;
@@ -66,14 +66,14 @@ export class Lease {
 
   /** Watches the lease and begins to compete for it. */
   start(): void {
-    const { bucket, now, onTrouble } = this.#options;
+    const { bucket, now, onError } = this.#options;
     this.#stopWatch = bucket.watch(
       ({ key, value, revision }) => {
         if (key !== LEASE) return;
         try {
           this.#see(value === null ? null : { lease: decode(conclave.LeaderLease, value), revision, at: now() });
         } catch (error) {
-          onTrouble(error);
+          onError(error);
         }
       },
       () => {
@@ -95,7 +95,7 @@ export class Lease {
     if (held === null) return;
     this.#follow();
     const free = encode(conclave.LeaderLease, { controllerId: '', term: held.term, renewedAtMs: 0 });
-    await this.#options.bucket.update(LEASE, free, held.revision).catch(this.#options.onTrouble);
+    await this.#options.bucket.update(LEASE, free, held.revision).catch(this.#options.onError);
   }
 
   /** Renews the lease, or takes it when it is free. Called by the timer; tests call it. */
@@ -114,7 +114,7 @@ export class Lease {
     try {
       await (this.#held === null ? this.#acquire() : this.#renew(this.#held));
     } catch (error) {
-      this.#options.onTrouble(error);
+      this.#options.onError(error);
     }
   }
 

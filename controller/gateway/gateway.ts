@@ -11,8 +11,8 @@
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { type ApiKeys, openAccess } from '../../proto/api-keys.ts';
+import { throttledErrorLog } from '../../proto/error-log.ts';
 import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
-import { troubleLog } from '../../proto/trouble-log.ts';
 import { createHttpServer } from '../api/http-server.ts';
 import { addInferenceService } from '../api/inference-service.ts';
 import { createMetrics, type EngineSnapshot, type Metrics } from '../api/metrics.ts';
@@ -127,7 +127,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       writeLoss(addressOf(error), error);
     },
   });
-  const writeLoss = troubleLog(
+  const writeLoss = throttledErrorLog(
     (lead, err, more) => {
       const fields = { err, lead, ...(more > 0 && { repeated: more }) };
       logger.warn(fields, 'a pipeline was lost; its requests go on elsewhere, or there once it is back');

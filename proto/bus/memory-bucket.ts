@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { type Bucket, type BucketName, BusError, type Change, type Entry } from './bus.ts';
-import { callListener, type OnTrouble } from './listeners.ts';
+import { callListener, type OnError } from './listeners.ts';
 import { checkKey } from './names.ts';
 
 export interface MemoryBucketOptions {
@@ -8,7 +8,7 @@ export interface MemoryBucketOptions {
   /** Milliseconds after its last write at which a key expires; 0: never. */
   readonly ttlMs: number;
   readonly clock: Clock;
-  readonly onTrouble: OnTrouble;
+  readonly onError: OnError;
 }
 
 interface Stored extends Entry {
@@ -64,7 +64,7 @@ export class MemoryBucket implements Bucket {
     const present = [...this.#entries.values()].sort((a, b) => a.revision - b.revision);
     for (const { key, value, revision } of present) this.#tell(watcher, { key, value, revision });
     queueMicrotask(() => {
-      if (this.#watchers.has(watcher) && onReady) callListener(this.#options.name, this.#options.onTrouble, onReady);
+      if (this.#watchers.has(watcher) && onReady) callListener(this.#options.name, this.#options.onError, onReady);
     });
     return () => this.#watchers.delete(watcher);
   }
@@ -101,7 +101,7 @@ export class MemoryBucket implements Bucket {
   #tell(watcher: Watcher, change: Change): void {
     queueMicrotask(() => {
       if (!this.#watchers.has(watcher)) return;
-      callListener(this.#options.name, this.#options.onTrouble, () => watcher.listener(change));
+      callListener(this.#options.name, this.#options.onError, () => watcher.listener(change));
     });
   }
 }

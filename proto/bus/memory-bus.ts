@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, type Journal } from './bus.ts';
-import { callListener, type OnTrouble } from './listeners.ts';
+import { callListener, type OnError } from './listeners.ts';
 import { MemoryBucket } from './memory-bucket.ts';
 import { checkPattern, checkSubject, matches } from './names.ts';
 import { buckets, JOURNAL_LENGTH } from './subjects.ts';
@@ -8,7 +8,7 @@ import { buckets, JOURNAL_LENGTH } from './subjects.ts';
 export interface MemoryBusOptions {
   readonly clock: Clock;
   /** Told of listeners that throw. */
-  readonly onTrouble: OnTrouble;
+  readonly onError: OnError;
 }
 
 /** The bus of one process: all its parts share one instance. It is never away; listeners run after the call that woke them. */
@@ -54,7 +54,7 @@ export class MemoryBus implements Bus {
       if (!matches(subscription.pattern, subject)) continue;
       queueMicrotask(() => {
         if (!this.#subscriptions.has(subscription)) return;
-        callListener(subject, this.#options.onTrouble, () => subscription.listener(copy, subject));
+        callListener(subject, this.#options.onError, () => subscription.listener(copy, subject));
       });
     }
   }
@@ -81,7 +81,7 @@ export class MemoryBus implements Bus {
     this.#subscriptions.clear();
     for (const bucket of this.#buckets.values()) bucket.close();
     for (const listener of this.#stateListeners) {
-      callListener('the bus state', this.#options.onTrouble, () => listener('closed'));
+      callListener('the bus state', this.#options.onError, () => listener('closed'));
     }
   }
 

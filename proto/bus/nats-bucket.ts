@@ -1,7 +1,7 @@
 import type { JetStreamClient, KV, StorageType } from 'nats';
 import type { Clock } from '../clock.ts';
 import { type Bucket, BusError, type Change, type Entry } from './bus.ts';
-import type { OnTrouble } from './listeners.ts';
+import type { OnError } from './listeners.ts';
 import { checkKey } from './names.ts';
 import { busError, isBucketMissing, isWrongRevision } from './nats-errors.ts';
 import { NatsWatch } from './nats-watch.ts';
@@ -18,7 +18,7 @@ export interface NatsBucketOptions {
   readonly replicas: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly onTrouble: OnTrouble;
+  readonly onError: OnError;
   /** The client while the bus is connected; throws UNAVAILABLE or CLOSED otherwise. */
   readonly client: () => JetStreamClient;
   /** Runs a call to the server under the bus's deadline. */

@@ -11,7 +11,7 @@ import {
 import { type Clock, systemClock } from '../clock.ts';
 import { Backoff } from './backoff.ts';
 import { type Bucket, type BucketName, type Bus, type BusConnection, BusError, type Journal } from './bus.ts';
-import { callListener, type OnTrouble } from './listeners.ts';
+import { callListener, type OnError } from './listeners.ts';
 import { checkPattern, checkSubject } from './names.ts';
 import { NatsBucket } from './nats-bucket.ts';
 import { busError, isRefusal, isTimeout, isTlsFailure, lacksJetStream } from './nats-errors.ts';
@@ -24,7 +24,7 @@ export interface NatsBusOptions extends NatsOptions {
   /** Clusters with different names share a server without meeting. */
   readonly cluster: string;
   /** Told of tries that failed, of watches that had to start anew, and of listeners that throw. */
-  readonly onTrouble: OnTrouble;
+  readonly onError: OnError;
   /** Milliseconds after which a call fails as UNAVAILABLE. */
   readonly deadlineMs?: number;
   /** Whether buckets survive a restart of the server. */
@@ -60,7 +60,7 @@ export class NatsBus implements Bus {
   #cancelCheck: () => void = () => undefined;
 
   /**
-   * Connects; while no server answers it tries again, with `onTrouble` told, until `signal` aborts. Throws INVALID_ARGUMENT
+   * Connects; while no server answers it tries again, with `onError` told, until `signal` aborts. Throws INVALID_ARGUMENT
    * when a server refuses the credentials, certificates do not match or the options make no sense, CLOSED when aborted.
    */
   static async connect(options: NatsBusOptions, signal?: AbortSignal): Promise<NatsBus> {
@@ -77,7 +77,7 @@ export class NatsBus implements Bus {
       } catch (error) {
         const failure = isTimeout(error) ? ((await tlsFailureOf(options)) ?? error) : error;
         if (isRefusal(failure) || isTlsFailure(failure)) throw busError(what, failure);
-        options.onTrouble(what, failure);
+        options.onError(what, failure);
       }
       await new Promise<void>((resolve) => {
         clock.after(backoff.delayMs, resolve);
@@ -115,7 +115,7 @@ export class NatsBus implements Bus {
     const client = this.#connectedClient();
     const known = this.#buckets.get(name);
     if (known !== undefined) return known;
-    const { cluster, storage = 'file', replicas = 1, clock, random, onTrouble } = this.#options;
+    const { cluster, storage = 'file', replicas = 1, clock, random, onError } = this.#options;
     const id = bucketId(cluster, name);
     const bucket = new NatsBucket({
       id,
@@ -125,7 +125,7 @@ export class NatsBus implements Bus {
       replicas,
       clock,
       random,
-      onTrouble,
+      onError,
       client: () => this.#connectedClient(),
       withDeadline: (what, call) => this.#withDeadline(what, call),
     });
@@ -150,18 +150,18 @@ export class NatsBus implements Bus {
       this.#connection.publish(subject, payload);
     } catch (error) {
       this.#dropped += 1;
-      this.#options.onTrouble(`event on ${subject}`, error);
+      this.#options.onError(`event on ${subject}`, error);
     }
   }
 
   subscribe(subject: string, listener: (payload: Uint8Array, subject: string) => void): () => void {
     if (this.#state === 'closed') throw new BusError('CLOSED', 'the bus is closed');
     checkPattern(subject);
-    const { onTrouble } = this.#options;
+    const { onError } = this.#options;
     const subscription: Subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error) onTrouble(`subscription to ${subject}`, error);
-        else callListener(subject, onTrouble, () => listener(message.data, message.subject));
+        if (error) onError(`subscription to ${subject}`, error);
+        else callListener(subject, onError, () => listener(message.data, message.subject));
       },
     });
     return () => subscription.unsubscribe();
@@ -232,10 +232,10 @@ export class NatsBus implements Bus {
       if (type === Events.Disconnect || type === DebugEvents.StaleConnection) this.#away();
       else if (type === DebugEvents.Reconnecting) this.#backoff.failed();
       else if (type === Events.Reconnect) void this.#restore(++this.#era);
-      else if (type === Events.Error) this.#options.onTrouble('NATS', data);
+      else if (type === Events.Error) this.#options.onError('NATS', data);
     }
     if (this.#state !== 'closed') {
-      this.#options.onTrouble('NATS', new Error('the client gave the connection up'));
+      this.#options.onError('NATS', new Error('the client gave the connection up'));
       await this.close();
     }
   }
@@ -248,7 +248,7 @@ export class NatsBus implements Bus {
 
   /** Makes the buckets anew where the server lost them, then catches up. Tries until it succeeds or the server goes again. */
   async #restore(era: number): Promise<void> {
-    const { clock, random, onTrouble } = this.#options;
+    const { clock, random, onError } = this.#options;
     this.#backoff.succeeded();
     const backoff = new Backoff(random);
     while (era === this.#era) {
@@ -265,7 +265,7 @@ export class NatsBus implements Bus {
         this.#checkLater(era);
         return;
       } catch (error) {
-        onTrouble('restoring buckets', error);
+        onError('restoring buckets', error);
       }
       await new Promise<void>((resolve) => clock.after(backoff.delayMs, resolve));
       backoff.failed();
@@ -282,7 +282,7 @@ export class NatsBus implements Bus {
     for (const bucket of this.#buckets.values()) {
       if (era !== this.#era) return;
       await this.#withDeadline('checking buckets', () => bucket.check(this.#client)).catch((error: unknown) =>
-        this.#options.onTrouble('checking buckets', error),
+        this.#options.onError('checking buckets', error),
       );
     }
     if (era === this.#era) this.#checkLater(era);
@@ -292,7 +292,7 @@ export class NatsBus implements Bus {
     if (state === this.#state || this.#state === 'closed') return;
     this.#state = state;
     for (const listener of this.#stateListeners) {
-      callListener('the bus state', this.#options.onTrouble, () => listener(state));
+      callListener('the bus state', this.#options.onError, () => listener(state));
     }
   }
 }

@@ -6,7 +6,7 @@ import type { KvEntry, QueuedIterator } from 'nats';
 import type { Clock } from '../clock.ts';
 import { Backoff } from './backoff.ts';
 import type { Change, Entry } from './bus.ts';
-import { callListener, type OnTrouble } from './listeners.ts';
+import { callListener, type OnError } from './listeners.ts';
 
 export interface NatsWatchOptions {
   /** Name of the bucket, for reports. */
@@ -15,7 +15,7 @@ export interface NatsWatchOptions {
   readonly graceMs: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly onTrouble: OnTrouble;
+  readonly onError: OnError;
   /** Opens the server's watch; calls `onInitialised` in its place among the entries, after those present. */
   readonly open: (onInitialised: () => void) => Promise<QueuedIterator<KvEntry>>;
   readonly get: (key: string) => Promise<Entry | null>;
@@ -104,7 +104,7 @@ export class NatsWatch {
 
   #retry(run: number, error: unknown): void {
     if (run !== this.#run) return;
-    this.#options.onTrouble(`watch of ${this.#options.bucket}`, error);
+    this.#options.onError(`watch of ${this.#options.bucket}`, error);
     this.suspend();
     this.#after(this.#run, this.#backoff.delayMs, () => this.restart());
     this.#backoff.failed();
@@ -126,7 +126,7 @@ export class NatsWatch {
     }
     if (this.#ready) return;
     this.#ready = true;
-    callListener(this.#options.bucket, this.#options.onTrouble, this.#options.onReady);
+    callListener(this.#options.bucket, this.#options.onError, this.#options.onReady);
   }
 
   #apply(entry: KvEntry): void {
@@ -149,7 +149,7 @@ export class NatsWatch {
   }
 
   #tell(change: Change): void {
-    callListener(this.#options.bucket, this.#options.onTrouble, () => this.#options.listener(change));
+    callListener(this.#options.bucket, this.#options.onError, () => this.#options.listener(change));
   }
 
   #lookLater(run: number): void {
@@ -167,7 +167,7 @@ export class NatsWatch {
         if (entry === null && this.#known.get(key) === known) this.#forget(key, known.revision);
       }
     } catch (error) {
-      if (run === this.#run) this.#options.onTrouble(`looking for expired keys of ${this.#options.bucket}`, error);
+      if (run === this.#run) this.#options.onError(`looking for expired keys of ${this.#options.bucket}`, error);
     }
     this.#lookLater(run);
   }

@@ -109,8 +109,8 @@ afterAll(() => cluster?.stop());
 
 /** Lists the workers as lost, as a leader does. */
 async function loseWorkers(url: string): Promise<void> {
-  const onTrouble = (_what: string, error: unknown): void => expect.fail(String(error));
-  const bus = await NatsBus.connect({ servers: [url], name: 'test', cluster: 'default', replicas: 1, onTrouble });
+  const onError = (_what: string, error: unknown): void => expect.fail(String(error));
+  const bus = await NatsBus.connect({ servers: [url], name: 'test', cluster: 'default', replicas: 1, onError });
   const workers = lostWorkers.map((workerId) => ({
     ...{ workerId, startedAtMs: 1, address: 'gone:1', node: 'gone', state: 'WORKER_STATE_LOST' as const },
     ...{ sinceMs: Date.now(), reason: 'nothing listens there' },

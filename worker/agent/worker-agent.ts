@@ -27,8 +27,8 @@ export interface WorkerAgentOptions {
   readonly activity: (seconds: number) => WorkerActivity;
   /** Told, once, that a newer process has joined under this worker's id; the agent has then left the cluster to it. */
   readonly onReplaced: (error: Error) => void;
-  /** Told of trouble with the bus; the agent goes on. */
-  readonly onTrouble: (what: string, error: unknown) => void;
+  /** Called with each error of the bus; the agent goes on. */
+  readonly onError: (what: string, error: unknown) => void;
   readonly heartbeatMs?: number;
   readonly loadReportMs?: number;
 }
@@ -78,7 +78,7 @@ export class WorkerAgent {
         this.#stages?.refreshRoutes();
         this.#settled = this.#settled.filter((check) => check());
       },
-      onUnreadable: (key, error) => options.onTrouble(`value of "${key}" on the bus`, error),
+      onUnreadable: (key, error) => options.onError(`value of "${key}" on the bus`, error),
     });
   }
 
@@ -200,9 +200,9 @@ export class WorkerAgent {
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     this.view.stop();
     if (this.#replaced) return; // What stands there is the other's.
-    const { announcement, onTrouble } = this.#options;
+    const { announcement, onError } = this.#options;
     await Promise.all([this.#workers?.delete(announcement.id), this.#reports?.delete(announcement.id)]).catch((error) =>
-      onTrouble('leaving the cluster', error),
+      onError('leaving the cluster', error),
     );
   }
 
@@ -260,17 +260,17 @@ export class WorkerAgent {
 
   async #announce(): Promise<void> {
     if (this.#replaced) return;
-    const { announcement, onTrouble } = this.#options;
+    const { announcement, onError } = this.#options;
     const message = { ...announcement, draining: this.#draining };
     try {
       await this.#workers?.put(announcement.id, encode(conclave.WorkerAnnouncement, message));
     } catch (error) {
-      onTrouble('heartbeat', error);
+      onError('heartbeat', error);
     }
   }
 
   async #putReport(): Promise<void> {
-    const { announcement, onTrouble } = this.#options;
+    const { announcement, onError } = this.#options;
     const [experts, stages] = [this.#experts, this.#stages];
     if (experts === null || stages === null || this.#stopped || this.#replaced) return;
     const report = workerReport({
@@ -288,7 +288,7 @@ export class WorkerAgent {
     try {
       await this.#reports?.put(announcement.id, encode(conclave.WorkerReport, report));
     } catch (error) {
-      onTrouble('report', error);
+      onError('report', error);
       this.changed();
     }
   }

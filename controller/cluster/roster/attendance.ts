@@ -21,7 +21,7 @@ export interface AttendanceOptions {
   readonly leads: () => boolean;
   /** Something was seen of some worker. */
   readonly onChange: () => void;
-  readonly onTrouble: (what: string, error: unknown) => void;
+  readonly onError: (what: string, error: unknown) => void;
 }
 
 /** Milliseconds between looks at what time alone brings. */
@@ -68,7 +68,7 @@ export class Attendance {
     this.#changed();
   }
 
-  /** Somebody had trouble with a worker. Whether it is gone is for this controller to see. */
+  /** A member could not reach a worker. Whether it is gone is for this controller to see. */
   lookNow(id: string): void {
     this.#contacts.lookNow(id);
   }
@@ -111,7 +111,7 @@ export class Attendance {
   }
 
   async #write(): Promise<void> {
-    const { view, bus, control, events, leads, wallClock, onTrouble } = this.#options;
+    const { view, bus, control, events, leads, wallClock, onError } = this.#options;
     this.#writing = true;
     while (this.#again && this.#started) {
       this.#again = false;
@@ -123,7 +123,7 @@ export class Attendance {
         if (!(await writeMissing(control, now, revision))) continue; // The view brings what stands there.
         for (const event of missingEvents(before, now, (id) => this.roster.get(id))) events.publish(event);
       } catch (error) {
-        onTrouble('missing workers', error);
+        onError('missing workers', error);
       }
     }
     this.#writing = false;

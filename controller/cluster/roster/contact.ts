@@ -36,7 +36,7 @@ export class Contact {
     void this.#look();
   }
 
-  /** Somebody had trouble with this worker: asks again now. */
+  /** A member could not reach this worker: asks again now. */
   lookNow(): void {
     if (!this.#asking && !this.#closed) void this.#look();
   }

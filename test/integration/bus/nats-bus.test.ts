@@ -16,7 +16,7 @@ const CALL_DEADLINE_MS = 2_000;
 
 let clusters = 0;
 const open: Bus[] = [];
-const trouble: string[] = [];
+const errors: string[] = [];
 
 function optionsFor(server: NatsServer, cluster = `c${clusters++}`): NatsBusOptions {
   return {
@@ -24,7 +24,7 @@ function optionsFor(server: NatsServer, cluster = `c${clusters++}`): NatsBusOpti
     name: 'test',
     cluster,
     deadlineMs: CALL_DEADLINE_MS,
-    onTrouble: (what, error) => trouble.push(`${what}: ${String(error)}`),
+    onError: (what, error) => errors.push(`${what}: ${String(error)}`),
   };
 }
 

@@ -91,7 +91,7 @@ describe.each(['mixtral', 'qwen2_moe', 'qwen3_moe'])('%s over workers', (family)
     );
     expect(cluster.failures.map(({ message }) => message)).toEqual([]);
     expect(cluster.coldLoads).toEqual([]);
-    expect(cluster.trouble).toEqual([]);
+    expect(cluster.errors).toEqual([]);
     results.forEach(({ tokens, promptLogprobs }, i) => {
       const golden = goldens[i]!;
       expect(tokens[0]).toEqual(golden.continuation);

@@ -47,7 +47,7 @@ describe.skipIf(!available)(`two controllers and one lease${available ? '' : ` (
   });
 
   async function join(id: string): Promise<Candidate> {
-    const bus = await NatsBus.connect({ servers: [server.url], name: id, cluster: 'c', onTrouble: () => undefined });
+    const bus = await NatsBus.connect({ servers: [server.url], name: id, cluster: 'c', onError: () => undefined });
     const lease = new Lease({
       bucket: await bus.bucket('control'),
       controllerId: id,
@@ -55,7 +55,7 @@ describe.skipIf(!available)(`two controllers and one lease${available ? '' : ` (
       wallClock: Date.now,
       onLead: (term) => terms.push(term),
       onFollow: () => undefined,
-      onTrouble: () => undefined,
+      onError: () => undefined,
     });
     lease.start();
     return { id, lease, bus };

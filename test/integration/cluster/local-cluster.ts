@@ -30,7 +30,7 @@ export interface LocalCluster {
   readonly workers: Map<string, WorkerNode>;
   readonly failures: ShardFailure[];
   readonly coldLoads: string[];
-  readonly trouble: string[];
+  readonly errors: string[];
   addWorker(wish: WorkerWish): Promise<WorkerNode>;
   /** Resolves once the newest plan is in force and requests can be answered. */
   settled(): Promise<void>;
@@ -44,9 +44,9 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
   const { spec } = await compileModel(wish.directory);
   const failures: ShardFailure[] = [];
   const coldLoads: string[] = [];
-  const trouble: string[] = [];
-  const onTrouble = (what: string, error: unknown): void => void trouble.push(`${what}: ${String(error)}`);
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => onTrouble('bus', error) });
+  const errors: string[] = [];
+  const onError = (what: string, error: unknown): void => void errors.push(`${what}: ${String(error)}`);
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => onError('bus', error) });
   const controller = await startControllerNode({
     bus,
     cluster: 'test',
@@ -68,7 +68,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
     leastKvBlocks: 32,
     verifyWeights: true,
     credentials: credentials.createInsecure(),
-    onTrouble,
+    onError,
   });
   const workers = new Map<string, WorkerNode>();
   const addWorker = async ({ id, roles, directory }: WorkerWish): Promise<WorkerNode> => {
@@ -102,15 +102,15 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
         onRefused: nothing,
         onPeerFailure: (failure) => failures.push(failure),
         onColdLoad: (layer, experts) => coldLoads.push(`${layer}: ${experts.join()}`),
-        onTrouble,
+        onError,
         engine: {
           onStep: nothing,
           onPreemption: nothing,
           onStarted: nothing,
           onFirstToken: nothing,
           onFinished: nothing,
-          onStepFailed: (error) => onTrouble('step', error),
-          onFault: (error) => onTrouble('fault', error),
+          onStepFailed: (error) => onError('step', error),
+          onFault: (error) => onError('fault', error),
         },
       },
     });
@@ -123,7 +123,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
     workers,
     failures,
     coldLoads,
-    trouble,
+    errors,
     addWorker,
     settled: () =>
       vi.waitFor(

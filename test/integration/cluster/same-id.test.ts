@@ -17,15 +17,15 @@ it('of two workers under one id the newer one is used, and the older one says so
   await cluster.settled();
   const older = cluster.workers.get('e1')!;
   const newer = await cluster.addWorker({ id: 'e1', roles: ['expert'] });
-  const { trouble, controller } = cluster;
+  const { errors, controller } = cluster;
   await vi.waitFor(() =>
-    expect(trouble).toContainEqual(
+    expect(errors).toContainEqual(
       expect.stringMatching(
         /^fault: Error: --id e1: process \d+ on e1 at 127\.0\.0\.1:\d+ has joined under the same id/,
       ),
     ),
   );
-  expect(trouble.filter((line) => line.startsWith('fault'))).toHaveLength(1);
+  expect(errors.filter((line) => line.startsWith('fault'))).toHaveLength(1);
   await older.close();
   expect(controller.view.workers.get('e1')?.address).toBe(newer.address);
   await vi.waitFor(

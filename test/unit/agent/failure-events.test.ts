@@ -7,7 +7,7 @@ import { FailureEvents } from '../../../worker/agent/failure-events.ts';
 
 function rig() {
   const heard: string[] = [];
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   bus.subscribe(eventSubject('test'), (payload) => {
     const { code, subject, message, count } = decode(conclave.ClusterEvent, payload);
     heard.push(`${count} ${code} ${subject}: ${message}`);

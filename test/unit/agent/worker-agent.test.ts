@@ -29,7 +29,7 @@ const noBank: ExpertBank = {
 
 /** The agent of worker "a", started at 100, beside a stage host that only keeps count. */
 function rig() {
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   const stages = {
     follow: vi.fn(),
     refreshRoutes: vi.fn(),
@@ -50,7 +50,7 @@ function rig() {
     targets: targets as unknown as Targets,
     activity: () => ({}),
     onReplaced,
-    onTrouble: (what, error) => expect.fail(`${what}: ${String(error)}`),
+    onError: (what, error) => expect.fail(`${what}: ${String(error)}`),
   });
   const experts = new ExpertAgent({
     workerId: 'a',

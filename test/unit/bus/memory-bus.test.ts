@@ -4,7 +4,7 @@ import { ManualClock } from '../engine/manual-clock.ts';
 
 busContract('MemoryBus', () => {
   const clock = new ManualClock();
-  const bus = new MemoryBus({ clock, onTrouble: () => undefined });
+  const bus = new MemoryBus({ clock, onError: () => undefined });
   return {
     connect: async () => bus,
     pass: async (ms) => {

@@ -8,7 +8,7 @@ import { conclave, encode } from '../../../proto/messages.ts';
 
 let bus: MemoryBus;
 beforeEach(() => {
-  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
 });
 afterEach(() => bus.close());
 

@@ -5,7 +5,7 @@ import { JOURNAL_LENGTH } from '../../../proto/bus/subjects.ts';
 import { systemClock } from '../../../proto/clock.ts';
 
 it('knows what happened before it started, once and in order, and keeps a bounded number', async () => {
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   let now = 0;
   const open = (): EventLog => new EventLog({ bus, cluster: 'c', wallClock: () => now });
   const tell = (log: EventLog, message: string): void => {
@@ -37,7 +37,7 @@ it('knows what happened before it started, once and in order, and keeps a bounde
 });
 
 it('tells others what happened while the bus was away once it is back, and itself once', async () => {
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   const cut = { state: 'reconnecting' };
   const here = new Proxy(bus, {
     get: (target, key) => {

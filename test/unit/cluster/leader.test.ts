@@ -23,7 +23,7 @@ const clock = { now: 0 };
 
 beforeEach(() => {
   clock.now = 0;
-  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
 });
 afterEach(async () => {
   stop();
@@ -37,14 +37,14 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     bus.bucket('reports'),
     bus.bucket('control'),
   ]);
-  const trouble: string[] = [];
+  const errors: string[] = [];
   /** What this controller does not reach: milliseconds for which it is lost, or null where it was never reached. */
   const missing = new Map<string, number | null>();
   const view = new ClusterView({
     bus,
     keys: new MemberKeys(),
     onChange: () => leader.wake(),
-    onUnreadable: (key) => trouble.push(key),
+    onUnreadable: (key) => errors.push(key),
   });
   const events = new EventLog({ bus, cluster: 'test', wallClock: () => 0 });
   const leader: Leader = new Leader({
@@ -64,14 +64,14 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     checksums: () => checksums(),
     now: () => clock.now,
     wallClock: () => clock.now,
-    onTrouble: (what, error) => trouble.push(`${what}: ${String(error)}`),
+    onError: (what, error) => errors.push(`${what}: ${String(error)}`),
   });
   await view.start();
   stop = () => {
     leader.follow();
     view.stop();
     events.close();
-    expect(trouble).toEqual([]);
+    expect(errors).toEqual([]);
   };
   const plan = async (key: string): Promise<PlacementPlan | null> => {
     const entry = await plans.get(key);

@@ -23,7 +23,7 @@ class Race {
   readonly clock = new ManualClock();
   readonly bus = new MemoryBus({
     clock: this.clock,
-    onTrouble: (_, error) => {
+    onError: (_, error) => {
       throw error;
     },
   });
@@ -40,7 +40,7 @@ class Race {
       wallClock: () => 0,
       onLead: (term) => this.log.push(`${id} leads in ${term}`),
       onFollow: () => this.log.push(`${id} follows`),
-      onTrouble: () => undefined,
+      onError: () => undefined,
       leastTerm: () => 0,
     });
     this.leases.set(id, lease);
@@ -160,7 +160,7 @@ test('a bus that forgot the lease is told again by the leader; terms never begin
 });
 
 test('a term known from elsewhere is a lower bound', async () => {
-  const bus = new MemoryBus({ clock: new ManualClock(), onTrouble: () => undefined });
+  const bus = new MemoryBus({ clock: new ManualClock(), onError: () => undefined });
   const bucket = await bus.bucket('control');
   const terms: number[] = [];
   const lease = new Lease({
@@ -170,7 +170,7 @@ test('a term known from elsewhere is a lower bound', async () => {
     wallClock: () => 7,
     onLead: (term) => terms.push(term),
     onFollow: () => undefined,
-    onTrouble: () => undefined,
+    onError: () => undefined,
     leastTerm: () => 41,
   });
   started.push(lease);

@@ -19,7 +19,7 @@ const experts = spec.layers.reduce((sum, { moe }) => sum + (moe?.experts.length 
 
 let bus: MemoryBus;
 beforeEach(() => {
-  bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
 });
 afterEach(() => bus.close());
 

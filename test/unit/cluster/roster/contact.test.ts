@@ -95,7 +95,7 @@ describe('Contact', () => {
     expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
   });
 
-  it('asks at once when somebody had trouble, but not twice at a time', async () => {
+  it('asks at once when a member could not reach the worker, but not twice at a time', async () => {
     contact.lookNow();
     expect(made).toHaveLength(1);
     latest().answer(session);

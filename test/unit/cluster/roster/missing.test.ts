@@ -75,7 +75,7 @@ it('every change is told once: lost, unreachable, returned', () => {
 });
 
 it('is written by compare-and-set, and forgotten by name', async () => {
-  const bus = new MemoryBus({ clock: systemClock, onTrouble: (error) => expect.fail(error) });
+  const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   const bucket = await bus.bucket('control');
   const list = listMissing([], [entry('a', 'lost'), entry('b', 'lost')], 20);
   expect(await writeMissing(bucket, list, 0)).toBe(true);

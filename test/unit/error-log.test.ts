@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { memberTroubleLog, troubleLog } from '../../proto/trouble-log.ts';
+import { memberErrorLog, throttledErrorLog } from '../../proto/error-log.ts';
 
 function coded(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
@@ -8,7 +8,7 @@ function coded(code: string, message: string): Error {
 it('writes each cause once, and again after a minute with how often it came', () => {
   let now = 0;
   const lines: string[] = [];
-  const log = troubleLog(
+  const log = throttledErrorLog(
     (what, error, more) => lines.push(`${what}: ${String(error)} +${more}`),
     () => now,
   );
@@ -27,7 +27,7 @@ it('writes each cause once, and again after a minute with how often it came', ()
 it('does not say of every call that the bus is away', () => {
   const lines: string[] = [];
   const bus = { state: 'connected' };
-  const log = memberTroubleLog({ warn: (_, message) => lines.push(message) }, bus, () => 0);
+  const log = memberErrorLog({ warn: (_, message) => lines.push(message) }, bus, () => 0);
   bus.state = 'reconnecting';
   log('heartbeat', coded('UNAVAILABLE', 'NATS is away'));
   log('planning', new TypeError('a bug'));

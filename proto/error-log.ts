@@ -1,17 +1,17 @@
-/** Where trouble that was survived is written. */
-export type TroubleSink = (what: string, error: unknown, more: number) => void;
+/** Where errors that were survived are written; `more`: how often the same came since it was written last. */
+export type ErrorSink = (what: string, error: unknown, more: number) => void;
 
-/** Trouble that lasts is written again after this long. */
+/** An error that lasts is written again after this long, in milliseconds. */
 const INTERVAL_MS = 60_000;
-/** Kinds of trouble that are remembered. */
+/** Kinds of errors that are remembered. */
 const MAX_KINDS = 256;
 
 /**
- * A log that trouble which comes back again and again cannot flood: the first time it is written at once, then at most
+ * A log that an error which comes again and again cannot flood: the first time it is written at once, then at most
  * once a minute, with how often it came in between. Errors with the same code are one kind, whatever their messages say.
  * `now`: monotonic milliseconds.
  */
-export function troubleLog(write: TroubleSink, now: () => number): (what: string, error: unknown) => void {
+export function throttledErrorLog(write: ErrorSink, now: () => number): (what: string, error: unknown) => void {
   const written = new Map<string, { at: number; silent: number }>();
   return (what, error) => {
     const kind = `${what} ${causeOf(error)}`;
@@ -30,13 +30,16 @@ export interface WarningLog {
   warn(fields: object, message: string): void;
 }
 
-/** The trouble log of a member of a cluster: while its bus is away, which is said elsewhere, calls that fail for it are not. */
-export function memberTroubleLog(
+/** The error log of a member of a cluster: while its bus is away, which is said elsewhere, calls that fail for it are not. */
+export function memberErrorLog(
   log: WarningLog,
   bus: { readonly state: string },
   now: () => number,
 ): (what: string, error: unknown) => void {
-  const warn = troubleLog((what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what), now);
+  const warn = throttledErrorLog(
+    (what, err, more) => log.warn({ err, ...(more > 0 && { repeated: more }) }, what),
+    now,
+  );
   return (what, error) => {
     if (bus.state !== 'connected' && codeOf(error) === 'UNAVAILABLE') return;
     warn(what, error);
