@@ -7,16 +7,20 @@
  * nothing, and frees the memory once the last call that uses it has ended; any other call after it fails with `CLOSED`.
  */
 import type { ModelSpec__Output as ModelSpec } from '../proto/generated/conclave/v1/ModelSpec.ts';
+import type { weightsFormats } from '../proto/weights-formats.ts';
 
-/** Instruction set that the kernels use. */
-export type Isa = 'portable' | 'avx2' | 'avx512';
+/**
+ * What calculates: the CPU with the kernels of an instruction set, or `reference`, plain loops that say what the kernels compute,
+ * for tests.
+ */
+export type Isa = 'portable' | 'avx2' | 'avx512' | 'reference';
 
 /**
  * How weights are kept and multiplied. f32: exactly what the checkpoint holds, activations in f32. bf16: bf16 weights, a
  * bf16 cache, f32 sums; activations are rounded to bf16 only where the processor multiplies bf16 pairs faster than f32.
  * q8: int8 weights in groups of 32 with f32 scales, made on load; int8 activations.
  */
-export type WeightsFormat = 'f32' | 'bf16' | 'q8';
+export type WeightsFormat = (typeof weightsFormats)[number];
 
 /** Encoding of activations that cross the boundary. */
 export type ActivationType = 'f32' | 'bf16';
@@ -49,6 +53,8 @@ export interface Hardware {
   readonly cpus: number;
   /** Names of the extensions that kernels use where present, such as "avx512_bf16", "avx512_vnni". */
   readonly extensions: readonly string[];
+  /** Every name of WeightsFormat. */
+  readonly weightsFormats: readonly string[];
 }
 
 export interface RuntimeOptions {

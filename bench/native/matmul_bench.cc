@@ -17,6 +17,7 @@
 
 #include "conclave/base/error.h"
 #include "conclave/base/thread_pool.h"
+#include "conclave/weights/decoded_source.h"
 #include "kernels/cpu/machine/machine_limits.h"
 #include "kernels/cpu/machine/weight_memory.h"
 #include "kernels/cpu/matmul/matmul.h"
@@ -55,7 +56,8 @@ class Bench {
     for (uint16_t& x : source) x = static_cast<uint16_t>((random() & 0x81ff) | 0x3b80);
     const auto pack = [&](int64_t rows, int64_t cols) {
       packed_elements_ += rows * cols;
-      return kernels_->Pack({source.data(), SourceType::kBF16, rows, cols, cols}, options_.format);
+      MemorySource matrix(source.data(), SourceType::kBF16, rows, cols, cols);
+      return kernels_->Pack(matrix, options_.format);
     };
     const auto start = Now();
     layers_.resize(static_cast<size_t>(options.layers));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { weightsFormats } from '../../proto/weights-formats.ts';
 import { dispatching, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { choice, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
@@ -18,7 +19,7 @@ export const model = {
     placeholder: 'NAME',
     fallback: "the folder's name; for a snapshot in Hugging Face's cache the repository's, such as Qwen/Qwen3-30B-A3B",
   }),
-  weights: option(choice('auto', 'f32', 'bf16', 'q8').default('auto'), {
+  weights: option(choice('auto', ...weightsFormats).default('auto'), {
     group: 'Model',
     description:
       "How weights are kept and multiplied. auto: the checkpoint's own precision. f32: exactly what the checkpoint holds, sums in f32. " +
@@ -43,9 +44,10 @@ export const engine = {
     fallback:
       'physical cores that this process may use; with --workers, divided among those that compute at the same time',
   }),
-  isa: option(choice('auto', 'portable', 'avx2', 'avx512').default('auto'), {
+  isa: option(choice('auto', 'portable', 'avx2', 'avx512', 'reference').default('auto'), {
     group: 'Engine',
-    description: 'Instruction set of the kernels: portable, avx2, avx512, or auto, the best that runs here.',
+    description:
+      'Instruction set of the kernels: portable, avx2, avx512, or auto, the best that runs here. reference: plain loops, far slower, to test against.',
     placeholder: 'NAME',
   }),
   kvMemory: option(size().nullable().default(null), {

@@ -95,7 +95,7 @@ Napi::Value CreateExpertBank(const Napi::CallbackInfo& info) {
     const std::shared_ptr<const WeightStore> store =
         WeightStoreHandle::From(info[1], "store").open().store;
     return ExpertBankHandle::Make(
-        env, {runtime, std::make_shared<ExpertBank>(runtime->compute(), store)});
+        env, {runtime, std::make_shared<ExpertBank>(runtime->backend(), store)});
   });
 }
 

@@ -67,12 +67,12 @@ Napi::Value CreateRankShard(const Napi::CallbackInfo& info) {
     const CacheOptions cache = ReadCacheOptions(info[2], "options");
     const Napi::Function progress = ReadFunctionOrNull(info[3], "onProgress");
     const std::weak_ptr<Runtime> owner = runtime;
-    const auto work = [=, compute = runtime->compute(), stopping = &runtime->loader().stopping(),
+    const auto work = [=, backend = runtime->backend(), stopping = &runtime->loader().stopping(),
                        reports = !progress.IsEmpty()](const Call& call) {
       LoadMonitor::Report report;
       if (reports) report = [&call](auto... progress) { call.Progress(progress...); };
       LoadMonitor monitor(report, {stopping});
-      const auto shard = std::make_shared<RankShard>(compute, store, slice, cache, monitor);
+      const auto shard = std::make_shared<RankShard>(backend, store, slice, cache, monitor);
       call.Resolve([=](Napi::Env js) -> Napi::Value {
         return RankShardHandle::Make(js, {owner.lock(), shard});
       });

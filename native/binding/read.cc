@@ -103,6 +103,17 @@ std::string ReadString(Napi::Value value, const std::string& path) {
   return value.As<Napi::String>().Utf8Value();
 }
 
+std::string ReadOneOf(Napi::Value value, const std::string& path,
+                      const std::vector<std::string>& choices) {
+  const std::string text = value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+  std::string expected;
+  for (const std::string& choice : choices) {
+    if (text == choice) return text;
+    expected += (expected.empty() ? "" : " or ") + choice;
+  }
+  Refuse(path, expected, value);
+}
+
 std::vector<int32_t> ReadInt32Array(Napi::Value value, const std::string& path) {
   return ReadTyped<int32_t>(value, path, napi_int32_array);
 }

@@ -24,6 +24,8 @@ int64_t ReadInteger(Napi::Value value, const std::string& path, int64_t least, i
 uint64_t ReadUint64(Napi::Value value, const std::string& path);
 double ReadNumber(Napi::Value value, const std::string& path);
 std::string ReadString(Napi::Value value, const std::string& path);
+std::string ReadOneOf(Napi::Value value, const std::string& path,
+                      const std::vector<std::string>& choices);
 std::vector<int32_t> ReadInt32Array(Napi::Value value, const std::string& path);
 std::vector<float> ReadFloat32Array(Napi::Value value, const std::string& path);
 std::vector<uint8_t> ReadUint8Array(Napi::Value value, const std::string& path);
@@ -76,6 +78,10 @@ class Fields {
   template <typename Enum>
   Enum Choice(const char* key, std::initializer_list<std::pair<const char*, Enum>> choices) const {
     return ReadChoice(Get(key), PathOf(key), choices);
+  }
+  // A string that must be one of `choices`.
+  std::string OneOf(const char* key, const std::vector<std::string>& choices) const {
+    return ReadOneOf(Get(key), PathOf(key), choices);
   }
   // make(value, path) for every element of an array.
   template <typename Make>

@@ -1,21 +1,11 @@
 #include "binding/runtime_handle.h"
 
+#include "binding/backends.h"
 #include "kernels/cpu/machine/hardware.h"
+#include "kernels/cpu/matmul/matmul.h"
 
 namespace conclave::binding {
 namespace {
-
-const char* Name(Isa isa) {
-  switch (isa) {
-    case Isa::kPortable:
-      return "portable";
-    case Isa::kAvx2:
-      return "avx2";
-    case Isa::kAvx512:
-      return "avx512";
-  }
-  return "portable";
-}
 
 Napi::Value WriteLimits(Napi::Env env, const MachineLimits& limits) {
   const Napi::Array arithmetic = Napi::Array::New(env, limits.arithmetic.size());
@@ -34,7 +24,9 @@ Napi::Value WriteLimits(Napi::Env env, const MachineLimits& limits) {
 }  // namespace
 
 RuntimeHandle::RuntimeHandle(const Napi::CallbackInfo& info)
-    : Handle(info), threads_(open()->compute()->pool.threads()), isa_(open()->compute()->isa) {}
+    : Handle(info),
+      threads_(open()->backend()->pool().threads()),
+      isa_(open()->backend()->capabilities().name) {}
 
 std::vector<RuntimeHandle::PropertyDescriptor> RuntimeHandle::Methods() {
   return {
@@ -49,7 +41,7 @@ Napi::Value RuntimeHandle::Threads(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value RuntimeHandle::InstructionSet(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), Name(isa_));
+  return Napi::String::New(info.Env(), isa_);
 }
 
 void RuntimeHandle::Close(const Napi::CallbackInfo&) {
@@ -62,15 +54,18 @@ Napi::Value Hardware(const Napi::CallbackInfo& info) {
     const std::vector<Isa> supported = SupportedIsas();
     const Napi::Array isas = Napi::Array::New(env, supported.size());
     for (size_t i = 0; i < supported.size(); ++i)
-      isas.Set(static_cast<uint32_t>(i), Name(supported[i]));
+      isas.Set(static_cast<uint32_t>(i), IsaName(supported[i]));
     const std::vector<std::string> names = CpuExtensions();
     const Napi::Array extensions = Napi::Array::New(env, names.size());
     for (size_t i = 0; i < names.size(); ++i) extensions.Set(static_cast<uint32_t>(i), names[i]);
     const Napi::Object hardware = Napi::Object::New(env);
-    hardware.Set("isa", Name(supported.back()));
+    hardware.Set("isa", IsaName(supported.back()));
     hardware.Set("isas", isas);
     hardware.Set("cpus", UsableCpus());
     hardware.Set("extensions", extensions);
+    const Napi::Array formats = Napi::Array::New(env);
+    for (const NamedFormat& format : kWeightsFormats) formats.Set(formats.Length(), format.name);
+    hardware.Set("weightsFormats", formats);
     return hardware;
   });
 }
@@ -79,8 +74,8 @@ Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return GuardPromise(env, [&] {
     const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
-    const auto work = [compute = runtime->compute()](const Call& call) {
-      const MachineLimits limits = conclave::MeasureLimits(compute->pool);
+    const auto work = [backend = runtime->backend()](const Call& call) {
+      const MachineLimits limits = conclave::MeasureLimits(backend->pool());
       call.Resolve([limits](Napi::Env js) { return WriteLimits(js, limits); });
     };
     return Environment::Of(env).Run({runtime, runtime->executor(), work});
@@ -92,17 +87,10 @@ Napi::Value CreateRuntime(const Napi::CallbackInfo& info) {
   return Guard(env, [&]() -> Napi::Value {
     const Fields options(info[0], "options");
     const auto threads = static_cast<int>(options.Integer("threads", 1, 1024));
-    using Kernels = std::pair<Isa, Bf16Pairs>;
-    const auto [isa, pairs] =
-        options.Get("isa").IsNull()
-            ? Kernels(SupportedIsas().back(), Bf16Pairs::kWhereFast)
-            : options.Choice<Kernels>("isa",
-                                      {{"portable", {Isa::kPortable, Bf16Pairs::kWhereFast}},
-                                       {"portable-bf16", {Isa::kPortable, Bf16Pairs::kAlways}},
-                                       {"avx2", {Isa::kAvx2, Bf16Pairs::kWhereFast}},
-                                       {"avx512", {Isa::kAvx512, Bf16Pairs::kWhereFast}},
-                                       {"avx512-bf16", {Isa::kAvx512, Bf16Pairs::kAlways}}});
-    const auto runtime = std::make_shared<Runtime>(threads, isa, pairs);
+    const auto name = options.Get("isa").IsNull()
+                          ? std::nullopt
+                          : std::optional(options.OneOf("isa", BackendNames()));
+    const auto runtime = std::make_shared<Runtime>(CreateBackend(name, threads));
     Environment::Of(env).Watch(runtime);
     return RuntimeHandle::Make(env, runtime);
   });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "binding/handle.h"
 #include "conclave/engine/runtime.h"
@@ -23,7 +24,7 @@ class RuntimeHandle : public Handle<RuntimeHandle, std::shared_ptr<Runtime>> {
   void Close(const Napi::CallbackInfo& info);
 
   int threads_;
-  Isa isa_;
+  std::string isa_;
 };
 
 Napi::Value Hardware(const Napi::CallbackInfo& info);

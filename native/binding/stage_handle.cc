@@ -126,12 +126,12 @@ Napi::Value CreateStage(const Napi::CallbackInfo& info) {
     const StageOptions options = ReadStageOptions(info[3], "options");
     const Napi::Function progress = ReadFunctionOrNull(info[4], "onProgress");
     const std::weak_ptr<Runtime> owner = runtime;
-    const auto work = [=, compute = runtime->compute(), stopping = &runtime->loader().stopping(),
+    const auto work = [=, backend = runtime->backend(), stopping = &runtime->loader().stopping(),
                        reports = !progress.IsEmpty()](const Call& call) {
       LoadMonitor::Report report;
       if (reports) report = [&call](auto... progress) { call.Progress(progress...); };
       LoadMonitor monitor(report, {stopping});
-      const auto stage = std::make_shared<Stage>(compute, store, bank, options, monitor);
+      const auto stage = std::make_shared<Stage>(backend, store, bank, options, monitor);
       call.Resolve([=](Napi::Env js) -> Napi::Value {
         return StageHandle::Make(js, {owner.lock(), stage});
       });

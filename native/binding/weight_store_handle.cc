@@ -1,5 +1,8 @@
 #include "binding/weight_store_handle.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "binding/read_spec.h"
 #include "binding/runtime_handle.h"
 
@@ -13,15 +16,25 @@ std::vector<WeightStoreHandle::PropertyDescriptor> WeightStoreHandle::Methods() 
 }
 
 Napi::Value WeightStoreHandle::Weights(const Napi::CallbackInfo& info) {
-  const char* name = format_ == WeightsFormat::kF32    ? "f32"
-                     : format_ == WeightsFormat::kBF16 ? "bf16"
-                                                       : "q8";
-  return Napi::String::New(info.Env(), name);
+  return Napi::String::New(info.Env(), NameOf(format_));
 }
 
 void WeightStoreHandle::Close(const Napi::CallbackInfo&) {
   if (auto state = TakeState()) state->runtime->Release(std::move(state->store));
 }
+
+namespace {
+
+WeightsFormat ReadWeightsFormat(Napi::Value value, const std::string& path) {
+  std::vector<std::string> names;
+  for (const NamedFormat& format : kWeightsFormats) names.emplace_back(format.name);
+  const std::string name = ReadOneOf(value, path, names);
+  return std::find_if(std::begin(kWeightsFormats), std::end(kWeightsFormats),
+                      [&](const NamedFormat& format) { return name == format.name; })
+      ->format;
+}
+
+}  // namespace
 
 Napi::Value OpenWeights(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -29,9 +42,7 @@ Napi::Value OpenWeights(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Runtime> runtime = RuntimeHandle::From(info[0], "runtime").open();
     const Fields options(info[1], "options");
     const std::string directory = options.String("directory");
-    const auto format = options.Choice<WeightsFormat>(
-        "weights",
-        {{"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}});
+    const WeightsFormat format = ReadWeightsFormat(options.Get("weights"), "options.weights");
     const auto spec =
         std::make_shared<ModelSpec>(ReadModelSpec(options.Get("spec"), "options.spec"));
     // A weak reference: threads of the runtime must not be the ones that end it.

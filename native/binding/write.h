@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "conclave/engine/encoded_totals.h"
+#include "conclave/base/exact_sum.h"
 #include "conclave/engine/expert_bank.h"
 #include "conclave/engine/step.h"
 

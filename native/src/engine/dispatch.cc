@@ -1,11 +1,10 @@
 #include "conclave/engine/dispatch.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "conclave/base/message.h"
-#include "conclave/base/parallel_rows.h"
-#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 namespace {
@@ -49,16 +48,16 @@ void AddExperts(std::span<const ExpertEntry> entries, Dispatch& dispatch) {
   }
 }
 
-void EncodeRows(const DispatchInput& input, Dispatch& dispatch) {
+void CopyRows(const DispatchInput& input, Dispatch& dispatch) {
   ExpertRows& experts = dispatch.experts;
-  const size_t row_bytes = static_cast<size_t>(input.hidden) * ActivationBytes(input.type);
+  const size_t row_bytes = input.input.size() / static_cast<size_t>(input.rows);
   experts.row_count = static_cast<int64_t>(dispatch.row_indices.size());
   experts.rows.resize(dispatch.row_indices.size() * row_bytes);
   for (size_t i = 0; i < dispatch.row_indices.size(); ++i) {
-    const int32_t row = dispatch.row_indices[i];
+    const auto row = static_cast<size_t>(dispatch.row_indices[i]);
     experts.grid.push_back(input.grid[row]);
-    EncodeActivations(input.type, input.input + row * input.hidden, input.hidden,
-                      experts.rows.data() + i * row_bytes);
+    std::memcpy(experts.rows.data() + i * row_bytes, input.input.data() + row * row_bytes,
+                row_bytes);
   }
 }
 
@@ -111,7 +110,7 @@ std::vector<Dispatch> BuildDispatches(const DispatchInput& input,
   }
   std::vector<Dispatch> dispatches;
   for (auto& [target, dispatch] : by_target) {
-    EncodeRows(input, dispatch);
+    CopyRows(input, dispatch);
     dispatches.push_back(std::move(dispatch));
   }
   return dispatches;
@@ -156,20 +155,6 @@ void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t
       Fail(ErrorCode::kInvalidArgument, "partials: row ", row, " of the batch was dispatched ",
            expected[row], " times and is answered ", answers[row], " times");
     }
-  }
-}
-
-void AddPartials(Compute& compute, std::span<const PartialSum> partials, int64_t hidden,
-                 double* totals) {
-  for (const PartialSum& partial : partials) {
-    const auto row_bytes = hidden * static_cast<int64_t>(PartialBytes(partial.type));
-    ParallelRows(compute.pool, static_cast<int64_t>(partial.row_indices.size()), hidden,
-                 [&](int64_t first, int64_t end) {
-                   for (int64_t i = first; i < end; ++i) {
-                     AddEncoded(compute.isa, partial.type, partial.partial.data() + i * row_bytes,
-                                hidden, totals + partial.row_indices[i] * hidden);
-                   }
-                 });
   }
 }
 

@@ -6,22 +6,14 @@
 #include "conclave/base/message.h"
 #include "conclave/base/parallel_tasks.h"
 #include "conclave/engine/expert_route.h"
+#include "conclave/engine/tensor_loader.h"
 #include "conclave/model/slicing.h"
-#include "kernels/cpu/exact_sum/exact_sum.h"
 
 namespace conclave {
 namespace {
 
-// The rectangles of gate, up and down that make up a slot.
-struct SlotParts {
-  Rectangle gate_up;
-  Rectangle down;
-};
-
-SlotParts PartsOf(const DenseFfnSpec& expert, const ExpertSlot& slot) {
-  const Range width = SliceRange(expert.width(), slot.slice, slot.slice + 1, slot.slices);
-  const int64_t hidden = expert.gate.in();
-  return {{width, {0, hidden}}, {{0, hidden}, width}};
+Range WidthOf(const DenseFfnSpec& expert, const ExpertSlot& slot) {
+  return SliceRange(expert.width(), slot.slice, slot.slice + 1, slot.slices);
 }
 
 std::string Name(const ExpertSlot& slot) {
@@ -37,32 +29,12 @@ uint64_t SourceBytes(const DenseFfnSpec& expert, const ExpertSlot& slot) {
 
 }  // namespace
 
-void DecodeRows(const ExpertRows& rows, int64_t hidden, Buffer<float>& input) {
-  if (rows.row_count < 1)
-    Fail(ErrorCode::kInvalidArgument, "rowCount: expected at least 1, got ", rows.row_count);
-  const int64_t elements = rows.row_count * hidden;
-  const auto bytes = static_cast<uint64_t>(elements) * ActivationBytes(rows.type);
-  if (rows.rows.size() != bytes) {
-    Fail(ErrorCode::kInvalidArgument, "rows: expected ", bytes, " bytes for [", rows.row_count,
-         ", ", hidden, "], got ", rows.rows.size());
-  }
-  if (rows.grid.size() != static_cast<uint64_t>(rows.row_count)) {
-    Fail(ErrorCode::kInvalidArgument, "grid: expected ", rows.row_count,
-         " entries, one per row, got ", rows.grid.size());
-  }
-  for (size_t i = 0; i < rows.grid.size(); ++i) {
-    if (rows.grid[i] < kMinGrid || rows.grid[i] > kMaxGrid) {
-      Fail(ErrorCode::kInvalidArgument, "grid[", i, "]: expected ", kMinGrid, " to ", kMaxGrid,
-           ", got ", rows.grid[i]);
-    }
-  }
-  DecodeActivations(rows.type, rows.rows.data(), elements, input.Reserve(elements));
-}
-
-ExpertBank::ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store)
-    : compute_(std::move(compute)),
+ExpertBank::ExpertBank(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store)
+    : backend_(std::move(backend)),
       store_(std::move(store)),
-      layers_(store_->spec().layers.size()) {}
+      layers_(store_->spec().layers.size()) {
+  RequireFormat(*backend_, store_->format());
+}
 
 const MoeSpec& ExpertBank::Moe(int layer) const {
   const auto& layers = store_->spec().layers;
@@ -114,7 +86,7 @@ std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, Load
   }
   std::vector<LoadedSlot> loaded(slots.size());
   const auto count = static_cast<int64_t>(slots.size());
-  ParallelTasks(compute_->pool.threads(), count, [&](int64_t i) {
+  ParallelTasks(backend_->pool().threads(), count, [&](int64_t i) {
     const ExpertSlot& slot = slots[i];
     std::shared_ptr<const LoadedExpert> expert = Find(slot);
     if (!expert) {
@@ -136,19 +108,11 @@ std::shared_ptr<const LoadedExpert> ExpertBank::Find(const ExpertSlot& slot) con
 
 std::shared_ptr<const LoadedExpert> ExpertBank::LoadSlot(const ExpertSlot& slot) const {
   const DenseFfnSpec& expert = Moe(slot.layer).experts[slot.expert];
-  const SlotParts parts = PartsOf(expert, slot);
   auto loaded = std::make_shared<LoadedExpert>();
   uint32_t checksum = 0;
-  const auto load = [&](const LinearSpec& linear, const Rectangle& part) {
-    return store_->Pack(*compute_->kernels, linear.weight, part, store_->format(), &checksum);
-  };
-  loaded->weights.gate = load(expert.gate, parts.gate_up);
-  loaded->weights.up = load(expert.up, parts.gate_up);
-  loaded->weights.down = load(expert.down, parts.down);
-  loaded->weights.activation = expert.activation;
+  loaded->ffn = PackFfn(*backend_, *store_, expert, WidthOf(expert, slot), &checksum);
   loaded->checksum = checksum;
-  loaded->bytes =
-      loaded->weights.gate.bytes() + loaded->weights.up.bytes() + loaded->weights.down.bytes();
+  loaded->bytes = loaded->ffn->bytes();
   return loaded;
 }
 
@@ -235,16 +199,16 @@ int ExpertBank::CheckExperts(const ExpertRows& rows) const {
 }
 
 EncodedTotals ExpertBank::Forward(const ExpertRows& rows) {
-  const int64_t hidden = store_->spec().hidden_size;
-  DecodeRows(rows, hidden, input_);
-  double* totals = totals_.Reserve(rows.row_count * hidden);
-  Sum(rows, input_.data(), totals);
-  return EncodeTotals(*compute_, totals, rows.row_count, hidden);
+  Arena& arena = backend_->scratch();
+  const Arena::Scope scope(arena);
+  const DeviceInput input = UploadRows(*backend_, rows, store_->spec().hidden_size);
+  const auto totals = arena.Take<double>(rows.row_count, input.rows.width);
+  Sum(rows, input, totals);
+  return backend_->Encode(totals);
 }
 
-void ExpertBank::Sum(const ExpertRows& rows, const float* input, double* totals) {
+void ExpertBank::Sum(const ExpertRows& rows, const DeviceInput& input, const Totals& totals) {
   const int slices = CheckExperts(rows);
-  const auto slots = static_cast<int64_t>(Moe(rows.layer).experts.size()) * slices;
   std::vector<ExpertEntry> entries;
   entries.reserve(rows.topk_ids.size());
   for (int64_t i = 0; i < rows.row_count * rows.top_k; ++i) {
@@ -252,11 +216,17 @@ void ExpertBank::Sum(const ExpertRows& rows, const float* input, double* totals)
     entries.push_back(
         {rows.topk_ids[i], static_cast<int32_t>(i / rows.top_k), rows.topk_weights[i]});
   }
-  sum_.Sort(entries, slots);
-  const auto experts = Acquire(rows.layer, slices, sum_.used());
-  std::vector<const FfnWeights*> weights;
-  for (const auto& expert : experts) weights.push_back(&expert->weights);
-  sum_.Run(*compute_, weights, input, rows.grid, store_->spec().hidden_size, totals);
+  Run(rows.layer, slices, entries, input, totals);
+}
+
+void ExpertBank::Run(int layer, int slices, std::span<const ExpertEntry> entries,
+                     const DeviceInput& input, const Totals& totals) {
+  sorted_.Sort(entries, static_cast<int64_t>(Moe(layer).experts.size()) * slices);
+  const auto experts = Acquire(layer, slices, sorted_.used());
+  std::vector<ExpertGroup> groups;
+  for (size_t i = 0; i < experts.size(); ++i)
+    groups.push_back({experts[i]->ffn.get(), i == 0 ? 0 : sorted_.end(i - 1), sorted_.end(i)});
+  backend_->Experts(groups, sorted_.entries(), input.rows, input.grid, totals);
 }
 
 int64_t ExpertBank::slot_count() const {

@@ -1,9 +1,6 @@
 #include "conclave/engine/output_head.h"
 
 #include <algorithm>
-#include <cstring>
-
-#include "conclave/base/parallel_rows.h"
 
 namespace conclave {
 namespace {
@@ -34,55 +31,48 @@ StepOutput Collect(std::span<const LogitsResult> results) {
 }  // namespace
 
 OutputHead::OutputHead(TensorLoader& loader, const ModelSpec& spec)
-    : hidden_(spec.hidden_size),
-      vocab_(spec.vocab_size),
-      norm_(loader.Vector(spec.final_norm.weight)),
-      epsilon_(spec.final_norm.epsilon),
+    : norm_(loader, spec.final_norm),
       weight_(loader.Matrix(spec.head.weight, Whole(spec.head.weight))),
-      multiplier_(spec.logit_multiplier) {
-  if (spec.head.bias) bias_ = loader.Vector(*spec.head.bias);
-}
+      bias_(loader.Vector(spec.head.bias, {0, spec.vocab_size})),
+      multiplier_(spec.logit_multiplier) {}
 
 uint64_t OutputHead::SourceBytes(const ModelSpec& spec) {
   return spec.final_norm.weight.bytes() + conclave::SourceBytes(spec.head);
 }
 
-StepOutput OutputHead::Forward(Compute& compute, Profile& profile,
-                               std::span<const LogitsRow> wanted, const float* x) {
+StepOutput OutputHead::Forward(Backend& backend, Profile& profile,
+                               std::span<const LogitsRow> wanted, const Tensor& x) const {
   std::vector<LogitsResult> results(wanted.size());
-  const auto at_once = static_cast<size_t>(std::max<int64_t>(1, kLogitsBytesAtOnce / (vocab_ * 4)));
+  const auto at_once =
+      static_cast<size_t>(std::max<int64_t>(1, kLogitsBytesAtOnce / (weight_->rows() * 4)));
   for (size_t first = 0; first < wanted.size(); first += at_once) {
     const size_t count = std::min(at_once, wanted.size() - first);
-    ForwardPart(compute, profile, wanted.subspan(first, count), x,
+    ForwardPart(backend, profile, wanted.subspan(first, count), x,
                 std::span(results).subspan(first, count));
   }
   return Collect(results);
 }
 
-void OutputHead::ForwardPart(Compute& compute, Profile& profile, std::span<const LogitsRow> wanted,
-                             const float* x, std::span<LogitsResult> results) {
+void OutputHead::ForwardPart(Backend& backend, Profile& profile, std::span<const LogitsRow> wanted,
+                             const Tensor& x, std::span<LogitsResult> results) const {
   const auto count = static_cast<int64_t>(wanted.size());
-  float* rows = rows_.Reserve(count * hidden_);
-  float* logits = logits_.Reserve(count * vocab_);
+  Arena& arena = backend.scratch();
+  const Arena::Scope scope(arena);
+  const Tensor rows = arena.Rows(count, x.width);
+  const LinearOutput logits{weight_.get(), bias_.get(), arena.Rows(count, weight_->rows())};
   {
     const Profile::Span span(profile, ProfilePart::kHead);
-    for (int64_t i = 0; i < count; ++i) {
-      RmsNorm(compute.isa, x + wanted[i].row * hidden_, norm_.data(), epsilon_, 1, hidden_, hidden_,
-              rows + i * hidden_);
-    }
-    compute.kernels->Matmul(compute.pool, weight_, rows, count,
-                            bias_.empty() ? nullptr : bias_.data(), logits);
+    std::vector<int32_t> indices;
+    for (const LogitsRow& row : wanted) indices.push_back(row.row);
+    backend.Gather(x, indices, rows);
+    norm_.Forward(backend, rows, rows);
+    backend.Linear(rows, {&logits, 1});
+    if (multiplier_ != 1) backend.Scale(logits.output, multiplier_);
   }
   const Profile::Span span(profile, ProfilePart::kSampling);
-  ParallelRows(compute.pool, count, vocab_, [&](int64_t first, int64_t end) {
-    for (int64_t i = first; i < end; ++i) {
-      const std::span<float> row(logits + i * vocab_, static_cast<size_t>(vocab_));
-      if (multiplier_ != 1) {
-        for (float& logit : row) logit *= multiplier_;
-      }
-      results[i] = Sample(RequestOf(wanted[i]), row);
-    }
-  });
+  std::vector<LogitsRequest> requests;
+  for (const LogitsRow& row : wanted) requests.push_back(RequestOf(row));
+  backend.Sample(logits.output, requests, results);
 }
 
 }  // namespace conclave

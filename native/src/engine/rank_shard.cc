@@ -7,9 +7,9 @@
 
 namespace conclave {
 
-RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+RankShard::RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store,
                      const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor)
-    : compute_(std::move(compute)),
+    : backend_(std::move(backend)),
       store_(std::move(store)),
       slice_(slice),
       cache_(cache),
@@ -20,20 +20,20 @@ RankShard::RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const Wei
   for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
     monitor.Expect(LayerSlice::SourceBytes(spec.layers[layer]));
   }
-  TensorLoader loader(*store_, *compute_->kernels, monitor);
+  TensorLoader loader(*store_, *backend_, monitor);
   layers_.resize(static_cast<size_t>(slice.end_layer - slice.first_layer));
   const auto layers = static_cast<int64_t>(layers_.size());
-  ParallelTasks(compute_->pool.threads(), layers, [&](int64_t task) {
+  ParallelTasks(backend_->pool().threads(), layers, [&](int64_t task) {
     const int layer = slice.first_layer + static_cast<int>(task);
     layers_[task] = std::make_unique<LayerSlice>(loader, spec, layer, slice, cache, false);
   });
   monitor.Finish();
-  std::vector<AttentionSlice*> slices;
+  std::vector<GqaOperator*> slices;
   for (const auto& layer : layers_) {
     bytes_ += layer->weight_bytes() + layer->attention.cache_bytes();
     slices.push_back(&layer->attention);
   }
-  TakeCaches(compute_->pool.threads(), slices, monitor);
+  TakeCaches(*backend_, slices, monitor);
 }
 
 LayerSlice& RankShard::Layer(int layer) {
@@ -45,20 +45,21 @@ LayerSlice& RankShard::Layer(int layer) {
 }
 
 EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& where) {
-  AttentionSlice& attention = Layer(rows.layer).attention;
+  GqaOperator& attention = Layer(rows.layer).attention;
   ValidateSequenceRows("where.", where, cache_);
-  DecodeRows(rows, hidden_, input_);
-  const int64_t count = rows.row_count;
-  if (static_cast<size_t>(count) != where.positions.size()) {
-    Fail(ErrorCode::kInvalidArgument, "where.positions: expected ", count,
+  Arena& arena = backend_->scratch();
+  const Arena::Scope scope(arena);
+  const DeviceInput input = UploadRows(*backend_, rows, hidden_);
+  if (static_cast<size_t>(rows.row_count) != where.positions.size()) {
+    Fail(ErrorCode::kInvalidArgument, "where.positions: expected ", rows.row_count,
          " entries, one per row, got ", where.positions.size());
   }
-  float* output = output_.Reserve(count * hidden_);
-  attention.Forward(*compute_, scratch_, where, input_.data(), output);
-  double* totals = totals_.Reserve(count * hidden_);
-  ClearTotals(*compute_, count, hidden_, totals);
-  AddTerms(*compute_, output, rows.grid, hidden_, totals);
-  return EncodeTotals(*compute_, totals, count, hidden_);
+  const Tensor output = arena.Rows(rows.row_count, hidden_);
+  attention.Forward(*backend_, *backend_->Place(where), input.rows, output);
+  const auto totals = arena.Take<double>(rows.row_count, hidden_);
+  backend_->Clear(totals);
+  backend_->AddTerms(output, input.grid, totals);
+  return backend_->Encode(totals);
 }
 
 EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
@@ -70,20 +71,21 @@ EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
     Fail(ErrorCode::kInvalidArgument, "bank: expected a bank of the same weight store for topK ",
          rows.top_k);
   }
-  DecodeRows(rows, hidden_, input_);
-  const int64_t count = rows.row_count;
-  double* totals = totals_.Reserve(count * hidden_);
+  Arena& arena = backend_->scratch();
+  const Arena::Scope scope(arena);
+  const DeviceInput input = UploadRows(*backend_, rows, hidden_);
+  const auto totals = arena.Take<double>(rows.row_count, hidden_);
   if (rows.top_k > 0) {
-    bank->Sum(rows, input_.data(), totals);
+    bank->Sum(rows, input, totals);
   } else {
-    ClearTotals(*compute_, count, hidden_, totals);
+    backend_->Clear(totals);
   }
   if (slice.dense) {  // null: an empty part of the intermediate dimension
-    float* output = output_.Reserve(count * hidden_);
-    slice.dense->Forward(*compute_, scratch_, input_.data(), count, hidden_, output);
-    AddTerms(*compute_, output, rows.grid, hidden_, totals);
+    const Tensor output = arena.Rows(rows.row_count, hidden_);
+    slice.dense->Forward(*backend_, input.rows, output);
+    backend_->AddTerms(output, input.grid, totals);
   }
-  return EncodeTotals(*compute_, totals, count, hidden_);
+  return backend_->Encode(totals);
 }
 
 }  // namespace conclave

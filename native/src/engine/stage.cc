@@ -9,9 +9,9 @@
 
 namespace conclave {
 
-Stage::Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+Stage::Stage(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store,
              std::shared_ptr<ExpertBank> bank, StageOptions options, LoadMonitor& monitor)
-    : compute_(std::move(compute)),
+    : backend_(std::move(backend)),
       store_(std::move(store)),
       bank_(std::move(bank)),
       options_(std::move(options)),
@@ -49,15 +49,15 @@ void Stage::Load(LoadMonitor& monitor) {
     monitor.Expect(Layer::SourceBytes(spec.layers[i]));
   if (has_first_layer()) monitor.Expect(spec.embedding.bytes());
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
-  TensorLoader loader(*store_, *compute_->kernels, monitor);
+  TensorLoader loader(*store_, *backend_, monitor);
   const int64_t layers = slice.end_layer - slice.first_layer;
   layers_.resize(static_cast<size_t>(layers));
-  ParallelTasks(compute_->pool.threads(), layers + 2, [&](int64_t task) {
+  ParallelTasks(backend_->pool().threads(), layers + 2, [&](int64_t task) {
     if (task < layers) {
       const int layer = slice.first_layer + static_cast<int>(task);
       layers_[task] = std::make_unique<Layer>(loader, spec, layer, options_);
     } else if (task == layers && has_first_layer()) {
-      embedding_.emplace(loader, spec.embedding);
+      embedding_ = loader.Embedding(spec.embedding);
     } else if (task > layers && has_last_layer()) {
       head_.emplace(loader, spec);
     }
@@ -75,9 +75,9 @@ void Stage::Load(LoadMonitor& monitor) {
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
   monitor.Finish();
-  std::vector<AttentionSlice*> slices;
+  std::vector<GqaOperator*> slices;
   for (const auto& layer : layers_) slices.push_back(&layer->slice.attention);
-  TakeCaches(compute_->pool.threads(), slices, monitor);
+  TakeCaches(*backend_, slices, monitor);
 }
 
 bool Stage::has_last_layer() const {
@@ -87,7 +87,7 @@ bool Stage::has_last_layer() const {
 void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
                   const std::atomic<bool>& stopping, const Deliver& deliver) {
   Check(batch);
-  if (idle_.empty()) idle_.push_back(std::make_unique<MicroBatch>());
+  if (idle_.empty()) idle_.push_back(std::make_unique<MicroBatch>(*backend_));
   std::unique_ptr<MicroBatch> owned = std::move(idle_.back());
   idle_.pop_back();
   MicroBatch& step = *owned;
@@ -119,7 +119,8 @@ void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
   {
     const Profile::Span span(profile_, ProfilePart::kCombine);
     CheckPartials(partials, step.answers, step.batch.rows(), hidden_);
-    AddPartials(*compute_, partials, hidden_, step.totals.data());
+    for (const PartialSum& partial : partials)
+      backend_->AddEncoded(partial.row_indices, partial.type, partial.partial, step.totals);
   }
   step.waiting = false;
   Guard(step, [&] {
@@ -153,6 +154,7 @@ void Stage::Retire(MicroBatch& step) {
   const auto found = steps_.find(step.id);
   std::unique_ptr<MicroBatch> owned = std::move(found->second);
   steps_.erase(found);
+  owned->where = nullptr;
   owned->batch = {};
   owned->routes = nullptr;
   owned->waiting = false;

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "conclave/engine/stage.h"
 
@@ -12,10 +11,8 @@ namespace conclave {
 // stream does by itself.
 struct Stage::Layer {
   Layer(TensorLoader& loader, const ModelSpec& spec, int index, const StageOptions& options)
-      : attention_norm(loader.Vector(spec.layers[index].attention_norm.weight)),
-        attention_epsilon(spec.layers[index].attention_norm.epsilon),
-        ffn_norm(loader.Vector(spec.layers[index].ffn_norm.weight)),
-        ffn_epsilon(spec.layers[index].ffn_norm.epsilon),
+      : attention_norm(loader, spec.layers[index].attention_norm),
+        ffn_norm(loader, spec.layers[index].ffn_norm),
         slice(loader, spec, index, options.slice, options.cache, true),
         has_dense(spec.layers[index].dense() != nullptr),
         residual_multiplier(spec.layers[index].residual_multiplier) {
@@ -23,7 +20,7 @@ struct Stage::Layer {
   }
 
   uint64_t weight_bytes() const {
-    return (attention_norm.size() + ffn_norm.size()) * sizeof(float) + slice.weight_bytes() +
+    return attention_norm.weight->bytes() + ffn_norm.weight->bytes() + slice.weight_bytes() +
            (gate ? gate->weight_bytes() : 0);
   }
 
@@ -33,10 +30,8 @@ struct Stage::Layer {
            (spec.moe() != nullptr ? spec.moe()->gate.weight.bytes() : 0);
   }
 
-  std::vector<float> attention_norm;
-  float attention_epsilon;
-  std::vector<float> ffn_norm;
-  float ffn_epsilon;
+  Norm attention_norm;
+  Norm ffn_norm;
   LayerSlice slice;
   std::optional<ExpertGate> gate;
   bool has_dense;  // here or on another rank

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "conclave/base/expect.h"
+#include "conclave/base/parallel_rows.h"
 #include "conclave/sampling/sampling.h"
 #include "logits.h"
 #include "philox.h"
@@ -88,6 +89,17 @@ LogitsResult Sample(const LogitsRequest& request, std::span<float> logits) {
   }
   result.logprob = logits[static_cast<size_t>(result.token)] - log_sum;
   return result;
+}
+
+void SampleRows(ThreadPool& pool, std::span<const LogitsRequest> requests, std::span<float> logits,
+                std::span<LogitsResult> results) {
+  if (requests.empty()) return;
+  const size_t vocabulary = logits.size() / requests.size();
+  const auto rows = static_cast<int64_t>(requests.size());
+  ParallelRows(pool, rows, static_cast<int64_t>(vocabulary), [&](int64_t first, int64_t end) {
+    for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(end); ++i)
+      results[i] = Sample(requests[i], logits.subspan(i * vocabulary, vocabulary));
+  });
 }
 
 }  // namespace conclave

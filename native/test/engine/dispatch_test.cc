@@ -112,7 +112,12 @@ TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {
     const std::vector<int32_t> ranks =
         round % 2 == 0 ? std::vector<int32_t>{2, 7} : std::vector<int32_t>{};
     const std::vector<Dispatch> dispatches = BuildDispatches(
-        {3, rows, kHidden, input.data(), ActivationType::kF32, grid}, ranks, true, routed);
+        {3,
+         rows,
+         ActivationType::kF32,
+         {reinterpret_cast<const uint8_t*>(input.data()), input.size() * sizeof(float)},
+         grid},
+        ranks, true, routed);
 
     std::map<std::pair<int32_t, int32_t>, float> addressed;  // (row, slot) -> weight
     const auto address = [&](int32_t target, int32_t row, int32_t slot, float weight) {
@@ -209,19 +214,6 @@ TEST(CheckPartials, WantsAnAnswerForEveryDispatchOfARow) {
   ExpectError(ErrorCode::kInvalidArgument,
               "row 0 of the batch was dispatched 2 times and is answered 1 times",
               [&] { CheckPartials(std::vector{both}, expected, 3, 2); });
-}
-
-TEST(AddPartials, AddsEveryTypeInAnyOrder) {
-  Compute compute(2, SupportedIsas().back());
-  const std::vector<PartialSum> partials{Partial({1}, {10, 20}, PartialType::kI32),
-                                         Partial({0, 1}, {1, 2, 3, 4}),
-                                         Partial({0}, {0x1p40, 0}, PartialType::kF64)};
-  const std::vector<PartialSum> reversed(partials.rbegin(), partials.rend());
-  for (const auto& order : {partials, reversed}) {
-    std::vector<double> totals{1, 1, 1, 1};
-    AddPartials(compute, order, 2, totals.data());
-    EXPECT_EQ(totals, (std::vector<double>{0x1p40 + 2, 3, 14, 25}));
-  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/expect_error.h"
+#include "kernels/cpu/backend.h"
 #include "kernels/cpu/exact_sum/exact_sum.h"
 #include "model/test_model.h"
 
@@ -65,9 +66,9 @@ Rows MakeRows(int hidden, int64_t count, ActivationType type, std::vector<int32_
 class ExpertBankTest : public testing::Test {
  protected:
   TestModel model_{{}};
-  std::shared_ptr<Compute> compute_ = std::make_shared<Compute>(2, SupportedIsas().back());
+  std::shared_ptr<Backend> backend_ = std::make_shared<CpuBackend>(2, SupportedIsas().back());
   std::shared_ptr<const WeightStore> store_ = model_.Open();
-  ExpertBank bank_{compute_, store_};
+  ExpertBank bank_{backend_, store_};
 
   const MoeSpec& Moe(int layer) const {
     return *model_.spec().layers[static_cast<size_t>(layer)].moe();
@@ -173,7 +174,9 @@ TEST_F(ExpertBankTest, KeepsWhatIsLoadedAndForgetsWhatIsUnloaded) {
     const DenseFfnSpec& expert = Moe(slots[i].layer).experts[static_cast<size_t>(slots[i].expert)];
     uint32_t crc = 0;
     for (const LinearSpec* linear : {&expert.gate, &expert.up, &expert.down}) {
-      crc = store_->Checksum(crc, linear->weight, Whole(linear->weight));
+      const auto source = store_->Matrix(linear->weight, Whole(linear->weight), &crc);
+      std::vector<float> row(static_cast<size_t>(source->cols()));
+      for (int64_t r = 0; r < source->rows(); ++r) source->Raw(r, row.data());
     }
     EXPECT_EQ(first[i].checksum, crc);
   }

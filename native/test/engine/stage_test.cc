@@ -6,6 +6,7 @@
 
 #include "base/expect_error.h"
 #include "conclave/engine/rank_shard.h"
+#include "kernels/cpu/backend.h"
 #include "model/test_model.h"
 
 namespace conclave {
@@ -97,11 +98,11 @@ class Driver {
 
 class StageTest : public testing::Test {
  protected:
-  std::shared_ptr<Compute> compute_ = std::make_shared<Compute>(2, SupportedIsas().back());
+  std::shared_ptr<Backend> backend_ = std::make_shared<CpuBackend>(2, SupportedIsas().back());
 
   std::shared_ptr<ExpertBank> Bank(const std::shared_ptr<const WeightStore>& store,
                                    int slices = 1) {
-    auto bank = std::make_shared<ExpertBank>(compute_, store);
+    auto bank = std::make_shared<ExpertBank>(backend_, store);
     std::vector<ExpertSlot> slots;
     for (int layer = 0; layer < static_cast<int>(store->spec().layers.size()); ++layer) {
       const MoeSpec* moe = store->spec().layers[static_cast<size_t>(layer)].moe();
@@ -119,7 +120,7 @@ class StageTest : public testing::Test {
                                    std::vector<int32_t> ranks = {}) {
     LoadMonitor monitor({}, {});
     return std::make_unique<Stage>(
-        compute_, store, bank,
+        backend_, store, bank,
         StageOptions{slice, {8, kBlockSize}, std::move(ranks), ActivationType::kF32}, monitor);
   }
 
@@ -214,7 +215,7 @@ TEST_F(StageTest, AnyLayoutGivesTheSame) {
   const auto other = Bank(store, 2);
   LoadMonitor monitor({}, {});
   const CacheOptions cache{8, kBlockSize};
-  RankShard rank(compute_, store, {0, 2, 1, 2, 1, 3, 3}, cache, monitor);
+  RankShard rank(backend_, store, {0, 2, 1, 2, 1, 3, 3}, cache, monitor);
   const auto first = MakeStage(store, halves, {0, 1, 0, 1, 0, 1, 3}, {2});
   const auto second = MakeStage(store, halves, {1, 2, 0, 1, 0, 1, 3}, {2});
   const ExpertRoute route{
@@ -251,7 +252,7 @@ TEST_F(StageTest, AFailureOfLocalShardsComesWithTheNextResume) {
   const TestModel model({});
   const auto store = model.Open();
   const auto bank = Bank(store);
-  const auto empty = std::make_shared<ExpertBank>(compute_, store);
+  const auto empty = std::make_shared<ExpertBank>(backend_, store);
   const auto stage = MakeStage(store, empty, WholeSlice(model.spec()));
   stage->SetRoute(0, {1, {0, 1, 2, 3, 4}, {0, 1, 1, 1}, {1, 1, 1, 1}});
   Driver driver({stage.get()}, {{1, {bank.get(), nullptr}}});

@@ -10,7 +10,7 @@
 
 #include "conclave/base/error.h"
 #include "conclave/sampling/sampling.h"
-#include "kernels/reference/ops_reference.h"
+#include "sampling/reference_distribution.h"
 #include "src/sampling/philox.h"
 
 namespace conclave {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
 import type { StepBatch } from '../../../native/native.ts';
+import { weightsFormats } from '../../../proto/weights-formats.ts';
 import { decidedPositions, goldenFolder, largestNoise, noiseOf, readGoldens } from '../../e2e/golden.ts';
 import {
   blockSize,
@@ -27,6 +28,10 @@ function difference(a: readonly number[], b: readonly number[]): number {
 // here are of order 10, so f32 rounding over a few layers leaves well under a tenth of that.
 const tolerance = 1e-4;
 
+test('the addon knows the weight formats by the names that options and plans have', () => {
+  expect(native.hardware().weightsFormats).toEqual(weightsFormats);
+});
+
 describe.each(families)('%s', (family) => {
   const goldens = readGoldens(family);
   const prompts = goldens.map(({ prompt }) => prompt);
@@ -43,22 +48,25 @@ describe.each(families)('%s', (family) => {
     });
   }
 
-  test.each(isas)('f32 on %s gives the reference log-probabilities and greedy tokens', async (isa) => {
-    const model = await openModel(native, goldenFolder(family), { isa });
-    try {
-      for (const [index, prompt] of prompts.entries()) {
-        const [result] = await score(localRun(model.stage), [prompt], undefined, 20);
-        if (result === undefined) throw new Error('no result');
-        expect(difference(result.logprobs, goldens[index]?.promptLogprobs ?? [])).toBeLessThan(tolerance);
-        expect(result.continuation).toEqual(goldens[index]?.continuation);
-        expect(difference(result.continuationLogprobs, goldens[index]?.continuationLogprobs ?? [])).toBeLessThan(
-          tolerance,
-        );
+  test.each([...isas, 'reference'] as const)(
+    'f32 on %s gives the reference log-probabilities and greedy tokens',
+    async (isa) => {
+      const model = await openModel(native, goldenFolder(family), { isa });
+      try {
+        for (const [index, prompt] of prompts.entries()) {
+          const [result] = await score(localRun(model.stage), [prompt], undefined, 20);
+          if (result === undefined) throw new Error('no result');
+          expect(difference(result.logprobs, goldens[index]?.promptLogprobs ?? [])).toBeLessThan(tolerance);
+          expect(result.continuation).toEqual(goldens[index]?.continuation);
+          expect(difference(result.continuationLogprobs, goldens[index]?.continuationLogprobs ?? [])).toBeLessThan(
+            tolerance,
+          );
+        }
+      } finally {
+        model.close();
       }
-    } finally {
-      model.close();
-    }
-  });
+    },
+  );
 
   test.each(isas)('a batch, and prefill in chunks of 7, give bitwise the same on %s', async (isa) => {
     const model = await openModel(native, goldenFolder(family), { isa });
@@ -77,7 +85,7 @@ describe.each(families)('%s', (family) => {
   });
 });
 
-describe.each(['f32', 'bf16', 'q8'] as const)('in %s', (weights) => {
+describe.each(weightsFormats)('in %s', (weights) => {
   const prompts = readGoldens('qwen3_moe').map(({ prompt }) => prompt);
 
   test('any number of threads gives bitwise the same', async () => {

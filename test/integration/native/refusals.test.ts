@@ -467,7 +467,7 @@ describe('a runtime', () => {
 
   test('with an unknown instruction set is refused', () => {
     expect(() => native.createRuntime({ threads: 1, isa: 'mmx' as never })).toThrow(
-      'options.isa: expected portable or avx2 or avx512, got "mmx"',
+      'options.isa: expected portable or portable-bf16 or avx2 or avx512 or avx512-bf16 or reference, got "mmx"',
     );
   });
 });

@@ -15,4 +15,16 @@ inline size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 
 // multiplies in f32, which is exact.
 enum class WeightsFormat { kF32, kBF16, kQ8 };
 
+// Every format, as the boundary names it.
+struct NamedFormat {
+  const char* name;
+  WeightsFormat format;
+};
+inline constexpr NamedFormat kWeightsFormats[] = {
+    {"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}};
+
+inline const char* NameOf(WeightsFormat format) {
+  return kWeightsFormats[static_cast<size_t>(format)].name;
+}
+
 }  // namespace conclave

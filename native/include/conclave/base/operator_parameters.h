@@ -14,6 +14,14 @@ struct Rope {
   bool interleaved = false;
 };
 
+struct AttentionParams {
+  int heads = 0;     // query heads; a multiple of kv_heads
+  int kv_heads = 0;  // key/value heads, as in the cache
+  int head_dim = 0;
+  float scale = 0;
+  int sliding_window = 0;  // 0: full
+};
+
 // Function between the two matmuls of a feed-forward network.
 enum class Activation { kSilu };
 

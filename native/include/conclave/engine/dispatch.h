@@ -6,21 +6,18 @@
 #include <span>
 #include <vector>
 
-#include "conclave/engine/compute.h"
 #include "conclave/engine/expert_route.h"
-#include "conclave/engine/expert_sum.h"
 #include "conclave/engine/step.h"
 
 namespace conclave {
 
-// Rows of a layer's input, and where dispatches of them are addressed.
+// Rows of a layer's input as dispatches carry them.
 struct DispatchInput {
   int layer;
   int64_t rows;
-  int64_t hidden;
-  const float* input;  // [rows, hidden]
   ActivationType type;
-  std::span<const int32_t> grid;  // [rows]
+  std::span<const uint8_t> input;  // [rows, hidden]
+  std::span<const int32_t> grid;   // [rows]
 };
 
 // The experts of rows, by target.
@@ -51,9 +48,5 @@ std::vector<int32_t> CountAnswers(std::span<const Dispatch> dispatches, int64_t 
 // kNonFinite naming the partial sum that holds a NaN or an infinity.
 void CheckPartials(std::span<const PartialSum> partials, std::span<const int32_t> expected,
                    int64_t rows, int64_t hidden);
-
-// totals [rows, hidden] += the partial sums; their order does not matter.
-void AddPartials(Compute& compute, std::span<const PartialSum> partials, int64_t hidden,
-                 double* totals);
 
 }  // namespace conclave

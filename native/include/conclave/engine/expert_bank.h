@@ -7,10 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "conclave/base/activation.h"
-#include "conclave/engine/compute.h"
-#include "conclave/engine/encoded_totals.h"
-#include "conclave/engine/expert_sum.h"
+#include "conclave/engine/expert_rows.h"
+#include "conclave/engine/sorted_entries.h"
 #include "conclave/weights/load_monitor.h"
 #include "conclave/weights/weight_store.h"
 
@@ -33,25 +31,9 @@ struct LoadedSlot {
   uint64_t bytes;
 };
 
-// ExpertRows in native.ts.
-struct ExpertRows {
-  int layer = 0;
-  int64_t row_count = 0;
-  ActivationType type = ActivationType::kF32;
-  std::vector<uint8_t> rows;
-  std::vector<int32_t> grid;  // [row_count]; see exact_sum.h
-  int64_t top_k = 0;
-  std::vector<int32_t> topk_ids;
-  std::vector<float> topk_weights;
-};
-
-// Rows as f32, [row_count, hidden] in `input`. Throws kInvalidArgument when their number, their
-// bytes or their grid are wrong.
-void DecodeRows(const ExpertRows& rows, int64_t hidden, Buffer<float>& input);
-
 // The weights of one slot. Immutable: calls that use it keep it alive.
 struct LoadedExpert {
-  FfnWeights weights;
+  FfnPtr ffn;
   uint32_t checksum;
   uint64_t bytes;
 };
@@ -59,7 +41,7 @@ struct LoadedExpert {
 // Routed experts that have been loaded. Forward runs on the executor, the rest on any thread.
 class ExpertBank {
  public:
-  ExpertBank(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store);
+  ExpertBank(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store);
 
   // Throws kInvalidArgument when a slot does not exist in the model or cuts a layer otherwise than
   // the slots that are loaded.
@@ -72,11 +54,13 @@ class ExpertBank {
   bool Has(const ExpertSlot& slot) const;
   // Weighted sums, [row_count, hidden].
   EncodedTotals Forward(const ExpertRows& rows);
-  // The same of rows that DecodeRows has decoded into `input`, into totals [row_count, hidden].
-  void Sum(const ExpertRows& rows, const float* input, double* totals);
-  // Weights of slots of a layer by slot id. Throws kSlotNotLoaded naming the first that is missing.
-  std::vector<std::shared_ptr<const LoadedExpert>> Acquire(int layer, int slices,
-                                                           std::span<const int32_t> ids) const;
+  // The same of rows that are uploaded, into totals [row_count, hidden].
+  void Sum(const ExpertRows& rows, const DeviceInput& input, const Totals& totals);
+  // totals[r] = sum over the entries of row r of weight * expert(input[r]), on the row's grid.
+  // Slots of the layer are those of experts cut into `slices`. Throws kSlotNotLoaded naming the
+  // first that is missing.
+  void Run(int layer, int slices, std::span<const ExpertEntry> entries, const DeviceInput& input,
+           const Totals& totals);
 
   const WeightStore& store() const { return *store_; }
   int64_t slot_count() const;
@@ -98,8 +82,11 @@ class ExpertBank {
   std::shared_ptr<const LoadedExpert> LoadSlot(const ExpertSlot& slot) const;
   void Insert(const ExpertSlot& slot, std::shared_ptr<const LoadedExpert> expert);
   int CheckExperts(const ExpertRows& rows) const;
+  // Weights of slots of a layer by slot id.
+  std::vector<std::shared_ptr<const LoadedExpert>> Acquire(int layer, int slices,
+                                                           std::span<const int32_t> ids) const;
 
-  std::shared_ptr<Compute> compute_;
+  std::shared_ptr<Backend> backend_;
   std::shared_ptr<const WeightStore> store_;
   std::atomic<bool> closed_ = false;
 
@@ -108,9 +95,7 @@ class ExpertBank {
   int64_t slot_count_ = 0;
   uint64_t bytes_ = 0;
 
-  ExpertSum sum_;  // executor only
-  Buffer<float> input_;
-  Buffer<double> totals_;
+  SortedEntries sorted_;  // executor only
 };
 
 }  // namespace conclave

@@ -5,8 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "conclave/engine/compute.h"
-#include "conclave/engine/encoded_totals.h"
 #include "conclave/engine/expert_bank.h"
 #include "conclave/engine/layer_slice.h"
 
@@ -15,7 +13,7 @@ namespace conclave {
 // RankShard in native.ts. Runs on the executor.
 class RankShard {
  public:
-  RankShard(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+  RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store,
             const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor);
 
   // Partial sums, [row_count, hidden]. Attention reads no experts of `rows`; Ffn adds those that
@@ -28,16 +26,13 @@ class RankShard {
 
  private:
   LayerSlice& Layer(int layer);
-  std::shared_ptr<Compute> compute_;
+  std::shared_ptr<Backend> backend_;
   std::shared_ptr<const WeightStore> store_;
   RankSlice slice_;
   CacheOptions cache_;
   int64_t hidden_;
   std::vector<std::unique_ptr<LayerSlice>> layers_;
   uint64_t bytes_ = 0;
-  SliceScratch scratch_;
-  Buffer<float> input_, output_;
-  Buffer<double> totals_;
 };
 
 }  // namespace conclave

@@ -2,8 +2,8 @@
 
 #include <memory>
 
+#include "conclave/backend/backend.h"
 #include "conclave/base/executor.h"
-#include "conclave/engine/compute.h"
 
 namespace conclave {
 
@@ -11,10 +11,10 @@ namespace conclave {
 // are several, so that one expert that is needed at once does not wait for the load of many.
 class Runtime {
  public:
-  Runtime(int threads, Isa isa, Bf16Pairs pairs);
+  explicit Runtime(std::shared_ptr<Backend> backend);
   ~Runtime();
 
-  const std::shared_ptr<Compute>& compute() const { return compute_; }
+  const std::shared_ptr<Backend>& backend() const { return backend_; }
   Executor& executor() { return executor_; }
   Executor& loader() { return loader_; }
 
@@ -26,7 +26,7 @@ class Runtime {
   void Release(std::shared_ptr<const void> object);
 
  private:
-  std::shared_ptr<Compute> compute_;
+  std::shared_ptr<Backend> backend_;
   Executor executor_;
   Executor loader_;
 };

@@ -11,13 +11,11 @@
 #include <span>
 #include <vector>
 
-#include "conclave/engine/compute.h"
 #include "conclave/engine/dispatch.h"
-#include "conclave/engine/embedding_table.h"
 #include "conclave/engine/expert_bank.h"
-#include "conclave/engine/expert_gate.h"
 #include "conclave/engine/expert_route.h"
 #include "conclave/engine/layer_slice.h"
+#include "conclave/engine/operators/gate.h"
 #include "conclave/engine/output_head.h"
 #include "conclave/engine/profile.h"
 #include "conclave/engine/step.h"
@@ -40,7 +38,7 @@ class Stage {
   // local shards run.
   using Deliver = std::function<void(StepProgress)>;
 
-  Stage(std::shared_ptr<Compute> compute, std::shared_ptr<const WeightStore> store,
+  Stage(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store,
         std::shared_ptr<ExpertBank> bank, StageOptions options, LoadMonitor& monitor);
   ~Stage();
 
@@ -78,10 +76,9 @@ class Stage {
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
-  // Rounds the operator's input as dispatches carry it, so that experts get the same rows anywhere.
-  void RoundInput(MicroBatch& step);
-  void Await(MicroBatch& step, LayerOperator op, std::vector<Dispatch> dispatches,
-             const Deliver& deliver);
+  // Delivers dispatches of the operator's input to the ranks, and to those that have the experts.
+  void Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
+             const RoutedEntries& routed, const Deliver& deliver);
   // Adds the sum to the residual stream and moves on to the next operator.
   void Complete(MicroBatch& step);
   StepProgress Finish(MicroBatch& step);
@@ -91,17 +88,17 @@ class Stage {
   void Guard(MicroBatch& step, const Work& work);
   void Retire(MicroBatch& step);
   // Also finds the rows' grid where the operator's output is an exact sum.
-  void Normalize(const std::vector<float>& weight, float epsilon, MicroBatch& step);
+  void Normalize(const Norm& norm, MicroBatch& step);
   Layer& LayerOf(const MicroBatch& step);
 
-  std::shared_ptr<Compute> compute_;
+  std::shared_ptr<Backend> backend_;
   std::shared_ptr<const WeightStore> store_;
   std::shared_ptr<ExpertBank> bank_;
   StageOptions options_;
   int64_t hidden_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  std::optional<EmbeddingTable> embedding_;  // of the first stage
-  std::optional<OutputHead> head_;           // of the last
+  EmbeddingPtr embedding_;          // of the first stage
+  std::optional<OutputHead> head_;  // of the last
   uint64_t weight_bytes_ = 0;
   uint64_t cache_bytes_ = 0;
 
@@ -109,9 +106,6 @@ class Stage {
   std::map<int64_t, std::unique_ptr<MicroBatch>> steps_;
   std::vector<std::unique_ptr<MicroBatch>> idle_;  // their memory is used again
   int64_t next_step_ = 1;
-  SliceScratch scratch_;
-  ExpertSum expert_sum_;
-  Buffer<float> gate_logits_;
   std::vector<int32_t> gate_ids_;
   std::vector<float> gate_weights_;
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "conclave/backend/sequence_rows.h"
-#include "conclave/base/partial_type.h"
-#include "conclave/engine/expert_bank.h"
+#include "conclave/base/exact_sum.h"
+#include "conclave/engine/expert_rows.h"
 #include "conclave/sampling/logits_row.h"
 
 namespace conclave {

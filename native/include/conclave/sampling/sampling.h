@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "conclave/base/thread_pool.h"
+
 namespace conclave {
 
 // NativeSampling in native.ts.
@@ -48,5 +50,9 @@ struct LogitsResult {
 // temperature, top-k, top-p, min-p. The draw is Philox-4x32-10 keyed by seed over (sequence_index,
 // position). Throws kNonFinite for NaN logits.
 LogitsResult Sample(const LogitsRequest& request, std::span<float> logits);
+
+// One result for each row of logits [requests, vocabulary].
+void SampleRows(ThreadPool& pool, std::span<const LogitsRequest> requests, std::span<float> logits,
+                std::span<LogitsResult> results);
 
 }  // namespace conclave

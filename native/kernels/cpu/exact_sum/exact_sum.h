@@ -1,33 +1,13 @@
 #pragma once
 
-// Sums that do not depend on the order or grouping of their terms.
-//
-// Each row of an operator has a grid, the multiples of 2^exponent. A term is rounded to it, to
-// nearest even, and counted in steps of the grid by a double that holds an integer. Integers up to
-// 2^53 add exactly: a row gets the same bits whichever shards its terms come from, and is rounded
-// once more, to f32, at the end. Larger sums are rounded as doubles are. A NaN or an infinity makes
-// the sum one too.
-//
-// What comes after the sum reads the residual stream through norms, which divide by
-// sqrt(mean(x^2) + epsilon): errors far below that scale change nothing there. So the grid lies a
-// fixed number of bits below the scale of the row that the sum is added to, and depends on nothing
-// else.
+// The loops of exact sums (see base/exact_sum.h) for each instruction set.
 
 #include <cstdint>
 
-#include "conclave/base/partial_type.h"
+#include "conclave/base/exact_sum.h"
 #include "kernels/cpu/matmul/matmul.h"
 
 namespace conclave {
-
-// Bits from the scale of a row down to its grid. bf16 and int8 weights, and dispatched rows in
-// bf16, err by 2^-9 of what they compute; f32 by 2^-24 of a residual element, and the grid is
-// finer.
-constexpr int GridBits(WeightsFormat format) { return format == WeightsFormat::kF32 ? 28 : 20; }
-
-// What exponents may come from outside.
-constexpr int32_t kMinGrid = -160;
-constexpr int32_t kMaxGrid = 160;
 
 // exponents[r] = floor(log2(sqrt(mean(x[r]^2) + epsilon))) - bits, of rows x [rows, width].
 void FindGrid(Isa isa, const float* x, float epsilon, int bits, int64_t rows, int64_t width,

@@ -18,6 +18,18 @@ CpuFeatures DetectCpuFeatures() {
   return features;
 }
 
+const char* IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return "portable";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+  }
+  return "portable";
+}
+
 std::vector<Isa> SupportedIsas() {
   const CpuFeatures features = DetectCpuFeatures();
   std::vector<Isa> isas = {Isa::kPortable};

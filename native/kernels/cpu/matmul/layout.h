@@ -29,7 +29,7 @@ inline int64_t RoundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-PackedMatrix PackMatrix(const TileKernels& tiles, const SourceMatrix& source, WeightsFormat format,
+PackedMatrix PackMatrix(const TileKernels& tiles, MatrixSource& source, WeightsFormat format,
                         WeightMemory& memory);
 
 }  // namespace conclave

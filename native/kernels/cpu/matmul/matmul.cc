@@ -32,7 +32,7 @@ class TiledMatmul final : public MatmulKernels {
 
   Isa isa() const override { return tiles_.isa; }
 
-  PackedMatrix Pack(const SourceMatrix& source, WeightsFormat format) const override {
+  PackedMatrix Pack(MatrixSource& source, WeightsFormat format) const override {
     return PackMatrix(tiles_, source, format, memory_);
   }
 

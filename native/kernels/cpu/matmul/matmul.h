@@ -8,36 +8,22 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "conclave/base/element_types.h"
+#include "conclave/base/matrix_source.h"
 #include "conclave/base/operator_parameters.h"
 #include "conclave/base/thread_pool.h"
 
 namespace conclave {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
+const char* IsaName(Isa isa);
 
 // Where bf16 weights are multiplied by activations that are rounded to bf16: where the CPU does it
 // faster, or always, which kPortable and a CPU with AVX-512 BF16 can.
 enum class Bf16Pairs { kWhereFast, kAlways };
-
-// Writes rows [first, first + count) of a matrix, one after the other, without gaps.
-using ReadSourceRows = std::function<void(int64_t first, int64_t count, void* output)>;
-
-// A rectangle of a row-major tensor in the checkpoint: rows x cols elements, `stride` elements
-// between rows. Where `data` is null, `read` is asked for the rows, once each and in order.
-struct SourceMatrix {
-  const void* data;
-  SourceType type;
-  int64_t rows;
-  int64_t cols;
-  int64_t stride;
-  ReadSourceRows read = nullptr;
-};
 
 // A weight matrix W [rows, cols] packed for one kernel. Copies share the storage.
 class PackedMatrix {
@@ -79,8 +65,8 @@ class MatmulKernels {
 
   virtual Isa isa() const = 0;
 
-  // Packs a checkpoint matrix. Throws kNonFinite when an element is NaN or infinite. Thread safe.
-  virtual PackedMatrix Pack(const SourceMatrix& source, WeightsFormat format) const = 0;
+  // Throws what the source throws. Thread safe.
+  virtual PackedMatrix Pack(MatrixSource& source, WeightsFormat format) const = 0;
 
   // output[m, w.rows] = input[m, w.cols] W^T (+ bias[w.rows] when not null). f32, row-major, dense.
   virtual void Matmul(ThreadPool& pool, const PackedMatrix& w, const float* input, int64_t m,

@@ -5,12 +5,7 @@
 // interleaved so that each lane of a vector register sums one output element in ascending order of
 // columns: no sum across lanes, and the same order in tiles of any height.
 //
-// Panels, with K = padded columns and R = panel rows:
-//   kF32, kF16   [K][R] elements
-//   kBF16        [K / 2][R][2] elements
-//   kQ8          [K / 32] groups of: [8][R][4] int8, then [R] f32 scales
-//   kQ8Offset    as kQ8, with 128 added to every int8
-// Rows of activations:
+// Panels are drawn in panels.h. Rows of activations, with K = padded columns:
 //   kF32         [K] f32
 //   kBF16        [K] bf16
 //   kRounded     [K] f32, rounded to bf16
@@ -21,6 +16,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/matmul/matmul.h"
+#include "kernels/cpu/matmul/panels.h"
 
 namespace conclave {
 
@@ -30,7 +26,6 @@ inline constexpr int64_t kColumnGroup = 32;
 // A group of smaller magnitudes becomes zeros: the inverse of its scale could overflow.
 inline constexpr float kSmallestQ8 = 1e-30f;
 
-enum class WeightEncoding { kF32, kF16, kBF16, kQ8, kQ8Offset };
 enum class ActivationEncoding { kF32, kBF16, kQ8, kRounded };
 inline constexpr int kActivationEncodings = 4;
 
@@ -55,19 +50,40 @@ using EncodeRows = void (*)(const float* x, int64_t first, int64_t count, int64_
                             uint8_t* row);
 
 struct TileKernel {
-  WeightEncoding weights;
+  const PanelEncoding* weights;
   ActivationEncoding activations;
   void (*multiply)(const TileArgs& args);
 };
 
+// Formats of packed weights: for each, an instruction set has a row that says how its panels are
+// packed and multiplied.
+enum class TileFormat {
+  kF32,
+  kF16,
+  kBf16Exact,  // activations stay in f32
+  kBf16,
+  kQ8,
+};
+inline constexpr int kTileFormats = 5;
+
+// What a checkpoint's tensor is packed as.
+constexpr TileFormat TileFormatOf(SourceType source, WeightsFormat format) {
+  constexpr TileFormat kExact[] = {TileFormat::kF32, TileFormat::kF16, TileFormat::kBf16Exact};
+  switch (format) {
+    case WeightsFormat::kF32:
+      return kExact[static_cast<size_t>(source)];
+    case WeightsFormat::kBF16:
+      return TileFormat::kBf16;
+    case WeightsFormat::kQ8:
+      return TileFormat::kQ8;
+  }
+  return TileFormat::kF32;
+}
+
 struct TileKernels {
   Isa isa;
   int panel_rows;
-  TileKernel f32;                           // WeightsFormat::kF32, from f32
-  TileKernel f16;                           // WeightsFormat::kF32, from f16
-  TileKernel bf16_exact;                    // WeightsFormat::kF32, from bf16
-  TileKernel bf16;                          // WeightsFormat::kBF16
-  TileKernel q8;                            // WeightsFormat::kQ8
+  TileKernel formats[kTileFormats];         // by TileFormat
   EncodeRows encode[kActivationEncodings];  // null where no kernel above reads the encoding
   // gate[i] = act(gate[i]) * up[i]; count is a multiple of kColumnGroup.
   void (*activate)(Activation activation, const float* up, int64_t count, float* gate);

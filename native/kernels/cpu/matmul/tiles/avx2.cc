@@ -35,12 +35,12 @@ const TileKernels& Avx2Tiles() {
   static constexpr TileKernels kTiles = {
       .isa = Isa::kAvx2,
       .panel_rows = 2 * Simd::kLanes,
-      .f32 = {WeightEncoding::kF32, ActivationEncoding::kF32, kMultiply<F32Columns>},
-      .f16 = {WeightEncoding::kF16, ActivationEncoding::kF32, kMultiply<F16Columns>},
-      .bf16_exact = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
-      .bf16 = {WeightEncoding::kBF16, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
-      .q8 = {WeightEncoding::kQ8, ActivationEncoding::kQ8,
-             MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+      .formats = {{&kF32Panels, ActivationEncoding::kF32, kMultiply<F32Columns>},
+                  {&kF16Panels, ActivationEncoding::kF32, kMultiply<F16Columns>},
+                  {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+                  {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
+                  {&kQ8Panels, ActivationEncoding::kQ8,
+                   MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>}},
       .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };

@@ -69,7 +69,7 @@ void EncodeBf16(const float* x, int64_t first, int64_t count, int64_t /*cols*/, 
 }  // namespace
 
 TileKernel Avx512Bf16Tile() {
-  return {WeightEncoding::kBF16, ActivationEncoding::kBF16, MultiplyByTiles<Bf16Kind>};
+  return {&kBf16Panels, ActivationEncoding::kBF16, MultiplyByTiles<Bf16Kind>};
 }
 
 EncodeRows Avx512Bf16Encoder() { return EncodeBf16; }

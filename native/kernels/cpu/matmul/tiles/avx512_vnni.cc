@@ -25,8 +25,7 @@ struct OffsetDot {
 }  // namespace
 
 TileKernel Avx512VnniTile() {
-  return {WeightEncoding::kQ8Offset, ActivationEncoding::kQ8,
-          MultiplyByTiles<Q8Kind<OffsetDot, kQ8Rows>>};
+  return {&kQ8OffsetPanels, ActivationEncoding::kQ8, MultiplyByTiles<Q8Kind<OffsetDot, kQ8Rows>>};
 }
 
 }  // namespace conclave

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "conclave/backend/arena.h"
+#include "conclave/backend/cache.h"
+#include "conclave/backend/operations.h"
+#include "conclave/backend/step_rows.h"
+#include "conclave/backend/weights.h"
+#include "conclave/base/activation.h"
+#include "conclave/base/exact_sum.h"
+#include "conclave/base/matrix_source.h"
+#include "conclave/base/thread_pool.h"
+#include "conclave/sampling/sampling.h"
+
+namespace conclave {
+
+struct Capabilities {
+  std::string name;  // as --isa says it
+  std::vector<WeightsFormat> formats;
+  // What a gate takes at most.
+  int max_experts;
+  int max_top_k;
+};
+
+// A device: owns memory and arithmetic, and executes the operations by which the engine describes a
+// step.
+//
+// Operations are called by one thread, the executor, and run in the order of the calls, possibly
+// later: outputs are on the host once Synchronise has returned. An operation may report what went
+// wrong by then. Arrays of the host are read before a call returns. Every output row is a fixed
+// function of its own inputs, whatever else is in the batch and however a prompt is cut into
+// chunks: a sequence gets the same tokens in any company. A tensor may be input and output of an
+// operation only where that says so.
+class Backend {
+ public:
+  // `threads`: of the host, the caller's included.
+  explicit Backend(int threads) : pool_(threads), scratch_(*this) {}
+  virtual ~Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  virtual Capabilities capabilities() const = 0;
+  ThreadPool& pool() { return pool_; }
+  // For what lives no longer than one call of the engine. Executor only.
+  Arena& scratch() { return scratch_; }
+
+  // Memory and weights: on any thread. They throw kOutOfMemory, and what the source throws.
+
+  virtual std::unique_ptr<DeviceMemory> Allocate(size_t bytes) = 0;
+  virtual MatrixPtr Pack(MatrixSource& source, WeightsFormat format) = 0;
+  // Reads gate, up and down, in that order.
+  virtual FfnPtr PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down,
+                         Activation activation, WeightsFormat format) = 0;
+  virtual VectorPtr Store(std::vector<float> values) = 0;
+  // kBF16 rounds rows to bf16; the others keep them as they are.
+  virtual EmbeddingPtr PackEmbedding(MatrixSource& source, WeightsFormat format) = 0;
+  // Takes all of its memory at once, so that no later step fails for want of it.
+  virtual std::unique_ptr<PagedCache> CreateCache(const KvCacheShape& shape, KvType type) = 0;
+  // What such a cache takes: the figure that every plan of memory must agree with.
+  virtual size_t CacheBytes(const KvCacheShape& shape, KvType type) const = 0;
+
+  // Operations, on the executor.
+
+  // `where` must outlive the result.
+  virtual std::unique_ptr<StepRows> Place(const SequenceRows& where) = 0;
+
+  // output[r] = multiplier * table[tokens[r]].
+  virtual void Embed(const Embedding& table, std::span<const int32_t> tokens, float multiplier,
+                     const Tensor& output) = 0;
+  // output[r, i] = x[r, i] / sqrt(mean(x[r]^2) + epsilon) * weight[i]; x may be output. Where
+  // `grid` is not null, it gets the grid of each row of x.
+  virtual void RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
+                       const GridOutput* grid = nullptr) = 0;
+  // output = x W^T (+ bias), for each of the outputs.
+  virtual void Linear(const Tensor& x, std::span<const LinearOutput> outputs) = 0;
+  // Rotates every head of every tensor, in place, by the position of its row.
+  virtual void Rotate(const Rope& rope, const StepRows& where, int head_dim,
+                      std::span<const Tensor> tensors) = 0;
+  // Writes k, v [rows, kv_heads * head_dim] into the cache, then output [rows, heads * head_dim] =
+  // causal attention of q over each row's sequence. Softmax over a fixed order of blocks.
+  virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
+                      const Tensor& k, const Tensor& v, PagedCache& cache,
+                      const Tensor& output) = 0;
+  // Experts of each row of x by its logits x W^T, W [experts, H]. kNonFinite when a row's logits
+  // have a NaN or +infinity, or are all -infinity.
+  virtual void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
+                    const GateChoice& choice) = 0;
+  // output[r] = down(act(gate(x[r])) * up(x[r])).
+  virtual void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) = 0;
+  // totals[r] = sum over the entries of row r of weight * ffn(x[row]), on the row's grid; a row
+  // without entries gets zeros. Groups are disjoint, ascending and cover the entries. Each expert's
+  // weights are read once.
+  virtual void Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
+                       const Tensor& x, const Grid& grid, const Totals& totals) = 0;
+
+  // x[r, i] to the nearest in [-limit, limit].
+  virtual void Clamp(const Tensor& x, float limit) = 0;
+  virtual void Scale(const Tensor& x, float factor) = 0;
+  // x[r, i] *= sigmoid(gate[r]); gate [rows, 1].
+  virtual void ScaleBySigmoid(const Tensor& gate, const Tensor& x) = 0;
+  // x += multiplier * y.
+  virtual void AddScaled(const Tensor& y, float multiplier, const Tensor& x) = 0;
+  // x to what the encoding holds.
+  virtual void Round(const Tensor& x, ActivationType type) = 0;
+  // output[i] = x[rows[i]].
+  virtual void Gather(const Tensor& x, std::span<const int32_t> rows, const Tensor& output) = 0;
+
+  // Exact sums; see exact_sum.h.
+
+  virtual void Clear(const Totals& totals) = 0;
+  // totals += terms.
+  virtual void AddTerms(const Tensor& terms, const Grid& grid, const Totals& totals) = 0;
+  // totals[rows[i]] += the i-th row of encoded totals.
+  virtual void AddEncoded(std::span<const int32_t> rows, PartialType type,
+                          std::span<const uint8_t> bytes, const Totals& totals) = 0;
+  // x += multiplier * totals, each total rounded to f32 first.
+  virtual void AddTotals(const Totals& totals, const Grid& grid, float multiplier,
+                         const Tensor& x) = 0;
+  // In the narrowest type that holds all of them. Synchronises.
+  virtual EncodedTotals Encode(const Totals& totals) = 0;
+
+  // Between host and device.
+
+  virtual void Upload(ActivationType type, std::span<const uint8_t> bytes,
+                      const Tensor& output) = 0;
+  virtual void Upload(std::span<const int32_t> values, const DeviceIds& output) = 0;
+  virtual void Download(const Tensor& x, ActivationType type, std::span<uint8_t> bytes) = 0;
+  virtual void Download(const DeviceIds& x, std::span<int32_t> values) = 0;
+  void Download(const Tensor& x, std::span<float> values) {
+    Download(x, ActivationType::kF32,
+             {reinterpret_cast<uint8_t*>(values.data()), values.size_bytes()});
+  }
+  virtual void Synchronise() = 0;
+
+  // One result for each row of logits [requests, vocabulary], which may be overwritten.
+  virtual void Sample(const Tensor& logits, std::span<const LogitsRequest> requests,
+                      std::span<LogitsResult> results);
+
+ private:
+  ThreadPool pool_;
+  Arena scratch_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace conclave {
+
+// Keys and values of one layer and one head range: blocks of block_size positions. Encoding and
+// layout are the backend's matter.
+struct KvCacheShape {
+  int64_t blocks;
+  int block_size;
+  int kv_heads;
+  int head_dim;
+};
+
+// Whether cached keys and values are kept in f32 or rounded to bf16.
+enum class KvType { kF32, kBF16 };
+
+// What attention keeps of earlier positions, in blocks that sequences' tables name.
+class PagedCache {
+ public:
+  virtual ~PagedCache() = default;
+  virtual size_t bytes() const = 0;
+};
+
+}  // namespace conclave

@@ -1,0 +1,54 @@
+#pragma once
+
+// Parameters of a backend's operations.
+
+#include <cstdint>
+#include <span>
+
+#include "conclave/backend/device_rows.h"
+#include "conclave/backend/weights.h"
+#include "conclave/base/operator_parameters.h"
+
+namespace conclave {
+
+// Where a norm leaves the grid of its rows, and how many bits below their scale it lies.
+struct GridOutput {
+  Grid exponents;
+  int bits;
+};
+
+// One of several matrices with the same input: output [rows, matrix->rows()].
+struct LinearOutput {
+  const Matrix* matrix;
+  const Vector* bias;  // null: none
+  Tensor output;
+};
+
+struct GateParams {
+  int top_k;
+  GateScoring scoring;
+  float weight_multiplier;
+};
+
+// What a gate chose for each row, [rows, top_k]: experts by descending weight (ties: lower id
+// first).
+struct GateChoice {
+  DeviceIds ids;
+  Tensor weights;
+};
+
+// One expert slice that a row needs.
+struct ExpertEntry {
+  int32_t slot;
+  int32_t row;
+  float weight;
+};
+
+// Entries [begin, end) of a sorted list go through one expert.
+struct ExpertGroup {
+  const Ffn* ffn;
+  int64_t begin;
+  int64_t end;
+};
+
+}  // namespace conclave

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "conclave/engine/tensor_loader.h"
+#include "conclave/model/spec.h"
+
+namespace conclave {
+
+// Picks the experts of each row of one layer.
+class ExpertGate {
+ public:
+  // Throws kUnsupported for more experts than the backend's gate takes.
+  ExpertGate(TensorLoader& loader, const MoeSpec& spec);
+
+  int experts() const { return static_cast<int>(weight_->rows()); }
+  int top_k() const { return params_.top_k; }
+
+  // ids, weights [rows, top_k] of input [rows, H], on the host. Throws kNonFinite when a row's
+  // logits have a NaN or an infinity.
+  void Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,
+               std::vector<float>& weights) const;
+
+  uint64_t weight_bytes() const { return weight_->bytes(); }
+
+ private:
+  MatrixPtr weight_;
+  GateParams params_;
+};
+
+}  // namespace conclave

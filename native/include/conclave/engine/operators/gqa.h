@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "conclave/engine/cache_options.h"
+#include "conclave/engine/norm.h"
+#include "conclave/engine/tensor_loader.h"
+#include "conclave/model/slicing.h"
+
+namespace conclave {
+
+// Grouped-query attention: some heads of one layer with their cache.
+class GqaOperator {
+ public:
+  // Loads the weights. `output_bias`: this share adds the output projection's bias (one share of
+  // each layer does).
+  GqaOperator(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
+              const RankSlice& slice, const CacheOptions& cache, bool output_bias);
+
+  // Takes the cache's memory, once, before the first Forward.
+  void TakeCache(Backend& backend);
+
+  // output [rows, H] = this share's part of attention(input [rows, H]); writes the rows' keys and
+  // values into the cache.
+  void Forward(Backend& backend, const StepRows& where, const Tensor& input, const Tensor& output);
+
+  uint64_t weight_bytes() const;
+  uint64_t cache_bytes() const { return cache_bytes_; }
+  static uint64_t SourceBytes(const AttentionSpec& spec);
+
+ private:
+  Rope rope_;
+  AttentionParams params_;
+  bool norm_per_head_;
+  float clip_;
+  MatrixPtr q_, k_, v_, o_;
+  VectorPtr q_bias_, k_bias_, v_bias_, o_bias_;  // null: none
+  std::optional<Norm> q_norm_, k_norm_;
+  KvCacheShape cache_shape_;
+  KvType cache_type_;
+  uint64_t cache_bytes_;
+  std::unique_ptr<PagedCache> cache_;
+};
+
+}  // namespace conclave

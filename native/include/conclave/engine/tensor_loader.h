@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "conclave/backend/backend.h"
+#include "conclave/model/spec.h"
+#include "conclave/weights/load_monitor.h"
+#include "conclave/weights/weight_store.h"
+
+namespace conclave {
+
+// Bytes of a linear layer's weight and bias in the checkpoint.
+uint64_t SourceBytes(const LinearSpec& linear);
+
+// Throws kUnsupported unless the backend knows the format.
+void RequireFormat(const Backend& backend, WeightsFormat format);
+
+// The rectangles of gate, up and down that a range of the intermediate dimension is.
+struct FfnParts {
+  Rectangle gate_up;
+  Rectangle down;
+
+  FfnParts(const DenseFfnSpec& ffn, Range width)
+      : gate_up{width, {0, ffn.gate.in()}}, down{{0, ffn.gate.in()}, width} {}
+};
+
+// Packs part of a network. Where `crc` is not null, it continues a CRC-32 over the bytes that are
+// read: gate, up and down, in that order.
+FfnPtr PackFfn(Backend& backend, const WeightStore& store, const DenseFfnSpec& ffn, Range width,
+               uint32_t* crc = nullptr);
+
+// Brings tensors to a backend for one owner, counting bytes.
+class TensorLoader {
+ public:
+  TensorLoader(const WeightStore& store, Backend& backend, LoadMonitor& monitor);
+
+  MatrixPtr Matrix(const TensorRef& tensor, const Rectangle& part);
+  MatrixPtr Matrix(const TensorRef& tensor, const Rectangle& part, WeightsFormat format);
+  VectorPtr Vector(const TensorRef& tensor);
+  VectorPtr Vector(const TensorRef& tensor, Range part);
+  // Null for a tensor that is absent.
+  VectorPtr Vector(const std::optional<TensorRef>& tensor, Range part);
+  FfnPtr Ffn(const DenseFfnSpec& ffn, Range width);
+  EmbeddingPtr Embedding(const TensorRef& tensor);
+
+  Backend& backend() { return backend_; }
+  WeightsFormat format() const { return store_.format(); }
+
+ private:
+  const WeightStore& store_;
+  Backend& backend_;
+  LoadMonitor& monitor_;
+};
+
+inline uint64_t BytesOf(const VectorPtr& vector) { return vector ? vector->bytes() : 0; }
+
+}  // namespace conclave

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "conclave/backend/cache.h"
+
+namespace conclave {
+
+// The cache of one layer and head range.
+class KvCache final : public PagedCache {
+ public:
+  // Takes all of its memory at once: throws kOutOfMemory now rather than fail in a later step.
+  KvCache(const KvCacheShape& shape, KvType type);
+  const KvCacheShape& shape() const { return shape_; }
+  KvType type() const { return type_; }
+  size_t bytes() const override { return bytes_; }
+  uint8_t* data() { return storage_.get(); }
+  const uint8_t* data() const { return storage_.get(); }
+
+  // Bytes that a cache of this shape takes; a little above 2 * positions * heads * headDim elements
+  // where headDim is no multiple of 16 or block_size none.
+  static size_t BytesFor(const KvCacheShape& shape, KvType type);
+
+ private:
+  struct Unmap {
+    size_t bytes;
+    void operator()(uint8_t* memory) const;
+  };
+  KvCacheShape shape_;
+  KvType type_;
+  size_t bytes_;
+  std::unique_ptr<uint8_t, Unmap> storage_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "conclave/backend/host_backend.h"
+#include "kernels/cpu/matmul/matmul.h"
+#include "kernels/cpu/matmul/tile.h"
+
+namespace conclave {
+
+// The CPU, with the kernels of one instruction set.
+class CpuBackend final : public HostBackend {
+ public:
+  // Throws kUnsupported when this CPU lacks the instruction set.
+  CpuBackend(int threads, Isa isa, Bf16Pairs pairs = Bf16Pairs::kWhereFast);
+  // With some of its extensions only.
+  CpuBackend(int threads, const TileKernels& tiles);
+  ~CpuBackend() override;
+
+  Capabilities capabilities() const override;
+  Isa isa() const { return isa_; }
+
+  MatrixPtr Pack(MatrixSource& source, WeightsFormat format) override;
+  FfnPtr PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down, Activation activation,
+                 WeightsFormat format) override;
+  std::unique_ptr<PagedCache> CreateCache(const KvCacheShape& shape, KvType type) override;
+  size_t CacheBytes(const KvCacheShape& shape, KvType type) const override;
+
+  void RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
+               const GridOutput* grid) override;
+  void Linear(const Tensor& x, std::span<const LinearOutput> outputs) override;
+  void Rotate(const Rope& rope, const StepRows& where, int head_dim,
+              std::span<const Tensor> tensors) override;
+  void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
+              const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) override;
+  void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
+            const GateChoice& choice) override;
+  void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) override;
+  void Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
+               const Tensor& x, const Grid& grid, const Totals& totals) override;
+
+  void Clamp(const Tensor& x, float limit) override;
+  void Scale(const Tensor& x, float factor) override;
+  void ScaleBySigmoid(const Tensor& gate, const Tensor& x) override;
+  void AddScaled(const Tensor& y, float multiplier, const Tensor& x) override;
+  void Round(const Tensor& x, ActivationType type) override;
+
+  void Clear(const Totals& totals) override;
+  void AddTerms(const Tensor& terms, const Grid& grid, const Totals& totals) override;
+  void AddEncoded(std::span<const int32_t> rows, PartialType type, std::span<const uint8_t> bytes,
+                  const Totals& totals) override;
+  void AddTotals(const Totals& totals, const Grid& grid, float multiplier,
+                 const Tensor& x) override;
+  EncodedTotals Encode(const Totals& totals) override;
+
+ private:
+  Isa isa_;
+  std::unique_ptr<MatmulKernels> kernels_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,63 @@
+// Operations element by element.
+
+#include <algorithm>
+#include <cmath>
+
+#include "conclave/base/number_formats.h"
+#include "conclave/base/parallel_rows.h"
+#include "kernels/cpu/backend.h"
+
+namespace conclave {
+namespace {
+
+// body(first, end) for pieces of x's elements.
+template <typename Body>
+void ParallelElements(ThreadPool& pool, const Tensor& x, const Body& body) {
+  ParallelRows(pool, x.rows, x.width,
+               [&](int64_t first, int64_t end) { body(first * x.width, end * x.width); });
+}
+
+}  // namespace
+
+void CpuBackend::Clamp(const Tensor& x, float limit) {
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] = std::clamp(out[i], -limit, limit);
+  });
+}
+
+void CpuBackend::Scale(const Tensor& x, float factor) {
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] *= factor;
+  });
+}
+
+void CpuBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
+  const float* const gates = HostPointer(gate);
+  float* const out = HostPointer(x);
+  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      const float weight = 1 / (1 + std::exp(-gates[row]));
+      for (int64_t i = 0; i < x.width; ++i) out[row * x.width + i] *= weight;
+    }
+  });
+}
+
+void CpuBackend::AddScaled(const Tensor& y, float multiplier, const Tensor& x) {
+  const float* const in = HostPointer(y);
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] += multiplier * in[i];
+  });
+}
+
+void CpuBackend::Round(const Tensor& x, ActivationType type) {
+  if (type == ActivationType::kF32) return;
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] = Bf16ToFloat(FloatToBf16(out[i]));
+  });
+}
+
+}  // namespace conclave

@@ -1,0 +1,80 @@
+// The operations with kernels of their own: what these ask of rows is cut into pieces for threads.
+
+#include <vector>
+
+#include "conclave/base/parallel_rows.h"
+#include "kernels/cpu/backend.h"
+#include "kernels/cpu/backend/weights.h"
+#include "kernels/cpu/exact_sum/exact_sum.h"
+#include "kernels/cpu/ops.h"
+
+namespace conclave {
+
+void CpuBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
+                         const GridOutput* grid) {
+  const float* const in = HostPointer(x);
+  float* const out = HostPointer(output);
+  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+    const int64_t at = first * x.width;
+    // First: the output may be written over x.
+    if (grid != nullptr) {
+      FindGrid(isa_, in + at, epsilon, grid->bits, end - first, x.width,
+               HostPointer(grid->exponents) + first);
+    }
+    conclave::RmsNorm(isa_, in + at, HostPointer(weight), epsilon, end - first, x.width, x.width,
+                      out + at);
+  });
+}
+
+void CpuBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs) {
+  std::vector<const PackedMatrix*> matrices;
+  std::vector<const float*> biases;
+  std::vector<float*> results;
+  for (const LinearOutput& output : outputs) {
+    matrices.push_back(&PackedOf(*output.matrix));
+    biases.push_back(output.bias != nullptr ? HostPointer(*output.bias) : nullptr);
+    results.push_back(HostPointer(output.output));
+  }
+  kernels_->MatmulMany(pool(), matrices, HostPointer(x), x.rows, biases, results);
+}
+
+void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
+                        std::span<const Tensor> tensors) {
+  int64_t width = 0;
+  for (const Tensor& tensor : tensors) width += tensor.width;
+  const int32_t* const positions = HostRows(where).positions.data();
+  ParallelRows(pool(), where.rows(), width, [&](int64_t first, int64_t end) {
+    for (const Tensor& x : tensors) {
+      ApplyRope(rope, positions + first, end - first, static_cast<int>(x.width / head_dim),
+                head_dim, x.width, HostPointer(x) + first * x.width);
+    }
+  });
+}
+
+void CpuBackend::Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
+                        const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) {
+  PagedAttention(isa_, pool(), params, HostRows(where), HostPointer(q), HostPointer(k),
+                 HostPointer(v), static_cast<KvCache&>(cache), HostPointer(output));
+}
+
+void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
+                      const GateChoice& choice) {
+  const Arena::Scope scope(scratch());
+  const int64_t experts = weight.rows();
+  const Tensor logits = scratch().Rows(x.rows, experts);
+  const LinearOutput product{&weight, nullptr, logits};
+  Linear(x, {&product, 1});
+  ParallelRows(pool(), x.rows, experts * 4, [&](int64_t first, int64_t end) {
+    TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts),
+             params.top_k, params.scoring, params.weight_multiplier,
+             HostPointer(choice.ids) + first * params.top_k,
+             HostPointer(choice.weights) + first * params.top_k);
+  });
+}
+
+void CpuBackend::Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) {
+  const FfnGroup group{&WeightsOf(ffn), 0, x.rows};
+  kernels_->GroupedFfn(pool(), {&group, 1}, HostPointer(x), HostPointer(output));
+}
+
+}  // namespace conclave

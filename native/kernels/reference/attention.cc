@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <vector>
+
+#include "kernels/reference/backend.h"
+#include "kernels/reference/cache.h"
+#include "kernels/reference/rows.h"
+
+namespace conclave {
+namespace {
+
+// Where the cache keeps a position of a sequence.
+struct CachePlace {
+  int64_t block;
+  int64_t in_block;
+};
+
+CachePlace PlaceOf(const SequenceRows& where, size_t sequence, int64_t position, int block_size) {
+  const auto entry = static_cast<size_t>(where.block_offsets[sequence] + position / block_size);
+  return {where.block_tables[entry], position % block_size};
+}
+
+}  // namespace
+
+std::unique_ptr<PagedCache> ReferenceBackend::CreateCache(const KvCacheShape& shape, KvType type) {
+  return std::make_unique<ReferenceCache>(shape, type);
+}
+
+size_t ReferenceBackend::CacheBytes(const KvCacheShape& shape, KvType) const {
+  return static_cast<size_t>(shape.blocks) * static_cast<size_t>(shape.block_size) *
+         static_cast<size_t>(shape.kv_heads) * 2 * static_cast<size_t>(shape.head_dim) *
+         sizeof(float);
+}
+
+void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
+                              std::span<const Tensor> tensors) {
+  const auto& positions = HostRows(where).positions;
+  for (const Tensor& x : tensors) {
+    const int64_t heads = x.width / head_dim;
+    for (int64_t i = 0; i < x.rows * heads; ++i) {
+      float* const head = HostPointer(x) + i * head_dim;
+      const std::vector<double> rotated =
+          ReferenceRope(rope, positions[static_cast<size_t>(i / heads)], {head, head + head_dim});
+      std::copy(rotated.begin(), rotated.end(), head);
+    }
+  }
+}
+
+void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& rows, const Tensor& q,
+                              const Tensor& k, const Tensor& v, PagedCache& paged,
+                              const Tensor& output) {
+  auto& cache = static_cast<ReferenceCache&>(paged);
+  const SequenceRows& where = HostRows(rows);
+  const int dims = params.head_dim;
+  const int block_size = cache.shape().block_size;
+  for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
+    for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
+      const CachePlace at =
+          PlaceOf(where, s, where.positions[static_cast<size_t>(row)], block_size);
+      for (int head = 0; head < params.kv_heads; ++head) {
+        const int64_t from = (row * params.kv_heads + head) * dims;
+        const auto round = [&](float x) { return cache.Rounded(x); };
+        std::transform(HostPointer(k) + from, HostPointer(k) + from + dims,
+                       cache.Key(at.block, at.in_block, head), round);
+        std::transform(HostPointer(v) + from, HostPointer(v) + from + dims,
+                       cache.Value(at.block, at.in_block, head), round);
+      }
+    }
+  }
+  for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
+    for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
+      const int64_t position = where.positions[static_cast<size_t>(row)];
+      const int64_t first = params.sliding_window > 0
+                                ? std::max<int64_t>(0, position + 1 - params.sliding_window)
+                                : 0;
+      for (int head = 0; head < params.heads; ++head) {
+        const int kv_head = head / (params.heads / params.kv_heads);
+        std::vector<double> keys;
+        std::vector<double> values;
+        for (int64_t p = first; p <= position; ++p) {
+          const CachePlace at = PlaceOf(where, s, p, block_size);
+          const float* const key = cache.Key(at.block, at.in_block, kv_head);
+          const float* const value = cache.Value(at.block, at.in_block, kv_head);
+          keys.insert(keys.end(), key, key + dims);
+          values.insert(values.end(), value, value + dims);
+        }
+        const float* const query = HostPointer(q) + (row * params.heads + head) * dims;
+        const std::vector<double> attended =
+            ReferenceAttention({query, query + dims}, keys, values, double{params.scale});
+        std::copy(attended.begin(), attended.end(),
+                  HostPointer(output) + (row * params.heads + head) * dims);
+      }
+    }
+  }
+}
+
+}  // namespace conclave

@@ -1,0 +1,116 @@
+#include "kernels/reference/backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "conclave/base/message.h"
+#include "conclave/base/number_formats.h"
+#include "kernels/reference/matrix.h"
+#include "kernels/reference/rows.h"
+
+namespace conclave {
+namespace {
+
+std::vector<double> Row(const Tensor& x, int64_t row) {
+  const float* const first = HostPointer(x) + row * x.width;
+  return {first, first + x.width};
+}
+
+}  // namespace
+
+Capabilities ReferenceBackend::capabilities() const {
+  return {.name = "reference",
+          .formats = {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8},
+          .max_experts = kMaxExperts,
+          .max_top_k = kMaxTopK};
+}
+
+MatrixPtr ReferenceBackend::Pack(MatrixSource& source, WeightsFormat format) {
+  return std::make_shared<const ReferenceMatrix>(source, format);
+}
+
+FfnPtr ReferenceBackend::PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down,
+                                 Activation activation, WeightsFormat format) {
+  return std::make_shared<const ReferenceFfn>(gate, up, down, activation, format);
+}
+
+void ReferenceBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsilon,
+                               const Tensor& output, const GridOutput* grid) {
+  const std::vector<double> weights(HostPointer(weight), HostPointer(weight) + weight.size());
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const std::vector<double> row = Row(x, r);
+    if (grid != nullptr)
+      HostPointer(grid->exponents)[r] = ReferenceGrid(row, double{epsilon}, grid->bits);
+    const std::vector<double> normalised = ReferenceRmsNorm(row, weights, double{epsilon});
+    std::copy(normalised.begin(), normalised.end(), HostPointer(output) + r * output.width);
+  }
+}
+
+void ReferenceBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs) {
+  for (const LinearOutput& output : outputs) {
+    const auto& matrix = static_cast<const ReferenceMatrix&>(*output.matrix);
+    for (int64_t r = 0; r < x.rows; ++r) {
+      std::vector<float> y = matrix.Multiply(HostPointer(x) + r * x.width);
+      for (size_t i = 0; output.bias != nullptr && i < y.size(); ++i)
+        y[i] += HostPointer(*output.bias)[i];
+      std::copy(y.begin(), y.end(), HostPointer(output.output) + r * output.output.width);
+    }
+  }
+}
+
+void ReferenceBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
+                            const GateChoice& choice) {
+  const auto& matrix = static_cast<const ReferenceMatrix&>(weight);
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const std::vector<float> logits = matrix.Multiply(HostPointer(x) + r * x.width);
+    const float infinity = std::numeric_limits<float>::infinity();
+    const bool usable =
+        std::all_of(logits.begin(), logits.end(), [&](float l) { return l < infinity; }) &&
+        std::any_of(logits.begin(), logits.end(), [&](float l) { return l > -infinity; });
+    if (!usable) Fail(ErrorCode::kNonFinite, "gate logits: some of a row are NaN or infinite");
+    const ReferenceGateResult result =
+        ReferenceGate({logits.begin(), logits.end()}, params.top_k, params.scoring,
+                      double{params.weight_multiplier});
+    std::copy(result.ids.begin(), result.ids.end(), HostPointer(choice.ids) + r * params.top_k);
+    std::copy(result.weights.begin(), result.weights.end(),
+              HostPointer(choice.weights) + r * params.top_k);
+  }
+}
+
+void ReferenceBackend::Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const std::vector<float> y =
+        static_cast<const ReferenceFfn&>(ffn).Forward(HostPointer(x) + r * x.width);
+    std::copy(y.begin(), y.end(), HostPointer(output) + r * output.width);
+  }
+}
+
+void ReferenceBackend::Clamp(const Tensor& x, float limit) {
+  for (int64_t i = 0; i < x.elements(); ++i)
+    HostPointer(x)[i] = std::clamp(HostPointer(x)[i], -limit, limit);
+}
+
+void ReferenceBackend::Scale(const Tensor& x, float factor) {
+  for (int64_t i = 0; i < x.elements(); ++i) HostPointer(x)[i] *= factor;
+}
+
+void ReferenceBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const double weight = 1 / (1 + std::exp(-double{HostPointer(gate)[i / x.width]}));
+    HostPointer(x)[i] = static_cast<float>(double{HostPointer(x)[i]} * weight);
+  }
+}
+
+void ReferenceBackend::AddScaled(const Tensor& y, float multiplier, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i) HostPointer(x)[i] += multiplier * HostPointer(y)[i];
+}
+
+void ReferenceBackend::Round(const Tensor& x, ActivationType type) {
+  if (type == ActivationType::kF32) return;
+  for (int64_t i = 0; i < x.elements(); ++i)
+    HostPointer(x)[i] = Bf16ToFloat(FloatToBf16(HostPointer(x)[i]));
+}
+
+}  // namespace conclave

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "conclave/backend/cache.h"
+#include "conclave/base/number_formats.h"
+
+namespace conclave {
+
+// [blocks][block_size][kv_heads][key, value][head_dim], rounded to the cache's type.
+class ReferenceCache final : public PagedCache {
+ public:
+  ReferenceCache(const KvCacheShape& shape, KvType type)
+      : shape_(shape),
+        type_(type),
+        elements_(static_cast<size_t>(shape.blocks * shape.block_size * shape.kv_heads * 2 *
+                                      shape.head_dim)) {}
+
+  size_t bytes() const override { return elements_.size() * sizeof(float); }
+  const KvCacheShape& shape() const { return shape_; }
+  float* Key(int64_t block, int64_t in_block, int head) {
+    const int64_t place = (block * shape_.block_size + in_block) * shape_.kv_heads + head;
+    return elements_.data() + place * 2 * shape_.head_dim;
+  }
+  float* Value(int64_t block, int64_t in_block, int head) {
+    return Key(block, in_block, head) + shape_.head_dim;
+  }
+  float Rounded(float x) const { return type_ == KvType::kBF16 ? Bf16ToFloat(FloatToBf16(x)) : x; }
+
+ private:
+  KvCacheShape shape_;
+  KvType type_;
+  std::vector<float> elements_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,88 @@
+#include "kernels/reference/matrix.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "conclave/base/number_formats.h"
+
+namespace conclave {
+namespace {
+
+constexpr int64_t kGroup = 32;
+
+// Replaces a row by integers in [-127, 127] and appends the scale of each group: its largest
+// magnitude / 127. A group of magnitudes below 1e-30 is zeros, one with a NaN or an infinity NaN.
+void Quantise(float* row, int64_t cols, std::vector<float>* scales) {
+  for (int64_t first = 0; first < cols; first += kGroup) {
+    const int64_t end = std::min(first + kGroup, cols);
+    float largest = 0;
+    bool finite = true;
+    for (int64_t i = first; i < end; ++i) {
+      finite = finite && std::isfinite(row[i]);
+      largest = std::max(largest, std::abs(row[i]));
+    }
+    const bool usable = finite && largest >= 1e-30f;
+    const float inverse = usable ? 127 / largest : 0;
+    for (int64_t i = first; i < end; ++i) row[i] = usable ? std::nearbyint(row[i] * inverse) : 0;
+    scales->push_back(usable ? largest / 127 : finite ? 0 : std::nanf(""));
+  }
+}
+
+}  // namespace
+
+ReferenceMatrix::ReferenceMatrix(MatrixSource& source, WeightsFormat format)
+    : format_(format),
+      rows_(source.rows()),
+      cols_(source.cols()),
+      values_(static_cast<size_t>(rows_ * cols_)) {
+  for (int64_t r = 0; r < rows_; ++r) {
+    float* const row = values_.data() + r * cols_;
+    if (format == WeightsFormat::kBF16) {
+      std::vector<uint16_t> rounded(static_cast<size_t>(cols_));
+      source.Bf16(r, rounded.data());
+      std::transform(rounded.begin(), rounded.end(), row, Bf16ToFloat);
+    } else {
+      source.Floats(r, row);
+    }
+    if (format == WeightsFormat::kQ8) Quantise(row, cols_, &scales_);
+  }
+}
+
+std::vector<float> ReferenceMatrix::Multiply(const float* x) const {
+  std::vector<float> input(x, x + cols_);
+  std::vector<float> input_scales;
+  if (format_ == WeightsFormat::kQ8) Quantise(input.data(), cols_, &input_scales);
+  std::vector<float> output(static_cast<size_t>(rows_));
+  const int64_t groups = (cols_ + kGroup - 1) / kGroup;
+  for (int64_t r = 0; r < rows_; ++r) {
+    const float* const row = values_.data() + r * cols_;
+    double sum = 0;
+    for (int64_t group = 0; group < groups; ++group) {
+      double part = 0;
+      for (int64_t i = group * kGroup; i < std::min((group + 1) * kGroup, cols_); ++i)
+        part += double{input[static_cast<size_t>(i)]} * double{row[i]};
+      if (format_ == WeightsFormat::kQ8) {
+        part *= double{input_scales[static_cast<size_t>(group)]} *
+                double{scales_[static_cast<size_t>(r * groups + group)]};
+      }
+      sum += part;
+    }
+    output[static_cast<size_t>(r)] = static_cast<float>(sum);
+  }
+  return output;
+}
+
+std::vector<float> ReferenceFfn::Forward(const float* x) const {
+  std::vector<float> hidden = gate_.Multiply(x);
+  const std::vector<float> up = up_.Multiply(x);
+  switch (activation_) {
+    case Activation::kSilu:
+      for (size_t i = 0; i < hidden.size(); ++i) {
+        const double gate = hidden[i];
+        hidden[i] = static_cast<float>(gate / (1 + std::exp(-gate)) * double{up[i]});
+      }
+  }
+  return down_.Multiply(hidden.data());
+}
+
+}  // namespace conclave

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "conclave/backend/weights.h"
+#include "conclave/base/matrix_source.h"
+#include "conclave/base/operator_parameters.h"
+
+namespace conclave {
+
+// Weights as their format holds them. q8: integers, and a scale for each group of 32 columns.
+class ReferenceMatrix final : public Matrix {
+ public:
+  ReferenceMatrix(MatrixSource& source, WeightsFormat format);
+
+  int64_t rows() const override { return rows_; }
+  int64_t cols() const override { return cols_; }
+  size_t bytes() const override { return (values_.size() + scales_.size()) * sizeof(float); }
+  // x W^T of one row x [cols].
+  std::vector<float> Multiply(const float* x) const;
+
+ private:
+  WeightsFormat format_;
+  int64_t rows_;
+  int64_t cols_;
+  std::vector<float> values_;
+  std::vector<float> scales_;
+};
+
+class ReferenceFfn final : public Ffn {
+ public:
+  ReferenceFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down, Activation activation,
+               WeightsFormat format)
+      : gate_(gate, format), up_(up, format), down_(down, format), activation_(activation) {}
+
+  size_t bytes() const override { return gate_.bytes() + up_.bytes() + down_.bytes(); }
+  // down(act(gate(x)) * up(x)) of one row.
+  std::vector<float> Forward(const float* x) const;
+
+ private:
+  ReferenceMatrix gate_;
+  ReferenceMatrix up_;
+  ReferenceMatrix down_;
+  Activation activation_;
+};
+
+}  // namespace conclave

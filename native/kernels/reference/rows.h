@@ -1,0 +1,37 @@
+#pragma once
+
+// What a backend's operations do to single rows: simple loops in f64.
+
+#include <cstdint>
+#include <vector>
+
+#include "conclave/base/operator_parameters.h"
+
+namespace conclave {
+
+// x / sqrt(mean(x^2) + epsilon) * weight, of one row.
+std::vector<double> ReferenceRmsNorm(const std::vector<double>& x,
+                                     const std::vector<double>& weight, double epsilon);
+
+// One head, rotated by `position`.
+std::vector<double> ReferenceRope(const Rope& rope, int32_t position,
+                                  const std::vector<double>& head);
+
+struct ReferenceGateResult {
+  std::vector<int32_t> ids;
+  std::vector<double> weights;
+};
+
+// One row of logits, by a full sort.
+ReferenceGateResult ReferenceGate(const std::vector<double>& logits, int top_k, GateScoring scoring,
+                                  double weight_multiplier);
+
+// floor(log2(sqrt(mean(x^2) + epsilon))) - bits; see exact_sum.h.
+int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits);
+
+// Attention of one query vector over keys and values [positions, head_dim].
+std::vector<double> ReferenceAttention(const std::vector<double>& query,
+                                       const std::vector<double>& keys,
+                                       const std::vector<double>& values, double scale);
+
+}  // namespace conclave

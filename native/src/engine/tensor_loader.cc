@@ -1,0 +1,75 @@
+#include "conclave/engine/tensor_loader.h"
+
+#include <algorithm>
+
+#include "conclave/base/message.h"
+
+namespace conclave {
+
+uint64_t SourceBytes(const LinearSpec& linear) {
+  return linear.weight.bytes() + (linear.bias ? linear.bias->bytes() : 0);
+}
+
+void RequireFormat(const Backend& backend, WeightsFormat format) {
+  const Capabilities capabilities = backend.capabilities();
+  const auto& formats = capabilities.formats;
+  if (std::find(formats.begin(), formats.end(), format) == formats.end()) {
+    Fail(ErrorCode::kUnsupported, "weights: the ", capabilities.name,
+         " backend has no kernels for ", NameOf(format));
+  }
+}
+
+FfnPtr PackFfn(Backend& backend, const WeightStore& store, const DenseFfnSpec& ffn, Range width,
+               uint32_t* crc) {
+  const FfnParts parts(ffn, width);
+  return backend.PackFfn(*store.Matrix(ffn.gate.weight, parts.gate_up, crc),
+                         *store.Matrix(ffn.up.weight, parts.gate_up, crc),
+                         *store.Matrix(ffn.down.weight, parts.down, crc), ffn.activation,
+                         store.format());
+}
+
+TensorLoader::TensorLoader(const WeightStore& store, Backend& backend, LoadMonitor& monitor)
+    : store_(store), backend_(backend), monitor_(monitor) {
+  RequireFormat(backend, store.format());
+}
+
+MatrixPtr TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part) {
+  return Matrix(tensor, part, store_.format());
+}
+
+MatrixPtr TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part,
+                               WeightsFormat format) {
+  MatrixPtr packed = backend_.Pack(*store_.Matrix(tensor, part), format);
+  monitor_.Add(tensor.bytes());
+  return packed;
+}
+
+VectorPtr TensorLoader::Vector(const TensorRef& tensor) {
+  return Vector(tensor, {0, tensor.elements()});
+}
+
+VectorPtr TensorLoader::Vector(const TensorRef& tensor, Range part) {
+  VectorPtr stored = backend_.Store(store_.Vector(tensor, part));
+  monitor_.Add(tensor.bytes());
+  return stored;
+}
+
+VectorPtr TensorLoader::Vector(const std::optional<TensorRef>& tensor, Range part) {
+  return tensor ? Vector(*tensor, part) : nullptr;
+}
+
+FfnPtr TensorLoader::Ffn(const DenseFfnSpec& ffn, Range width) {
+  FfnPtr packed = PackFfn(backend_, store_, ffn, width);
+  for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down})
+    monitor_.Add(linear->weight.bytes());
+  return packed;
+}
+
+EmbeddingPtr TensorLoader::Embedding(const TensorRef& tensor) {
+  EmbeddingPtr packed =
+      backend_.PackEmbedding(*store_.Matrix(tensor, Whole(tensor)), store_.format());
+  monitor_.Add(tensor.bytes());
+  return packed;
+}
+
+}  // namespace conclave
