@@ -7,20 +7,13 @@
  * nothing, and frees the memory once the last call that uses it has ended; any other call after it fails with `CLOSED`.
  */
 import type { ModelSpec__Output as ModelSpec } from '../proto/generated/conclave/v1/ModelSpec.ts';
-import type { weightsFormats } from '../proto/weights-formats.ts';
+import type { WeightsFormat } from '../proto/weights-formats.ts';
 
 /**
  * What calculates: the CPU with the kernels of an instruction set, or `reference`, plain loops that say what the kernels compute,
  * for tests.
  */
 export type Isa = 'portable' | 'avx2' | 'avx512' | 'reference';
-
-/**
- * How weights are kept and multiplied. f32: exactly what the checkpoint holds, activations in f32. bf16: bf16 weights, a
- * bf16 cache, f32 sums; activations are rounded to bf16 only where the processor multiplies bf16 pairs faster than f32.
- * q8: int8 weights in groups of 32 with f32 scales, made on load; int8 activations.
- */
-export type WeightsFormat = (typeof weightsFormats)[number];
 
 /** Encoding of activations that cross the boundary. */
 export type ActivationType = 'f32' | 'bf16';

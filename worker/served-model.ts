@@ -1,9 +1,9 @@
 import { gunzipSync } from 'node:zlib';
-import type { WeightsFormat } from '../native/native.ts';
 import type { Bus } from '../proto/bus/bus.ts';
 import { SERVED_MODEL } from '../proto/bus/subjects.ts';
 import type { ServedModel__Output as ServedModel } from '../proto/generated/conclave/v1/ServedModel.ts';
 import { conclave, decode, type ModelSpec } from '../proto/messages.ts';
+import { type WeightsFormat, weightsFormats } from '../proto/weights-formats.ts';
 
 /** A description longer than this is none. */
 const MAX_MODEL_BYTES = 2 ** 28;
@@ -46,8 +46,9 @@ export async function servedModel(bus: Bus, deadlineMs: number): Promise<KnownMo
 function checked(model: ServedModel): KnownModel {
   const { spec, weights } = model;
   if (spec === null) throw new Error('it names no model');
-  if (weights !== 'f32' && weights !== 'bf16' && weights !== 'q8') {
-    throw new Error(`weights: expected f32, bf16 or q8, got "${weights}"`);
+  const format = weightsFormats.find((name) => name === weights);
+  if (format === undefined) {
+    throw new Error(`weights: expected one of ${weightsFormats.join(', ')}, got "${weights}"`);
   }
-  return { ...model, spec, weights };
+  return { ...model, spec, weights: format };
 }

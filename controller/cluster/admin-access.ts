@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
 import { type ApiKeys, openAccess } from '../../proto/api-keys.ts';
 import type { AccessRule } from '../../proto/server.ts';
-import { readAdminKeys } from '../config/api-keys.ts';
 
 /** Who may operate the cluster, and what an operator is called in events. */
 export interface AdminAccess {
@@ -22,11 +21,7 @@ const CLAIM_LENGTH = 64;
 /**
  * Those with an admin key; without admin keys, those with an API key; without any keys, processes on this machine.
  */
-export function adminAccess(
-  config: { readonly adminKey: readonly string[] | null; readonly adminKeyFile: string | null },
-  apiKeys: ApiKeys,
-): AdminAccess {
-  const adminKeys = readAdminKeys(config);
+export function adminAccess(adminKeys: ApiKeys, apiKeys: ApiKeys): AdminAccess {
   const keys = adminKeys === openAccess ? apiKeys : adminKeys;
   if (keys === openAccess) {
     return { allows: (_, peer) => isLoopback(peer), nameOf: (metadata) => `local operator${claim(metadata)}` };

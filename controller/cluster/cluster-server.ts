@@ -5,11 +5,11 @@
 import { hostname } from 'node:os';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import type { WeightsFormat } from '../../native/native.ts';
 import type { Bus } from '../../proto/bus/bus.ts';
 import { memberErrorLog } from '../../proto/error-log.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { readApiKeys } from '../config/api-keys.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
+import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
@@ -61,7 +61,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   const id = config.id ?? `${hostname()}-${process.pid}`;
   const tls = readTls(config);
   const apiKeys = readApiKeys(config);
-  const access = adminAccess(config, apiKeys);
+  const access = adminAccess(readAdminKeys(config), apiKeys);
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;

@@ -14,6 +14,7 @@ import type { ServedModel } from '../../proto/generated/conclave/v1/ServedModel.
 import { MemberKeys } from '../../proto/membership.ts';
 import { conclave, decode, encode, type ModelSpec } from '../../proto/messages.ts';
 import type { GrpcServer } from '../../proto/server.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { PlanConstraints } from '../planner/input.ts';
 import { ActivityBook } from './activity.ts';
 import type { AdminAccess } from './admin-access.ts';
@@ -38,8 +39,7 @@ export interface ControllerNodeOptions {
   /** Checkpoint folder, for checksums. */
   readonly directory: string;
   readonly spec: ModelSpec;
-  /** "f32", "bf16" or "q8". */
-  readonly weights: 'f32' | 'bf16' | 'q8';
+  readonly weights: WeightsFormat;
   readonly maxModelLen: number;
   readonly maxNumSeqs: number;
   readonly maxNumBatchedTokens: number;

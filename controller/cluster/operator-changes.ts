@@ -1,6 +1,5 @@
 /** What operators change: it is checked against the plan that it would give, written on the bus, and planned by the leader. */
 import { status } from '@grpc/grpc-js';
-import type { WeightsFormat } from '../../native/native.ts';
 import type { Bucket } from '../../proto/bus/bus.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { Asked__Output as Asked } from '../../proto/generated/conclave/v1/Asked.ts';
@@ -11,6 +10,7 @@ import type { DrainRequest__Output as DrainRequest } from '../../proto/generated
 import type { ScaledExpert } from '../../proto/generated/conclave/v1/ScaledExpert.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated/conclave/v1/ScaleRequest.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { modelFootprint } from '../planner/memory.ts';
 import { changePreview } from './change-preview.ts';
 import { refusals } from './change-refusals.ts';

@@ -1,5 +1,5 @@
-import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { readMachine } from '../../worker/machine.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import type { ServedModel } from '../gateway/inference.ts';

@@ -5,7 +5,8 @@
  */
 import type { Logger } from 'pino';
 import { loadNative } from '../../native/load.ts';
-import type { Isa, WeightsFormat } from '../../native/native.ts';
+import type { Isa } from '../../native/native.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { createEngine, type Engine } from '../../worker/engine/engine.ts';
 import type { EngineSnapshot } from '../../worker/engine/observer.ts';
 import { createLocalExecutor } from '../../worker/stage/local-executor.ts';

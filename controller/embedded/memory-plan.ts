@@ -1,5 +1,5 @@
-import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { blockBytes, type CacheSize, cacheSize } from '../../worker/stage/cache-size.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { defaultConstraints } from '../planner/input.ts';

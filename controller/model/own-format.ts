@@ -1,4 +1,4 @@
-import type { WeightsFormat } from '../../native/native.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ModelReport } from './report.ts';
 
 /**

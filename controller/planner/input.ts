@@ -1,5 +1,5 @@
-import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 
 /** What the planner needs to know of a worker: the fields of its announcement that bear on placement. */
 export interface PlannerWorker {

@@ -1,11 +1,12 @@
 // Bytes that the parts of a model take on a worker, by weights format. Matrices are [rows, cols], packed by row:
 // f32 keeps the checkpoint's own encoding, bf16 takes 2 bytes an element, q8 takes 36 bytes per group of 32 in a row.
-import type { WeightsFormat } from '../../native/native.ts';
+
 import type { DenseFfnSpec__Output as DenseFfnSpec } from '../../proto/generated/conclave/v1/DenseFfnSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 
 /** Bytes of one layer, by who holds them. */
 export interface LayerFootprint {

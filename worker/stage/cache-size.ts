@@ -1,6 +1,6 @@
 /** How large the paged cache of a stage is. */
-import type { WeightsFormat } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { plannedRanks } from '../agent/plan-slots.ts';
 
 /** Bytes that one block of `blockSize` positions takes over the layers [firstLayer, endLayer): keys and values of every head. */

@@ -8,9 +8,9 @@ import type {
   StepBatch,
   StepOutput,
   WeightStore,
-  WeightsFormat,
 } from '../../native/native.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
 
 export interface LocalExecutorOptions {

@@ -13,9 +13,9 @@ import type {
   Stage,
   StepBatch,
   StepProgress,
-  WeightsFormat,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import { type WeightsFormat, weightsFormats } from '../../../proto/weights-formats.ts';
 import { rerouteRows } from '../../../worker/shard/reroute.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { expertsOf, type Run, type Scores, score, wholeStage } from './model.ts';
@@ -150,7 +150,7 @@ function scattered(shards: Shards, choose: Choose): Run {
 const whole = { families: ['mixtral', 'qwen3_moe', 'qwen2_moe', 'olmoe'], cut: false };
 const cut = { families: ['mixtral', 'qwen2_moe', 'llama'], cut: true };
 const cases = [whole, cut].flatMap(({ families, cut }) =>
-  families.flatMap((family) => (['f32', 'bf16', 'q8'] as const).map((weights) => ({ family, weights, cut }))),
+  families.flatMap((family) => weightsFormats.map((weights) => ({ family, weights, cut }))),
 );
 
 describe('a sequence gets the same bits', () => {

@@ -9,9 +9,9 @@ import type {
   StepBatch,
   StepOutput,
   WeightStore,
-  WeightsFormat,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 
 export const blockSize = 4;
 export const kvBlocks = 192;

@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { adminAccess, OPERATOR_HEADER } from '../../../controller/cluster/admin-access.ts';
 import { createApiKeys, openAccess } from '../../../proto/api-keys.ts';
 
-const noKeys = { adminKey: null, adminKeyFile: null };
 const key = 'a-secret-of-operators';
 const fingerprint = createHash('sha256').update(key).digest('hex').slice(0, 8);
 
@@ -28,7 +27,7 @@ describe('an operator is called', () => {
       `local operator (adabyroot${'x'.repeat(55)})`,
     ],
   ])('%s', (_, apiKeys, values, expected) => {
-    const { nameOf } = adminAccess(noKeys, apiKeys);
+    const { nameOf } = adminAccess(openAccess, apiKeys);
     expect(nameOf(metadata(values))).toBe(expected);
   });
 });
