@@ -113,7 +113,6 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
     credentials: credentials.createInsecure(),
     metadata: () => new Metadata(),
     health: { now: () => performance.now(), minDeadlineMs: 5_000, maxDeadlineMs: 5_000 },
-    onChange: () => undefined,
     onFailure: (failure) => {
       throw failure;
     },

@@ -7,7 +7,8 @@ import type { Readiness } from './agent/readiness.ts';
 import type { EngineObserver } from './engine/observer.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
-import { startWorkerNode, type WorkerNode, type WorkerNodeOptions, type WorkerObserver } from './worker-node.ts';
+import { startWorkerNode, type WorkerNode, type WorkerNodeOptions } from './worker-node.ts';
+import type { WorkerObserver } from './worker-observer.ts';
 
 export interface WorkerProcessOptions extends Omit<WorkerNodeOptions, 'observer'> {
   readonly log: Logger;

@@ -11,62 +11,62 @@ export interface FailureEventsOptions {
   readonly wallClock: () => number;
 }
 
-/** A failure is told at most this often per code and subject; those between are counted in the next event. */
+/** A failure is reported at most this often per code and subject, in milliseconds; those between are counted in the next event. */
 const INTERVAL_MS = 1_000;
-/** Codes and subjects that are told of apart; beyond, subjects are told of together. */
+/** Codes and subjects that are reported apart; beyond, subjects are reported together. */
 const MAX_KINDS = 1_024;
 const OTHERS = 'others';
 
-interface Told {
+interface Reported {
   /** Failures since the last event. */
   silent: number;
   message: string;
   cancel: () => void;
 }
 
-/** Tells the cluster of failures that a worker survived, every one of them, without flooding it. */
+/** Reports to the cluster the failures that a worker survived, every one of them, without flooding it. */
 export class FailureEvents {
   readonly #options: FailureEventsOptions;
-  readonly #told = new Map<string, Told>();
+  readonly #reported = new Map<string, Reported>();
 
   constructor(options: FailureEventsOptions) {
     this.#options = options;
   }
 
-  tell(code: string, subject: string, message: string): void {
-    const about = this.#told.size < MAX_KINDS || this.#told.has(`${code} ${subject}`) ? subject : OTHERS;
+  report(code: string, subject: string, message: string): void {
+    const about = this.#reported.size < MAX_KINDS || this.#reported.has(`${code} ${subject}`) ? subject : OTHERS;
     const key = `${code} ${about}`;
-    const before = this.#told.get(key);
+    const before = this.#reported.get(key);
     if (before !== undefined) {
       before.silent++;
       before.message = message;
       return;
     }
     this.#publish(code, about, message, 1);
-    const told: Told = { silent: 0, message, cancel: () => undefined };
-    this.#told.set(key, told);
+    const entry: Reported = { silent: 0, message, cancel: () => undefined };
+    this.#reported.set(key, entry);
     const later = (): void => {
-      told.cancel = this.#options.clock.after(INTERVAL_MS, () => {
-        if (told.silent === 0) {
-          this.#told.delete(key);
+      entry.cancel = this.#options.clock.after(INTERVAL_MS, () => {
+        if (entry.silent === 0) {
+          this.#reported.delete(key);
           return;
         }
-        this.#publish(code, about, told.message, told.silent);
-        told.silent = 0;
+        this.#publish(code, about, entry.message, entry.silent);
+        entry.silent = 0;
         later();
       });
     };
     later();
   }
 
-  /** Tells what it has kept, and nothing after that. */
+  /** Reports what it has kept, and nothing after that. */
   close(): void {
-    for (const [key, { silent, message, cancel }] of this.#told) {
+    for (const [key, { silent, message, cancel }] of this.#reported) {
       cancel();
       const [code = '', subject = ''] = key.split(/ (.*)/s);
       if (silent > 0) this.#publish(code, subject, message, silent);
     }
-    this.#told.clear();
+    this.#reported.clear();
   }
 
   #publish(code: string, subject: string, message: string, count: number): void {

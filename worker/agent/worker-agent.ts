@@ -5,6 +5,7 @@ import type { WorkerActivity } from '../../proto/generated/conclave/v1/WorkerAct
 import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
+import type { EngineSnapshot } from '../engine/observer.ts';
 import type { Targets } from '../shard/targets.ts';
 import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
@@ -17,15 +18,12 @@ export interface WorkerAgentOptions {
   readonly cluster: string;
   readonly bus: Bus;
   readonly keys: MemberKeys;
-  readonly announcement: WorkerAnnouncement & {
-    readonly id: string;
-    readonly address: string;
-    readonly startedAtMs: number;
-  };
+  /** All but the address, which `start` takes. */
+  readonly announcement: Omit<WorkerAnnouncement, 'address'> & { readonly id: string; readonly startedAtMs: number };
   readonly targets: Targets;
-  /** What the worker did in so many seconds, since the last call. */
-  readonly activity: (seconds: number) => WorkerActivity;
-  /** Told, once, that a newer process has joined under this worker's id; the agent has then left the cluster to it. */
+  /** What the worker did in so many seconds, since the last call; `engine`: null on a worker that leads no pipeline. */
+  readonly activity: (seconds: number, engine: EngineSnapshot | null) => WorkerActivity;
+  /** Called once when a newer process has joined under this worker's id; the agent has then left the cluster to it. */
   readonly onReplaced: (error: Error) => void;
   /** Called with each error of the bus; the agent goes on. */
   readonly onError: (what: string, error: unknown) => void;
@@ -48,6 +46,7 @@ export class WorkerAgent {
   readonly view: ClusterView;
   readonly #options: WorkerAgentOptions;
   readonly #holders = new Holders();
+  #address = '';
   #experts: ExpertAgent | null = null;
   #stages: StageHost | null = null;
   #workers: Bucket | null = null;
@@ -82,9 +81,10 @@ export class WorkerAgent {
     });
   }
 
-  /** Reports that nothing is held yet, follows the plans there are, and announces the worker. */
-  async start(experts: ExpertAgent, stages: StageHost): Promise<void> {
+  /** Reports that nothing is held yet, follows the plans there are, and announces the worker at `address` (host:port). */
+  async start(experts: ExpertAgent, stages: StageHost, address: string): Promise<void> {
     const { bus, heartbeatMs = 1_000, loadReportMs = 2_000 } = this.#options;
+    this.#address = address;
     this.#experts = experts;
     this.#stages = stages;
     this.#workers = await bus.bucket('workers');
@@ -137,10 +137,10 @@ export class WorkerAgent {
   /** Whether this worker does what the cluster wants of it. */
   readiness(): Readiness {
     const { announcement, bus } = this.#options;
-    const { id: workerId, startedAtMs, address } = announcement;
+    const { id: workerId, startedAtMs } = announcement;
     const [experts, stages] = [this.#experts, this.#stages];
     return readiness({
-      ...{ workerId, startedAtMs, address, view: this.view, draining: this.#draining },
+      ...{ workerId, startedAtMs, address: this.#address, view: this.view, draining: this.#draining },
       held: experts?.held ?? [],
       readyPipelines: stages?.readyPipelines ?? [],
       error: experts?.progress.error ?? stages?.error ?? null,
@@ -261,7 +261,7 @@ export class WorkerAgent {
   async #announce(): Promise<void> {
     if (this.#replaced) return;
     const { announcement, onError } = this.#options;
-    const message = { ...announcement, draining: this.#draining };
+    const message = { ...announcement, address: this.#address, draining: this.#draining };
     try {
       await this.#workers?.put(announcement.id, encode(conclave.WorkerAnnouncement, message));
     } catch (error) {
@@ -299,7 +299,7 @@ export class WorkerAgent {
       workerId: announcement.id,
       seconds,
       layers: this.#stages?.expertRows() ?? [],
-      activity: activity(seconds),
+      activity: activity(seconds, this.#stages?.engine?.snapshot() ?? null),
     };
     bus.publish(loadSubject(cluster, announcement.id), encode(conclave.LoadReport, report));
   }

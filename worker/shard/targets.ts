@@ -12,9 +12,7 @@ export interface TargetsOptions {
   readonly credentials: ChannelCredentials;
   readonly metadata: () => Metadata;
   readonly health: HealthOptions;
-  /** Told when the set of usable targets changes: routes must be made again. */
-  readonly onChange: () => void;
-  /** Told of every failure of a peer. */
+  /** Called with every failure of a peer. */
   readonly onFailure: (failure: ShardFailure) => void;
   /** Milliseconds between looks at peers that are out. */
   readonly probeIntervalMs?: number;
@@ -40,12 +38,18 @@ export class Targets implements TargetHealth {
   readonly #entries = new Map<number, Entry>();
   readonly #numbers = new Map<string, number>();
   #next = 1;
+  #onChange: () => void = () => undefined;
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: TargetsOptions) {
     this.#options = options;
     this.#timer = setInterval(() => this.#probeDue(), options.probeIntervalMs ?? 100);
     this.#timer.unref();
+  }
+
+  /** Calls `listener` from now on when the set of usable targets changes: routes must be made again. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
   }
 
   /** Makes the set of workers exactly this one: opens streams to new ones, closes those that are gone. */
@@ -60,7 +64,7 @@ export class Targets implements TargetHealth {
     for (const worker of workers) {
       if (!this.#numbers.has(keyOf(worker))) this.#add(worker);
     }
-    this.#options.onChange();
+    this.#onChange();
   }
 
   /** Number of a worker, or undefined when it is not a target. */
@@ -114,7 +118,7 @@ export class Targets implements TargetHealth {
       this.#options.onFailure(failure);
       if (failure.code === 'BUSY') return; // Loaded, not broken.
       const out = failure.code === 'REFUSED' ? health.refused() : health.failed();
-      if (out) this.#options.onChange();
+      if (out) this.#onChange();
     };
     const peer = new ShardPeer({
       id: worker.id,
@@ -124,7 +128,7 @@ export class Targets implements TargetHealth {
       onState: (connected) => {
         const entry = this.#entries.get(number);
         if (connected && entry !== undefined) this.#probe(entry);
-        else if (!connected && health.failed()) this.#options.onChange();
+        else if (!connected && health.failed()) this.#onChange();
       },
       onPoisoned: fail,
     });
@@ -151,7 +155,7 @@ export class Targets implements TargetHealth {
       .forward(PROBE, this.#options.probeDeadlineMs ?? 1_000)
       .then(
         () => {
-          if (entry.health.recovered()) this.#options.onChange();
+          if (entry.health.recovered()) this.#onChange();
         },
         () => entry.health.failed(),
       )

@@ -6,11 +6,11 @@ import { plannedRanks } from '../agent/plan-slots.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CacheFields } from './cache-claim.ts';
 import { type ExpertRoutes, expertRoutes, type Holder } from './expert-routes.ts';
-import type { StepRunner } from './hop.ts';
 import { type RankSeat, takeRankSeat } from './rank-seat.ts';
 import type { SeatOptions } from './seat-options.ts';
 import { partners, type SeatSpec, seatSpec } from './seat-spec.ts';
 import { type StageSeat, takeStageSeat } from './stage-seat.ts';
+import type { StepRunner } from './step-service.ts';
 
 /** One rank of a pipeline on this worker. */
 type Seat = StageSeat | RankSeat;

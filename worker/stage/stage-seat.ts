@@ -6,10 +6,11 @@ import { expertRoute, type LayerReplicas } from '../shard/replicas.ts';
 import type { Targets } from '../shard/targets.ts';
 import { CacheClaim, type CacheFields, CacheGuard } from './cache-claim.ts';
 import { ClusterExecutor } from './cluster-executor.ts';
-import { Hop, type StepRunner } from './hop.ts';
+import { NextStageClient } from './next-stage-client.ts';
 import type { SeatOptions } from './seat-options.ts';
 import { partners, type SeatSpec } from './seat-spec.ts';
 import { StageRunner } from './stage-runner.ts';
+import type { StepRunner } from './step-service.ts';
 
 interface StageParts {
   readonly stage: Stage;
@@ -20,7 +21,7 @@ interface StageParts {
   readonly runner: StageRunner;
   readonly executor: ClusterExecutor;
   /** Null on the last stage. */
-  readonly hop: Hop | null;
+  readonly next: NextStageClient | null;
   /** Set on the lead: the first stage. */
   readonly engine: Engine | null;
 }
@@ -77,12 +78,12 @@ export class StageSeat {
 
   /** A worker says that it is there: a way to it that waits for its next try is opened now. */
   retryNow(workerId: string): void {
-    if (this.spec.next?.id === workerId) this.#parts.hop?.retryNow();
+    if (this.spec.next?.id === workerId) this.#parts.next?.retryNow();
   }
 
   async close(): Promise<void> {
     await this.#parts.engine?.stop();
-    this.#parts.hop?.close();
+    this.#parts.next?.close();
     this.#parts.stage.close();
   }
 }
@@ -102,9 +103,8 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
   const stage = await options.createStage(spec, rankTargets, options.onProgress);
   const replicas = new Map<number, LayerReplicas>();
   const dispatcher = createDispatcher(pipeline, replicas, options);
-  const hop = spec.next === null ? null : new Hop({ ...spec.next, pipeline, credentials, metadata, deadlineMs });
+  const next = spec.next && new NextStageClient({ ...spec.next, pipeline, credentials, metadata, deadlineMs });
   const claim = new CacheClaim(options.newCacheId, epoch);
-  const next = hop;
   const runner = new StageRunner({
     stage,
     dispatcher,
@@ -119,13 +119,13 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
     run: (batch) => runner.run(batch),
     ready: () =>
       rankTargets.every((target) => targets.usable(target)) &&
-      (hop === null || hop.connected) &&
+      (next === null || next.connected) &&
       partners(spec).every(({ id }) => options.partnerReady(id, pipeline)),
     claim,
     clock: options.clock ?? systemClock,
   });
   const engine = spec.rank.stage === 0 ? createLeadEngine(spec, executor, options) : null;
-  return new StageSeat(spec, { stage, targets, replicas, claim, runner, executor, hop, engine });
+  return new StageSeat(spec, { stage, targets, replicas, claim, runner, executor, next, engine });
 }
 
 function createDispatcher(

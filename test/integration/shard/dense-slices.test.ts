@@ -77,7 +77,6 @@ async function startWorker(): Promise<string> {
     credentials: credentials.createInsecure(),
     metadata: () => new Metadata(),
     health: { now: () => performance.now(), minDeadlineMs: 1_000, maxDeadlineMs: 1_000 },
-    onChange: () => undefined,
     onFailure: () => undefined,
   });
   const seat = {

@@ -159,7 +159,6 @@ async function startStage(
     credentials: credentials.createInsecure(),
     metadata: () => new Metadata(),
     health: { now: () => performance.now(), minDeadlineMs: DEADLINE_MS, maxDeadlineMs: DEADLINE_MS },
-    onChange: () => undefined,
     onFailure: (failure) => failures.push(failure),
     probeIntervalMs: 10,
   });

@@ -36,29 +36,29 @@ function rig() {
 }
 
 describe('FailureEvents', () => {
-  it('tells the first failure at once and counts those of the same kind that follow', async () => {
+  it('reports the first failure at once and counts those of the same kind that follow', async () => {
     const { events, pass, timers } = rig();
-    for (let i = 0; i < 5; i++) events.tell('PEER_LOST', 'worker/w1', `try ${i}`);
-    events.tell('PEER_LOST', 'worker/w2', 'other');
+    for (let i = 0; i < 5; i++) events.report('PEER_LOST', 'worker/w1', `try ${i}`);
+    events.report('PEER_LOST', 'worker/w2', 'other');
     expect(await pass(0)).toEqual(['1 PEER_LOST worker/w1: try 0', '1 PEER_LOST worker/w2: other']);
     expect(await pass(1_000)).toEqual(['4 PEER_LOST worker/w1: try 4']);
     expect(await pass(1_000)).toEqual([]);
     expect(timers.size).toBe(0);
-    events.tell('PEER_LOST', 'worker/w1', 'again');
+    events.report('PEER_LOST', 'worker/w1', 'again');
     expect(await pass(0)).toEqual(['1 PEER_LOST worker/w1: again']);
   });
 
-  it('tells of more kinds than it remembers together, and loses none', async () => {
+  it('reports more kinds than it remembers together, and loses none', async () => {
     const { events, pass, timers } = rig();
-    for (let i = 0; i < 3_000; i++) events.tell('POISONED', `worker/w${i}`, 'bad');
-    const told = [...(await pass(0)), ...(await pass(1_000))];
+    for (let i = 0; i < 3_000; i++) events.report('POISONED', `worker/w${i}`, 'bad');
+    const reported = [...(await pass(0)), ...(await pass(1_000))];
     expect(timers.size).toBeLessThanOrEqual(1_025);
-    expect(told.reduce((sum, line) => sum + Number(line.split(' ')[0]), 0)).toBe(3_000);
+    expect(reported.reduce((sum, line) => sum + Number(line.split(' ')[0]), 0)).toBe(3_000);
   });
 
-  it('tells what it has kept when it is closed', async () => {
+  it('reports what it has kept when it is closed', async () => {
     const { events, pass, timers } = rig();
-    for (let i = 0; i < 3; i++) events.tell('DEADLINE', 'worker/w1', 'late');
+    for (let i = 0; i < 3; i++) events.report('DEADLINE', 'worker/w1', 'late');
     events.close();
     expect(await pass(0)).toEqual(['1 DEADLINE worker/w1: late', '2 DEADLINE worker/w1: late']);
     expect(timers.size).toBe(0);

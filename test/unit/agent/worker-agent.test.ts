@@ -46,7 +46,7 @@ function rig() {
     cluster: 'c',
     bus,
     keys: new MemberKeys(),
-    announcement: { id: 'a', address: '10.0.0.1:1', startedAtMs: 100 },
+    announcement: { id: 'a', startedAtMs: 100 },
     targets: targets as unknown as Targets,
     activity: () => ({}),
     onReplaced,
@@ -58,7 +58,7 @@ function rig() {
     onChange: () => agent.changed(),
     routesSettled: (epoch) => agent.routesSettled(epoch),
   });
-  const start = (): Promise<void> => agent.start(experts, stages as unknown as StageHost);
+  const start = (): Promise<void> => agent.start(experts, stages as unknown as StageHost, '10.0.0.1:1');
   return { agent, bus, stages, targets, onReplaced, start };
 }
 

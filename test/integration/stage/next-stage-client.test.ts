@@ -8,7 +8,8 @@ import type { Tensor } from '../../../proto/generated/conclave/v1/Tensor.ts';
 import { conclave, encode } from '../../../proto/messages.ts';
 import { RankLost } from '../../../worker/shard/failure.ts';
 import { type CacheFields, CacheGuard } from '../../../worker/stage/cache-claim.ts';
-import { Hop, serveSteps } from '../../../worker/stage/hop.ts';
+import { NextStageClient } from '../../../worker/stage/next-stage-client.ts';
+import { serveSteps } from '../../../worker/stage/step-service.ts';
 
 const HIDDEN = 4;
 /** One row on the wire. */
@@ -78,9 +79,9 @@ async function startStage(run: Run): Promise<{ readonly address: string; kill():
   return { address: `127.0.0.1:${port}`, kill };
 }
 
-async function hopTo(address: string, pipeline = 'p0', deadlineMs = 5_000): Promise<Hop> {
+async function connectTo(address: string, pipeline = 'p0', deadlineMs = 5_000): Promise<NextStageClient> {
   const channel = credentials.createInsecure();
-  const hop = new Hop({
+  const client = new NextStageClient({
     id: 's2',
     address,
     pipeline,
@@ -88,13 +89,13 @@ async function hopTo(address: string, pipeline = 'p0', deadlineMs = 5_000): Prom
     metadata: () => new Metadata(),
     deadlineMs,
   });
-  cleanups.push(() => hop.close());
-  await vi.waitFor(() => expect(hop.connected).toBe(true));
-  return hop;
+  cleanups.push(() => client.close());
+  await vi.waitFor(() => expect(client.connected).toBe(true));
+  return client;
 }
 
-function step(hop: Hop, cache = fresh, rows = 3): Promise<StepOutput> {
-  return hop.step(new Uint8Array(rows * HIDDEN * 4), batchOf(rows), 1, cache);
+function step(client: NextStageClient, cache = fresh, rows = 3): Promise<StepOutput> {
+  return client.step(new Uint8Array(rows * HIDDEN * 4), batchOf(rows), 1, cache);
 }
 
 /** Why the cache counts as lost. */
@@ -108,14 +109,14 @@ function reason(asked: Promise<unknown>): Promise<string> {
   );
 }
 
-describe('a hop to the next stage', () => {
+describe('the client of the next stage', () => {
   it('brings rows there and tokens back', async () => {
     const seen: StepBatch[] = [];
     const stage = await startStage(async (batch) => {
       seen.push(batch);
       return outputOf(42);
     });
-    const output = await step(await hopTo(stage.address));
+    const output = await step(await connectTo(stage.address));
     expect([...output.tokens]).toEqual([42]);
     expect([...(seen[0]?.positions ?? [])]).toEqual([0, 1, 2]);
     expect(seen[0]?.hidden?.byteLength).toBe(3 * HIDDEN * 4);
@@ -139,19 +140,21 @@ describe('a hop to the next stage', () => {
     },
   ])('says that the cache is lost when the stage $name', async ({ run, message }) => {
     const stage = await startStage(run);
-    expect(await reason(step(await hopTo(stage.address, 'p0', 200)))).toBe(message);
+    expect(await reason(step(await connectTo(stage.address, 'p0', 200)))).toBe(message);
   });
 
   it('says that the cache is lost when the stage dies, holds no such pipeline, or another lead has taken it over', async () => {
     const stage = await startStage(async () => outputOf(1));
-    const hop = await hopTo(stage.address);
-    await step(hop);
-    const next = await hopTo(stage.address);
+    const client = await connectTo(stage.address);
+    await step(client);
+    const next = await connectTo(stage.address);
     await step(next, { cacheId: 2, cacheFresh: true, cacheEpoch: 2 });
-    expect(await reason(step(hop, { ...fresh, cacheFresh: false }))).toMatch(
+    expect(await reason(step(client, { ...fresh, cacheFresh: false }))).toMatch(
       /plan 2 gave this cache to another worker, got 1$/,
     );
-    expect(await reason(step(await hopTo(stage.address, 'p7')))).toMatch(/no stage of pipeline "p7" is loaded here$/);
+    expect(await reason(step(await connectTo(stage.address, 'p7')))).toMatch(
+      /no stage of pipeline "p7" is loaded here$/,
+    );
     const asked = reason(step(next, { cacheId: 2, cacheFresh: false, cacheEpoch: 2 }));
     stage.kill();
     expect(await asked).toMatch(/^worker s2: /);
@@ -179,7 +182,7 @@ describe('a later stage', () => {
 
   it('ends the stream of a peer that sends nothing but nonsense, and serves the others on', async () => {
     const stage = await startStage(async () => outputOf(1));
-    const hop = await hopTo(stage.address);
+    const client = await connectTo(stage.address);
     const { stream, ended } = raw(stage.address);
     let refused = 0;
     stream.on('data', () => refused++);
@@ -189,7 +192,7 @@ describe('a later stage', () => {
       details: expect.stringMatching(/^256 steps in a row were refused, the last one because: /),
     });
     expect(refused).toBe(256);
-    expect([...(await step(hop)).tokens]).toEqual([1]);
+    expect([...(await step(client)).tokens]).toEqual([1]);
   });
 
   it('reads no more from a peer that does not read its answers', async () => {
@@ -241,6 +244,6 @@ describe('a later stage', () => {
       });
     expect(await call('x')).toBe('200');
     expect(await call('x'.repeat(100_000))).not.toBe('200');
-    expect([...(await step(await hopTo(stage.address))).tokens]).toEqual([1]);
+    expect([...(await step(await connectTo(stage.address))).tokens]).toEqual([1]);
   });
 });

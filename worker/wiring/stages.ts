@@ -1,0 +1,111 @@
+import { randomInt } from 'node:crypto';
+import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
+import type { WorkerAgent } from '../agent/worker-agent.ts';
+import type { KnownModel } from '../served-model.ts';
+import { ColdExperts } from '../shard/cold-experts.ts';
+import type { Targets } from '../shard/targets.ts';
+import { plannedBytes } from '../stage/cache-size.ts';
+import type { SeatOptions } from '../stage/seat-options.ts';
+import { StageHost } from '../stage/stage-host.ts';
+import type { Closers } from './closers.ts';
+import type { NativeParts } from './native-parts.ts';
+import type { Observers } from './observers.ts';
+
+export interface StageOptions {
+  /** Id of this worker. */
+  readonly id: string;
+  readonly memoryBytes: number;
+  /** For connections to other workers. */
+  readonly credentials: ChannelCredentials;
+  readonly hedgeMs: number | null;
+  readonly overlapRows: number;
+  /** Whether requests reuse the cache blocks of prompts that begin alike. Default true. */
+  readonly prefixCaching?: boolean;
+}
+
+/** What stages work with. */
+export interface StageContext {
+  readonly model: KnownModel;
+  readonly parts: NativeParts;
+  readonly observers: Observers;
+  readonly targets: Targets;
+  /** Proves membership. */
+  readonly metadata: () => Metadata;
+  readonly agent: WorkerAgent;
+}
+
+/** Longest that a worker that nobody can replace may take, in milliseconds. */
+const RANK_DEADLINE_MS = 30_000;
+
+/** Stages that follow the agent's plans, and slots that they load where no replica answers. */
+export function createStages(
+  options: StageOptions,
+  context: StageContext,
+  closers: Closers,
+): { readonly stages: StageHost; readonly cold: ColdExperts } {
+  const { agent, model, parts, observers, targets } = context;
+  const spareBytes = (): number => {
+    const { committed } = agent.view;
+    if (committed === null) return 0;
+    return options.memoryBytes - plannedBytes(committed, options.id, model.spec, model.weights);
+  };
+  const cold = new ColdExperts(parts.coldBank, spareBytes, (slots) =>
+    observers.onColdLoad(
+      slots[0]?.layer ?? 0,
+      slots.map(({ expert }) => expert),
+    ),
+  );
+  const stages = new StageHost({
+    workerId: options.id,
+    spec: model.spec,
+    holders: () => agent.holders(),
+    onChange: () => agent.changed(),
+    seat: seatOptions(options, context, cold),
+  });
+  closers.add(() => stages.close());
+  targets.onChange(() => (stages.dispatches ? agent.changed() : stages.refreshRoutes()));
+  return { stages, cold };
+}
+
+function seatOptions(
+  { credentials, hedgeMs, overlapRows, prefixCaching = true }: StageOptions,
+  { agent, model, parts, observers, targets, metadata }: StageContext,
+  cold: ColdExperts,
+): SeatOptions {
+  const { spec, maxModelLen, maxNumSeqs: maxSequences } = model;
+  const onProgress = (): void => agent.changed();
+  return {
+    hidden: spec.hiddenSize,
+    model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
+    limits: { maxModelLen, maxSequences, maxBatchedTokens: Math.max(model.maxNumBatchedTokens, maxSequences) },
+    targets,
+    bank: parts.bank,
+    cold,
+    credentials,
+    metadata,
+    epoch: () => agent.view.committed?.epoch ?? 0,
+    dispatchObserver: observers.dispatch,
+    engineObserver: observers.engine,
+    hedgeMs,
+    rankDeadlineMs: RANK_DEADLINE_MS,
+    overlapRows,
+    prefixCaching,
+    ...seatMakers(model, parts),
+    onProgress,
+    newCacheId: () => randomInt(1, 2 ** 48 - 1),
+    partnerReady: (workerId, pipeline) => agent.partnerReady(workerId, pipeline),
+  };
+}
+
+function seatMakers(
+  { weights }: KnownModel,
+  { native, runtime, store, bank }: NativeParts,
+): Pick<SeatOptions, 'createStage' | 'createRankShard'> {
+  const dispatchType = weights === 'f32' ? 'f32' : 'bf16';
+  return {
+    createStage: ({ rank, blockSize }, rankTargets, onProgress) =>
+      native.createStage(runtime, store, bank, { ...rank, blockSize, rankTargets, dispatchType }, onProgress),
+    createRankShard: ({ rank, blockSize }, onProgress) =>
+      native.createRankShard(runtime, store, { ...rank, blockSize }, onProgress),
+  };
+}
