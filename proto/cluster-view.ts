@@ -32,12 +32,12 @@ export interface ClusterViewOptions {
   readonly bus: Bus;
   readonly keys: MemberKeys;
   readonly onChange: (change: ViewChange, workerId: string | null) => void;
-  /** Told of a value on the bus that is not what its key promises; it is ignored. */
+  /** Called with a value on the bus that is not what its key promises; it is ignored. */
   readonly onUnreadable: (key: string, error: unknown) => void;
 }
 
 /**
- * The cluster as the bus tells it: plans, members, and how far they are. Kept while the bus is away. Plans never go back
+ * The cluster as the bus shows it: plans, members, and how far they are. Kept while the bus is away. Plans never go back
  * to a lower epoch: a leader that lost its lease may still write late.
  */
 export class ClusterView {

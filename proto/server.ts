@@ -37,7 +37,7 @@ export interface GrpcServerOptions {
    * who may call any of the services.
    */
   readonly apiKeys?: ApiKeys;
-  /** Told of every call that has ended. */
+  /** Called with every call that has ended. */
   readonly onCall?: (call: EndedCall) => void;
   /** Largest message taken, in bytes. Default 16 MiB. */
   readonly maxMessageBytes?: number;

@@ -4,7 +4,7 @@
  * revision that it was made from.
  *
  * While the bus is away every call settles within its deadline with a BusError (UNAVAILABLE); watches and subscriptions
- * survive, and after the return a watcher is told of everything that changed meanwhile, deletions included.
+ * survive, and after the return a watcher gets everything that changed meanwhile, deletions included.
  */
 export interface Bus {
   readonly state: BusConnection;

@@ -1,4 +1,4 @@
-/** Told of what went wrong where nobody waits for an answer, such as a listener that threw. */
+/** Called with an error where nobody waits for an answer, such as that of a listener that threw. */
 export type OnError = (what: string, error: unknown) => void;
 
 /** Calls a listener; what it throws goes to `onError`, not to the bus. */

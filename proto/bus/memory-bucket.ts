@@ -62,7 +62,7 @@ export class MemoryBucket implements Bucket {
     const watcher = { listener };
     this.#watchers.add(watcher);
     const present = [...this.#entries.values()].sort((a, b) => a.revision - b.revision);
-    for (const { key, value, revision } of present) this.#tell(watcher, { key, value, revision });
+    for (const { key, value, revision } of present) this.#notify(watcher, { key, value, revision });
     queueMicrotask(() => {
       if (this.#watchers.has(watcher) && onReady) callListener(this.#options.name, this.#options.onError, onReady);
     });
@@ -88,17 +88,17 @@ export class MemoryBucket implements Bucket {
     const cancelExpiry = ttlMs > 0 ? clock.after(ttlMs, () => this.#remove(key, revision)) : () => undefined;
     const entry = { key, value: Uint8Array.from(value), revision };
     this.#entries.set(key, { ...entry, cancelExpiry });
-    for (const watcher of this.#watchers) this.#tell(watcher, entry);
+    for (const watcher of this.#watchers) this.#notify(watcher, entry);
     return revision;
   }
 
   #remove(key: string, revision: number): void {
     this.#entries.get(key)?.cancelExpiry();
     this.#entries.delete(key);
-    for (const watcher of this.#watchers) this.#tell(watcher, { key, value: null, revision });
+    for (const watcher of this.#watchers) this.#notify(watcher, { key, value: null, revision });
   }
 
-  #tell(watcher: Watcher, change: Change): void {
+  #notify(watcher: Watcher, change: Change): void {
     queueMicrotask(() => {
       if (!this.#watchers.has(watcher)) return;
       callListener(this.#options.name, this.#options.onError, () => watcher.listener(change));

@@ -7,7 +7,7 @@ import { buckets, JOURNAL_LENGTH } from './subjects.ts';
 
 export interface MemoryBusOptions {
   readonly clock: Clock;
-  /** Told of listeners that throw. */
+  /** Called with the errors of listeners that throw. */
   readonly onError: OnError;
 }
 

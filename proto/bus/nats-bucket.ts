@@ -25,7 +25,7 @@ export interface NatsBucketOptions {
   readonly withDeadline: <T>(what: string, call: () => Promise<T>) => Promise<T>;
 }
 
-/** A JetStream key-value bucket. It outlives reconnects and the loss of the server's state: `restore` makes it anew. */
+/** A JetStream key-value bucket. It outlives reconnects and the loss of the server's state: `restore` makes it again. */
 export class NatsBucket implements Bucket {
   readonly #options: NatsBucketOptions;
   readonly #watches = new Set<NatsWatch>();
@@ -39,7 +39,7 @@ export class NatsBucket implements Bucket {
 
   /**
    * Creates the bucket on the server if it is not there. Called after every (re)connect, before anything else. Returns
-   * whether it is another one than before: its revisions begin anew.
+   * whether it is another one than before: its revisions begin again.
    */
   async ensure(client: JetStreamClient): Promise<boolean> {
     const { id, ttlMs, storage, replicas } = this.#options;
@@ -51,7 +51,7 @@ export class NatsBucket implements Bucket {
     return another;
   }
 
-  /** Notices a bucket that was deleted under our hands: makes it anew, and brings the watches up to date with it. */
+  /** Notices a bucket that was deleted under our hands: makes it again, and brings the watches up to date with it. */
   async check(client: JetStreamClient): Promise<void> {
     if (await this.ensure(client)) this.resume();
   }

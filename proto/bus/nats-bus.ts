@@ -23,7 +23,7 @@ import { bucketId, buckets, JOURNAL_LENGTH } from './subjects.ts';
 export interface NatsBusOptions extends NatsOptions {
   /** Clusters with different names share a server without meeting. */
   readonly cluster: string;
-  /** Told of tries that failed, of watches that had to start anew, and of listeners that throw. */
+  /** Called with tries that failed, watches that had to start again, and the errors of listeners that throw. */
   readonly onError: OnError;
   /** Milliseconds after which a call fails as UNAVAILABLE. */
   readonly deadlineMs?: number;
@@ -60,7 +60,7 @@ export class NatsBus implements Bus {
   #cancelCheck: () => void = () => undefined;
 
   /**
-   * Connects; while no server answers it tries again, with `onError` told, until `signal` aborts. Throws INVALID_ARGUMENT
+   * Connects; while no server answers it tries again, and calls `onError`, until `signal` aborts. Throws INVALID_ARGUMENT
    * when a server refuses the credentials, certificates do not match or the options make no sense, CLOSED when aborted.
    */
   static async connect(options: NatsBusOptions, signal?: AbortSignal): Promise<NatsBus> {
@@ -246,7 +246,7 @@ export class NatsBus implements Bus {
     this.#setState('reconnecting');
   }
 
-  /** Makes the buckets anew where the server lost them, then catches up. Tries until it succeeds or the server goes again. */
+  /** Makes the buckets again where the server lost them, then catches up. Tries until it succeeds or the server goes again. */
   async #restore(era: number): Promise<void> {
     const { clock, random, onError } = this.#options;
     this.#backoff.succeeded();

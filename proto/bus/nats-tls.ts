@@ -25,7 +25,7 @@ export interface ProbedServers {
 }
 
 /**
- * What is wrong with TLS between this process and a server that does not answer; null: nothing, or it cannot be told. The
+ * What is wrong with TLS between this process and a server that does not answer; null: nothing, or it cannot be known. The
  * client library keeps to itself that a server refused the client's certificate.
  */
 export async function findTlsFailure({ servers, tls }: ProbedServers): Promise<Error | null> {

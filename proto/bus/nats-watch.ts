@@ -1,5 +1,5 @@
 // Follows a bucket through reconnects, restarted servers and lost state. Every (re)start takes the present keys from the
-// server and tells the listener how they differ from what it was told before, deletions included; then changes follow as
+// server and notifies the listener how they differ from what it knew before, deletions included; then changes follow as
 // they come. The server does not announce that a key expired, so keys that were not written for longer than they live are
 // looked up; and so are, after a while, keys that vanished while the server was away.
 import type { KvEntry, QueuedIterator } from 'nats';
@@ -30,7 +30,7 @@ interface Known {
   readonly checkAt: number;
 }
 
-/** The present keys must have come after this many milliseconds, else the watch starts anew. */
+/** The present keys must have come after this many milliseconds, else the watch starts again. */
 const initialMs = 5_000;
 /** Milliseconds between looks for keys that are gone without a word. */
 const lookMs = 500;
@@ -51,7 +51,7 @@ export class NatsWatch {
     this.#backoff = new Backoff(options.random);
   }
 
-  /** Starts, or starts anew from what the server has now. */
+  /** Starts, or starts again from what the server has now. */
   restart(): void {
     this.suspend();
     if (!this.#stopped) void this.#follow(this.#run);
@@ -140,15 +140,15 @@ export class NatsWatch {
     const copy = Uint8Array.from(value);
     const checkAt = ttlMs > 0 ? clock.now() + livesMs : Number.POSITIVE_INFINITY;
     this.#known.set(key, { value: copy, revision, checkAt });
-    if (!silently) this.#tell({ key, value: copy, revision });
+    if (!silently) this.#notify({ key, value: copy, revision });
   }
 
   #forget(key: string, revision: number): void {
     this.#known.delete(key);
-    this.#tell({ key, value: null, revision });
+    this.#notify({ key, value: null, revision });
   }
 
-  #tell(change: Change): void {
+  #notify(change: Change): void {
     callListener(this.#options.bucket, this.#options.onError, () => this.#options.listener(change));
   }
 

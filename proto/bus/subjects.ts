@@ -6,7 +6,7 @@ export interface BucketSpec {
   /** Milliseconds after its last write at which a key expires; 0: never. */
   readonly ttlMs: number;
   /**
-   * Milliseconds that writers get to put their keys back after the bus was away, before watchers are told that keys which
+   * Milliseconds that writers get to put their keys back after the bus was away, before watchers are notified that keys which
    * vanished meanwhile (expired, or lost by the server) are gone.
    */
   readonly graceMs: number;

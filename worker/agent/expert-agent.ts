@@ -6,7 +6,7 @@ import { type PlannedSlot, plannedSlots, slotKey } from './plan-slots.ts';
 export interface ExpertAgentOptions {
   readonly workerId: string;
   readonly bank: ExpertBank;
-  /** Told whenever what `progress` or `held` say has changed. */
+  /** Called whenever what `progress` or `held` say has changed. */
   readonly onChange: () => void;
   /** Resolves once no stage routes to slots that left the list, or after a while at the latest. */
   readonly routesSettled: (epoch: number) => Promise<void>;
@@ -83,7 +83,7 @@ export class ExpertAgent {
         this.#report({ error: messageOf(error) });
       }
     }
-    this.#running = false; // In the same turn as the last look: a plan that comes later starts anew.
+    this.#running = false; // In the same turn as the last look: a plan that comes later starts it again.
   }
 
   async #load(epoch: number, wanted: readonly PlannedSlot[]): Promise<void> {

@@ -21,7 +21,7 @@ export interface ReportInput {
   readonly reached: readonly WorkerSession[];
 }
 
-/** What a worker tells the leader and the stages of itself. */
+/** What a worker reports of itself to the leader and the stages. */
 export function workerReport(input: ReportInput): WorkerReport {
   const { workerId: id, target, experts, held, readyPipelines, startedAtMs, routesEpoch } = input;
   const wantedPipelines = target === null ? [] : plannedRanks(target, id).map(({ pipeline }) => pipeline);

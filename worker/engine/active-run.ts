@@ -17,15 +17,15 @@ export interface ActiveRunOptions {
   readonly stallTimeoutMs: number;
   /** The consumer has let a sequence pause for too long. */
   readonly onStalled: () => void;
-  /** Every sequence's end has been told. */
+  /** Every sequence's end has been reported. */
   readonly onEnded: () => void;
 }
 
-/** A request between its arrival and the end of its last sequence: what its consumer and the observer are told of it. */
+/** A request between its arrival and the end of its last sequence: what its consumer and the observer get to know of it. */
 export class ActiveRun {
   readonly request: EngineRequest;
   readonly sequences: readonly Sequence[];
-  /** Sequences whose end has not been told. */
+  /** Sequences whose end has not been reported. */
   readonly open: Set<Sequence>;
   readonly #options: ActiveRunOptions;
   readonly #arrivedAt: number;
@@ -48,7 +48,7 @@ export class ActiveRun {
     this.#options.observer?.onStarted(this.request.id, now - this.#arrivedAt);
   }
 
-  /** Tells what a step brought for sequence `at` of its plan. Returns the tokens of that sequence that are unread now. */
+  /** Reports what a step brought for sequence `at` of its plan. Returns the tokens of that sequence that are unread now. */
   deliver(plan: StepPlan, at: number, output: StepOutput): number {
     const response = stepResponse(plan, at, output);
     if (response === null) return 0;
@@ -62,13 +62,13 @@ export class ActiveRun {
     return 0;
   }
 
-  /** Tells that a sequence has ended without a step's doing. */
-  tellEnd(sequence: Sequence, reason: FinishReason): void {
+  /** Reports that a sequence has ended without a step's doing. */
+  reportEnd(sequence: Sequence, reason: FinishReason): void {
     this.#push(emptyResponse(sequence.index, reason));
     this.#close(sequence, reason);
   }
 
-  /** Starts the stall timer anew while a sequence is paused, and calls it off when none is. */
+  /** Restarts the stall timer while a sequence is paused, and calls it off when none is. */
   watchStall(): void {
     this.#callOffStall?.();
     const { clock, stallTimeoutMs, onStalled } = this.#options;

@@ -4,7 +4,7 @@ import type { Sequence } from './sequence.ts';
 
 /**
  * One step's batch while it is built, in flight and delivered. Its arrays are made once and used for many steps; the
- * StepBatch given out is a view of them, so it must not be built anew before the step has returned.
+ * StepBatch given out is a view of them, so it must not be built again before the step has returned.
  */
 export class StepPlan {
   readonly sequences: Sequence[] = [];

@@ -40,7 +40,7 @@ export interface Engine {
    * - The stop token that ended a sequence is its last token. Tokens that a slow consumer has not read come merged.
    * - prompt_logprobs come with the request's first sequence: one entry per prompt position, the first without a token.
    * - cached_tokens and queue_ms are set on the request's first response.
-   * - A resumed sequence that had already ended is only told its finish reason.
+   * - A resumed sequence that had already ended only gets its finish reason.
    * - When the signal aborts, each unfinished sequence ends with CANCELLED; ending the iteration early just frees them.
    * - When steps keep failing, a sequence ends with ERROR.
    *

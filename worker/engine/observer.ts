@@ -1,6 +1,6 @@
 import type { FinishReason } from './sequence.ts';
 
-/** Told of what the engine does, for metrics and logs. Calls come from the step loop: they must be quick and not throw. */
+/** Called with what the engine does, for metrics and logs. Calls come from the step loop: they must be quick and not throw. */
 export interface EngineObserver {
   /** A step came back, whether it succeeded or not. */
   onStep(step: StepReport): void;

@@ -1,6 +1,6 @@
 import type { RunResponse } from '../../proto/messages.ts';
 
-/** What the queue tells the engine. */
+/** What the queue reports to the engine. */
 export interface ResponseQueueEvents {
   /** The consumer asks for the first time. A throw refuses the request. */
   onStart(): void;

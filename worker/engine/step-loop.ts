@@ -145,13 +145,13 @@ export class StepLoop implements Engine {
     });
     this.#runs.set(request.id, run);
     if (signal.aborted) {
-      for (const sequence of sequences) run.tellEnd(sequence, 'FINISH_REASON_CANCELLED');
+      for (const sequence of sequences) run.reportEnd(sequence, 'FINISH_REASON_CANCELLED');
       return run;
     }
     signal.addEventListener('abort', cancel, { once: true });
     const unended = sequences.filter((sequence) => {
       const reason = sequence.outputCount > 0 ? sequence.finishReasonNow() : null;
-      if (reason !== null) run.tellEnd(sequence, reason);
+      if (reason !== null) run.reportEnd(sequence, reason);
       return reason === null;
     });
     this.#scheduler.submit(unended);
@@ -237,7 +237,7 @@ export class StepLoop implements Engine {
     const failure = stepFailure(error);
     const { retried, failed } = this.#scheduler.fail(plan, failure);
     this.#options.observer?.onStepFailed(error, retried.map(requestId), failed.map(requestId));
-    for (const sequence of failed) this.#runs.get(sequence.request.id)?.tellEnd(sequence, 'FINISH_REASON_ERROR');
+    for (const sequence of failed) this.#runs.get(sequence.request.id)?.reportEnd(sequence, 'FINISH_REASON_ERROR');
     this.#scheduler.recycle(plan);
     if (failure.kind === 'fatal') {
       this.#finishAll();
@@ -273,7 +273,7 @@ export class StepLoop implements Engine {
     for (const sequence of sequences) {
       if (!run.open.has(sequence)) continue;
       this.#scheduler.end(sequence, reason);
-      run.tellEnd(sequence, reason);
+      run.reportEnd(sequence, reason);
     }
     this.#wake();
     this.#settleIdle();
@@ -302,7 +302,7 @@ export class StepLoop implements Engine {
       this.#faulted = true;
       this.#accepting = false;
       for (const run of [...this.#runs.values()]) {
-        for (const sequence of [...run.open]) run.tellEnd(sequence, 'FINISH_REASON_ERROR');
+        for (const sequence of [...run.open]) run.reportEnd(sequence, 'FINISH_REASON_ERROR');
       }
       this.#options.observer?.onFault(error);
     }

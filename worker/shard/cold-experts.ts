@@ -13,7 +13,7 @@ export class ColdExperts {
   readonly #onLoad: (slots: readonly ExpertSlot[]) => void;
 
   /**
-   * `budgetBytes`: what slots that nobody computes with may take. `onLoad` is told of slots that were loaded because no
+   * `budgetBytes`: what slots that nobody computes with may take. `onLoad` is called with slots that were loaded because no
    * replica answered.
    */
   constructor(bank: ExpertBank, budgetBytes: () => number, onLoad: (slots: readonly ExpertSlot[]) => void) {

@@ -116,7 +116,7 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
       },
     );
   });
-  // Tells the other side that the stream is accepted, before the first answer.
+  // Shows the other side that the stream is accepted, before the first answer.
   stream.sendMetadata(session === null ? new Metadata() : sessionMetadata(session));
 }
 

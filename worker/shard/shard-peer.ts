@@ -16,9 +16,9 @@ export interface ShardPeerOptions {
   readonly credentials: ChannelCredentials;
   /** Sent with the stream: proves membership. Called for every new stream. */
   readonly metadata: () => Metadata;
-  /** Told when the peer becomes reachable and when it is lost. */
+  /** Called when the peer becomes reachable and when it is lost. */
   readonly onState: (connected: boolean) => void;
-  /** Told when the peer is cut off because it answers what nobody asked. */
+  /** Called when the peer is cut off because it answers what nobody asked. */
   readonly onPoisoned: (failure: ShardFailure) => void;
 }
 

@@ -16,9 +16,9 @@ export interface StreamPeerOptions<Request, Response> {
   readonly maxInFlight?: number;
   /** Milliseconds before the n-th attempt (from 0) to open the stream again. */
   readonly backoffMs?: (attempt: number) => number;
-  /** Told when the peer becomes reachable and when it is lost. */
+  /** Called when the peer becomes reachable and when it is lost. */
   readonly onState?: (connected: boolean) => void;
-  /** Told when the peer is cut off because it answers what nobody asked. */
+  /** Called when the peer is cut off because it answers what nobody asked. */
   readonly onPoisoned?: (failure: ShardFailure) => void;
 }
 

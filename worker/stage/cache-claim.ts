@@ -1,10 +1,10 @@
 /**
  * Who may write into the part of a pipeline's cache that another worker holds.
  *
- * The owner of a stage names the contents of that cache by an id, which it makes anew whenever it begins with an empty
+ * The owner of a stage names the contents of that cache by an id, a new one whenever it begins with an empty
  * cache: at its start and after a loss. A holder takes steps for the id that it knows, and a new id only from a step that
  * needs nothing from the cache (fresh) under no older a plan. So an owner that was replaced, or a holder that was started
- * again, cannot mix one owner's rows into another's, whatever the bus has told either of them.
+ * again, cannot mix one owner's rows into another's, whatever either of them has seen on the bus.
  */
 
 import type { CodedError } from '../errors.ts';

@@ -19,7 +19,7 @@ export function blockBytes(
   return elements * elementBytes * blockSize;
 }
 
-export interface CacheWish {
+export interface CacheRequest {
   readonly spec: ModelSpec;
   readonly weights: WeightsFormat;
   readonly blockSize: number;
@@ -42,8 +42,8 @@ export interface CacheSize {
  * As many blocks as the budget allows, but no more than all sequences at full length can use. Throws a RangeError when the
  * budget is below one block.
  */
-export function cacheSize(wish: CacheWish): CacheSize {
-  const { spec, weights, blockSize, maxModelLen, maxSequences, budgetBytes } = wish;
+export function cacheSize(request: CacheRequest): CacheSize {
+  const { spec, weights, blockSize, maxModelLen, maxSequences, budgetBytes } = request;
   const perBlock = blockBytes(spec, weights, blockSize);
   const useful = maxSequences * Math.ceil(maxModelLen / blockSize);
   const kvBlocks = Math.min(useful, Math.floor(budgetBytes / perBlock));

@@ -21,7 +21,7 @@ export interface StageHostOptions {
   readonly seat: SeatOptions;
   /** Every worker's held slots as dispatch targets, this one's under 0; the same array until they change. */
   readonly holders: () => readonly Holder[];
-  /** Told when `readyPipelines`, `error` or `routesEpoch` may have changed. */
+  /** Called when `readyPipelines`, `error` or `routesEpoch` may have changed. */
   readonly onChange: () => void;
 }
 
@@ -131,7 +131,7 @@ export class StageHost {
     if (!usesSpares) void this.#settleRoutes(this.#seats.size > 0 ? (this.#committed?.epoch ?? 0) : 0);
   }
 
-  /** Made anew only when plans or holders have changed. */
+  /** Made again only when plans or holders have changed. */
   #routesOf(seat: StageSeat, target: PlacementPlan, holders: readonly Holder[]): ExpertRoutes {
     const committed = this.#committed;
     const known = this.#routes.get(seat);
@@ -198,7 +198,7 @@ export class StageHost {
       }
       this.#options.onChange();
     }
-    this.#running = false; // In the same turn as the last look: a plan that comes later starts anew.
+    this.#running = false; // In the same turn as the last look: a plan that comes later starts it again.
   }
 
   /** Closes the seats that neither plan gives to this worker, and takes those that the target plan does. */

@@ -32,7 +32,7 @@ export async function eventually(check: () => void | Promise<void>, withinMs = 5
   }
 }
 
-/** Everything that a watcher is told, as "key=value" and "key gone", with "ready" in its place. */
+/** Everything that a watcher gets, as "key=value" and "key gone", with "ready" in its place. */
 export class WatchLog {
   readonly lines: string[] = [];
   readonly changes: Change[] = [];
@@ -49,7 +49,7 @@ export class WatchLog {
     );
   }
 
-  /** What the keys are, according to what was told. */
+  /** What the keys are, according to what came. */
   get state(): Record<string, string> {
     const state: Record<string, string> = {};
     for (const { key, value } of this.changes) {
@@ -60,7 +60,7 @@ export class WatchLog {
   }
 }
 
-/** What every implementation of Bus must do. `world` is asked anew for each test. */
+/** What every implementation of Bus must do. `world` is made again for each test. */
 export function busContract(name: string, world: () => BusWorld): void {
   describe(`${name} as a bus`, () => {
     test('a value is read as it was written, with its revision', async () => {
@@ -119,7 +119,7 @@ export function busContract(name: string, world: () => BusWorld): void {
       expect(text((await shared[0]!.get('lease'))?.value ?? null)).toBe(`user ${winner}`);
     });
 
-    test('a watcher is told what there is, that it is ready, and every change after, in order', async () => {
+    test('a watcher gets what there is, that it is ready, and every change after, in order', async () => {
       const here = world();
       const writer = await (await here.connect()).bucket('plans');
       const reader = await (await here.connect()).bucket('plans');
@@ -158,7 +158,7 @@ export function busContract(name: string, world: () => BusWorld): void {
       await eventually(() => expect(log.state).toEqual(expected));
     });
 
-    test('a key that is not written for longer than it lives is gone, and watchers are told', async () => {
+    test('a key that is not written for longer than it lives is gone, and watchers are notified', async () => {
       const here = world();
       const { ttlMs } = buckets.workers;
       const bucket = await (await here.connect()).bucket('workers');

@@ -66,7 +66,7 @@ describe.skipIf(!available)(`NatsBus${note}`, () => {
     expect(await bucket.put('a', bytes('1'))).toBeGreaterThan(0);
   });
 
-  test('a bucket that someone deleted on the server is made again, and watchers are told', async () => {
+  test('a bucket that someone deleted on the server is made again, and watchers are notified', async () => {
     const options = { ...optionsFor(server), checkMs: 300 };
     const bucket = await (await connect(options)).bucket('plans');
     const [log, otherLog] = [new WatchLog(bucket), new WatchLog(await (await connect(options)).bucket('plans'))];
@@ -99,9 +99,9 @@ describe.skipIf(!available)(`NatsBus and a server that fails${note}`, () => {
     return { options, one, two, mine, theirs, log, states };
   }
 
-  test('after kill -9 and a restart, watchers are told exactly what they missed', async () => {
+  test('after kill -9 and a restart, watchers are notified of exactly what they missed', async () => {
     const { options, one, two, mine, log, states } = await world();
-    const told = log.lines.length;
+    const before = log.lines.length;
     await server.signal('SIGKILL');
     await eventually(() => expect([one.state, two.state]).toEqual(['reconnecting', 'reconnecting']));
     const started = performance.now();
@@ -119,7 +119,7 @@ describe.skipIf(!available)(`NatsBus and a server that fails${note}`, () => {
     await third.put('added', bytes('1'));
     await eventually(() => expect([one.state, two.state]).toEqual(['connected', 'connected']), 15_000);
     await eventually(() => expect(log.state).toEqual({ kept: '1', changed: '2', added: '1' }));
-    expect(log.lines.slice(told).sort()).toEqual(['added=1', 'changed=2', 'deleted gone']);
+    expect(log.lines.slice(before).sort()).toEqual(['added=1', 'changed=2', 'deleted gone']);
     expect(log.lines.filter((line) => line === 'ready').length).toBe(1);
     expect(states).toEqual(['reconnecting', 'connected']);
     await mine.put('kept', bytes('2'));
@@ -140,7 +140,7 @@ describe.skipIf(!available)(`NatsBus and a server that fails${note}`, () => {
     await eventually(() => expect(log.state).toEqual({ kept: '3' }));
   });
 
-  test('keys that their writers put back in time are never told as gone, others are', async () => {
+  test('keys that their writers put back in time are never reported as gone, others are', async () => {
     const { one, two } = await world();
     const [mine, theirs] = [await one.bucket('reports'), await two.bucket('reports')];
     const log = new WatchLog(mine);

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { collect, collected, runRequest } from '../../unit/engine/run-request.ts';
-import { type LocalCluster, startLocalCluster, type WorkerWish } from './local-cluster.ts';
+import { type LocalCluster, startLocalCluster, type WorkerSetup } from './local-cluster.ts';
 
 const never = new AbortController().signal;
 /** The required bound; sums in another order differ far less. */
 const tolerance = 1e-3;
 
-const stage = (id: string): WorkerWish => ({ id, roles: ['stage'] });
-const expert = (id: string): WorkerWish => ({ id, roles: ['expert'] });
+const stage = (id: string): WorkerSetup => ({ id, roles: ['stage'] });
+const expert = (id: string): WorkerSetup => ({ id, roles: ['expert'] });
 
 const layouts = [
   { name: 'experts over 3 workers', workers: [stage('s1'), expert('e1'), expert('e2'), expert('e3')] },

@@ -88,7 +88,7 @@ describe.skipIf(!available)(`two controllers and one lease${available ? '' : ` (
     expect(terms).toEqual([1, 2]);
   });
 
-  test('after the server lost its data, one leads and terms do not begin anew', async () => {
+  test('after the server lost its data, one leads and terms do not begin again', async () => {
     await server.signal('SIGKILL');
     await eventually(() => expect(leaders().length).toBe(0), 5_000);
     await server.loseState();

@@ -9,16 +9,16 @@ import { systemClock } from '../../../proto/clock.ts';
 import type { ShardFailure } from '../../../worker/shard/failure.ts';
 import { startWorkerNode, type WorkerNode } from '../../../worker/worker-node.ts';
 
-export interface WorkerWish {
+export interface WorkerSetup {
   readonly id: string;
   readonly roles: readonly ('stage' | 'expert')[];
   /** Checkpoint folder of this worker; the cluster's unless given. */
   readonly directory?: string;
 }
 
-export interface ClusterWish {
+export interface ClusterSetup {
   readonly directory: string;
-  readonly workers: readonly WorkerWish[];
+  readonly workers: readonly WorkerSetup[];
   readonly layout?: Partial<LayoutWishes>;
   readonly replicas?: number;
   readonly overlapRows?: number;
@@ -31,7 +31,7 @@ export interface LocalCluster {
   readonly failures: ShardFailure[];
   readonly coldLoads: string[];
   readonly errors: string[];
-  addWorker(wish: WorkerWish): Promise<WorkerNode>;
+  addWorker(setup: WorkerSetup): Promise<WorkerNode>;
   /** Resolves once the newest plan is in force and requests can be answered. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -40,8 +40,8 @@ export interface LocalCluster {
 const native = loadNative();
 const nothing = (): void => undefined;
 
-export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster> {
-  const { spec } = await compileModel(wish.directory);
+export async function startLocalCluster(setup: ClusterSetup): Promise<LocalCluster> {
+  const { spec } = await compileModel(setup.directory);
   const failures: ShardFailure[] = [];
   const coldLoads: string[] = [];
   const errors: string[] = [];
@@ -51,7 +51,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
     bus,
     cluster: 'test',
     id: 'c1',
-    directory: wish.directory,
+    directory: setup.directory,
     spec,
     weights: 'f32',
     maxModelLen: 128,
@@ -59,19 +59,19 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
     maxNumBatchedTokens: 256,
     constraints: {
       ...defaultConstraints,
-      layout: { ...defaultConstraints.layout, ...wish.layout },
-      defaultReplicas: wish.replicas ?? 1,
+      layout: { ...defaultConstraints.layout, ...setup.layout },
+      defaultReplicas: setup.replicas ?? 1,
       kvBlocks: 128,
       blockSize: 4,
     },
-    minWorkers: wish.workers.length,
+    minWorkers: setup.workers.length,
     leastKvBlocks: 32,
     verifyWeights: true,
     credentials: credentials.createInsecure(),
     onError,
   });
   const workers = new Map<string, WorkerNode>();
-  const addWorker = async ({ id, roles, directory }: WorkerWish): Promise<WorkerNode> => {
+  const addWorker = async ({ id, roles, directory }: WorkerSetup): Promise<WorkerNode> => {
     const worker = await startWorkerNode({
       native,
       bus,
@@ -79,7 +79,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
       id,
       node: id,
       version: 'test',
-      directory: directory ?? wish.directory,
+      directory: directory ?? setup.directory,
       roles,
       memoryBytes: 2 ** 28,
       threads: 1,
@@ -91,7 +91,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
       credentials: credentials.createInsecure(),
       hedgeMs: null,
       dispatchDeadlineMs: 2_000,
-      overlapRows: wish.overlapRows ?? 64,
+      overlapRows: setup.overlapRows ?? 64,
       modelDeadlineMs: 5_000,
       observer: {
         onAnswer: nothing,
@@ -117,7 +117,7 @@ export async function startLocalCluster(wish: ClusterWish): Promise<LocalCluster
     workers.set(id, worker);
     return worker;
   };
-  await Promise.all(wish.workers.map(addWorker));
+  await Promise.all(setup.workers.map(addWorker));
   return {
     controller,
     workers,

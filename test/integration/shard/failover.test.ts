@@ -51,7 +51,7 @@ function multiply({ rowCount, rows, topK, topkIds, topkWeights }: ExpertRows): E
 
 type Forward = ExpertBank['forward'];
 
-/** A bank that holds every slot and answers as told. */
+/** A bank that holds every slot and answers as given. */
 function bankOf(forward: Forward): ExpertBank {
   return {
     load: async (slots) => slots.map((slot) => ({ ...slot, checksum: 0, bytes: 1 })),
@@ -115,7 +115,7 @@ async function listen(server: Server, address: string): Promise<Running> {
 
 type Liar = ServerDuplexStream<ForwardRequest, ForwardResponse>;
 
-/** A worker that answers probes, and every dispatch as told. */
+/** A worker that answers probes, and every dispatch as given. */
 async function startLiar(answer: (request: ForwardRequest, honest: ForwardResponse, stream: Liar) => void) {
   const server = new Server(dataChannelOptions);
   server.addService(conclave.ShardService.service, {

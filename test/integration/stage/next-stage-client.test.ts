@@ -56,7 +56,7 @@ afterEach(() => {
 
 type Run = (batch: StepBatch) => Promise<StepOutput>;
 
-/** A stage that answers as told, for pipeline "p0". */
+/** A stage that answers as given, for pipeline "p0". */
 async function startStage(run: Run): Promise<{ readonly address: string; kill(): void }> {
   const server = new Server(dataChannelOptions);
   const guard = new CacheGuard();

@@ -160,7 +160,7 @@ class Client {
   }
 
   check(poisonable: boolean, maxUnreadTokens: number): void {
-    // A sequence pauses when it is told of the limit; the step that had begun by then still counts.
+    // A sequence pauses when it reaches the limit; the step that had begun by then still counts.
     expect(this.largest).toBeLessThanOrEqual(maxUnreadTokens + 1);
     if (this.error !== null) {
       expect(this.error).toBeInstanceOf(EngineError);

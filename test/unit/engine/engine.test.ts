@@ -14,24 +14,24 @@ const never = new AbortController().signal;
 const flush = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 let clock: ManualClock;
-let told: string[];
+let events: string[];
 let executor: HistoryExecutor;
 
 beforeEach(() => {
   clock = new ManualClock();
-  told = [];
+  events = [];
   executor = new HistoryExecutor(cacheLimits, vocabSize);
 });
 
 const observer: EngineObserver = {
   onStep: () => {},
-  onPreemption: (id) => told.push(`preempted ${id}`),
-  onStarted: (id, queueMs) => told.push(`started ${id} after ${queueMs}`),
-  onFirstToken: (id, index, ms) => told.push(`first token of ${id}.${index} after ${ms}`),
+  onPreemption: (id) => events.push(`preempted ${id}`),
+  onStarted: (id, queueMs) => events.push(`started ${id} after ${queueMs}`),
+  onFirstToken: (id, index, ms) => events.push(`first token of ${id}.${index} after ${ms}`),
   onFinished: ({ requestId, index, reason }) =>
-    told.push(`${requestId}.${index} ${reason.replace('FINISH_REASON_', '')}`),
-  onStepFailed: (_, retried, failed) => told.push(`retried [${retried.join()}] failed [${failed.join()}]`),
-  onFault: (error) => told.push(`fault: ${String(error)}`),
+    events.push(`${requestId}.${index} ${reason.replace('FINISH_REASON_', '')}`),
+  onStepFailed: (_, retried, failed) => events.push(`retried [${retried.join()}] failed [${failed.join()}]`),
+  onFault: (error) => events.push(`fault: ${String(error)}`),
 };
 
 function engineWith(limits: Partial<EngineOptions['limits']> = {}, on: StepExecutor = executor): Engine {
@@ -156,7 +156,7 @@ describe('a request', () => {
     expect((await result).tokens).toEqual([output.slice(4)]);
   });
 
-  it('that is resumed after its end is told its finish reason, and computes nothing', async () => {
+  it('that is resumed after its end gets its finish reason, and computes nothing', async () => {
     const engine = engineWith();
     const outputTokenIds = [{ ids: [1, eos] }, { ids: [1, 2, 3] }];
     const result = await collect(
@@ -201,10 +201,10 @@ describe('a request that is given up', () => {
     expect(engine.snapshot()).toMatchObject({ running: 1, stepsInFlight: 1, kvBlocksUsed: 3 });
     await settle();
     expect(engine.snapshot()).toMatchObject(idle);
-    expect(told.at(-1)).toBe('a.0 CANCELLED');
+    expect(events.at(-1)).toBe('a.0 CANCELLED');
   });
 
-  it('by its signal is told so for each sequence', async () => {
+  it('by its signal ends so for each sequence', async () => {
     const engine = engineWith();
     const abort = new AbortController();
     const result = collect(engine.run({ ...endless('a'), n: 3 }, abort.signal), collected(3));
@@ -331,7 +331,7 @@ describe('a slow consumer', () => {
     expect(engine.snapshot()).toMatchObject({ held: 1 });
     clock.advance(1);
     expect(engine.snapshot()).toMatchObject(idle);
-    expect(told.at(-1)).toBe('slow.0 CANCELLED');
+    expect(events.at(-1)).toBe('slow.0 CANCELLED');
     expect(clock.waiting).toBe(0);
   });
 });
@@ -357,7 +357,7 @@ describe('a failed step', () => {
     clock.advance(20);
     await settle();
     expect((await result).tokens).toEqual([reference(prompt, 3)]);
-    expect(told.filter((line) => line.startsWith('retried'))).toEqual(new Array(4).fill('retried [a] failed []'));
+    expect(events.filter((line) => line.startsWith('retried'))).toEqual(new Array(4).fill('retried [a] failed []'));
   });
 
   it('ends the sequence with an error after too many tries, and the engine goes on', async () => {
@@ -410,7 +410,7 @@ describe('an executor that is closed', () => {
     await flush();
     executor.pending[0]!.fail('CLOSED');
     for (const result of results) expect((await result).reasons).toEqual(['FINISH_REASON_ERROR']);
-    expect(told.at(-1)).toBe('fault: Error: step failed: CLOSED');
+    expect(events.at(-1)).toBe('fault: Error: step failed: CLOSED');
     await expect(engine.run(endless('c'), never).next()).rejects.toMatchObject({ code: 'INTERNAL' });
     expect(engine.snapshot()).toMatchObject({ ...idle, accepting: false });
     await engine.close(0);
@@ -476,7 +476,7 @@ describe('an engine that broke', () => {
     const results = ['a', 'b'].map((id) => collect(engine.run(endless(id), never), collected(1)));
     await settle();
     for (const result of results) expect((await result).reasons).toEqual(['FINISH_REASON_ERROR']);
-    expect(told.at(-1)).toBe('fault: Error: impossible');
+    expect(events.at(-1)).toBe('fault: Error: impossible');
     await expect(engine.run(endless('c'), never).next()).rejects.toMatchObject({ code: 'INTERNAL' });
     await engine.close(0);
   });
@@ -503,13 +503,13 @@ describe('limits', () => {
 });
 
 describe('an observer', () => {
-  it('is told of a request’s life', async () => {
+  it('follows a request’s life', async () => {
     const engine = engineWith();
     const result = collect(engine.run(runRequest('a', prompt, { maxTokens: 2, ignoreEos: true }), never), collected(1));
     await flush();
     clock.advance(7);
     await settle();
     await result;
-    expect(told).toEqual(['started a after 0', 'first token of a.0 after 7', 'a.0 LENGTH']);
+    expect(events).toEqual(['started a after 0', 'first token of a.0 after 7', 'a.0 LENGTH']);
   });
 });

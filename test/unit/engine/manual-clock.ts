@@ -1,6 +1,6 @@
 import type { Clock } from '../../../worker/engine/clock.ts';
 
-/** A clock that stands still until told. */
+/** A clock that stands still until it is moved. */
 export class ManualClock implements Clock {
   #now = 0;
   readonly #timers: { readonly at: number; readonly callback: () => void }[] = [];

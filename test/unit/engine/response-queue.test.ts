@@ -63,7 +63,7 @@ describe('responses on their way', () => {
     expect(answers.map(({ value }) => value?.tokenIds)).toEqual([[1], [2], undefined]);
   });
 
-  it('tell when the consumer leaves, and then wake who still waits', async () => {
+  it('report when the consumer leaves, and then wake who still waits', async () => {
     const { queue: one, events } = queue();
     const waiting = one.next();
     await one.return();

@@ -35,11 +35,11 @@ function rig(budgetBytes = Number.POSITIVE_INFINITY) {
     },
     close: () => undefined,
   };
-  const told: ExpertSlot[] = [];
+  const reported: ExpertSlot[] = [];
   const cold = new ColdExperts(
     bank,
     () => budgetBytes,
-    (slots) => told.push(...slots),
+    (slots) => reported.push(...slots),
   );
   const rows = (...experts: readonly number[]): ExpertRows => ({
     ...{ layer: 0, rowCount: 1, type: 'f32', rows: new Uint8Array(4), grid: new Int32Array(1) },
@@ -47,7 +47,7 @@ function rig(budgetBytes = Number.POSITIVE_INFINITY) {
   });
   const forward = (...experts: readonly number[]) => cold.forward(rows(...experts), 1);
   return {
-    ...{ cold, held, loads, told, forward },
+    ...{ cold, held, loads, reported, forward },
     fail: (yes: boolean) => {
       failing = yes;
     },
@@ -64,11 +64,11 @@ function rig(budgetBytes = Number.POSITIVE_INFINITY) {
 
 describe('ColdExperts', () => {
   it('loads an expert once, however many need it at the same time', async () => {
-    const { forward, loads, told } = rig();
+    const { forward, loads, reported } = rig();
     await Promise.all([forward(1, 2), forward(2, 3), forward(1)]);
     await forward(3);
     expect(loads).toEqual([[1, 2], [3]]);
-    expect(told.map(({ expert }) => expert)).toEqual([1, 2, 3]);
+    expect(reported.map(({ expert }) => expert)).toEqual([1, 2, 3]);
   });
 
   it('frees what replicas answer for again, but nothing that is computed with', async () => {

@@ -22,7 +22,7 @@ describe('CacheGuard', () => {
     guard.admit(after.fields);
   });
 
-  it('refuses an owner whose rows it has lost, until that begins anew', () => {
+  it('refuses an owner whose rows it has lost, until that begins again', () => {
     const claim = new CacheClaim(ids(), 1);
     new CacheGuard().admit(claim.fields);
     claim.succeeded();

@@ -91,14 +91,14 @@ describe('the cache', () => {
     expect(blockBytes(spec, weights, 16)).toBe(bytes);
   });
 
-  const wish = { spec, weights: 'f32', blockSize: 16, maxModelLen: 100, maxSequences: 3, budgetBytes: 1e9 } as const;
+  const request = { spec, weights: 'f32', blockSize: 16, maxModelLen: 100, maxSequences: 3, budgetBytes: 1e9 } as const;
 
   it('holds all sequences at full length, and no more', () => {
-    expect(cacheSize(wish)).toEqual({ kvBlocks: 21, bytes: 21 * 16_384, maxModelLen: 100 });
+    expect(cacheSize(request)).toEqual({ kvBlocks: 21, bytes: 21 * 16_384, maxModelLen: 100 });
   });
 
   it('shrinks to its budget, and the longest sequence with it', () => {
-    expect(cacheSize({ ...wish, budgetBytes: 6 * 16_384 + 1 })).toEqual({
+    expect(cacheSize({ ...request, budgetBytes: 6 * 16_384 + 1 })).toEqual({
       kvBlocks: 6,
       bytes: 6 * 16_384,
       maxModelLen: 96,
@@ -106,7 +106,7 @@ describe('the cache', () => {
   });
 
   it.each([16_383, 0, -1, Number.NaN])('is refused a budget of %d bytes', (budgetBytes) => {
-    expect(() => cacheSize({ ...wish, budgetBytes })).toThrow(
+    expect(() => cacheSize({ ...request, budgetBytes })).toThrow(
       `budget of ${budgetBytes} bytes is below one block: 16 positions take 16384 bytes`,
     );
   });
