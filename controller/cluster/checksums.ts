@@ -84,3 +84,23 @@ function sliceBegin(width: number, slice: number, slices: number): number {
   const group = width % 32 === 0 && width / 32 >= slices ? 32 : 1;
   return Math.floor(((width / group) * slice) / slices) * group;
 }
+
+/** Checksums by layer and number of slices. Each is made once: it takes reading the layer's experts. */
+export class ChecksumCache {
+  readonly #spec: ModelSpec;
+  readonly #directory: string;
+  readonly #known = new Map<string, Promise<readonly number[]>>();
+
+  constructor(spec: ModelSpec, directory: string) {
+    this.#spec = spec;
+    this.#directory = directory;
+  }
+
+  get(layer: number, slices: number): Promise<readonly number[]> {
+    const key = `${layer}/${slices}`;
+    const known = this.#known.get(key) ?? expertChecksums(this.#spec, this.#directory, layer, slices);
+    this.#known.set(key, known);
+    known.catch(() => this.#known.delete(key)); // A disk may be back for the next plan.
+    return known;
+  }
+}

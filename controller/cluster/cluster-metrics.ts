@@ -23,7 +23,7 @@ export function clusterMetrics(
   node: Pick<ControllerNode, 'status' | 'leads'>,
   bus: Pick<Bus, 'state' | 'droppedEvents'>,
 ): void {
-  const status = oncePerScrape(node.status);
+  const status = oncePerScrape(() => node.status());
   const gauge = (name: string, help: string, read: (status: GetStatusResponse) => number): void => {
     new Gauge({
       name: `conclave_${name}`,
@@ -98,7 +98,7 @@ export function clusterMetrics(
   counter('bus_dropped_events_total', 'Events that were not sent because the bus was away.', null, () => [
     ['', bus.droppedEvents],
   ]);
-  counter('cluster_failures_total', 'Failures that members told of, by code.', 'code', () =>
+  counter('cluster_failures_total', 'Failures that members reported, by code.', 'code', () =>
     Object.entries({ ...noFailures, ...status().failures }).map(([code, count]) => [code, Number(count)]),
   );
 }

@@ -121,8 +121,8 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       httpTls: tls.http,
       apiKeys,
       defaultSeed: config.seed,
-      obstacles: node.obstacles,
-      patient: node.patient,
+      obstacles: () => node.obstacles(),
+      patient: () => node.patient(),
       notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
       limits: {
         maxRequests: maxNumSeqs * config.pipelines + config.maxQueue,

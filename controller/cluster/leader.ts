@@ -1,25 +1,26 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Bucket } from '../../proto/bus/bus.ts';
-import { COMMITTED_PLAN, TARGET_PLAN } from '../../proto/bus/subjects.ts';
 import type { ClusterView } from '../../proto/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import type { PlanningState__Output as PlanningState } from '../../proto/generated/conclave/v1/PlanningState.ts';
-import { conclave, encode, type ModelSpec, type PlacementPlan } from '../../proto/messages.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
 import { planFittingCache } from '../planner/fit-cache.ts';
 import type { PlanConstraints, PlanInput, PlanResult } from '../planner/input.ts';
 import { withChecksums } from './checksums.ts';
-import { leastEpoch, overtakingPlan } from './epochs.ts';
+import { leastEpoch } from './epochs.ts';
 import type { EventLog } from './events.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 import { FailingWorkers } from './failing-workers.ts';
-import { leftOutText, mayKeep, restrictions } from './left-out.ts';
+import { leftOutText, restrictions } from './left-out.ts';
 import { OrphanReports } from './orphan-reports.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { planConstraints, type Restricted } from './plan-constraints.ts';
+import { PlanPublisher } from './plan-publisher.ts';
 import { planReason } from './plan-reason.ts';
 import { PlanningRecord } from './planning-record.ts';
 import { restoreForgotten } from './restore.ts';
-import { rollbackPlan, rolloutStep } from './rollout.ts';
+import { Rollback } from './rollback.ts';
+import { rolloutStep } from './rollout.ts';
 import type { Roster } from './roster/roster.ts';
 import { UsableWorkers } from './roster/usable-workers.ts';
 
@@ -54,7 +55,7 @@ export interface LeaderOptions {
 /** Milliseconds between looks when nothing happens. */
 const TICK_MS = 250;
 /**
- * Milliseconds for which a running cluster is not planned anew after this controller took the lead or the bus came back:
+ * Milliseconds for which a running cluster is not planned again after this controller took the lead or the bus came back:
  * heartbeats may have expired meanwhile, and those workers are about to announce themselves again.
  */
 const HOLD_MS = 3_000;
@@ -75,11 +76,12 @@ export class Leader {
   readonly #record: PlanningRecord;
   readonly #failing: FailingWorkers;
   readonly #requests: PendingRequests;
+  readonly #publisher: PlanPublisher;
+  readonly #rollback: Rollback;
   /** Workers that were there, and those that were restricted, when the last plan was made. */
   #seen: ReadonlySet<string> = new Set();
   #restricted: ReadonlySet<string> = new Set();
   readonly #orphans = new OrphanReports();
-  #failedEpoch = 0;
   #busy = false;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
@@ -91,6 +93,11 @@ export class Leader {
     const { defaultReplicas } = options.baseConstraints;
     this.#requests = new PendingRequests({ ...options, defaultReplicas, record: this.#record });
     this.#usable = new UsableWorkers(options);
+    this.#publisher = new PlanPublisher(options);
+    this.#rollback = new Rollback({
+      ...{ view: options.view, events: options.events, failing: this.#failing, publisher: this.#publisher },
+      workers: () => this.#usable.now(),
+    });
   }
 
   /** What it found when it planned last; of no meaning while it does not lead. */
@@ -162,14 +169,14 @@ export class Leader {
     const { view } = this.#options;
     if (view.target !== null && view.target.term > term) return; // A later leader is at work.
     if (await restoreForgotten(view, this.#options.plans, this.#options.control)) return;
-    if (await this.#overtake(term)) return;
+    if (await this.#publisher.overtake(term)) return;
     await this.#orphans.sweep(view, this.#options.reports, this.#options.now());
     if (this.#term !== term) return;
     const { target, committed } = view;
     if (target !== null) {
       const step = rolloutStep({ target, committed, reports: view.reports });
-      if (step.kind === 'commit') return this.#commit(target);
-      if (step.kind === 'fail') await this.#fail(target, step.workerId, step.reason);
+      if (step.kind === 'commit') return this.#publisher.commit(target);
+      if (step.kind === 'fail') await this.#rollback.fail(target, step.workerId, step.reason);
       if (step.kind === 'complete') this.#failing.look(target, this.#plannedFor !== null);
       if (this.#term !== term) return;
     }
@@ -179,47 +186,6 @@ export class Leader {
     if (this.#term !== term) return;
     if (inputs === this.#plannedFor) this.#requests.look();
     await this.#record.save(view.planning === null);
-  }
-
-  /** Members may follow a plan that nobody here knows of: see epochs.ts. */
-  async #overtake(term: number): Promise<boolean> {
-    const { view, events } = this.#options;
-    const plan = overtakingPlan(view, term);
-    if (plan === null || !(await this.#publish(plan, view.targetRevision))) return false;
-    const message = `plan ${view.target?.epoch} is now plan ${plan.epoch}: workers follow a plan that the bus has forgotten`;
-    events.publish({ code: 'EPOCH_RAISED', severity: 'warning', subject: `plan/${plan.epoch}`, message });
-    return true;
-  }
-
-  async #commit(target: PlacementPlan): Promise<void> {
-    const { view, plans, events } = this.#options;
-    const value = encode(conclave.PlacementPlan, target);
-    const revision = await (view.committedRevision === 0
-      ? plans.create(COMMITTED_PLAN, value)
-      : plans.update(COMMITTED_PLAN, value, view.committedRevision));
-    if (revision === null) return;
-    const message = `plan ${target.epoch} is in force: ${target.reason}`;
-    events.publish({ code: 'PLAN_COMMITTED', severity: 'info', subject: `plan/${target.epoch}`, message });
-  }
-
-  /**
-   * Leaves the worker out, so that the rest goes on, and goes back to the plan in force. Where that is not whole any more
-   * there is nothing to go back to: the next plan is made without the worker.
-   */
-  async #fail(target: PlacementPlan, workerId: string, reason: string): Promise<void> {
-    const { view, events } = this.#options;
-    const { committed } = view;
-    if (this.#failedEpoch === target.epoch) return; // The view does not show yet what was done about it.
-    const there = new Set(this.#usable.now().map(({ id }) => id));
-    const whole = committed?.workers.every(({ id }) => there.has(id)) ?? false;
-    const back = whole ? committed : null;
-    events.publish({ code: 'ROLLOUT_FAILED', severity: 'error', subject: `plan/${target.epoch}`, message: reason });
-    this.#failing.leaveOut(workerId, reason, back !== null && mayKeep(back, target, workerId));
-    if (back !== null && (await this.#publish(rollbackPlan(back, target, reason), view.targetRevision))) {
-      const message = `went back to plan ${back.epoch}: ${reason}`;
-      events.publish({ code: 'ROLLED_BACK', severity: 'warning', subject: `plan/${target.epoch}`, message });
-    }
-    this.#failedEpoch = target.epoch;
   }
 
   async #plan(inputs: string): Promise<void> {
@@ -245,7 +211,7 @@ export class Leader {
         epoch,
         reason: `${result.plan.reason}${reason}`,
       };
-      if (!(await this.#publish(planned, revision))) return;
+      if (!(await this.#publisher.publish(planned, revision))) return;
       const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
       const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
       events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
@@ -267,16 +233,6 @@ export class Leader {
     const failed = [...leaving, ...keeping].filter((id) => !this.#restricted.has(id));
     const workers = new Map(this.#usable.now().map((worker) => [worker.id, worker]));
     return planReason({ target, constraints, workers }, { seen: this.#seen, failed, retried: this.#failing.retried });
-  }
-
-  /** Writes a target plan in place of the one at `revision`; false when another stands there. */
-  async #publish(next: PlacementPlan, revision: number): Promise<boolean> {
-    const { plans } = this.#options;
-    const value = encode(conclave.PlacementPlan, next);
-    const written = await (revision === 0
-      ? plans.create(TARGET_PLAN, value)
-      : plans.update(TARGET_PLAN, value, revision));
-    return written !== null;
   }
 
   /** Workers that get nothing, or nothing new, besides what operators ask for. */

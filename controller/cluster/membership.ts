@@ -30,7 +30,7 @@ export function memberChanges(
   return changes;
 }
 
-const told: Readonly<Record<MemberChange['kind'], { code: string; severity: string; what: string }>> = {
+const eventOf: Readonly<Record<MemberChange['kind'], { code: string; severity: string; what: string }>> = {
   joined: { code: 'WORKER_JOINED', severity: 'info', what: 'joined' },
   restarted: { code: 'WORKER_RESTARTED', severity: 'warning', what: 'is another process than before' },
   left: { code: 'WORKER_LEFT', severity: 'info', what: 'left after it was drained' },
@@ -39,7 +39,7 @@ const told: Readonly<Record<MemberChange['kind'], { code: string; severity: stri
 
 /** A change as those who watch the cluster read it. */
 export function memberEvent({ kind, worker }: MemberChange): Omit<ClusterEvent, 'atMs' | 'count'> {
-  const { code, severity, what } = told[kind];
+  const { code, severity, what } = eventOf[kind];
   const message = `${worker.id} at ${worker.address} on ${worker.node} ${what}`;
   return { code, severity, subject: `worker/${worker.id}`, message };
 }
