@@ -24,8 +24,6 @@ export interface EngineSnapshot {
 export interface MetricsOptions {
   /** Null where no engine runs in this process. */
   readonly engine: (() => EngineSnapshot) | null;
-  /** Requests that the gateway processes now. */
-  readonly httpRunning: () => number;
   /** Whether to report the process's own memory, CPU time and event loop. */
   readonly processMetrics: boolean;
 }
@@ -37,6 +35,8 @@ export interface Metrics extends RequestObserver {
   onHttpRoute(method: string, route: string): void;
   /** An HTTP request was answered. `route` is the route's pattern, never a path that a client made up. */
   onHttpResponse(method: string, route: string, status: number, milliseconds: number): void;
+  /** Reports how many requests the gateway answers now. */
+  addRunningRequests(running: () => number): void;
   /** Where other parts register metrics of their own. */
   readonly registry: Registry;
 }
@@ -50,7 +50,7 @@ const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144];
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
   if (options.processMetrics) collectProcessMetrics(registry);
-  addEngineMetrics(registry, options);
+  if (options.engine !== null) addEngineMetrics(registry, options.engine);
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: prefix + name, help, labelNames, registers: [registry] });
   const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
@@ -86,6 +86,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     contentType: registry.contentType,
     render: () => registry.metrics(),
+    addRunningRequests(running) {
+      gauge(registry, 'gateway_requests_running', 'Requests that the gateway is answering.', running);
+    },
     onStarted(queueMs, tokens, cached) {
       promptSize.observe(tokens);
       promptTokens.inc(tokens);
@@ -129,16 +132,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 /** Read when scraped. */
-function addEngineMetrics(registry: Registry, { engine, httpRunning }: MetricsOptions): void {
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name: prefix + name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
+function addEngineMetrics(registry: Registry, engine: () => EngineSnapshot): void {
   const counter = (name: string, help: string, read: () => number) =>
     new Counter({
       name: prefix + name,
@@ -149,11 +143,9 @@ function addEngineMetrics(registry: Registry, { engine, httpRunning }: MetricsOp
         this.inc(read());
       },
     });
-  gauge('gateway_requests_running', 'Requests that the gateway is answering.', httpRunning);
-  if (engine === null) return;
-  gauge('num_requests_running', 'Sequences that the engine computes.', () => engine().running);
-  gauge('num_requests_waiting', 'Sequences that wait in the engine.', () => engine().waiting);
-  gauge('kv_cache_usage_ratio', 'Part of the KV cache in use, 0 to 1.', () => engine().kvUsage);
+  gauge(registry, 'num_requests_running', 'Sequences that the engine computes.', () => engine().running);
+  gauge(registry, 'num_requests_waiting', 'Sequences that wait in the engine.', () => engine().waiting);
+  gauge(registry, 'kv_cache_usage_ratio', 'Part of the KV cache in use, 0 to 1.', () => engine().kvUsage);
   counter(
     'prefix_cache_queries_total',
     'Prompt tokens looked up in the prefix cache.',
@@ -165,4 +157,15 @@ function addEngineMetrics(registry: Registry, { engine, httpRunning }: MetricsOp
     'Sequences that gave up their cache and were computed again.',
     () => engine().preemptions,
   );
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name: prefix + name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read());
+    },
+  });
 }

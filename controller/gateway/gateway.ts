@@ -13,7 +13,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { type ApiKeys, openAccess } from '../../proto/api-keys.ts';
 import { throttledErrorLog } from '../../proto/error-log.ts';
 import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
-import { createHttpServer } from '../api/http-server.ts';
+import { createHttpServer, type HttpServer } from '../api/http-server.ts';
 import { addInferenceService } from '../api/inference-service.ts';
 import { createMetrics, type EngineSnapshot, type Metrics } from '../api/metrics.ts';
 import { Inference, type ServedModel } from './inference.ts';
@@ -102,14 +102,44 @@ const closingMs = 1_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   const limits: GatewayLimits = { ...defaultGatewayLimits, ...options.limits };
+  const { logger, text } = options;
+  const metrics = createMetrics({ engine: options.engine ?? null, processMetrics: options.processMetrics ?? true });
+  const inference = createInference(options, limits, metrics);
+  metrics.addRunningRequests(() => inference.admission.running);
+  const http = createHttp(options, limits, inference, metrics);
+  const grpc = options.grpc === null ? null : createGrpc(options, options.grpc, limits, inference);
+  const health = new HealthUpdates(inference, grpc);
+
+  return {
+    app: http.app,
+    grpc,
+    metrics,
+    async start() {
+      if (text.chatObstacle !== null) logger.warn(`chat is not served: ${text.chatObstacle}`);
+      const httpPort = await http.start();
+      const grpcPort = (await grpc?.start()) ?? null;
+      health.start();
+      return { httpPort, grpcPort };
+    },
+    async close(graceMs) {
+      inference.admission.drain();
+      health.stop();
+      const timer = setTimeout(() => inference.admission.abortAll(), graceMs);
+      await inference.admission.empty();
+      clearTimeout(timer);
+      await Promise.all([http.close(closingMs), grpc?.close(closingMs), text.close()]);
+    },
+  };
+}
+
+function createInference(options: GatewayOptions, limits: GatewayLimits, metrics: Metrics): Inference {
   const { logger } = options;
-  const apiKeys = options.apiKeys ?? openAccess;
-  const metrics = createMetrics({
-    engine: options.engine ?? null,
-    httpRunning: () => inference.admission.running,
-    processMetrics: options.processMetrics ?? true,
-  });
-  const inference = new Inference({
+  const now = (): number => performance.now();
+  const writeLoss = throttledErrorLog((lead, err, more) => {
+    const fields = { err, lead, ...(more > 0 && { repeated: more }) };
+    logger.warn(fields, 'a pipeline was lost; its requests go on elsewhere, or there once it is back');
+  }, now);
+  return new Inference({
     model: options.model,
     text: options.text,
     router: options.router,
@@ -121,23 +151,23 @@ export function createGateway(options: GatewayOptions): Gateway {
     obstacles: options.obstacles ?? (() => []),
     patient: options.patient ?? (() => false),
     notices: options.notices ?? (() => []),
-    now: () => performance.now(),
+    now,
     onLost: (requestId, error) => {
       logger.debug({ err: error, requestId }, 'a request is tried again');
       writeLoss(addressOf(error), error);
     },
   });
-  const writeLoss = throttledErrorLog(
-    (lead, err, more) => {
-      const fields = { err, lead, ...(more > 0 && { repeated: more }) };
-      logger.warn(fields, 'a pipeline was lost; its requests go on elsewhere, or there once it is back');
-    },
-    () => performance.now(),
-  );
-  const tls = options.tls ?? null;
-  const http = createHttpServer(inference, metrics, {
-    ...options.http,
-    tls: options.httpTls === undefined ? tls : options.httpTls,
+}
+
+function createHttp(
+  { http, tls = null, httpTls = tls, apiKeys = openAccess, logger }: GatewayOptions,
+  limits: GatewayLimits,
+  inference: Inference,
+  metrics: Metrics,
+): HttpServer {
+  return createHttpServer(inference, metrics, {
+    ...http,
+    tls: httpTls,
     apiKeys,
     maxBodyBytes: limits.maxBodyBytes,
     maxBodyBytesTogether: Math.max(limits.maxBodyBytesTogether, limits.maxBodyBytes),
@@ -145,47 +175,51 @@ export function createGateway(options: GatewayOptions): Gateway {
     receiveTimeoutMs: limits.receiveTimeoutMs,
     logger,
   });
-  const grpc =
-    options.grpc === null
-      ? null
-      : createGrpcServer({
-          ...{ ...options.grpc, tls, apiKeys, maxMessageBytes: limits.maxBodyBytes },
-          onCall: ({ path, status, elapsedMs, requestId }) =>
-            logger.debug({ path, status, ms: Math.round(elapsedMs * 10) / 10, requestId }, 'gRPC'),
-        });
-  if (grpc !== null) {
-    addInferenceService(grpc, inference, (err) => logger.error({ err }, 'a gRPC request failed'));
-  }
-  let healthTimer: NodeJS.Timeout | undefined;
-  let serving = false;
-  const updateHealth = () => {
-    const now = inference.obstacles().length === 0;
-    if (now !== serving) grpc?.setServing(now);
-    serving = now;
-  };
+}
 
-  return {
-    app: http.app,
-    grpc,
-    metrics,
-    async start() {
-      if (options.text.chatObstacle !== null) logger.warn(`chat is not served: ${options.text.chatObstacle}`);
-      const httpPort = await http.start();
-      const grpcPort = (await grpc?.start()) ?? null;
-      updateHealth();
-      healthTimer = setInterval(updateHealth, healthIntervalMs).unref();
-      return { httpPort, grpcPort };
-    },
-    async close(graceMs) {
-      inference.admission.drain();
-      updateHealth();
-      clearInterval(healthTimer);
-      const timer = setTimeout(() => inference.admission.abortAll(), graceMs);
-      await inference.admission.empty();
-      clearTimeout(timer);
-      await Promise.all([http.close(closingMs), grpc?.close(closingMs), options.text.close()]);
-    },
-  };
+function createGrpc(
+  { tls = null, apiKeys = openAccess, logger }: GatewayOptions,
+  listen: Listen,
+  limits: GatewayLimits,
+  inference: Inference,
+): GrpcServer {
+  const grpc = createGrpcServer({
+    ...{ ...listen, tls, apiKeys, maxMessageBytes: limits.maxBodyBytes },
+    onCall: ({ path, status, elapsedMs, requestId }) =>
+      logger.debug({ path, status, ms: Math.round(elapsedMs * 10) / 10, requestId }, 'gRPC'),
+  });
+  addInferenceService(grpc, inference, (err) => logger.error({ err }, 'a gRPC request failed'));
+  return grpc;
+}
+
+/** Keeps health checks over gRPC up to date. */
+class HealthUpdates {
+  readonly #inference: Inference;
+  readonly #grpc: GrpcServer | null;
+  #timer: NodeJS.Timeout | undefined;
+  #serving = false;
+
+  constructor(inference: Inference, grpc: GrpcServer | null) {
+    this.#inference = inference;
+    this.#grpc = grpc;
+  }
+
+  start(): void {
+    this.#update();
+    this.#timer = setInterval(() => this.#update(), healthIntervalMs).unref();
+  }
+
+  /** Says a last time how it is. */
+  stop(): void {
+    this.#update();
+    clearInterval(this.#timer);
+  }
+
+  #update(): void {
+    const now = this.#inference.obstacles().length === 0;
+    if (now !== this.#serving) this.#grpc?.setServing(now);
+    this.#serving = now;
+  }
 }
 
 /** Where the pipeline ran whose error this is; errors of a pipeline in this process have no address. */
