@@ -40,7 +40,7 @@ function openaiCode(code: ErrorCode): string {
 /** All of them. */
 export const openaiCodes: readonly string[] = Object.keys(catalogue).map((code) => openaiCode(code as ErrorCode));
 
-/** An error that may be told to a client. */
+/** An error that a client may see. */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly field: string | null;
@@ -119,7 +119,7 @@ const foreignCodes: Readonly<Record<string, ErrorCode>> = {
   PIPELINE_LOST: 'UNAVAILABLE',
 };
 
-/** The error to tell a client. What is not known becomes INTERNAL, and keeps its details in `cause` for the log. */
+/** The error that a client gets. What is not known becomes INTERNAL, and keeps its details in `cause` for the log. */
 export function toServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = foreignCodes[errorCode(error) ?? ''];

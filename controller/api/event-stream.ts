@@ -17,7 +17,7 @@ export class EventStream {
     this.#reply = reply;
   }
 
-  /** Whether the status line has been decided: errors can then only be told as events. */
+  /** Whether the status line has been decided: errors can then only be sent as events. */
   get started(): boolean {
     return this.#started;
   }

@@ -47,7 +47,7 @@ async function answer(
       return answerDocument(planned, inference, request.id, controller);
     });
   } catch (error) {
-    // Errors before the first event have a status of their own; later ones are told as an event.
+    // Errors before the first event have a status of their own; later ones are sent as an event.
     if (!events.started) throw error;
     const failure = toServiceError(error);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a stream failed');

@@ -16,7 +16,7 @@ import { requestIdOf } from './request-id.ts';
 
 type GenerateCall = ServerWritableStream<GenerateRequest, GenerateResponse>;
 
-/** `onInternalError` is told of failures whose details clients do not get. */
+/** `onInternalError` receives failures whose details clients do not get. */
 export function addInferenceService(
   server: GrpcServer,
   inference: Inference,

@@ -18,7 +18,7 @@ import { describeEnds } from '../gateway/end-tokens.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { openCheckpoint } from '../gateway/open-checkpoint.ts';
 import { ownFormat } from '../model/own-format.ts';
-import { defaultConstraints } from '../planner/input.ts';
+import { defaultConstraints, type PlanConstraints } from '../planner/input.ts';
 import { kvBytesPerToken, modelFootprint } from '../planner/memory.ts';
 import { adminAccess } from './admin-access.ts';
 import { clusterMetrics } from './cluster-metrics.ts';
@@ -57,7 +57,7 @@ export interface ClusterModel {
 /** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
   const { config, bus, log } = options;
-  const { host, blockSize, maxNumSeqs, maxNumBatchedTokens } = config;
+  const { host, maxNumSeqs, maxNumBatchedTokens } = config;
   const id = config.id ?? `${hostname()}-${process.pid}`;
   const tls = readTls(config);
   const apiKeys = readApiKeys(config);
@@ -77,18 +77,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     maxModelLen,
     maxNumSeqs,
     maxNumBatchedTokens,
-    constraints: {
-      ...defaultConstraints,
-      layout: {
-        tensorParallelSize: config.tensorParallelSize,
-        pipelineParallelSize: config.pipelineParallelSize,
-        expertTensorParallelSize: config.expertTensorParallelSize,
-        pipelines: config.pipelines,
-      },
-      defaultReplicas: config.expertReplicas,
-      blockSize,
-      kvBlocks: blocks.wished,
-    },
+    constraints: planConstraints(config, blocks.wanted),
     leastKvBlocks: blocks.least,
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
@@ -96,11 +85,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     onError: memberErrorLog(log, bus, () => performance.now()),
   });
   try {
-    node.events.watch(({ severity, code, subject, message }) => {
-      const line = { code, subject };
-      if (severity === 'info') log.info(line, message);
-      else log.warn(line, message);
-    });
+    logEvents(node, log);
     const gateway = createGateway({
       model: {
         names,
@@ -152,6 +137,25 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   }
 }
 
+function logEvents({ events }: ControllerNode, log: Logger): void {
+  events.watch(({ severity, code, subject, message }) => {
+    const line = { code, subject };
+    if (severity === 'info') log.info(line, message);
+    else log.warn(line, message);
+  });
+}
+
+function planConstraints(config: ControllerConfig, kvBlocks: number): PlanConstraints {
+  const { tensorParallelSize, pipelineParallelSize, expertTensorParallelSize, pipelines } = config;
+  return {
+    ...defaultConstraints,
+    layout: { tensorParallelSize, pipelineParallelSize, expertTensorParallelSize, pipelines },
+    defaultReplicas: config.expertReplicas,
+    blockSize: config.blockSize,
+    kvBlocks,
+  };
+}
+
 /** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
 function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: ModelSpec): number {
   if (maxModelLen !== null && maxModelLen > maxPosition) {
@@ -164,7 +168,7 @@ function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: Mod
 
 interface CacheBlocks {
   /** Blocks of a pipeline's cache if memory allows. */
-  readonly wished: number;
+  readonly wanted: number;
   /** Blocks below which nothing is planned. */
   readonly least: number;
 }
@@ -179,7 +183,7 @@ function cacheBlocks(
 ): CacheBlocks {
   const perSequence = Math.ceil(longest / blockSize);
   if (kvMemory === null) {
-    return { wished: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
+    return { wanted: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
   }
   const blockBytes = blockSize * kvBytesPerToken(modelFootprint(spec, weights));
   const blocks = Math.floor(kvMemory / blockBytes);
@@ -191,6 +195,6 @@ function cacheBlocks(
   }
   const useful = maxNumSeqs * perSequence;
   if (blocks > useful) log.warn(unusedMemory(kvMemory, useful * blockBytes, maxNumSeqs, longest));
-  const wished = Math.min(blocks, useful);
-  return { wished, least: wished };
+  const wanted = Math.min(blocks, useful);
+  return { wanted, least: wanted };
 }

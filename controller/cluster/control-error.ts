@@ -1,6 +1,6 @@
 import type { status } from '@grpc/grpc-js';
 
-/** What ControlService refuses, as its clients are told. */
+/** What ControlService refuses, as its clients read it. */
 export class ControlError extends Error {
   readonly code: status;
   readonly details: string;

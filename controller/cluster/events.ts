@@ -19,7 +19,7 @@ export class EventLog {
   /** Oldest first. */
   #recent: readonly ClusterEvent[] = [];
   readonly #watchers = new Set<(event: ClusterEvent) => void>();
-  /** Told here while the bus was away, and to nobody else yet. */
+  /** Published here while the bus was away, and not sent yet. */
   #unsent: readonly ClusterEvent[] = [];
   /** Those of them that were sent since, and come back as they are heard. */
   readonly #echoes = new Set<string>();
@@ -34,7 +34,7 @@ export class EventLog {
   }
 
   /**
-   * Takes over what the bus has kept: what was before this controller, or while it was cut off; watchers are not told of it.
+   * Takes over what the bus has kept: what was before this controller, or while it was cut off; watchers do not get it.
    * What happened here meanwhile is sent.
    */
   async load(): Promise<void> {
@@ -51,7 +51,7 @@ export class EventLog {
     this.#unsent = [];
   }
 
-  /** Tells the cluster; the others once the bus is back, while it is away. */
+  /** Sends an event to the cluster; while the bus is away, others get it once it is back. */
   publish(event: Omit<ClusterEvent, 'atMs' | 'count'>): void {
     const { bus, cluster, wallClock } = this.#options;
     const message = { ...event, atMs: wallClock(), count: 1 };

@@ -16,7 +16,7 @@ export interface LeaseOptions {
   readonly onFollow: () => void;
   /** Called with each error of the bus. */
   readonly onError: (error: unknown) => void;
-  /** Highest term known from elsewhere, such as the plan in force: a bus that lost its data must not let terms begin anew. */
+  /** Highest term known from elsewhere, such as the plan in force: a bus that lost its data must not let terms begin at 1 again. */
   readonly leastTerm?: () => number;
   readonly renewMs?: number;
   readonly expiryMs?: number;

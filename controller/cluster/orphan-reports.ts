@@ -4,7 +4,7 @@ import type { ClusterView } from '../../proto/cluster-view.ts';
 /** A report this long without its worker is of no use; a worker that was only cut off writes it again when it returns. */
 const KEPT_MS = 60_000;
 
-/** Deletes reports of workers that are gone for good: a worker that dies cannot, and ids may be made anew with every start. */
+/** Deletes reports of workers that are gone for good: a worker that dies cannot, and ids may be new with every start. */
 export class OrphanReports {
   readonly #since = new Map<string, number>();
 

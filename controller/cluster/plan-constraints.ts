@@ -30,7 +30,7 @@ export function planConstraints(
     (requests ?? []).map(({ workerId }) => workerId);
   return {
     ...base,
-    // A cache that was planned keeps its size: another one would make every stage start anew.
+    // A cache that was planned keeps its size: another one would make every stage start again.
     kvBlocks: plannedBlocks(given) ?? base.kvBlocks,
     draining: sorted([...base.draining, ...ids(asked?.draining), ...leaving]),
     cordoned: sorted([...base.cordoned, ...ids(asked?.cordoned), ...keeping]),

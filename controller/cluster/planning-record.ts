@@ -10,7 +10,7 @@ const nothing: PlanningState = { problems: [], shortfalls: [], leftOut: [], pend
 
 /**
  * What a leader found when it planned last. It is on the bus too, where other controllers read it, and where the next leader
- * begins from. Only told to people and begun from, never a fence: a late write of an old leader is replaced by the next one's.
+ * begins from. It is shown to people and begun from, never a fence: a late write of an old leader is replaced by the next one's.
  */
 export class PlanningRecord {
   readonly #bucket: Bucket;

@@ -6,7 +6,7 @@ import type { ClusterConstraints__Output as ClusterConstraints } from '../../pro
 import type { WorkerRequest__Output as WorkerRequest } from '../../proto/generated/conclave/v1/WorkerRequest.ts';
 import { conclave, encode } from '../../proto/messages.ts';
 
-/** Revisions begin anew on such a bus: what was asked for before is older than any plan. */
+/** Revisions begin at 1 again on such a bus: what was asked for before is older than any plan. */
 function settled(constraints: ClusterConstraints): ClusterConstraints {
   const old = (asked: Asked | null): Asked | null => asked && { ...asked, replacedRevision: 0 };
   const ofWorker = (request: WorkerRequest): WorkerRequest => ({ ...request, asked: old(request.asked) });

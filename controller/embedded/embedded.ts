@@ -1,6 +1,6 @@
 /**
  * The whole of Conclave in one process: checkpoint → ModelSpec → placement plan → native engine → scheduler → gateway. The
- * only place where the controller meets a worker. It listens before it loads, so that a port in use is told at once and
+ * only place where the controller meets a worker. It listens before it loads, so that a port in use is reported at once and
  * probes see a process that is alive but not ready.
  */
 import type { Logger } from 'pino';

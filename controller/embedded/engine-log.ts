@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { EngineObserver } from '../../worker/engine/observer.ts';
 import { stepFailureLog } from '../../worker/failure-log.ts';
 
-/** Writes what goes wrong in an engine to the log. `onFault` is told when it serves no more. */
+/** Writes what goes wrong in an engine to the log. `onFault` is called when it serves no more. */
 export function engineLog(log: Logger, onFault: (error: Error) => void): EngineObserver {
   const nothing = (): void => {};
   return {

@@ -6,7 +6,7 @@ import { defaultConstraints } from '../planner/input.ts';
 import { plan } from '../planner/plan.ts';
 import { formatBytes } from '../quantities.ts';
 
-export interface MemoryWish {
+export interface MemoryRequest {
   readonly spec: ModelSpec;
   readonly weights: WeightsFormat;
   /** Bytes that this process may still take. */
@@ -31,7 +31,7 @@ export interface MemoryPlan {
   readonly warnings: readonly string[];
 }
 
-/** The model does not fit into the memory there is, or the wishes contradict each other. */
+/** The model does not fit into the memory there is, or the options contradict each other. */
 export class MemoryError extends Error {
   override readonly name = 'MemoryError';
   readonly remedy: string;
@@ -42,39 +42,39 @@ export class MemoryError extends Error {
   }
 }
 
-/** Share of the memory that is left after loading which the cache takes, unless told. */
+/** Share of the memory that is left after loading which the cache takes by default. */
 const cacheShare = 0.5;
 
 /** Decides before anything is loaded whether the model fits, and how large its cache is. Throws a MemoryError. */
-export function planMemory(wish: MemoryWish): MemoryPlan {
-  const { spec, weights, freeBytes, blockSize } = wish;
-  const longest = wish.maxModelLen ?? spec.maxPosition;
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const { spec, weights, freeBytes, blockSize } = request;
+  const longest = request.maxModelLen ?? spec.maxPosition;
   if (longest > spec.maxPosition) {
     throw new MemoryError(
       `--max-model-len ${longest} is more than the ${spec.maxPosition} positions that the model was made for`,
       `Give at most ${spec.maxPosition}.`,
     );
   }
-  if (wish.kvMemory !== null && wish.kvMemory > wish.totalBytes) {
+  if (request.kvMemory !== null && request.kvMemory > request.totalBytes) {
     throw new MemoryError(
-      `--kv-memory ${formatBytes(wish.kvMemory)} is more than the ${formatBytes(wish.totalBytes)} of memory that there are`,
+      `--kv-memory ${formatBytes(request.kvMemory)} is more than the ${formatBytes(request.totalBytes)} of memory that there are`,
       'Give at most what the weights leave, or leave it out: the cache then takes what it can use.',
     );
   }
-  const weightBytes = place(wish, 0).workers[0]?.weightBytes ?? 0;
-  const budgetBytes = wish.kvMemory ?? Math.floor((freeBytes - weightBytes) * cacheShare);
+  const weightBytes = place(request, 0).workers[0]?.weightBytes ?? 0;
+  const budgetBytes = request.kvMemory ?? Math.floor((freeBytes - weightBytes) * cacheShare);
   const perBlock = blockBytes(spec, weights, blockSize);
   const given =
-    wish.kvMemory === null ? 'the memory that the weights leave' : `--kv-memory ${formatBytes(budgetBytes)}`;
+    request.kvMemory === null ? 'the memory that the weights leave' : `--kv-memory ${formatBytes(budgetBytes)}`;
   const fitting = Math.floor(budgetBytes / perBlock) * blockSize;
-  if (fitting < 1 || (wish.maxModelLen !== null && fitting < longest)) {
+  if (fitting < 1 || (request.maxModelLen !== null && fitting < longest)) {
     const needed = Math.ceil(longest / blockSize) * perBlock;
     throw new MemoryError(
       `--max-model-len ${longest} needs ${formatBytes(needed)} of KV cache for one sequence, but ${given} holds ${fitting} tokens`,
       `Raise --kv-memory to ${formatBytes(needed)}${fitting < 1 ? '' : ` or lower --max-model-len to ${fitting}`}.`,
     );
   }
-  const { maxSequences } = wish;
+  const { maxSequences } = request;
   const cache = cacheSize({ spec, weights, blockSize, maxModelLen: longest, maxSequences, budgetBytes });
   const warnings: string[] = [];
   if (cache.maxModelLen < longest) {
@@ -82,14 +82,14 @@ export function planMemory(wish: MemoryWish): MemoryPlan {
       `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`,
     );
   }
-  if (wish.kvMemory !== null && cache.kvBlocks < Math.floor(budgetBytes / perBlock)) {
-    warnings.push(unusedMemory(wish.kvMemory, cache.bytes, maxSequences, longest));
+  if (request.kvMemory !== null && cache.kvBlocks < Math.floor(budgetBytes / perBlock)) {
+    warnings.push(unusedMemory(request.kvMemory, cache.bytes, maxSequences, longest));
   }
-  return { placement: place(wish, cache.kvBlocks), cache, weightBytes, warnings };
+  return { placement: place(request, cache.kvBlocks), cache, weightBytes, warnings };
 }
 
 /** A plan that puts everything on this process. */
-function place({ spec, weights, freeBytes, cores, blockSize }: MemoryWish, kvBlocks: number): PlacementPlan {
+function place({ spec, weights, freeBytes, cores, blockSize }: MemoryRequest, kvBlocks: number): PlacementPlan {
   const result = plan({
     spec,
     weights,

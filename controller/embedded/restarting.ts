@@ -2,7 +2,7 @@
 export interface RestartingOptions {
   /** Starts it; the promise settles when it has ended, with why. */
   readonly run: () => Promise<string>;
-  /** Told that it ended and will be started again after `delayMs`. */
+  /** Called when it has ended and will be started again after `delayMs`. */
   readonly onEnd: (reason: string, delayMs: number) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;

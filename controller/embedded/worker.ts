@@ -21,7 +21,7 @@ export interface StartedWorker {
   readonly worker: WorkerProcess;
 }
 
-/** Share of the free memory that a worker takes unless told. */
+/** Share of the free memory that a worker takes by default. */
 const MEMORY_SHARE = 0.9;
 
 /** Joins the cluster; waits for NATS and for a controller. */

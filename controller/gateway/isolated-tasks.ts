@@ -12,7 +12,7 @@ export interface TaskHost<Task> {
   end(): Promise<void>;
 }
 
-/** What a host tells. */
+/** What a host answers. */
 export interface HostEvents<Answer> {
   /** It takes tasks: from now on their time counts. */
   readonly onReady: () => void;

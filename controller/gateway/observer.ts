@@ -1,6 +1,6 @@
 import type { Finish } from './sequence-text.ts';
 
-/** Told of what happens to requests, for metrics. Calls must be quick and not throw. Times are in milliseconds. */
+/** Receives what happens to requests, for metrics. Calls must be quick and not throw. Times are in milliseconds. */
 export interface RequestObserver {
   /** The first response of a pipeline: how long the request had waited for its first step. */
   onStarted(queueMs: number, promptTokens: number, cachedTokens: number): void;

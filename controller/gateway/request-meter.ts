@@ -2,7 +2,7 @@ import type { RunResponse } from '../../proto/messages.ts';
 import type { RequestObserver } from './observer.ts';
 import type { Piece } from './sequence-text.ts';
 
-/** Tells an observer what happens to one request, and when. Times are milliseconds. */
+/** Reports to an observer what happens to one request, and when. Times are milliseconds. */
 export class RequestMeter {
   readonly #observer: RequestObserver;
   readonly #now: () => number;

@@ -17,7 +17,7 @@ export interface AttendanceOptions {
   readonly clock: Clock;
   /** Milliseconds since the epoch. */
   readonly wallClock: () => number;
-  /** Whether this controller leads: then it keeps the list of missing workers, and tells of them. */
+  /** Whether this controller leads: then it keeps the list of missing workers, and reports them. */
   readonly leads: () => boolean;
   /** Something was seen of some worker. */
   readonly onChange: () => void;
@@ -29,7 +29,7 @@ const TICK_MS = 250;
 
 /**
  * Calls the roll: every controller keeps contact to every worker and judges for itself which are there; the leader writes
- * down which are missing, and tells of each change once.
+ * down which are missing, and reports each change once.
  */
 export class Attendance {
   readonly roster: Roster;

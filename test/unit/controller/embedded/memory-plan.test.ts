@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   MemoryError,
   type MemoryPlan,
-  type MemoryWish,
+  type MemoryRequest,
   planMemory,
 } from '../../../../controller/embedded/memory-plan.ts';
 import { compileModel } from '../../../../controller/model/compile.ts';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   ({ spec } = await compileModel(join(packageRoot, 'models/clerk')));
 });
 
-function plan(wish: Partial<MemoryWish>): MemoryPlan {
+function plan(request: Partial<MemoryRequest>): MemoryPlan {
   return planMemory({
     spec,
     weights: 'bf16',
@@ -30,13 +30,13 @@ function plan(wish: Partial<MemoryWish>): MemoryPlan {
     blockSize: 16,
     maxModelLen: null,
     maxSequences: 4,
-    ...wish,
+    ...request,
   });
 }
 
-function refusal(wish: Partial<MemoryWish>): string {
+function refusal(request: Partial<MemoryRequest>): string {
   try {
-    plan(wish);
+    plan(request);
   } catch (error) {
     if (error instanceof MemoryError) return `${error.message}\n${error.remedy}`;
     throw error;
@@ -74,7 +74,7 @@ describe('planMemory', () => {
     ]);
   });
 
-  it.each<[string, Partial<MemoryWish>, RegExp]>([
+  it.each<[string, Partial<MemoryRequest>, RegExp]>([
     [
       'a length that the cache cannot hold',
       { maxModelLen: 512, kvMemory: 10 * 16 * bytesPerToken },
@@ -93,7 +93,7 @@ describe('planMemory', () => {
       /^--kv-memory 900 GiB is more than the 2 GiB of memory that there are\nGive at most/,
     ],
     ['a cache beyond the memory', { freeBytes: 12 * MiB, kvMemory: 12 * MiB, maxSequences: 64 }, /does not fit/],
-  ])('refuses %s, with a remedy', (_, wish, message) => {
-    expect(refusal(wish)).toMatch(message);
+  ])('refuses %s, with a remedy', (_, request, message) => {
+    expect(refusal(request)).toMatch(message);
   });
 });
