@@ -6,6 +6,9 @@ import { compileModel } from '../controller/model/compile.ts';
 import { synthesise } from '../controller/model/synth.ts';
 import { loadNative } from '../native/load.ts';
 import type { MachineLimits } from '../native/native.ts';
+import { expertOf } from '../proto/model/experts.ts';
+import { moeOf } from '../proto/model/operators.ts';
+import { ffnWeights, modelWeights, type Weight } from '../proto/model/weights.ts';
 import type { WeightsFormat } from '../proto/weights-formats.ts';
 import { createLocalExecutor, type LocalExecutor } from '../worker/stage/local-executor.ts';
 import { makeStep, type Rows } from './engine/steps.ts';
@@ -63,17 +66,13 @@ const fastest = ({ arithmetic }: MachineLimits, kind: string): number =>
 
 /** Elements of all matrices that every row goes through, and of one expert. */
 function matrixElements(): { readonly shared: number; readonly expert: number; readonly head: number } {
-  const elements = (tensor: { readonly shape: readonly number[] } | null | undefined): number =>
-    (tensor?.shape ?? []).reduce((product, length) => product * length, 1);
-  const shared = spec.layers.map(({ attention, moe }) => {
-    const weights = [attention?.q, attention?.k, attention?.v, attention?.o].map((linear) => elements(linear?.weight));
-    return weights.reduce((sum, count) => sum + count, elements(moe?.gate?.weight));
-  });
-  const one = spec.layers[0]?.moe?.experts[0];
+  const count = (weights: Iterable<Weight>) => [...weights].reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  const matrices = [...modelWeights(spec)].filter(({ rows }) => rows > 1);
+  const table = moeOf(spec.layers[0])?.experts;
   return {
-    shared: shared.reduce((sum, count) => sum + count, 0),
-    expert: [one?.gate, one?.up, one?.down].reduce((sum, linear) => sum + elements(linear?.weight), 0),
-    head: elements(spec.head?.weight),
+    shared: count(matrices.filter(({ role }) => role === 'attention' || role === 'router')),
+    expert: table?.count ? count(ffnWeights('experts', 'slot', expertOf(table, 0))) : 0,
+    head: count(matrices.filter(({ role }) => role === 'head')),
   };
 }
 

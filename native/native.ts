@@ -158,13 +158,15 @@ export interface ExpertBank {
 export interface RankSlice {
   readonly firstLayer: number;
   readonly endLayer: number;
-  /** Key/value heads [firstKvHead, endKvHead) and the query heads that read them. */
-  readonly firstKvHead: number;
-  readonly endKvHead: number;
-  /** The fraction [ffnBegin, ffnEnd) / ffnParts of every dense or shared intermediate dimension. */
-  readonly ffnBegin: number;
-  readonly ffnEnd: number;
-  readonly ffnParts: number;
+  /** What it holds of every operator of those layers; see Share in plan.proto. */
+  readonly share: OperatorShare;
+}
+
+/** The fraction [begin, end) / parts. */
+export interface OperatorShare {
+  readonly begin: number;
+  readonly end: number;
+  readonly parts: number;
 }
 
 export interface CacheOptions {
@@ -342,6 +344,8 @@ export interface Native {
   measureLimits(runtime: Runtime): Promise<MachineLimits>;
   createRuntime(options: RuntimeOptions): Runtime;
   openWeights(runtime: Runtime, options: WeightStoreOptions): Promise<WeightStore>;
+  /** Bytes that the cache of a rank takes; the load of the rank takes them all at once. */
+  cacheBytes(store: WeightStore, options: RankSlice & CacheOptions): number;
   createExpertBank(runtime: Runtime, store: WeightStore): ExpertBank;
   createRankShard(
     runtime: Runtime,

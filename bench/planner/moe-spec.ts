@@ -1,9 +1,14 @@
-import type { DenseFfnSpec__Output as DenseFfnSpec } from '../../proto/generated/conclave/v1/DenseFfnSpec.ts';
+import type { BlockSpec__Output as BlockSpec } from '../../proto/generated/conclave/v1/BlockSpec.ts';
+import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/v1/FfnSpec.ts';
+import type { GqaSpec__Output as GqaSpec } from '../../proto/generated/conclave/v1/GqaSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
+import type { MatrixSpec__Output as MatrixSpec } from '../../proto/generated/conclave/v1/MatrixSpec.ts';
 import type { NormSpec__Output as NormSpec } from '../../proto/generated/conclave/v1/NormSpec.ts';
+import type { OperatorSpec__Output as OperatorSpec } from '../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { packExperts } from '../../proto/model/experts.ts';
 
 /** Dimensions of a model whose layers are all alike, as far as placement depends on them. */
 export interface MoeShape {
@@ -32,7 +37,7 @@ export function moeSpec(shape: MoeShape): ModelSpec {
     vocabSize: vocab,
     maxPosition: 4096,
     files: [{ path: 'model.safetensors', bytes: 0 }],
-    embedding: tensor(vocab, hidden),
+    embedding: matrix(vocab, hidden),
     embeddingMultiplier: 1,
     ropes: [],
     layers: Array.from({ length: shape.layers }, () => layer(shape)),
@@ -45,48 +50,50 @@ export function moeSpec(shape: MoeShape): ModelSpec {
 }
 
 function layer(shape: MoeShape): LayerSpec {
-  const { hidden, heads, kvHeads, headDim, experts, intermediate, sharedIntermediate } = shape;
-  const qkNorm = shape.qkNorm === 'QK_NORM_UNSPECIFIED' ? null : norm(headDim);
-  const spec: LayerSpec = {
-    attentionNorm: norm(hidden),
-    attention: {
-      heads,
-      kvHeads,
-      headDim,
-      scale: headDim ** -0.5,
-      slidingWindow: 0,
-      rope: 0,
-      q: linear(heads * headDim, hidden),
-      k: linear(kvHeads * headDim, hidden),
-      v: linear(kvHeads * headDim, hidden),
-      o: linear(hidden, heads * headDim),
-      qNorm: qkNorm,
-      kNorm: qkNorm,
-      qkNorm: shape.qkNorm,
-      clipQkv: 0,
-    },
-    ffnNorm: norm(hidden),
-    residualMultiplier: 1,
-  };
-  if (experts === 0) return { ...spec, dense: ffn(hidden, intermediate), ffn: 'dense' };
-  return {
-    ...spec,
-    moe: {
-      gate: {
-        weight: tensor(experts, hidden),
-        topK: shape.topK,
-        scoring: 'GATE_SCORING_SOFTMAX_TOPK',
-        weightMultiplier: 1,
-      },
-      experts: new Array<DenseFfnSpec>(experts).fill(ffn(hidden, intermediate)),
-      sharedExpert: sharedIntermediate === 0 ? null : ffn(hidden, sharedIntermediate),
-      sharedExpertGate: null,
-    },
-    ffn: 'moe',
-  };
+  const { hidden, experts, intermediate, sharedIntermediate } = shape;
+  const operators = experts === 0 ? [dense(hidden, intermediate)] : [moe(shape)];
+  if (experts > 0 && sharedIntermediate > 0) operators.push(dense(hidden, sharedIntermediate));
+  return { blocks: [block(hidden, [attention(shape)]), block(hidden, operators)] };
 }
 
-function ffn(hidden: number, intermediate: number): DenseFfnSpec {
+function block(hidden: number, operators: OperatorSpec[]): BlockSpec {
+  return { preNorm: norm(hidden), operators, postNorm: null, residualMultiplier: 1 };
+}
+
+function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): OperatorSpec {
+  const headNorm = qkNorm === 'QK_NORM_UNSPECIFIED' ? null : norm(headDim);
+  const gqa: GqaSpec = {
+    heads,
+    kvHeads,
+    headDim,
+    scale: headDim ** -0.5,
+    slidingWindow: 0,
+    rope: 0,
+    q: linear(heads * headDim, hidden),
+    k: linear(kvHeads * headDim, hidden),
+    v: linear(kvHeads * headDim, hidden),
+    o: linear(hidden, heads * headDim),
+    qNorm: headNorm,
+    kNorm: headNorm,
+    qkNorm,
+    clipQkv: 0,
+  };
+  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };
+  return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
+}
+
+function dense(hidden: number, intermediate: number): OperatorSpec {
+  return { kind: 'dense', dense: { ffn: ffn(hidden, intermediate), outputGate: null }, cache: null };
+}
+
+function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {
+  const weight = matrix(experts, hidden);
+  const gate = { weight, topK, scoring: 'GATE_SCORING_SOFTMAX_TOPK', weightMultiplier: 1 } as const;
+  const all = new Array<FfnSpec>(experts).fill(ffn(hidden, intermediate));
+  return { kind: 'moe', moe: { gate, experts: packExperts(all, () => '') }, cache: null };
+}
+
+function ffn(hidden: number, intermediate: number): FfnSpec {
   return {
     gate: linear(intermediate, hidden),
     up: linear(intermediate, hidden),
@@ -96,7 +103,12 @@ function ffn(hidden: number, intermediate: number): DenseFfnSpec {
 }
 
 function linear(rows: number, cols: number): LinearSpec {
-  return { weight: tensor(rows, cols), bias: null };
+  return { weight: matrix(rows, cols), bias: null };
+}
+
+function matrix(rows: number, cols: number): MatrixSpec {
+  const none = { scales: null, zeros: null, groupIndex: null, globalScale: null, region: null };
+  return { rows, cols, encoding: 'MATRIX_ENCODING_PLAIN', data: tensor(rows, cols), ...none };
 }
 
 function norm(width: number): NormSpec {

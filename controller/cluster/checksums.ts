@@ -4,8 +4,9 @@ import { crc32 } from 'node:zlib';
 import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
-
-const elementBytes: Readonly<Record<string, number>> = { DATA_TYPE_F32: 4, DATA_TYPE_F16: 2, DATA_TYPE_BF16: 2 };
+import { expertOf } from '../../proto/model/experts.ts';
+import { moeOf } from '../../proto/model/operators.ts';
+import { checkpointBytes } from '../../proto/model/tensors.ts';
 
 /**
  * CRC-32 of every expert slice of a layer in the checkpoint at `directory`, by slice id: the bytes of gate rows, up rows and
@@ -18,10 +19,11 @@ export async function expertChecksums(
   layer: number,
   slices: number,
 ): Promise<readonly number[]> {
-  const experts = spec.layers[layer]?.moe?.experts ?? [];
+  const table = moeOf(spec.layers[layer])?.experts;
   const sums: number[] = [];
-  for (const expert of experts) {
-    const read = (linear: LinearSpec | null): Promise<Matrix> => readMatrix(spec, directory, linear?.weight ?? null);
+  for (let id = 0; id < (table?.count ?? 0); id++) {
+    const expert = expertOf(table!, id);
+    const read = (linear: LinearSpec | null) => readMatrix(spec, directory, linear?.weight?.data ?? null);
     const [gate, up, down] = await Promise.all([read(expert.gate), read(expert.up), read(expert.down)]);
     for (let slice = 0; slice < slices; slice++) sums.push(sliceChecksum(gate, up, down, slice, slices));
   }
@@ -51,8 +53,8 @@ interface Matrix {
 async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef | null): Promise<Matrix> {
   const file = tensor === null ? undefined : spec.files[tensor.file];
   if (tensor === null || file === undefined) throw new Error('an expert of the model names no weights');
-  const [rows = 0, cols = 0] = tensor.shape;
-  const rowBytes = cols * (elementBytes[tensor.dtype] ?? 0);
+  const [rows = 0] = tensor.shape;
+  const rowBytes = checkpointBytes(tensor) / rows;
   const bytes = Buffer.allocUnsafe(rows * rowBytes);
   const handle = await open(join(directory, file.path), 'r');
   try {

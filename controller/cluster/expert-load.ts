@@ -1,5 +1,6 @@
 import type { LoadReport__Output as LoadReport } from '../../proto/generated/conclave/v1/LoadReport.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 
 /** Seconds over which load is averaged: long enough to ride out a prompt, short enough to follow a change of traffic. */
 const HALF_LIFE_SECONDS = 30;
@@ -17,7 +18,7 @@ export class ExpertLoadBook {
 
   constructor(spec: ModelSpec) {
     this.#experts = new Map(
-      spec.layers.flatMap(({ moe }, layer) => (moe ? [[layer, moe.experts.length] as const] : [])),
+      spec.layers.map((layer, index) => [index, expertCount(layer)] as const).filter(([, experts]) => experts > 0),
     );
   }
 

@@ -9,6 +9,7 @@ import type { ExpertId__Output as ExpertId } from '../../proto/generated/conclav
 import type { PlanningState__Output as PlanningState } from '../../proto/generated/conclave/v1/PlanningState.ts';
 import type { RequestStatus } from '../../proto/generated/conclave/v1/RequestStatus.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 import { expertKey } from './constraints.ts';
 
 /** Experts that are named one by one. */
@@ -41,7 +42,7 @@ export function clusterRequests(
 ): readonly ClusterRequest[] {
   const overrides = constraints?.overrides ?? [];
   const named = new Set(overrides.flatMap(({ experts }) => experts.map(expertKey)));
-  const layers = spec.layers.map(({ moe }) => moe?.experts.length ?? 0);
+  const layers = spec.layers.map(expertCount);
   const every = new Map(
     layers.flatMap((count, layer) => {
       const experts = Array.from({ length: count }, (_, expert) => expert);

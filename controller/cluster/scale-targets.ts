@@ -3,6 +3,7 @@ import type { ClusterConstraints__Output as ClusterConstraints } from '../../pro
 import type { ExpertId__Output as ExpertId } from '../../proto/generated/conclave/v1/ExpertId.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated/conclave/v1/ScaleRequest.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 import { ControlError } from './control-error.ts';
 import type { ExpertLoadBook } from './expert-load.ts';
 
@@ -13,8 +14,8 @@ export function scaleTargets(
 ): readonly ExpertId[] | null {
   if (request.target === 'expert' && request.expert) {
     const { layer, expert } = request.expert;
-    const experts = spec.layers[layer]?.moe?.experts.length;
-    if (experts === undefined) {
+    const experts = expertCount(spec.layers[layer]);
+    if (experts === 0) {
       throw new ControlError(
         status.INVALID_ARGUMENT,
         `layer: expected a mixture-of-experts layer below ${spec.layers.length}, got ${layer}`,
@@ -30,7 +31,7 @@ export function scaleTargets(
   }
   if (request.target === 'hot') {
     const count = request.hot ?? 0;
-    const all = spec.layers.reduce((sum, { moe }) => sum + (moe?.experts.length ?? 0), 0);
+    const all = spec.layers.reduce((sum, layer) => sum + expertCount(layer), 0);
     if (count < 1 || count > all) {
       throw new ControlError(
         status.INVALID_ARGUMENT,

@@ -1,5 +1,6 @@
 import type { Bus } from '../../proto/bus/bus.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 import { servedModel } from '../../worker/served-model.ts';
 import { compileModel } from '../model/compile.ts';
 
@@ -30,7 +31,7 @@ export async function checkpointError(failure: unknown, directory: string, bus: 
 }
 
 function text({ name, layers, hiddenSize, vocabSize, digest }: ModelSpec): string {
-  const experts = Math.max(0, ...layers.map(({ moe }) => moe?.experts.length ?? 0));
+  const experts = Math.max(0, ...layers.map(expertCount));
   const kind = experts === 0 ? 'dense' : `${experts} experts`;
   const shape = `${layers.length} layers, ${kind}, hidden size ${hiddenSize}, vocabulary ${vocabSize}`;
   return `"${name}" (${shape}; digest ${digest.slice(0, 12)})`;

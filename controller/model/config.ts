@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { quote } from './problems.ts';
+import { windowKeys } from './window.ts';
 
 const size = z.int().min(1).max(0x7fffffff);
 const tokenId = z.int().min(0).max(0x7fffffff);
@@ -26,10 +27,7 @@ const keys = {
   rope_theta: z.number(),
   bos_token_id: tokenId.nullable(),
   eos_token_id: z.union([tokenId, z.array(tokenId)]).nullable(),
-  /** Null and 0: no window. */
-  sliding_window: z.int().min(0).max(0x7fffffff).nullable(),
-  use_sliding_window: z.boolean(),
-  max_window_layers: z.int().min(0),
+  ...windowKeys,
   /** Null: what the window keys say. */
   layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullable(),
   attention_bias: z.boolean(),

@@ -1,5 +1,5 @@
 import type { ModelConfig, SharedKey } from './config.ts';
-import { quote } from './problems.ts';
+import { windowProblem } from './window.ts';
 
 /** Sizes that follow from the configuration. */
 export interface Dimensions {
@@ -36,16 +36,14 @@ export function deriveDimensions(
   if (experts !== undefined && topK !== undefined && !mayBeDense) {
     check(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
   }
-  const { layer_types: types, use_sliding_window: slides, sliding_window: window } = config;
+  const { layer_types: types } = config;
   if (types) {
     check(
       types.length === layers,
       `layer_types has ${types.length} entries; expected num_hidden_layers, which is ${layers}`,
     );
-    check(
-      !types.includes('sliding_attention') || Boolean(slides && window),
-      `layer_types has sliding_attention, but use_sliding_window is ${quote(slides)} and sliding_window ${quote(window)}`,
-    );
   }
+  const window = windowProblem(config);
+  if (window !== null) check(false, window);
   return valid ? { hidden, heads, kvHeads, headDim } : null;
 }

@@ -1,13 +1,11 @@
 /** How large a model is, counted from its specification. */
-import type { DenseFfnSpec__Output as DenseFfnSpec } from '../../proto/generated/conclave/v1/DenseFfnSpec.ts';
-import type { LayerSpec__Output as LayerSpec } from '../../proto/generated/conclave/v1/LayerSpec.ts';
-import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
-import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
+import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/v1/FfnSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-
-/** What a tensor is there for. */
-const roles = ['embedding', 'attention', 'router', 'experts', 'sharedExperts', 'denseFfn', 'norms', 'head'] as const;
-export type Role = (typeof roles)[number];
+import { type CacheType, positionBytes, wholeModel } from '../../proto/model/cache.ts';
+import { distinctExperts } from '../../proto/model/experts.ts';
+import { gqaOf, moeOf } from '../../proto/model/operators.ts';
+import { checkpointBytes } from '../../proto/model/tensors.ts';
+import { ffnWeights, modelWeights, type Role, roles, storedBytes, type Weight } from '../../proto/model/weights.ts';
 
 export interface Size {
   readonly parameters: number;
@@ -54,26 +52,21 @@ export interface ModelReport {
   readonly files: { readonly count: number; readonly bytes: number };
 }
 
-const elementBytes: Readonly<Partial<Record<TensorRef['dtype'], number>>> = {
-  DATA_TYPE_F32: 4,
-  DATA_TYPE_F16: 2,
-  DATA_TYPE_BF16: 2,
-};
-
 /** Counts a compiled model. */
 export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
   const byRole = Object.fromEntries(roles.map((role) => [role, { parameters: 0, bytes: 0 }])) as Record<Role, Size>;
   const bytesByType: Record<string, number> = {};
-  for (const [role, tensor] of tensorsByRole(spec)) {
-    const size = sizeOf([tensor]);
-    byRole[role] = add(byRole[role], size);
-    const type = tensor.dtype.replace('DATA_TYPE_', '');
-    bytesByType[type] = (bytesByType[type] ?? 0) + size.bytes;
+  for (const weight of modelWeights(spec)) {
+    byRole[weight.role] = add(byRole[weight.role], sizeOf(weight));
+    for (const tensor of weight.tensors) {
+      const type = tensor.dtype.replace('DATA_TYPE_', '');
+      bytesByType[type] = (bytesByType[type] ?? 0) + checkpointBytes(tensor);
+    }
   }
   const total = Object.values(byRole).reduce(add);
-  const idle = spec.layers.map(idleParameters).reduce((sum, parameters) => sum + parameters, 0);
-  const kvElements = spec.layers.reduce((sum, { attention }) => sum + 2 * cacheWidth(attention), 0);
-  const attention = spec.layers[0]?.attention;
+  const attentions = spec.layers.flatMap((layer) => gqaOf(layer) ?? []);
+  const [attention] = attentions;
+  const cached = (type: CacheType) => positionBytes(spec, type, wholeModel(spec));
   return {
     name: spec.name,
     modelType,
@@ -85,84 +78,51 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     heads: attention?.heads ?? 0,
     kvHeads: attention?.kvHeads ?? 0,
     headDim: attention?.headDim ?? 0,
-    slidingWindow: reportWindow(spec),
+    slidingWindow: reportWindow(attentions.map(({ slidingWindow }) => slidingWindow)),
     experts: reportExperts(spec),
     total,
-    activeParameters: total.parameters - idle,
+    activeParameters: total.parameters - idleParameters(spec),
     byRole,
     bytesByType,
-    kvBytesPerToken: { f32: 4 * kvElements, bf16: 2 * kvElements },
+    kvBytesPerToken: { f32: cached('f32'), bf16: cached('bf16') },
     files: { count: spec.files.length, bytes: spec.files.reduce((sum, file) => sum + file.bytes, 0) },
   };
 }
 
-function* tensorsByRole(spec: ModelSpec): Generator<[Role, TensorRef]> {
-  if (spec.embedding) yield ['embedding', spec.embedding];
-  for (const layer of spec.layers) {
-    const { attention, moe } = layer;
-    for (const linear of [attention?.q, attention?.k, attention?.v, attention?.o]) {
-      for (const tensor of linearTensors(linear)) yield ['attention', tensor];
-    }
-    for (const norm of [layer.attentionNorm, layer.ffnNorm, attention?.qNorm, attention?.kNorm]) {
-      if (norm?.weight) yield ['norms', norm.weight];
-    }
-    for (const tensor of ffnTensors(layer.dense)) yield ['denseFfn', tensor];
-    if (moe?.gate?.weight) yield ['router', moe.gate.weight];
-    for (const expert of moe?.experts ?? []) {
-      for (const tensor of ffnTensors(expert)) yield ['experts', tensor];
-    }
-    for (const tensor of ffnTensors(moe?.sharedExpert)) yield ['sharedExperts', tensor];
-    if (moe?.sharedExpertGate) yield ['sharedExperts', moe.sharedExpertGate];
-  }
-  if (spec.finalNorm?.weight) yield ['norms', spec.finalNorm.weight];
-  if (spec.head?.weight && spec.head.weight !== spec.embedding) yield ['head', spec.head.weight];
-}
-
-function ffnTensors(ffn: DenseFfnSpec | null | undefined): TensorRef[] {
-  return [ffn?.gate, ffn?.up, ffn?.down].flatMap(linearTensors);
-}
-
-function linearTensors(linear: LinearSpec | null | undefined): TensorRef[] {
-  return [linear?.weight, linear?.bias].filter((tensor) => tensor != null);
-}
-
-function sizeOf(tensors: readonly TensorRef[]): Size {
-  return tensors
-    .map(({ shape, dtype }) => {
-      const parameters = shape.reduce((product, length) => product * length, 1);
-      return { parameters, bytes: parameters * (elementBytes[dtype] ?? 0) };
-    })
-    .reduce(add, { parameters: 0, bytes: 0 });
+function sizeOf(weight: Weight): Size {
+  return { parameters: weight.rows * weight.cols, bytes: storedBytes(weight) };
 }
 
 function add(a: Size, b: Size): Size {
   return { parameters: a.parameters + b.parameters, bytes: a.bytes + b.bytes };
 }
 
+function expertSize(expert: FfnSpec): Size {
+  return ffnWeights('experts', 'slot', expert).map(sizeOf).reduce(add, { parameters: 0, bytes: 0 });
+}
+
 /** Parameters of the experts that a token is not sent to; experts of a layer are of equal shape. */
-function idleParameters({ moe }: LayerSpec): number {
-  if (!moe) return 0;
-  const idle = moe.experts.length - (moe.gate?.topK ?? 0);
-  return idle * sizeOf(ffnTensors(moe.experts[0])).parameters;
+function idleParameters(spec: ModelSpec): number {
+  return spec.layers.reduce((sum, layer) => {
+    const { experts, gate } = moeOf(layer) ?? {};
+    if (!experts?.expert) return sum;
+    return sum + (experts.count - (gate?.topK ?? 0)) * expertSize(experts.expert).parameters;
+  }, 0);
 }
 
-function cacheWidth(attention: LayerSpec['attention']): number {
-  return attention ? attention.kvHeads * attention.headDim : 0;
-}
-
-function reportWindow(spec: ModelSpec): ModelReport['slidingWindow'] {
-  const windows = spec.layers.map(({ attention }) => attention?.slidingWindow ?? 0).filter((window) => window > 0);
+function reportWindow(ofLayers: readonly number[]): ModelReport['slidingWindow'] {
+  const windows = ofLayers.filter((tokens) => tokens > 0);
   return windows.length === 0 ? null : { layers: windows.length, tokens: Math.max(...windows) };
 }
 
 function reportExperts(spec: ModelSpec): ExpertReport | null {
-  const moes = spec.layers.flatMap(({ moe }) => moe ?? []);
+  const moes = spec.layers.flatMap((layer) => moeOf(layer) ?? []);
   const [first] = moes;
-  if (first === undefined) return null;
-  const sizes = moes.flatMap(({ experts }) => experts.map((expert) => sizeOf(ffnTensors(expert))));
+  if (!first?.experts) return null;
+  const sizes = moes.flatMap(({ experts }) => (experts === null ? [] : distinctExperts(experts).map(expertSize)));
   return {
     layers: moes.length,
-    perLayer: first.experts.length,
+    perLayer: first.experts.count,
     topK: first.gate?.topK ?? 0,
     each: sizes.reduce((largest, size) => (size.bytes > largest.bytes ? size : largest)),
   };

@@ -1,7 +1,9 @@
 /** Writes checkpoints of known shapes with random weights: for benches, tests and capacity planning. */
 import { resolve } from 'node:path';
+import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import { deriveDimensions } from './dimensions.ts';
 import { findFamily } from './families.ts';
+import { plainMatrix } from './parts.ts';
 import { Problems } from './problems.ts';
 import { buildSpec } from './spec.ts';
 import { type Layout, layOut, type PlannedFile } from './synth/layout.ts';
@@ -83,11 +85,13 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   problems.throwIfAny('configuration');
   if (!model || !dimensions) throw new Error('a configuration was refused without a reason');
   const tensors: { name: string; shape: readonly number[] }[] = [];
+  const claim = (name: string, shape: readonly number[]): TensorRef => {
+    tensors.push({ name, shape });
+    return { name, file: 0, offset: 0, dtype: 'DATA_TYPE_BF16', shape: [...shape] };
+  };
   buildSpec(model, dimensions, {
-    claim: (name, shape) => {
-      tensors.push({ name, shape });
-      return { name, file: 0, offset: 0, dtype: 'DATA_TYPE_BF16', shape: [...shape] };
-    },
+    matrix: (name, rows, cols) => plainMatrix(rows, cols, claim(name, [rows, cols])),
+    vector: (name, length) => claim(name, [length]),
   });
   return layOut(tensors, maxDataBytes);
 }

@@ -1,5 +1,7 @@
+import type { MatrixSpec__Output as MatrixSpec } from '../../proto/generated/conclave/v1/MatrixSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { plainMatrix, type TensorSource } from './parts.ts';
 import { type Problems, quote } from './problems.ts';
 
 /** Element types that weights may have, and their names on the wire. */
@@ -8,12 +10,6 @@ const dtypes: Readonly<Record<string, TensorRef['dtype']>> = {
   F16: 'DATA_TYPE_F16',
   BF16: 'DATA_TYPE_BF16',
 };
-
-/** Where a model looks for its tensors. */
-export interface TensorSource {
-  /** Where a tensor lies. */
-  claim(name: string, shape: readonly number[]): TensorRef;
-}
 
 /** A checkpoint's tensors as a model claims them: each must be there with its shape, and none may be left over. */
 export class TensorTable implements TensorSource {
@@ -26,8 +22,16 @@ export class TensorTable implements TensorSource {
     this.#problems = problems;
   }
 
+  matrix(name: string, rows: number, cols: number): MatrixSpec {
+    return plainMatrix(rows, cols, this.#claim(name, [rows, cols]));
+  }
+
+  vector(name: string, length: number): TensorRef {
+    return this.#claim(name, [length]);
+  }
+
   /** What is wrong with the tensor is reported; the reference returned then cannot be used. */
-  claim(name: string, shape: readonly number[]): TensorRef {
+  #claim(name: string, shape: readonly number[]): TensorRef {
     this.#claimed.add(name);
     const tensor = this.#checkpoint.tensors.get(name);
     if (tensor === undefined) {

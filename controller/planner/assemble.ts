@@ -3,8 +3,7 @@ import { sliceBytes } from './experts.ts';
 import type { PlanInput, PlannerWorker } from './input.ts';
 import type { ModelFootprint } from './memory.ts';
 import { formerPlacement, type PlannedExperts } from './pools.ts';
-import { rankShare } from './ranks.ts';
-import type { StageMemory } from './stage-memory.ts';
+import { rankShare, type StageMemory } from './stage-memory.ts';
 import type { PipelineLayout } from './stages.ts';
 
 /** The plan as a document: workers that hold nothing are left out, slots are in the order of expert, slice and worker. */
@@ -42,7 +41,8 @@ export function assemble(
         endLayer: stage.end,
         ranks: stage.ranks.map((worker, rank) => ({
           worker: indexOf.get(worker.id)!,
-          ...rankShare(rank, stage.ranks.length, model.layers[stage.first]!.kvHeads),
+          share: rankShare(rank, stage.ranks.length),
+          cacheBytes: memory.rank(stage, rank, stage.ranks.length).kvBytes,
         })),
       })),
     })),

@@ -1,6 +1,7 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
 import { formatBytes } from '../quantities.ts';
 import { expectedBalance } from './balance.ts';
+import { describeShare } from './diff.ts';
 import type { ExpertLoad } from './input.ts';
 
 /** Worker lines beyond this many are summed up. */
@@ -30,8 +31,7 @@ function describePipeline(plan: PlacementPlan, pipeline: PlacementPlan['pipeline
       const layers = `layers ${stage.firstLayer}-${stage.endLayer - 1}`;
       if (stage.ranks.length === 1) return [`  ${layers}  ${plan.workers[stage.ranks[0]!.worker]!.id}`];
       return stage.ranks.map((rank, r) => {
-        const heads = `key/value heads ${rank.firstKvHead}-${rank.endKvHead - 1}`;
-        return `  ${layers}  rank ${r}  ${plan.workers[rank.worker]!.id}  ${heads}, dense part ${rank.ffnBegin + 1} of ${rank.ffnParts}`;
+        return `  ${layers}  rank ${r}  ${plan.workers[rank.worker]!.id}  part ${describeShare(rank.share)}`;
       });
     }),
   ];

@@ -1,4 +1,5 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
+import { type Part, wholeShare } from '../../proto/model/share.ts';
 
 /** One physical expert. */
 export interface SlotOf {
@@ -13,7 +14,7 @@ export interface WorkerChange {
   readonly id: string;
   readonly load: readonly SlotOf[];
   readonly unload: readonly SlotOf[];
-  /** Its ranks, as "pipeline/stage/rank layers a-b heads c-d ffn e-f/g", when they are not what they were; else null. */
+  /** Its ranks, as "pipeline/stage/rank layers a-b part c of d, e blocks of f", when they are not what they were; else null. */
   readonly ranks: { readonly before: readonly string[]; readonly after: readonly string[] } | null;
 }
 
@@ -66,16 +67,20 @@ function heldByWorker(plan: PlacementPlan): Map<string, Held> {
   for (const pipeline of plan.pipelines) {
     pipeline.stages.forEach((stage, s) => {
       stage.ranks.forEach((rank, r) => {
-        const heads = `heads ${rank.firstKvHead}-${rank.endKvHead - 1}`;
-        const ffn = `ffn ${rank.ffnBegin}-${rank.ffnEnd}/${rank.ffnParts}`;
         const cache = `${pipeline.kvBlocks} blocks of ${plan.blockSize}`;
         held[rank.worker]!.ranks.push(
-          `${pipeline.id}/${s}/${r} layers ${stage.firstLayer}-${stage.endLayer - 1} ${heads} ${ffn} ${cache}`,
+          `${pipeline.id}/${s}/${r} layers ${stage.firstLayer}-${stage.endLayer - 1} part ${describeShare(rank.share)} ${cache}`,
         );
       });
     });
   }
   return new Map(plan.workers.map((worker, index) => [worker.id, held[index]!]));
+}
+
+/** "2 of 4": the second of four parts; "1-2 of 3": the first two of three. */
+export function describeShare(share: Part | null): string {
+  const { begin, end, parts } = share ?? wholeShare;
+  return `${end - begin === 1 ? end : `${begin + 1}-${end}`} of ${parts}`;
 }
 
 function missing(wanted: Held, there: Held): SlotOf[] {

@@ -1,26 +1,40 @@
 // Bytes that the parts of a model take on a worker, by weights format. Matrices are [rows, cols], packed by row:
 // f32 keeps the checkpoint's own encoding, bf16 takes 2 bytes an element, q8 takes 36 bytes per group of 32 in a row.
-
-import type { DenseFfnSpec__Output as DenseFfnSpec } from '../../proto/generated/conclave/v1/DenseFfnSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../../proto/generated/conclave/v1/LayerSpec.ts';
-import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
-import type { TensorRef__Output as TensorRef } from '../../proto/generated/conclave/v1/TensorRef.ts';
+import type { OperatorSpec__Output as OperatorSpec } from '../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { cachedHeads, cacheType, headBytes } from '../../proto/model/cache.ts';
+import { distinctExperts } from '../../proto/model/experts.ts';
+import { moeOf } from '../../proto/model/operators.ts';
+import { type Part, partOf } from '../../proto/model/share.ts';
+import { checkpointBytes } from '../../proto/model/tensors.ts';
+import {
+  blockWeights,
+  ffnWeights,
+  headWeights,
+  operatorWeights,
+  storedBytes,
+  type Weight,
+} from '../../proto/model/weights.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
+
+/** What of an operator tensor-parallel ranks share. */
+export interface SharedPart {
+  /** Ranks hold whole key/value heads with the query heads that read them; null: any fraction, of the intermediate dimension. */
+  readonly heads: number | null;
+  readonly weightBytes: number;
+  /** Cache of one position, all heads. */
+  readonly kvBytesPerToken: number;
+  /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
+  readonly inseparable: boolean;
+}
 
 /** Bytes of one layer, by who holds them. */
 export interface LayerFootprint {
-  readonly kvHeads: number;
-  /** Projections of all heads; split by heads over tensor-parallel ranks. */
-  readonly attentionBytes: number;
-  /** Dense or shared feed-forward part; split by its intermediate dimension over tensor-parallel ranks. */
-  readonly denseBytes: number;
-  /** Norms and gate; on rank 0. */
+  /** One for each operator that ranks share. */
+  readonly shared: readonly SharedPart[];
+  /** Norms and gates; on rank 0. */
   readonly residentBytes: number;
-  /** Keys and values of one position, all heads. */
-  readonly kvBytesPerToken: number;
-  /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
-  readonly headsInseparable: boolean;
   /** Null for a dense layer. */
   readonly experts: ExpertsFootprint | null;
 }
@@ -42,81 +56,75 @@ export interface ModelFootprint {
   readonly headBytes: number;
 }
 
-const bytesPerElement: Readonly<Record<string, number>> = {
-  DATA_TYPE_F32: 4,
-  DATA_TYPE_F16: 2,
-  DATA_TYPE_BF16: 2,
-};
+type Format = WeightsFormat | 'auto';
 
 /** Bytes of every part of the model when its matrices are kept in the given format. */
-export function modelFootprint(spec: ModelSpec, weights: WeightsFormat | 'auto'): ModelFootprint {
+export function modelFootprint(spec: ModelSpec, weights: Format): ModelFootprint {
+  const embedding = spec.embedding?.data ?? null;
   return {
     layers: spec.layers.map((layer) => layerFootprint(layer, weights)),
-    embeddingBytes: checkpointBytes(spec.embedding),
-    headBytes: linearBytes(spec.head, weights) + vectorBytes(spec.finalNorm?.weight ?? null),
+    embeddingBytes: embedding === null ? 0 : checkpointBytes(embedding),
+    headBytes: bytesOf(headWeights(spec), weights),
   };
 }
 
-/** Keys and values of one position over all layers, in bytes. */
+/** Cache of one position over all layers, in bytes. */
 export function kvBytesPerToken(footprint: ModelFootprint): number {
-  return footprint.layers.reduce((sum, layer) => sum + layer.kvBytesPerToken, 0);
+  const parts = footprint.layers.flatMap(({ shared }) => shared);
+  return parts.reduce((total, part) => total + part.kvBytesPerToken, 0);
 }
 
-function layerFootprint(layer: LayerSpec, weights: WeightsFormat | 'auto'): LayerFootprint {
-  const attention = layer.attention;
-  const moe = layer.moe ?? null;
-  const first = moe?.experts[0];
-  const norms = [layer.attentionNorm, layer.ffnNorm, attention?.qNorm, attention?.kNorm];
+/** The fraction of an operator that a rank has. */
+export function fractionOf({ heads }: SharedPart, share: Part): number {
+  return heads === null ? (share.end - share.begin) / share.parts : partOf(heads, share) / heads;
+}
+
+function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
+  const shared: SharedPart[] = [];
+  let residentBytes = 0;
+  for (const block of layer.blocks) {
+    residentBytes += bytesOf(blockWeights(block), weights);
+    for (const operator of block.operators) {
+      const own = operatorWeights(operator, block);
+      const split = own.filter(({ holder }) => holder === 'ranks');
+      residentBytes += bytesOf(
+        own.filter(({ holder }) => holder === 'owner'),
+        weights,
+      );
+      if (split.length > 0) shared.push(sharedPart(operator, bytesOf(split, weights), weights));
+    }
+  }
+  return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
+}
+
+function sharedPart({ gqa, cache }: OperatorSpec, weightBytes: number, weights: Format): SharedPart {
   return {
-    kvHeads: attention?.kvHeads ?? 0,
-    attentionBytes: [attention?.q, attention?.k, attention?.v, attention?.o].reduce(
-      (sum, linear) => sum + linearBytes(linear ?? null, weights),
-      0,
-    ),
-    denseBytes: ffnBytes(layer.dense ?? moe?.sharedExpert ?? null, weights),
-    residentBytes:
-      norms.reduce((sum, norm) => sum + vectorBytes(norm?.weight ?? null), 0) +
-      vectorBytes(moe?.gate?.weight ?? null) +
-      vectorBytes(moe?.sharedExpertGate ?? null),
-    kvBytesPerToken: 2 * (attention?.kvHeads ?? 0) * (attention?.headDim ?? 0) * (weights === 'f32' ? 4 : 2),
-    headsInseparable: attention?.qkNorm === 'QK_NORM_FULL_WIDTH',
-    experts:
-      moe === null || first === undefined
-        ? null
-        : {
-            count: moe.experts.length,
-            bytes: moe.experts.reduce((largest, expert) => Math.max(largest, ffnBytes(expert, weights)), 0),
-            intermediate: first.gate?.weight?.shape[0] ?? 0,
-            topK: moe.gate?.topK ?? 1,
-          },
+    heads: gqa?.kvHeads ?? null,
+    weightBytes,
+    kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
+    inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH',
   };
 }
 
-function ffnBytes(ffn: DenseFfnSpec | null, weights: WeightsFormat | 'auto'): number {
-  if (ffn === null) return 0;
-  return linearBytes(ffn.gate, weights) + linearBytes(ffn.up, weights) + linearBytes(ffn.down, weights);
+function expertsFootprint(layer: LayerSpec, weights: Format): ExpertsFootprint | null {
+  const { experts, gate } = moeOf(layer) ?? {};
+  if (!experts?.expert) return null;
+  const bytes = distinctExperts(experts).map((expert) => bytesOf(ffnWeights('experts', 'slot', expert), weights));
+  return {
+    count: experts.count,
+    bytes: Math.max(...bytes),
+    intermediate: experts.expert.gate?.weight?.rows ?? 0,
+    topK: gate?.topK ?? 1,
+  };
 }
 
-function linearBytes(linear: LinearSpec | null, weights: WeightsFormat | 'auto'): number {
-  return linear === null ? 0 : matrixBytes(linear.weight, weights) + vectorBytes(linear.bias);
+function bytesOf(weights: readonly Weight[], format: Format): number {
+  return weights.reduce((sum, weight) => sum + keptBytes(weight, format), 0);
 }
 
-function matrixBytes(tensor: TensorRef | null, weights: WeightsFormat | 'auto'): number {
-  if (tensor === null) return 0;
-  const [rows = 0, cols = 0] = tensor.shape;
-  if (weights === 'q8') return rows * Math.ceil(cols / 32) * 36;
-  return weights === 'bf16' ? rows * cols * 2 : checkpointBytes(tensor);
-}
-
-function checkpointBytes(tensor: TensorRef | null): number {
-  return tensor === null ? 0 : elements(tensor) * (bytesPerElement[tensor.dtype] ?? 4);
-}
-
-// Biases, norms and gates are kept in f32 whatever the format.
-function vectorBytes(tensor: TensorRef | null): number {
-  return tensor === null ? 0 : elements(tensor) * 4;
-}
-
-function elements(tensor: TensorRef): number {
-  return tensor.shape.reduce((product, length) => product * length, 1);
+function keptBytes(weight: Weight, format: Format): number {
+  const { rows, cols, exact } = weight;
+  if (exact) return rows * cols * 4;
+  if (format === 'q8') return rows * Math.ceil(cols / 32) * 36;
+  return format === 'bf16' ? rows * cols * 2 : storedBytes(weight);
 }

@@ -1,6 +1,6 @@
-import type { ModelFootprint } from './memory.ts';
+import type { Part } from '../../proto/model/share.ts';
+import { fractionOf, type LayerFootprint, type ModelFootprint } from './memory.ts';
 import type { LayerRange } from './partition.ts';
-import { rankShare } from './ranks.ts';
 
 /** Bytes of one rank of a stage. */
 export interface RankBytes {
@@ -15,22 +15,18 @@ export class StageMemory {
   readonly layers: number;
   private readonly model: ModelFootprint;
   private readonly kvTokens: number;
-  private readonly attention: readonly number[];
-  private readonly dense: readonly number[];
   private readonly resident: readonly number[];
-  private readonly kv: readonly number[];
   private readonly experts: readonly number[];
   private readonly active: readonly number[];
+  /** Of what ranks share, by "rank/ranks". */
+  private readonly shares = new Map<string, ShareSums>();
 
   /** `ownExperts`: the stages hold the routed experts of their layers. */
   constructor(model: ModelFootprint, kvTokens: number, ownExperts: boolean) {
     this.model = model;
     this.layers = model.layers.length;
     this.kvTokens = kvTokens;
-    this.attention = prefixSums(model.layers.map((layer) => layer.attentionBytes));
-    this.dense = prefixSums(model.layers.map((layer) => layer.denseBytes));
     this.resident = prefixSums(model.layers.map((layer) => layer.residentBytes));
-    this.kv = prefixSums(model.layers.map((layer) => layer.kvBytesPerToken));
     const experts = model.layers.map((layer) => (ownExperts ? layer.experts : null));
     this.experts = prefixSums(experts.map((e) => (e === null ? 0 : e.count * e.bytes)));
     this.active = prefixSums(experts.map((e) => (e === null ? 0 : Math.min(e.topK, e.count) * e.bytes)));
@@ -38,9 +34,7 @@ export class StageMemory {
 
   /** Bytes of rank `rank` of `ranks` for the range. */
   rank(range: LayerRange, rank: number, ranks: number): RankBytes {
-    const kvHeads = this.model.layers[range.first]?.kvHeads ?? 0;
-    const share = rankShare(rank, ranks, kvHeads);
-    const heads = kvHeads === 0 ? 1 : (share.endKvHead - share.firstKvHead) / kvHeads;
+    const { weights, kv } = this.shared(rank, ranks);
     const own =
       rank > 0
         ? 0
@@ -48,8 +42,8 @@ export class StageMemory {
           (range.first === 0 ? this.model.embeddingBytes : 0) +
           (range.end === this.layers ? this.model.headBytes : 0);
     return {
-      weightBytes: Math.ceil(between(this.attention, range) * heads + between(this.dense, range) / ranks) + own,
-      kvBytes: Math.ceil(between(this.kv, range) * heads) * this.kvTokens,
+      weightBytes: Math.ceil(between(weights, range)) + own,
+      kvBytes: between(kv, range) * this.kvTokens,
       expertBytes: Math.ceil(between(this.experts, range) / ranks),
     };
   }
@@ -57,13 +51,41 @@ export class StageMemory {
   /** Bytes that a token reads in the range: what the stage's time goes with. */
   activeBytes(range: LayerRange): number {
     return (
-      between(this.attention, range) +
-      between(this.dense, range) +
+      between(this.shared(0, 1).weights, range) +
       between(this.resident, range) +
       between(this.active, range) +
       (range.end === this.layers ? this.model.headBytes : 0)
     );
   }
+
+  private shared(rank: number, ranks: number): ShareSums {
+    const key = `${rank}/${ranks}`;
+    const known = this.shares.get(key);
+    if (known !== undefined) return known;
+    const share = rankShare(rank, ranks);
+    const sums = {
+      weights: prefixSums(this.model.layers.map((layer) => sharedBytes(layer, share, 'weightBytes'))),
+      // Whole heads have whole bytes: the rounding mends what dividing by their number leaves.
+      kv: prefixSums(this.model.layers.map((layer) => Math.round(sharedBytes(layer, share, 'kvBytesPerToken')))),
+    };
+    this.shares.set(key, sums);
+    return sums;
+  }
+}
+
+/** Prefix sums over the layers of what one rank holds. */
+interface ShareSums {
+  readonly weights: readonly number[];
+  readonly kv: readonly number[];
+}
+
+/** What tensor-parallel rank `rank` of `ranks` holds: near-even, rank 0, which also owns what is not split, no more than others. */
+export function rankShare(rank: number, ranks: number): Part {
+  return { begin: rank, end: rank + 1, parts: ranks };
+}
+
+function sharedBytes({ shared }: LayerFootprint, share: Part, what: 'weightBytes' | 'kvBytesPerToken'): number {
+  return shared.reduce((sum, part) => sum + part[what] * fractionOf(part, share), 0);
 }
 
 /** All bytes of a rank. */

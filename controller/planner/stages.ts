@@ -147,10 +147,7 @@ function shapes(
   { model, layout }: StageProblem,
   workers: number,
 ): { readonly stages: number; readonly ranks: number }[] {
-  const kvHeads = model.layers[0]?.kvHeads ?? 1;
-  const rankChoices = [1, 2, 4, 8, 16, 32, 64].filter(
-    (ranks) => ranks <= kvHeads && splitProblem(model, ranks) === null,
-  );
+  const rankChoices = [1, 2, 4, 8, 16, 32, 64].filter((ranks) => splitProblem(model, ranks) === null);
   const result: { stages: number; ranks: number }[] = [];
   for (const ranks of layout.tensorParallelSize === null ? rankChoices : [layout.tensorParallelSize]) {
     const most = Math.min(model.layers.length, Math.floor(workers / ranks));

@@ -23,6 +23,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("measureLimits", Napi::Function::New<MeasureLimits>(env, "measureLimits"));
   exports.Set("createRuntime", Napi::Function::New<CreateRuntime>(env, "createRuntime"));
   exports.Set("openWeights", Napi::Function::New<OpenWeights>(env, "openWeights"));
+  exports.Set("cacheBytes", Napi::Function::New<CacheBytes>(env, "cacheBytes"));
   exports.Set("createExpertBank", Napi::Function::New<CreateExpertBank>(env, "createExpertBank"));
   exports.Set("createRankShard", Napi::Function::New<CreateRankShard>(env, "createRankShard"));
   exports.Set("createStage", Napi::Function::New<CreateStage>(env, "createStage"));

@@ -98,6 +98,11 @@ double ReadNumber(Napi::Value value, const std::string& path) {
   return value.As<Napi::Number>().DoubleValue();
 }
 
+bool ReadBoolean(Napi::Value value, const std::string& path) {
+  if (!value.IsBoolean()) Refuse(path, "true or false", value);
+  return value.As<Napi::Boolean>().Value();
+}
+
 std::string ReadString(Napi::Value value, const std::string& path) {
   if (!value.IsString()) Refuse(path, "a string", value);
   return value.As<Napi::String>().Utf8Value();

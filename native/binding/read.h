@@ -23,6 +23,7 @@ int64_t ReadInteger(Napi::Value value, const std::string& path, int64_t least, i
 // From a bigint.
 uint64_t ReadUint64(Napi::Value value, const std::string& path);
 double ReadNumber(Napi::Value value, const std::string& path);
+bool ReadBoolean(Napi::Value value, const std::string& path);
 std::string ReadString(Napi::Value value, const std::string& path);
 std::string ReadOneOf(Napi::Value value, const std::string& path,
                       const std::vector<std::string>& choices);
@@ -62,6 +63,7 @@ class Fields {
   }
   uint64_t Uint64(const char* key) const { return ReadUint64(Get(key), PathOf(key)); }
   int Int32(const char* key) const { return static_cast<int>(Integer(key, INT32_MIN, INT32_MAX)); }
+  bool Boolean(const char* key) const { return ReadBoolean(Get(key), PathOf(key)); }
   double Number(const char* key) const { return ReadNumber(Get(key), PathOf(key)); }
   float Float(const char* key) const { return static_cast<float>(Number(key)); }
   std::string String(const char* key) const { return ReadString(Get(key), PathOf(key)); }

@@ -131,9 +131,10 @@ ExpertRoute ReadExpertRoute(Napi::Value value, const std::string& path) {
 
 RankSlice ReadRankSlice(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Int32("firstLayer"), fields.Int32("endLayer"), fields.Int32("firstKvHead"),
-          fields.Int32("endKvHead"),  fields.Int32("ffnBegin"), fields.Int32("ffnEnd"),
-          fields.Int32("ffnParts")};
+  const Fields share = fields.Object("share");
+  return {fields.Int32("firstLayer"),
+          fields.Int32("endLayer"),
+          {share.Int32("begin"), share.Int32("end"), share.Int32("parts")}};
 }
 
 CacheOptions ReadCacheOptions(Napi::Value value, const std::string& path) {

@@ -4,7 +4,9 @@
 #include <iterator>
 
 #include "binding/read_spec.h"
+#include "binding/read_step.h"
 #include "binding/runtime_handle.h"
+#include "conclave/engine/layer_slice.h"
 
 namespace conclave::binding {
 
@@ -54,6 +56,16 @@ Napi::Value OpenWeights(const Napi::CallbackInfo& info) {
       });
     };
     return Environment::Of(env).Run({runtime, runtime->loader(), work});
+  });
+}
+
+Napi::Value CacheBytes(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    const auto [runtime, store] = WeightStoreHandle::From(info[0], "store").open();
+    const uint64_t bytes =
+        conclave::CacheBytes(*runtime->backend(), *store, ReadRankSlice(info[1], "options"),
+                             ReadCacheOptions(info[1], "options"));
+    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
   });
 }
 

@@ -32,5 +32,6 @@ class WeightStoreHandle : public Handle<WeightStoreHandle, WeightStoreState> {
 };
 
 Napi::Value OpenWeights(const Napi::CallbackInfo& info);
+Napi::Value CacheBytes(const Napi::CallbackInfo& info);
 
 }  // namespace conclave::binding

@@ -1,5 +1,6 @@
 import type { ExpertSlot, RankSlice } from '../../native/native.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
+import { wholeShare } from '../../proto/model/share.ts';
 
 /** An expert slot that a plan puts on a worker, and the checksum that it must have (null: not verified). */
 export interface PlannedSlot extends ExpertSlot {
@@ -12,6 +13,8 @@ export interface PlannedRank extends RankSlice {
   readonly stage: number;
   readonly rank: number;
   readonly kvBlocks: number;
+  /** Bytes of its cache, as the plan counts them. */
+  readonly cacheBytes: number;
 }
 
 /** Slots that the plan puts on the worker, in plan order. */
@@ -36,9 +39,9 @@ export function plannedRanks(plan: PlacementPlan, workerId: string): readonly Pl
     stages.flatMap(({ firstLayer, endLayer, ranks }, stage) =>
       ranks.flatMap((placement, rank) => {
         if (placement.worker !== worker) return [];
-        const { firstKvHead, endKvHead, ffnBegin, ffnEnd, ffnParts } = placement;
-        const slice = { firstLayer, endLayer, firstKvHead, endKvHead, ffnBegin, ffnEnd, ffnParts };
-        return [{ pipeline, stage, rank, kvBlocks, ...slice }];
+        const { cacheBytes } = placement;
+        const share = placement.share ?? wholeShare;
+        return [{ pipeline, stage, rank, firstLayer, endLayer, share, kvBlocks, cacheBytes }];
       }),
     ),
   );

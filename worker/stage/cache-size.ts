@@ -1,22 +1,13 @@
 /** How large the paged cache of a stage is. */
+import type { Native, RankSlice, WeightStore } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { cacheType, positionBytes, wholeModel } from '../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { plannedRanks } from '../agent/plan-slots.ts';
 
-/** Bytes that one block of `blockSize` positions takes over the layers [firstLayer, endLayer): keys and values of every head. */
-export function blockBytes(
-  spec: ModelSpec,
-  weights: WeightsFormat,
-  blockSize: number,
-  firstLayer = 0,
-  endLayer = spec.layers.length,
-): number {
-  const elementBytes = weights === 'f32' ? 4 : 2;
-  let elements = 0;
-  for (const { attention } of spec.layers.slice(firstLayer, endLayer)) {
-    elements += 2 * (attention?.kvHeads ?? 0) * (attention?.headDim ?? 0);
-  }
-  return elements * elementBytes * blockSize;
+/** Bytes that one block of `blockSize` positions takes over all layers. */
+export function blockBytes(spec: ModelSpec, weights: WeightsFormat, blockSize: number): number {
+  return positionBytes(spec, cacheType(weights), wholeModel(spec)) * blockSize;
 }
 
 export interface CacheRequest {
@@ -56,12 +47,24 @@ export function cacheSize(request: CacheRequest): CacheSize {
 }
 
 /** Bytes of weights and cache that a plan puts on a worker. */
-export function plannedBytes(plan: PlacementPlan, workerId: string, spec: ModelSpec, weights: WeightsFormat): number {
+export function plannedBytes(plan: PlacementPlan, workerId: string): number {
   const weightBytes = plan.workers.find(({ id }) => id === workerId)?.weightBytes ?? 0;
-  const caches = plannedRanks(plan, workerId).map(({ kvBlocks, firstLayer, endLayer, firstKvHead, endKvHead }) => {
-    const all = Math.max(1, ...spec.layers.slice(firstLayer, endLayer).map(({ attention }) => attention?.kvHeads ?? 0));
-    const share = (endKvHead - firstKvHead) / all;
-    return kvBlocks * blockBytes(spec, weights, plan.blockSize, firstLayer, endLayer) * share;
-  });
-  return caches.reduce((sum, bytes) => sum + bytes, weightBytes);
+  return plannedRanks(plan, workerId).reduce((sum, { cacheBytes }) => sum + cacheBytes, weightBytes);
+}
+
+/** A rank's cache as it is to be made, with the bytes that were counted for it. */
+export interface AnnouncedCache extends RankSlice {
+  readonly kvBlocks: number;
+  readonly blockSize: number;
+  readonly cacheBytes: number;
+}
+
+/** Throws before any memory is taken unless the cache takes what was counted for it, to the byte. */
+export function checkCacheBytes(native: Native, store: WeightStore, cache: AnnouncedCache): void {
+  const bytes = native.cacheBytes(store, cache);
+  if (bytes === cache.cacheBytes) return;
+  throw new Error(
+    `cache of layers ${cache.firstLayer} to ${cache.endLayer - 1}: ${cache.kvBlocks} blocks of ${cache.blockSize} positions take ${bytes} bytes here, ` +
+      `but ${cache.cacheBytes} were planned; run the same version of conclave on controllers and workers`,
+  );
 }

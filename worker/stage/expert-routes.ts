@@ -1,4 +1,5 @@
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 import type { LayerReplicas } from '../shard/replicas.ts';
 
 /** Expert slices that a worker says it holds, by layer. */
@@ -50,7 +51,7 @@ export function expertRoutes(
     };
   };
   for (let layer = layers.first; layer < layers.end; layer++) {
-    const experts = spec.layers[layer]?.moe?.experts.length ?? 0;
+    const experts = expertCount(spec.layers[layer]);
     if (experts === 0) continue;
     const wanted = replicas(layer, experts, slicesOf(target, layer));
     const before = slicesOf(committed, layer);

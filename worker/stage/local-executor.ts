@@ -10,8 +10,11 @@ import type {
   WeightStore,
 } from '../../native/native.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { wholeModel } from '../../proto/model/cache.ts';
+import { expertCount } from '../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+import { blockBytes, checkCacheBytes } from './cache-size.ts';
 
 export interface LocalExecutorOptions {
   readonly native: Native;
@@ -44,11 +47,14 @@ export async function createLocalExecutor(options: LocalExecutorOptions): Promis
     const bank = keep(native.createExpertBank(runtime, store));
     await bank.load(allExperts(spec), onProgress && ((done, total) => onProgress('experts', done, total)));
     const limits = options.limits();
+    const whole = { ...limits, ...wholeModel(spec) };
+    const cacheBytes = limits.kvBlocks * blockBytes(spec, weights, limits.blockSize);
+    checkCacheBytes(native, store, { ...whole, cacheBytes });
     const stage = await native.createStage(
       runtime,
       store,
       bank,
-      { ...limits, ...wholeModel(spec), rankTargets: [], dispatchType: 'f32' },
+      { ...whole, rankTargets: [], dispatchType: 'f32' },
       onProgress && ((done, total, part) => onProgress(part === 'cache' ? 'cache' : 'stage', done, total)),
     );
     return new LocalExecutor({ runtime, store, bank, stage, limits });
@@ -93,20 +99,7 @@ export class LocalExecutor implements StepExecutor {
 }
 
 function allExperts(spec: ModelSpec): readonly ExpertSlot[] {
-  return spec.layers.flatMap(({ moe }, layer) =>
-    (moe?.experts ?? []).map((_, expert) => ({ layer, expert, slice: 0, slices: 1 })),
+  return spec.layers.flatMap((layout, layer) =>
+    Array.from({ length: expertCount(layout) }, (_, expert) => ({ layer, expert, slice: 0, slices: 1 })),
   );
-}
-
-function wholeModel(spec: ModelSpec) {
-  const kvHeads = new Set(spec.layers.map(({ attention }) => attention?.kvHeads ?? 0));
-  return {
-    firstLayer: 0,
-    endLayer: spec.layers.length,
-    firstKvHead: 0,
-    endKvHead: Math.max(...kvHeads),
-    ffnBegin: 0,
-    ffnEnd: 1,
-    ffnParts: 1,
-  };
 }

@@ -4,7 +4,7 @@ import type { WorkerAgent } from '../agent/worker-agent.ts';
 import type { KnownModel } from '../served-model.ts';
 import { ColdExperts } from '../shard/cold-experts.ts';
 import type { Targets } from '../shard/targets.ts';
-import { plannedBytes } from '../stage/cache-size.ts';
+import { checkCacheBytes, plannedBytes } from '../stage/cache-size.ts';
 import type { SeatOptions } from '../stage/seat-options.ts';
 import { StageHost } from '../stage/stage-host.ts';
 import type { Closers } from './closers.ts';
@@ -47,7 +47,7 @@ export function createStages(
   const spareBytes = (): number => {
     const { committed } = agent.view;
     if (committed === null) return 0;
-    return options.memoryBytes - plannedBytes(committed, options.id, model.spec, model.weights);
+    return options.memoryBytes - plannedBytes(committed, options.id);
   };
   const cold = new ColdExperts(parts.coldBank, spareBytes, (slots) =>
     observers.onColdLoad(
@@ -103,9 +103,13 @@ function seatMakers(
 ): Pick<SeatOptions, 'createStage' | 'createRankShard'> {
   const dispatchType = weights === 'f32' ? 'f32' : 'bf16';
   return {
-    createStage: ({ rank, blockSize }, rankTargets, onProgress) =>
-      native.createStage(runtime, store, bank, { ...rank, blockSize, rankTargets, dispatchType }, onProgress),
-    createRankShard: ({ rank, blockSize }, onProgress) =>
-      native.createRankShard(runtime, store, { ...rank, blockSize }, onProgress),
+    createStage: async ({ rank, blockSize }, rankTargets, onProgress) => {
+      checkCacheBytes(native, store, { ...rank, blockSize });
+      return native.createStage(runtime, store, bank, { ...rank, blockSize, rankTargets, dispatchType }, onProgress);
+    },
+    createRankShard: async ({ rank, blockSize }, onProgress) => {
+      checkCacheBytes(native, store, { ...rank, blockSize });
+      return native.createRankShard(runtime, store, { ...rank, blockSize }, onProgress);
+    },
   };
 }

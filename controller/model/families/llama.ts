@@ -1,4 +1,6 @@
-import { defineFamily, denseFfn, plainAttention } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { denseFfn } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
 
 export const llama = defineFamily({
   modelType: 'llama',
@@ -21,8 +23,9 @@ export const llama = defineFamily({
     attention_bias: false,
     mlp_bias: false,
   },
-  layer: (config) => ({
-    attention: { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_bias },
-    ffn: denseFfn(config.intermediate_size),
-  }),
+  layer: (config) =>
+    attentionThenFfn(
+      { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_bias },
+      denseFfn(config.intermediate_size),
+    ),
 });

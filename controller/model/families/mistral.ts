@@ -1,4 +1,7 @@
-import { defineFamily, denseFfn, plainAttention } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { denseFfn } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { window, windowDefaults } from '../window.ts';
 
 export const mistral = defineFamily({
   modelType: 'mistral',
@@ -18,10 +21,8 @@ export const mistral = defineFamily({
     rope_theta: 10_000,
     bos_token_id: 1,
     eos_token_id: 2,
-    sliding_window: 4096,
+    ...windowDefaults(4096),
   },
-  layer: (config) => ({
-    attention: { ...plainAttention, slidingWindow: config.sliding_window ?? 0 },
-    ffn: denseFfn(config.intermediate_size),
-  }),
+  layer: (config) =>
+    attentionThenFfn({ ...plainAttention, window: window(config) }, denseFfn(config.intermediate_size)),
 });

@@ -1,4 +1,6 @@
-import { defineFamily, plainAttention } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { window, windowDefaults } from '../window.ts';
 
 export const mixtral = defineFamily({
   modelType: 'mixtral',
@@ -18,21 +20,21 @@ export const mixtral = defineFamily({
     rope_theta: 1e6,
     bos_token_id: 1,
     eos_token_id: 2,
-    sliding_window: null,
+    ...windowDefaults(null),
     num_experts: 8,
     num_experts_per_tok: 2,
   },
-  layer: (config) => ({
-    attention: { ...plainAttention, slidingWindow: config.sliding_window ?? 0 },
-    ffn: {
-      kind: 'moe',
-      path: 'block_sparse_moe',
-      names: { gate: 'w1', up: 'w3', down: 'w2' },
-      experts: config.num_experts,
-      topK: config.num_experts_per_tok,
-      intermediate: config.intermediate_size,
-      renormalise: true,
-      shared: null,
-    },
-  }),
+  layer: (config) =>
+    attentionThenFfn(
+      { ...plainAttention, window: window(config) },
+      {
+        kind: 'moe',
+        path: 'block_sparse_moe',
+        names: { gate: 'w1', up: 'w3', down: 'w2' },
+        experts: config.num_experts,
+        topK: config.num_experts_per_tok,
+        intermediate: config.intermediate_size,
+        renormalise: true,
+      },
+    ),
 });

@@ -1,4 +1,6 @@
-import { defineFamily, plainAttention, projections } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { projections } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
 
 export const olmoe = defineFamily({
   modelType: 'olmoe',
@@ -24,23 +26,23 @@ export const olmoe = defineFamily({
     num_experts_per_tok: 8,
     norm_topk_prob: false,
   },
-  layer: (config) => ({
-    attention: {
-      ...plainAttention,
-      qkvBias: config.attention_bias,
-      outputBias: config.attention_bias,
-      qkNorm: 'full-width',
-      clip: config.clip_qkv ?? 0,
-    },
-    ffn: {
-      kind: 'moe',
-      path: 'mlp',
-      names: projections,
-      experts: config.num_experts,
-      topK: config.num_experts_per_tok,
-      intermediate: config.intermediate_size,
-      renormalise: config.norm_topk_prob,
-      shared: null,
-    },
-  }),
+  layer: (config) =>
+    attentionThenFfn(
+      {
+        ...plainAttention,
+        qkvBias: config.attention_bias,
+        outputBias: config.attention_bias,
+        qkNorm: 'full-width',
+        clip: config.clip_qkv ?? 0,
+      },
+      {
+        kind: 'moe',
+        path: 'mlp',
+        names: projections,
+        experts: config.num_experts,
+        topK: config.num_experts_per_tok,
+        intermediate: config.intermediate_size,
+        renormalise: config.norm_topk_prob,
+      },
+    ),
 });

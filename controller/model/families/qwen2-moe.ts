@@ -1,4 +1,7 @@
-import { defineFamily, denseFfn, isSparse, plainAttention, projections, type WindowConfig } from '../family.ts';
+import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from '../family.ts';
+import { denseFfn, projections } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { alternatingWindow, layeredWindowDefaults } from '../window.ts';
 
 export const qwen2Moe = defineFamily({
   modelType: 'qwen2_moe',
@@ -19,10 +22,7 @@ export const qwen2Moe = defineFamily({
     bos_token_id: null,
     eos_token_id: null,
     qkv_bias: true,
-    sliding_window: 4096,
-    use_sliding_window: false,
-    max_window_layers: 28,
-    layer_types: null,
+    ...layeredWindowDefaults,
     num_experts: 60,
     num_experts_per_tok: 4,
     moe_intermediate_size: 1408,
@@ -31,28 +31,25 @@ export const qwen2Moe = defineFamily({
     mlp_only_layers: null,
     decoder_sparse_step: 1,
   },
-  layer: (config, index) => ({
-    attention: { ...plainAttention, qkvBias: config.qkv_bias, slidingWindow: window(config, index) },
-    ffn: isSparse(config, index)
-      ? {
-          kind: 'moe',
-          path: 'mlp',
-          names: projections,
-          experts: config.num_experts,
-          topK: config.num_experts_per_tok,
-          intermediate: config.moe_intermediate_size,
-          renormalise: config.norm_topk_prob,
-          shared: { intermediate: config.shared_expert_intermediate_size },
-        }
-      : denseFfn(config.intermediate_size),
-  }),
+  layer: (config, index) => {
+    const attention = { ...plainAttention, qkvBias: config.qkv_bias, window: alternatingWindow(config, index) };
+    if (!isSparse(config, index)) return attentionThenFfn(attention, denseFfn(config.intermediate_size));
+    const routed: OperatorShape = {
+      kind: 'moe',
+      path: 'mlp',
+      names: projections,
+      experts: config.num_experts,
+      topK: config.num_experts_per_tok,
+      intermediate: config.moe_intermediate_size,
+      renormalise: config.norm_topk_prob,
+    };
+    const shared: OperatorShape = {
+      kind: 'dense',
+      path: 'mlp.shared_expert',
+      names: projections,
+      intermediate: config.shared_expert_intermediate_size,
+      outputGate: 'mlp.shared_expert_gate',
+    };
+    return attentionThenFfn(attention, routed, shared);
+  },
 });
-
-/** Unlike in the other families, `max_window_layers` bounds from above here, and only even layers slide. */
-function window(config: WindowConfig, index: number): number {
-  if (!config.use_sliding_window) return 0;
-  const slides = config.layer_types
-    ? config.layer_types[index] === 'sliding_attention'
-    : index % 2 === 0 && index < config.max_window_layers;
-  return slides ? (config.sliding_window ?? 0) : 0;
-}

@@ -1,4 +1,7 @@
-import { defineFamily, denseFfn, plainAttention, slidingWindow } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { denseFfn } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { layeredWindow, layeredWindowDefaults } from '../window.ts';
 
 export const qwen2 = defineFamily({
   modelType: 'qwen2',
@@ -18,13 +21,11 @@ export const qwen2 = defineFamily({
     rope_theta: 10_000,
     bos_token_id: null,
     eos_token_id: null,
-    sliding_window: 4096,
-    use_sliding_window: false,
-    max_window_layers: 28,
-    layer_types: null,
+    ...layeredWindowDefaults,
   },
-  layer: (config, index) => ({
-    attention: { ...plainAttention, qkvBias: true, slidingWindow: slidingWindow(config, index) },
-    ffn: denseFfn(config.intermediate_size),
-  }),
+  layer: (config, index) =>
+    attentionThenFfn(
+      { ...plainAttention, qkvBias: true, window: layeredWindow(config, index) },
+      denseFfn(config.intermediate_size),
+    ),
 });

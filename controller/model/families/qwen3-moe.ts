@@ -1,4 +1,7 @@
-import { defineFamily, denseFfn, isSparse, plainAttention, projections } from '../family.ts';
+import { attentionThenFfn, defineFamily, isSparse } from '../family.ts';
+import { denseFfn, projections } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { switchedWindow, switchedWindowDefaults } from '../window.ts';
 
 export const qwen3Moe = defineFamily({
   modelType: 'qwen3_moe',
@@ -19,8 +22,7 @@ export const qwen3Moe = defineFamily({
     bos_token_id: null,
     eos_token_id: null,
     attention_bias: false,
-    sliding_window: 4096,
-    use_sliding_window: false,
+    ...switchedWindowDefaults,
     num_experts: 128,
     num_experts_per_tok: 8,
     moe_intermediate_size: 768,
@@ -28,25 +30,25 @@ export const qwen3Moe = defineFamily({
     mlp_only_layers: null,
     decoder_sparse_step: 1,
   },
-  layer: (config, index) => ({
-    attention: {
-      ...plainAttention,
-      qkvBias: config.attention_bias,
-      outputBias: config.attention_bias,
-      qkNorm: 'per-head',
-      slidingWindow: config.use_sliding_window ? (config.sliding_window ?? 0) : 0,
-    },
-    ffn: isSparse(config, index)
-      ? {
-          kind: 'moe',
-          path: 'mlp',
-          names: projections,
-          experts: config.num_experts,
-          topK: config.num_experts_per_tok,
-          intermediate: config.moe_intermediate_size,
-          renormalise: config.norm_topk_prob,
-          shared: null,
-        }
-      : denseFfn(config.intermediate_size),
-  }),
+  layer: (config, index) =>
+    attentionThenFfn(
+      {
+        ...plainAttention,
+        qkvBias: config.attention_bias,
+        outputBias: config.attention_bias,
+        qkNorm: 'per-head',
+        window: switchedWindow(config),
+      },
+      isSparse(config, index)
+        ? {
+            kind: 'moe',
+            path: 'mlp',
+            names: projections,
+            experts: config.num_experts,
+            topK: config.num_experts_per_tok,
+            intermediate: config.moe_intermediate_size,
+            renormalise: config.norm_topk_prob,
+          }
+        : denseFfn(config.intermediate_size),
+    ),
 });

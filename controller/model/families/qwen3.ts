@@ -1,4 +1,7 @@
-import { defineFamily, denseFfn, plainAttention, slidingWindow } from '../family.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
+import { denseFfn } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { layeredWindow, layeredWindowDefaults } from '../window.ts';
 
 export const qwen3 = defineFamily({
   modelType: 'qwen3',
@@ -19,19 +22,17 @@ export const qwen3 = defineFamily({
     bos_token_id: null,
     eos_token_id: null,
     attention_bias: false,
-    sliding_window: 4096,
-    use_sliding_window: false,
-    max_window_layers: 28,
-    layer_types: null,
+    ...layeredWindowDefaults,
   },
-  layer: (config, index) => ({
-    attention: {
-      ...plainAttention,
-      qkvBias: config.attention_bias,
-      outputBias: config.attention_bias,
-      qkNorm: 'per-head',
-      slidingWindow: slidingWindow(config, index),
-    },
-    ffn: denseFfn(config.intermediate_size),
-  }),
+  layer: (config, index) =>
+    attentionThenFfn(
+      {
+        ...plainAttention,
+        qkvBias: config.attention_bias,
+        outputBias: config.attention_bias,
+        qkNorm: 'per-head',
+        window: layeredWindow(config, index),
+      },
+      denseFfn(config.intermediate_size),
+    ),
 });

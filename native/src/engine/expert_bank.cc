@@ -12,7 +12,7 @@
 namespace conclave {
 namespace {
 
-Range WidthOf(const DenseFfnSpec& expert, const ExpertSlot& slot) {
+Range WidthOf(const FfnSpec& expert, const ExpertSlot& slot) {
   return SliceRange(expert.width(), slot.slice, slot.slice + 1, slot.slices);
 }
 
@@ -21,9 +21,9 @@ std::string Name(const ExpertSlot& slot) {
                  slot.slices);
 }
 
-uint64_t SourceBytes(const DenseFfnSpec& expert, const ExpertSlot& slot) {
-  const uint64_t all =
-      expert.gate.weight.bytes() + expert.up.weight.bytes() + expert.down.weight.bytes();
+uint64_t SourceBytes(const FfnSpec& expert, const ExpertSlot& slot) {
+  const uint64_t all = expert.gate.weight.data.bytes() + expert.up.weight.data.bytes() +
+                       expert.down.weight.data.bytes();
   return all / static_cast<uint64_t>(slot.slices);
 }
 
@@ -41,19 +41,19 @@ const MoeSpec& ExpertBank::Moe(int layer) const {
   if (layer < 0 || static_cast<size_t>(layer) >= layers.size()) {
     Fail(ErrorCode::kInvalidArgument, "layer: expected 0 to ", layers.size() - 1, ", got ", layer);
   }
-  const MoeSpec* moe = layers[layer].moe();
+  const MoeSpec* moe = layers[layer].Find<MoeSpec>();
   if (moe == nullptr) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
   return *moe;
 }
 
 void ExpertBank::CheckBounds(size_t index, const ExpertSlot& slot) const {
   const MoeSpec& moe = Moe(slot.layer);
-  const auto experts = static_cast<int>(moe.experts.size());
+  const int experts = moe.experts.count;
   if (slot.expert < 0 || slot.expert >= experts) {
     Fail(ErrorCode::kInvalidArgument, "slots[", index, "].expert: expected 0 to ", experts - 1,
          ", got ", slot.expert);
   }
-  const int64_t most = std::min<int64_t>(moe.experts[slot.expert].width(), kMaxSlices);
+  const int64_t most = std::min<int64_t>(moe.experts.expert.width(), kMaxSlices);
   if (slot.slices < 1 || slot.slices > most) {
     Fail(ErrorCode::kInvalidArgument, "slots[", index, "].slices: expected 1 to ", most, ", got ",
          slot.slices);
@@ -82,7 +82,7 @@ void ExpertBank::Check(std::span<const ExpertSlot> slots) const {
 
 std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, LoadMonitor& monitor) {
   for (const ExpertSlot& slot : slots) {
-    monitor.Expect(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+    monitor.Expect(SourceBytes(Moe(slot.layer).experts.Expert(slot.expert), slot));
   }
   std::vector<LoadedSlot> loaded(slots.size());
   const auto count = static_cast<int64_t>(slots.size());
@@ -94,7 +94,7 @@ std::vector<LoadedSlot> ExpertBank::Load(std::span<const ExpertSlot> slots, Load
       Insert(slot, expert);
     }
     loaded[i] = {slot, expert->checksum, expert->bytes};
-    monitor.Add(SourceBytes(Moe(slot.layer).experts[slot.expert], slot));
+    monitor.Add(SourceBytes(Moe(slot.layer).experts.Expert(slot.expert), slot));
   });
   monitor.Finish();
   return loaded;
@@ -107,7 +107,7 @@ std::shared_ptr<const LoadedExpert> ExpertBank::Find(const ExpertSlot& slot) con
 }
 
 std::shared_ptr<const LoadedExpert> ExpertBank::LoadSlot(const ExpertSlot& slot) const {
-  const DenseFfnSpec& expert = Moe(slot.layer).experts[slot.expert];
+  const FfnSpec expert = Moe(slot.layer).experts.Expert(slot.expert);
   auto loaded = std::make_shared<LoadedExpert>();
   uint32_t checksum = 0;
   loaded->ffn = PackFfn(*backend_, *store_, expert, WidthOf(expert, slot), &checksum);
@@ -121,7 +121,7 @@ void ExpertBank::Insert(const ExpertSlot& slot, std::shared_ptr<const LoadedExpe
   Layer& layer = layers_[slot.layer];
   if (layer.loaded == 0) {
     layer.slices = slot.slices;
-    layer.slots.assign(Moe(slot.layer).experts.size() * static_cast<size_t>(slot.slices), nullptr);
+    layer.slots.assign(static_cast<size_t>(Moe(slot.layer).experts.count * slot.slices), nullptr);
   }
   if (layer.slices != slot.slices) {
     Fail(ErrorCode::kInvalidArgument, Name(slot), ": the layer is cut into ", layer.slices);
@@ -184,7 +184,7 @@ int ExpertBank::CheckExperts(const ExpertRows& rows) const {
     slices = layers_[rows.layer].slices;
   }
   if (slices == 0) Fail(ErrorCode::kSlotNotLoaded, "layer ", rows.layer, " has no loaded slot");
-  const auto slots = static_cast<int64_t>(moe.experts.size()) * slices;
+  const auto slots = int64_t{moe.experts.count} * slices;
   for (size_t i = 0; i < entries; ++i) {
     if (rows.topk_ids[i] < -1 || rows.topk_ids[i] >= slots) {
       Fail(ErrorCode::kInvalidArgument, "topkIds[", i, "]: expected -1 to ", slots - 1, ", got ",
@@ -221,7 +221,7 @@ void ExpertBank::Sum(const ExpertRows& rows, const DeviceInput& input, const Tot
 
 void ExpertBank::Run(int layer, int slices, std::span<const ExpertEntry> entries,
                      const DeviceInput& input, const Totals& totals) {
-  sorted_.Sort(entries, static_cast<int64_t>(Moe(layer).experts.size()) * slices);
+  sorted_.Sort(entries, int64_t{Moe(layer).experts.count} * slices);
   const auto experts = Acquire(layer, slices, sorted_.used());
   std::vector<ExpertGroup> groups;
   for (size_t i = 0; i < experts.size(); ++i)

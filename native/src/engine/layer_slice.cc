@@ -5,19 +5,38 @@
 
 namespace conclave {
 
-LayerSlice::LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer,
-                       const RankSlice& slice, const CacheOptions& cache, bool output_bias)
-    : attention(loader, spec.layers[layer].attention, spec.ropes[spec.layers[layer].attention.rope],
-                slice, cache, output_bias) {
-  const DenseFfnSpec* whole = spec.layers[layer].dense();
-  if (whole == nullptr) return;
-  const Range width = SliceRange(whole->width(), slice.ffn_begin, slice.ffn_end, slice.ffn_parts);
-  if (width.size() > 0) dense.emplace(loader, spec.layers[layer], width);
+BlockSlice::BlockSlice(TensorLoader& loader, const ModelSpec& spec, const BlockSpec& block,
+                       const RankSlice& slice, const CacheOptions& cache, bool output_bias) {
+  if (const GqaSpec* gqa = block.Find<GqaSpec>())
+    attention.emplace(loader, *gqa, spec.ropes[gqa->rope], slice.share, cache, output_bias);
+  if (const DenseSpec* whole = block.Find<DenseSpec>()) {
+    const Range width = slice.share.Width(whole->ffn.width());
+    if (width.size() > 0) dense.emplace(loader, *whole, width);
+  }
 }
 
-uint64_t LayerSlice::SourceBytes(const LayerSpec& spec) {
-  return GqaOperator::SourceBytes(spec.attention) +
-         (spec.dense() != nullptr ? DenseOperator::SourceBytes(spec) : 0);
+uint64_t BlockSlice::weight_bytes() const {
+  return (attention ? attention->weight_bytes() : 0) + (dense ? dense->weight_bytes() : 0);
+}
+
+uint64_t BlockSlice::SourceBytes(const BlockSpec& block) {
+  const GqaSpec* gqa = block.Find<GqaSpec>();
+  const DenseSpec* dense = block.Find<DenseSpec>();
+  return (gqa != nullptr ? GqaOperator::SourceBytes(*gqa) : 0) +
+         (dense != nullptr ? DenseOperator::SourceBytes(*dense) : 0);
+}
+
+uint64_t CacheBytes(const Backend& backend, const WeightStore& store, const RankSlice& slice,
+                    const CacheOptions& cache) {
+  ValidateRankSlice(store.spec(), slice);
+  ValidateCacheOptions(cache);
+  uint64_t bytes = 0;
+  for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
+    const GqaSpec* gqa = store.spec().layers[layer].Find<GqaSpec>();
+    if (gqa != nullptr)
+      bytes += GqaOperator::CacheBytes(backend, *gqa, slice.share, cache, store.format());
+  }
+  return bytes;
 }
 
 void TakeCaches(Backend& backend, std::span<GqaOperator* const> layers, LoadMonitor& monitor) {

@@ -17,16 +17,16 @@ struct Stage::MicroBatch {
   StepBatch batch;
   std::shared_ptr<const ExpertRoutes> routes;
   int layer = 0;
-  LayerOperator op = LayerOperator::kAttention;
+  size_t block = 0;                 // of the layer
   bool waiting = false;             // a dispatch is delivered and not yet answered
   std::vector<int32_t> answers;     // [rows]; partial sums that each row waits for
   std::exception_ptr failure;       // of the local shards, while waiting
   Arena arena;                      // of what follows
   std::unique_ptr<StepRows> where;  // of the batch
   Tensor residual;                  // [rows, H]
-  Tensor normalized;                // [rows, H]; the operator's input
-  Tensor sum;                       // [rows, H]; the operator's output, where one shard makes it
-  bool exact = false;               // several shards do: the output is totals on the rows' grid
+  Tensor normalized;                // [rows, H]; the operators' input
+  Tensor sum;                       // [rows, H]; their sum, where one shard makes it
+  bool exact = false;               // several shards do: the sum is totals on the rows' grid
   Grid grid;                        // [rows, 1]; see exact_sum.h
   Totals totals;                    // [rows, H]
 };

@@ -32,7 +32,7 @@ StepOutput Collect(std::span<const LogitsResult> results) {
 
 OutputHead::OutputHead(TensorLoader& loader, const ModelSpec& spec)
     : norm_(loader, spec.final_norm),
-      weight_(loader.Matrix(spec.head.weight, Whole(spec.head.weight))),
+      weight_(loader.Matrix(spec.head.weight.data, Whole(spec.head.weight.data))),
       bias_(loader.Vector(spec.head.bias, {0, spec.vocab_size})),
       multiplier_(spec.logit_multiplier) {}
 

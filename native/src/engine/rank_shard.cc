@@ -18,34 +18,43 @@ RankShard::RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const Wei
   ValidateRankSlice(spec, slice);
   ValidateCacheOptions(cache);
   for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
-    monitor.Expect(LayerSlice::SourceBytes(spec.layers[layer]));
+    for (const BlockSpec& block : spec.layers[layer].blocks)
+      monitor.Expect(BlockSlice::SourceBytes(block));
   }
   TensorLoader loader(*store_, *backend_, monitor);
   layers_.resize(static_cast<size_t>(slice.end_layer - slice.first_layer));
   const auto layers = static_cast<int64_t>(layers_.size());
   ParallelTasks(backend_->pool().threads(), layers, [&](int64_t task) {
     const int layer = slice.first_layer + static_cast<int>(task);
-    layers_[task] = std::make_unique<LayerSlice>(loader, spec, layer, slice, cache, false);
+    for (const BlockSpec& block : spec.layers[layer].blocks)
+      layers_[task].emplace_back(loader, spec, block, slice, cache, false);
   });
   monitor.Finish();
   std::vector<GqaOperator*> slices;
-  for (const auto& layer : layers_) {
-    bytes_ += layer->weight_bytes() + layer->attention.cache_bytes();
-    slices.push_back(&layer->attention);
+  for (std::vector<BlockSlice>& blocks : layers_) {
+    for (BlockSlice& block : blocks) {
+      bytes_ += block.weight_bytes() + block.cache_bytes();
+      if (block.attention) slices.push_back(&*block.attention);
+    }
   }
   TakeCaches(*backend_, slices, monitor);
 }
 
-LayerSlice& RankShard::Layer(int layer) {
+std::vector<BlockSlice>& RankShard::Layer(int layer) {
   if (layer < slice_.first_layer || layer >= slice_.end_layer) {
     Fail(ErrorCode::kInvalidArgument, "layer: expected ", slice_.first_layer, " to ",
          slice_.end_layer - 1, ", got ", layer);
   }
-  return *layers_[layer - slice_.first_layer];
+  return layers_[layer - slice_.first_layer];
 }
 
 EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& where) {
-  GqaOperator& attention = Layer(rows.layer).attention;
+  GqaOperator* attention = nullptr;
+  for (BlockSlice& block : Layer(rows.layer)) {
+    if (block.attention) attention = &*block.attention;
+  }
+  if (attention == nullptr)
+    Fail(ErrorCode::kInvalidArgument, "layer: layer ", rows.layer, " has no attention");
   ValidateSequenceRows("where.", where, cache_);
   Arena& arena = backend_->scratch();
   const Arena::Scope scope(arena);
@@ -55,7 +64,7 @@ EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& w
          " entries, one per row, got ", where.positions.size());
   }
   const Tensor output = arena.Rows(rows.row_count, hidden_);
-  attention.Forward(*backend_, *backend_->Place(where), input.rows, output);
+  attention->Forward(*backend_, *backend_->Place(where), input.rows, output);
   const auto totals = arena.Take<double>(rows.row_count, hidden_);
   backend_->Clear(totals);
   backend_->AddTerms(output, input.grid, totals);
@@ -63,10 +72,12 @@ EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& w
 }
 
 EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
-  LayerSlice& slice = Layer(rows.layer);
-  if (store_->spec().layers[rows.layer].dense() == nullptr) {
-    Fail(ErrorCode::kInvalidArgument, "layer: layer ", rows.layer, " has no dense part");
+  const DenseOperator* dense = nullptr;
+  for (const BlockSlice& block : Layer(rows.layer)) {
+    if (block.dense) dense = &*block.dense;
   }
+  if (store_->spec().layers[rows.layer].Find<DenseSpec>() == nullptr)
+    Fail(ErrorCode::kInvalidArgument, "layer: layer ", rows.layer, " has no dense part");
   if (rows.top_k > 0 && (bank == nullptr || &bank->store() != store_.get())) {
     Fail(ErrorCode::kInvalidArgument, "bank: expected a bank of the same weight store for topK ",
          rows.top_k);
@@ -80,9 +91,9 @@ EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
   } else {
     backend_->Clear(totals);
   }
-  if (slice.dense) {  // null: an empty part of the intermediate dimension
+  if (dense != nullptr) {  // null: an empty part of the intermediate dimension
     const Tensor output = arena.Rows(rows.row_count, hidden_);
-    slice.dense->Forward(*backend_, input.rows, output);
+    dense->Forward(*backend_, input.rows, output);
     backend_->AddTerms(output, input.grid, totals);
   }
   return backend_->Encode(totals);

@@ -30,7 +30,7 @@ Stage::Stage(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore
            options_.rank_targets[i], " again");
     }
   }
-  if (options_.rank_targets.empty() && !HoldsEverything(spec, options_.slice)) {
+  if (options_.rank_targets.empty() && !HoldsEverything(options_.slice)) {
     Fail(ErrorCode::kInvalidArgument,
          "rankTargets: expected the ranks that hold the other heads and dense parts, got none");
   }
@@ -46,8 +46,8 @@ void Stage::Load(LoadMonitor& monitor) {
   const ModelSpec& spec = store_->spec();
   const RankSlice& slice = options_.slice;
   for (int i = slice.first_layer; i < slice.end_layer; ++i)
-    monitor.Expect(Layer::SourceBytes(spec.layers[i]));
-  if (has_first_layer()) monitor.Expect(spec.embedding.bytes());
+    for (const BlockSpec& block : spec.layers[i].blocks) monitor.Expect(Block::SourceBytes(block));
+  if (has_first_layer()) monitor.Expect(spec.embedding.data.bytes());
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *backend_, monitor);
   const int64_t layers = slice.end_layer - slice.first_layer;
@@ -55,9 +55,11 @@ void Stage::Load(LoadMonitor& monitor) {
   ParallelTasks(backend_->pool().threads(), layers + 2, [&](int64_t task) {
     if (task < layers) {
       const int layer = slice.first_layer + static_cast<int>(task);
-      layers_[task] = std::make_unique<Layer>(loader, spec, layer, options_);
+      layers_[task] = std::make_unique<Layer>();
+      for (const BlockSpec& block : spec.layers[layer].blocks)
+        layers_[task]->blocks.emplace_back(loader, spec, block, options_);
     } else if (task == layers && has_first_layer()) {
-      embedding_ = loader.Embedding(spec.embedding);
+      embedding_ = loader.Embedding(spec.embedding.data);
     } else if (task > layers && has_last_layer()) {
       head_.emplace(loader, spec);
     }
@@ -65,18 +67,20 @@ void Stage::Load(LoadMonitor& monitor) {
   if (embedding_) weight_bytes_ += embedding_->bytes();
   if (head_) weight_bytes_ += head_->weight_bytes();
   ExpertRoutes routes;
+  std::vector<GqaOperator*> slices;
   for (const auto& layer : layers_) {
-    weight_bytes_ += layer->weight_bytes();
-    cache_bytes_ += layer->slice.attention.cache_bytes();
-    const int experts = layer->gate ? layer->gate->experts() : 0;
-    routes.push_back(layer->gate ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
+    for (Block& block : layer->blocks) {
+      weight_bytes_ += block.weight_bytes();
+      cache_bytes_ += block.slice.cache_bytes();
+      if (block.slice.attention) slices.push_back(&*block.slice.attention);
+    }
+    const int experts = layer->gate() != nullptr ? layer->gate()->experts() : 0;
+    routes.push_back(experts > 0 ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
                                  : nullptr);
     expert_rows_.emplace_back(static_cast<size_t>(experts), 0);
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
   monitor.Finish();
-  std::vector<GqaOperator*> slices;
-  for (const auto& layer : layers_) slices.push_back(&layer->slice.attention);
   TakeCaches(*backend_, slices, monitor);
 }
 
@@ -95,7 +99,7 @@ void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
   step.batch = std::move(batch);
   step.routes = std::move(routes);
   step.layer = options_.slice.first_layer;
-  step.op = LayerOperator::kAttention;
+  step.block = 0;
   steps_.emplace(step.id, std::move(owned));
   Guard(step, [&] {
     Enter(step);
@@ -203,8 +207,8 @@ void Stage::SetRoute(int layer, ExpertRoute route) {
     Fail(ErrorCode::kInvalidArgument, "layer: expected ", first, " to ",
          options_.slice.end_layer - 1, ", got ", layer);
   }
-  const std::optional<ExpertGate>& gate = layers_[layer - first]->gate;
-  if (!gate) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
+  const ExpertGate* gate = layers_[layer - first]->gate();
+  if (gate == nullptr) Fail(ErrorCode::kInvalidArgument, "layer: layer ", layer, " has no experts");
   ValidateRoute(route, gate->experts());
   const std::lock_guard lock(mutex_);
   ExpertRoutes changed = *routes_;

@@ -28,8 +28,8 @@ void Stage::Enter(MicroBatch& step) {
 void Stage::Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver) {
   while (step.layer < options_.slice.end_layer) {
     if (stopping) Fail(ErrorCode::kClosed, "the runtime is closed");
-    const bool done =
-        step.op == LayerOperator::kAttention ? RunAttention(step, deliver) : RunFfn(step, deliver);
+    const bool done = BlockOf(step).op() == LayerOperator::kAttention ? RunAttention(step, deliver)
+                                                                      : RunFfn(step, deliver);
     if (!done) return;
     Complete(step);
   }
@@ -38,19 +38,19 @@ void Stage::Advance(MicroBatch& step, const std::atomic<bool>& stopping, const D
   deliver(std::move(progress));
 }
 
-void Stage::Normalize(const Norm& norm, MicroBatch& step) {
+void Stage::Normalize(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kNorm);
   const GridOutput grid{step.grid, GridBits(store_->format())};
-  norm.Forward(*backend_, step.residual, step.normalized, step.exact ? &grid : nullptr);
+  BlockOf(step).norm.Forward(*backend_, step.residual, step.normalized,
+                             step.exact ? &grid : nullptr);
 }
 
 bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
-  Layer& layer = LayerOf(step);
   step.exact = !options_.rank_targets.empty();
-  Normalize(layer.attention_norm, step);
-  if (step.exact) Await(step, LayerOperator::kAttention, options_.rank_targets, {}, deliver);
+  Normalize(step);
+  if (step.exact) Await(step, options_.rank_targets, {}, deliver);
   const Profile::Span span(profile_, ProfilePart::kAttention);
-  layer.slice.attention.Forward(*backend_, *step.where, step.normalized, step.sum);
+  BlockOf(step).slice.attention->Forward(*backend_, *step.where, step.normalized, step.sum);
   if (step.exact) {
     backend_->Clear(step.totals);
     backend_->AddTerms(step.sum, step.grid, step.totals);
@@ -59,22 +59,22 @@ bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
 }
 
 bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
-  Layer& layer = LayerOf(step);
-  const std::span<const int32_t> ranks = layer.has_dense
+  const Block& block = BlockOf(step);
+  const std::span<const int32_t> ranks = block.has_dense
                                              ? std::span<const int32_t>(options_.rank_targets)
                                              : std::span<const int32_t>();
-  step.exact = layer.gate || !ranks.empty();
-  Normalize(layer.ffn_norm, step);
-  const RoutedEntries routed = layer.gate ? Route(step) : RoutedEntries();
+  step.exact = block.gate || !ranks.empty();
+  Normalize(step);
+  const RoutedEntries routed = block.gate ? Route(step) : RoutedEntries();
   const bool remote = !ranks.empty() || !routed.remote.empty();
-  if (remote) Await(step, LayerOperator::kFfn, ranks, routed, deliver);
+  if (remote) Await(step, ranks, routed, deliver);
   RunLocalFfn(step, routed);
   return !remote;
 }
 
 RoutedEntries Stage::Route(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kGate);
-  const ExpertGate& gate = *LayerOf(step).gate;
+  const ExpertGate& gate = *BlockOf(step).gate;
   gate.Forward(*backend_, step.normalized, gate_ids_, gate_weights_);
   const size_t index = static_cast<size_t>(step.layer - options_.slice.first_layer);
   {
@@ -86,13 +86,13 @@ RoutedEntries Stage::Route(MicroBatch& step) {
 }
 
 void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
-  Layer& layer = LayerOf(step);
-  if (layer.slice.dense) {
+  const Block& block = BlockOf(step);
+  if (block.slice.dense) {
     const Profile::Span span(profile_, ProfilePart::kDense);
-    layer.slice.dense->Forward(*backend_, step.normalized, step.sum);
+    block.slice.dense->Forward(*backend_, step.normalized, step.sum);
   }
   if (!step.exact) return;
-  if (layer.gate) {
+  if (block.gate) {
     const Profile::Span span(profile_, ProfilePart::kExperts);
     // As dispatches carry the input, so that experts get the same rows anywhere.
     backend_->Round(step.normalized, options_.dispatch_type);
@@ -100,11 +100,12 @@ void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
   } else {
     backend_->Clear(step.totals);
   }
-  if (layer.slice.dense) backend_->AddTerms(step.sum, step.grid, step.totals);
+  if (block.slice.dense) backend_->AddTerms(step.sum, step.grid, step.totals);
 }
 
-void Stage::Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
-                  const RoutedEntries& routed, const Deliver& deliver) {
+void Stage::Await(MicroBatch& step, std::span<const int32_t> ranks, const RoutedEntries& routed,
+                  const Deliver& deliver) {
+  const LayerOperator op = BlockOf(step).op();
   const ActivationType type = options_.dispatch_type;
   std::vector<uint8_t> rows(static_cast<size_t>(step.normalized.elements()) *
                             ActivationBytes(type));
@@ -122,14 +123,15 @@ void Stage::Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> r
 
 void Stage::Complete(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kNorm);
-  const float multiplier = LayerOf(step).residual_multiplier;
+  const float multiplier = BlockOf(step).residual_multiplier;
   if (step.exact) {
     backend_->AddTotals(step.totals, step.grid, multiplier, step.residual);
   } else {
     backend_->AddScaled(step.sum, multiplier, step.residual);
   }
-  if (step.op == LayerOperator::kFfn) ++step.layer;
-  step.op = step.op == LayerOperator::kAttention ? LayerOperator::kFfn : LayerOperator::kAttention;
+  if (++step.block < LayerOf(step).blocks.size()) return;
+  step.block = 0;
+  ++step.layer;
 }
 
 StepProgress Stage::Finish(MicroBatch& step) {
@@ -144,5 +146,7 @@ StepProgress Stage::Finish(MicroBatch& step) {
 Stage::Layer& Stage::LayerOf(const MicroBatch& step) {
   return *layers_[step.layer - options_.slice.first_layer];
 }
+
+Stage::Block& Stage::BlockOf(const MicroBatch& step) { return LayerOf(step).blocks[step.block]; }
 
 }  // namespace conclave

@@ -7,7 +7,7 @@
 namespace conclave {
 
 uint64_t SourceBytes(const LinearSpec& linear) {
-  return linear.weight.bytes() + (linear.bias ? linear.bias->bytes() : 0);
+  return linear.weight.data.bytes() + (linear.bias ? linear.bias->bytes() : 0);
 }
 
 void RequireFormat(const Backend& backend, WeightsFormat format) {
@@ -19,12 +19,12 @@ void RequireFormat(const Backend& backend, WeightsFormat format) {
   }
 }
 
-FfnPtr PackFfn(Backend& backend, const WeightStore& store, const DenseFfnSpec& ffn, Range width,
+FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, Range width,
                uint32_t* crc) {
   const FfnParts parts(ffn, width);
-  return backend.PackFfn(*store.Matrix(ffn.gate.weight, parts.gate_up, crc),
-                         *store.Matrix(ffn.up.weight, parts.gate_up, crc),
-                         *store.Matrix(ffn.down.weight, parts.down, crc), ffn.activation,
+  return backend.PackFfn(*store.Matrix(ffn.gate.weight.data, parts.gate_up, crc),
+                         *store.Matrix(ffn.up.weight.data, parts.gate_up, crc),
+                         *store.Matrix(ffn.down.weight.data, parts.down, crc), ffn.activation,
                          store.format());
 }
 
@@ -58,10 +58,10 @@ VectorPtr TensorLoader::Vector(const std::optional<TensorRef>& tensor, Range par
   return tensor ? Vector(*tensor, part) : nullptr;
 }
 
-FfnPtr TensorLoader::Ffn(const DenseFfnSpec& ffn, Range width) {
+FfnPtr TensorLoader::Ffn(const FfnSpec& ffn, Range width) {
   FfnPtr packed = PackFfn(backend_, store_, ffn, width);
   for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down})
-    monitor_.Add(linear->weight.bytes());
+    monitor_.Add(linear->weight.data.bytes());
   return packed;
 }
 

@@ -10,29 +10,32 @@ Range SliceRange(int64_t width, int64_t begin, int64_t end, int64_t parts) {
   return {groups * begin / parts * group, groups * end / parts * group};
 }
 
+Range Share::Heads(int count) const {
+  return {int64_t{count} * begin / parts, int64_t{count} * end / parts};
+}
+
+Range Share::Width(int64_t width) const { return SliceRange(width, begin, end, parts); }
+
 void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
   const auto layers = static_cast<int>(spec.layers.size());
   if (slice.first_layer < 0 || slice.end_layer > layers || slice.first_layer >= slice.end_layer) {
     Fail(ErrorCode::kInvalidArgument, "firstLayer, endLayer: expected a range within the ", layers,
          " layers, got [", slice.first_layer, ", ", slice.end_layer, ")");
   }
-  if (slice.ffn_parts < 1 || slice.ffn_begin < 0 || slice.ffn_begin > slice.ffn_end ||
-      slice.ffn_end > slice.ffn_parts) {
-    Fail(ErrorCode::kInvalidArgument,
-         "ffnBegin, ffnEnd, ffnParts: expected 0 <= begin <= end <= parts, got ", slice.ffn_begin,
-         ", ", slice.ffn_end, ", ", slice.ffn_parts);
+  const Share& share = slice.share;
+  if (share.parts < 1 || share.begin < 0 || share.begin >= share.end || share.end > share.parts) {
+    Fail(ErrorCode::kInvalidArgument, "share: expected 0 <= begin < end <= parts, got ",
+         share.begin, ", ", share.end, ", ", share.parts);
   }
   for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
-    const AttentionSpec& attention = spec.layers[layer].attention;
-    if (slice.first_kv_head < 0 || slice.first_kv_head >= slice.end_kv_head ||
-        slice.end_kv_head > attention.kv_heads) {
-      Fail(ErrorCode::kInvalidArgument, "firstKvHead, endKvHead: expected a range within the ",
-           attention.kv_heads, " key/value heads of layer ", layer, ", got [", slice.first_kv_head,
-           ", ", slice.end_kv_head, ")");
+    const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
+    if (gqa == nullptr || HoldsEverything(slice)) continue;
+    if (share.Heads(gqa->heads.kv_heads).size() == 0) {
+      Fail(ErrorCode::kInvalidArgument, "share: [", share.begin, ", ", share.end, ") of ",
+           share.parts, " parts has none of the ", gqa->heads.kv_heads,
+           " key/value heads of layer ", layer);
     }
-    const bool whole = slice.end_kv_head - slice.first_kv_head == attention.kv_heads;
-    if (!whole && attention.qk_norm == QkNorm::kFullWidth &&
-        (attention.q_norm || attention.k_norm)) {
+    if (gqa->qk_norm == QkNorm::kFullWidth && (gqa->q_norm || gqa->k_norm)) {
       Fail(ErrorCode::kUnsupported, "layer ", layer,
            ": a slice of the heads cannot compute query and key norms over all heads; ",
            "use tensor parallel size 1 for attention");
@@ -40,12 +43,8 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
   }
 }
 
-bool HoldsEverything(const ModelSpec& spec, const RankSlice& slice) {
-  for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
-    if (slice.end_kv_head - slice.first_kv_head != spec.layers[layer].attention.kv_heads)
-      return false;
-  }
-  return slice.ffn_begin == 0 && slice.ffn_end == slice.ffn_parts;
+bool HoldsEverything(const RankSlice& slice) {
+  return slice.share.begin == 0 && slice.share.end == slice.share.parts;
 }
 
 }  // namespace conclave

@@ -35,7 +35,7 @@ class SpecValidator {
 
   void Run() {
     CheckSizes();
-    Tensor("embedding", spec_.embedding, {spec_.vocab_size, spec_.hidden_size});
+    Matrix("embedding", spec_.embedding, spec_.vocab_size, spec_.hidden_size);
     CheckFinite("embeddingMultiplier", spec_.embedding_multiplier);
     for (size_t i = 0; i < spec_.ropes.size(); ++i)
       CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
@@ -79,8 +79,12 @@ class SpecValidator {
     }
   }
 
+  void Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols) {
+    Tensor(path, matrix.data, {rows, cols});
+  }
+
   void Linear(const std::string& path, const LinearSpec& linear, int64_t out, int64_t in) {
-    Tensor(path + ".weight", linear.weight, {out, in});
+    Matrix(path + ".weight", linear.weight, out, in);
     if (linear.bias) Tensor(path + ".bias", *linear.bias, {out});
   }
 
@@ -104,62 +108,110 @@ class SpecValidator {
   }
 
   void CheckLayer(const std::string& path, const LayerSpec& layer) {
-    Norm(path + ".attentionNorm", layer.attention_norm, spec_.hidden_size);
-    CheckAttention(path + ".attention", layer.attention);
-    Norm(path + ".ffnNorm", layer.ffn_norm, spec_.hidden_size);
-    if (const MoeSpec* moe = layer.moe()) {
-      CheckMoe(path + ".moe", *moe);
-    } else {
-      CheckFfn(path + ".dense", std::get<DenseFfnSpec>(layer.ffn));
-    }
-    CheckFinite(path + ".residualMultiplier", layer.residual_multiplier);
+    if (layer.blocks.empty())
+      Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected at least one");
+    Kinds seen;
+    for (size_t i = 0; i < layer.blocks.size(); ++i)
+      CheckBlock(Message(path, ".blocks[", i, "]"), layer.blocks[i], seen);
   }
 
-  void CheckAttention(const std::string& path, const AttentionSpec& a) {
+  // Operators of each kind that a layer has had so far.
+  struct Kinds {
+    int gqa = 0;
+    int dense = 0;
+    int moe = 0;
+  };
+
+  void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
+    if (block.operators.empty())
+      Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
+    if (block.Find<GqaSpec>() != nullptr && block.operators.size() > 1) {
+      Fail(ErrorCode::kUnsupported, path,
+           ".operators: attention shares a block with other operators, which is not supported");
+    }
+    if (!block.pre_norm) {
+      Fail(ErrorCode::kUnsupported, path, ".preNorm: operators without a norm before them are ",
+           "not supported");
+    }
+    if (block.post_norm)
+      Fail(ErrorCode::kUnsupported, path, ".postNorm: norms after operators are not supported");
+    Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
+    for (size_t i = 0; i < block.operators.size(); ++i)
+      CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
+    CheckFinite(path + ".residualMultiplier", block.residual_multiplier);
+  }
+
+  // Ranks and routes find an operator by its layer and kind.
+  void CheckOnly(const std::string& path, int& count) {
+    if (++count == 1) return;
+    Fail(ErrorCode::kUnsupported, path,
+         ": a second operator of its kind in one layer, which is not supported");
+  }
+
+  void CheckOperator(const std::string& path, const OperatorSpec& op, Kinds& seen) {
+    std::optional<PagedCacheSpec> cache;
+    if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
+      CheckOnly(path + ".gqa", seen.gqa);
+      CheckGqa(path + ".gqa", *gqa);
+      cache = {gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+    } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
+      CheckOnly(path + ".dense", seen.dense);
+      CheckFfn(path + ".dense.ffn", dense->ffn);
+      if (dense->output_gate)
+        Matrix(path + ".dense.outputGate", *dense->output_gate, 1, spec_.hidden_size);
+    } else {
+      CheckOnly(path + ".moe", seen.moe);
+      CheckMoe(path + ".moe", std::get<MoeSpec>(op.kind));
+    }
+    if (op.cache != cache) {
+      Fail(ErrorCode::kInvalidArgument, path, ".cache: expected ",
+           cache ? "the operator's heads and their widths" : "none");
+    }
+  }
+
+  void CheckGqa(const std::string& path, const GqaSpec& spec) {
+    const AttentionParams& a = spec.heads;
     if (a.heads < 1 || a.kv_heads < 1 || a.heads % a.kv_heads != 0) {
       Fail(ErrorCode::kInvalidArgument, path, ".heads: expected a multiple of kvHeads ", a.kv_heads,
            ", got ", a.heads);
     }
     if (a.head_dim < 1)
       Fail(ErrorCode::kInvalidArgument, path, ".headDim: expected at least 1, got ", a.head_dim);
-    if (a.rope < 0 || static_cast<size_t>(a.rope) >= spec_.ropes.size()) {
+    if (spec.rope < 0 || static_cast<size_t>(spec.rope) >= spec_.ropes.size()) {
       Fail(ErrorCode::kInvalidArgument, path, ".rope: expected an index below ", spec_.ropes.size(),
-           ", got ", a.rope);
+           ", got ", spec.rope);
     }
-    if (spec_.ropes[a.rope].rotary_dim > a.head_dim) {
-      Fail(ErrorCode::kInvalidArgument, path, ".rope: rotates ", spec_.ropes[a.rope].rotary_dim,
+    if (spec_.ropes[spec.rope].rotary_dim > a.head_dim) {
+      Fail(ErrorCode::kInvalidArgument, path, ".rope: rotates ", spec_.ropes[spec.rope].rotary_dim,
            " dimensions of a head of ", a.head_dim);
     }
-    if (a.sliding_window < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".slidingWindow: expected 0 or more, got ",
-           a.sliding_window);
-    }
-    if (!std::isfinite(a.clip_qkv) || a.clip_qkv < 0) {
+    if (!std::isfinite(spec.clip_qkv) || spec.clip_qkv < 0) {
       Fail(ErrorCode::kInvalidArgument, path, ".clipQkv: expected a finite number from 0, got ",
-           a.clip_qkv);
+           spec.clip_qkv);
     }
     CheckPositive(path + ".scale", a.scale);
     const int64_t q_width = int64_t{a.heads} * a.head_dim;
     const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
-    Linear(path + ".q", a.q, q_width, spec_.hidden_size);
-    Linear(path + ".k", a.k, kv_width, spec_.hidden_size);
-    Linear(path + ".v", a.v, kv_width, spec_.hidden_size);
-    Linear(path + ".o", a.o, spec_.hidden_size, q_width);
-    if ((a.q_norm || a.k_norm) && a.qk_norm == QkNorm::kNone) {
+    Linear(path + ".q", spec.q, q_width, spec_.hidden_size);
+    Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
+    Linear(path + ".v", spec.v, kv_width, spec_.hidden_size);
+    Linear(path + ".o", spec.o, spec_.hidden_size, q_width);
+    if ((spec.q_norm || spec.k_norm) && spec.qk_norm == QkNorm::kNone) {
       Fail(ErrorCode::kInvalidArgument, path,
            ".qkNorm: expected PER_HEAD or FULL_WIDTH where qNorm or kNorm is present");
     }
-    const bool per_head = a.qk_norm == QkNorm::kPerHead;
-    if (a.q_norm) Norm(path + ".qNorm", *a.q_norm, per_head ? a.head_dim : q_width);
-    if (a.k_norm) Norm(path + ".kNorm", *a.k_norm, per_head ? a.head_dim : kv_width);
+    const bool per_head = spec.qk_norm == QkNorm::kPerHead;
+    if (spec.q_norm) Norm(path + ".qNorm", *spec.q_norm, per_head ? a.head_dim : q_width);
+    if (spec.k_norm) Norm(path + ".kNorm", *spec.k_norm, per_head ? a.head_dim : kv_width);
   }
 
-  void CheckFfn(const std::string& path, const DenseFfnSpec& ffn) {
-    const int64_t width = ffn.gate.weight.shape.empty() ? 0 : ffn.gate.weight.shape[0];
+  void CheckFfn(const std::string& path, const FfnSpec& ffn) {
+    const TensorRef& gate = ffn.gate.weight.data;
+    const int64_t width = gate.shape.empty() ? 0 : gate.shape[0];
     if (width < 1) {
-      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", ffn.gate.weight.name, " (", path,
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", gate.name, " (", path,
            ".gate.weight): expected shape [width, ", spec_.hidden_size, "], got ",
-           ShapeText(ffn.gate.weight.shape));
+           ShapeText(gate.shape));
     }
     Linear(path + ".gate", ffn.gate, width, spec_.hidden_size);
     Linear(path + ".up", ffn.up, width, spec_.hidden_size);
@@ -173,7 +225,7 @@ class SpecValidator {
   }
 
   void CheckMoe(const std::string& path, const MoeSpec& moe) {
-    const auto experts = static_cast<int64_t>(moe.experts.size());
+    const int experts = moe.experts.count;
     if (experts < 1 || experts > kMaxExperts) {
       Fail(experts < 1 ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, path,
            ".experts: expected 1 to ", kMaxExperts, ", got ", experts);
@@ -187,17 +239,16 @@ class SpecValidator {
            moe.gate.top_k);
     }
     CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
-    Tensor(path + ".gate.weight", moe.gate.weight, {experts, spec_.hidden_size});
-    for (size_t e = 0; e < moe.experts.size(); ++e)
-      CheckFfn(Message(path, ".experts[", e, "]"), moe.experts[e]);
-    if (moe.shared_expert) CheckFfn(path + ".sharedExpert", *moe.shared_expert);
-    if (moe.shared_expert_gate) {
-      if (!moe.shared_expert) {
-        Fail(ErrorCode::kInvalidArgument, path,
-             ".sharedExpertGate: present without a shared expert");
+    Matrix(path + ".gate.weight", moe.gate.weight, experts, spec_.hidden_size);
+    for (const TensorPlaces& places : moe.experts.places) {
+      for (const size_t size : {places.files.size(), places.offsets.size(), places.types.size()}) {
+        if (size == static_cast<size_t>(experts)) continue;
+        Fail(ErrorCode::kInvalidArgument, path, ".experts.places: expected a place for each of ",
+             experts, " experts, got ", size);
       }
-      Tensor(path + ".sharedExpertGate", *moe.shared_expert_gate, {1, spec_.hidden_size});
     }
+    for (int e = 0; e < experts; ++e)
+      CheckFfn(Message(path, ".experts[", e, "]"), moe.experts.Expert(e));
   }
 
   const ModelSpec& spec_;
@@ -213,10 +264,19 @@ int64_t TensorRef::elements() const {
 
 uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements()) * ElementBytes(type); }
 
-const DenseFfnSpec* LayerSpec::dense() const {
-  if (const MoeSpec* routed = moe())
-    return routed->shared_expert ? &*routed->shared_expert : nullptr;
-  return &std::get<DenseFfnSpec>(ffn);
+FfnSpec ExpertTable::Expert(int id) const {
+  FfnSpec own = expert;
+  LinearSpec* const linears[] = {&own.gate, &own.up, &own.down};
+  for (size_t i = 0; i < places.size(); ++i) {
+    TensorRef& tensor = linears[i]->weight.data;
+    const auto e = static_cast<size_t>(id);
+    tensor.file = places[i].files[e];
+    tensor.offset = places[i].offsets[e];
+    tensor.type = places[i].types[e];
+    const size_t mark = tensor.name.find("{}");
+    if (mark != std::string::npos) tensor.name.replace(mark, 2, std::to_string(id));
+  }
+  return own;
 }
 
 void ValidateSpec(const ModelSpec& spec) { SpecValidator(spec).Run(); }

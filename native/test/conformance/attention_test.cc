@@ -227,7 +227,7 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
       {16, 4, 128},     {8, 1, 256},         {5, 1, 33},       {3, 3, 7},         {4, 2, 72},
       {7, 1, 24, 5},    {4, 2, 32, 1},       {4, 2, 32, 64},   {4, 2, 32, 0, 32}, {4, 2, 32, 0, 8},
       {4, 2, 32, 9, 5}, {2, 2, 40, 100, 24}, {2, 1, 48, 0, 1}, {4, 2, 32, 300},   {32, 1, 16},
-      {128, 1, 16},
+      {128, 1, 16},     {4, 2, 33, 0, 17},   {4, 2, 24, 7, 3}, {4, 2, 32, 0, 31},
   };
   for (const Shape& shape : shapes) {
     const Sequences s = MakeSequences(shape, {1, 16, 37, 290});
@@ -302,7 +302,7 @@ TEST_P(AttentionTest, ReadsPrefixBlocksThatSequencesShare) {
 }
 
 TEST_P(AttentionTest, IgnoresWhatAnotherSequenceLeftInABlock) {
-  for (const int block_size : {16, 5, 32}) {
+  for (const int block_size : {16, 5, 32, 1, 17, 24}) {
     const Shape shape{4, 2, 24, 0, block_size};
     Sequences s = MakeSequences(shape, {49, 64});
     const Sequences alone = MakeSequences(shape, {49});

@@ -18,8 +18,8 @@ namespace {
 std::vector<ExpertSlot> AllSlots(const ModelSpec& spec, int slices = 1) {
   std::vector<ExpertSlot> slots;
   for (int layer = 0; layer < static_cast<int>(spec.layers.size()); ++layer) {
-    const MoeSpec* moe = spec.layers[layer].moe();
-    for (int e = 0; moe != nullptr && e < static_cast<int>(moe->experts.size()); ++e) {
+    const MoeSpec* moe = spec.layers[layer].Find<MoeSpec>();
+    for (int e = 0; moe != nullptr && e < moe->experts.count; ++e) {
       for (int s = 0; s < slices; ++s) slots.push_back({layer, e, s, slices});
     }
   }
@@ -71,7 +71,7 @@ class ExpertBankTest : public testing::Test {
   ExpertBank bank_{backend_, store_};
 
   const MoeSpec& Moe(int layer) const {
-    return *model_.spec().layers[static_cast<size_t>(layer)].moe();
+    return *model_.spec().layers[static_cast<size_t>(layer)].Find<MoeSpec>();
   }
 
   static std::vector<double> Decode(const EncodedTotals& totals) {
@@ -93,8 +93,7 @@ class ExpertBankTest : public testing::Test {
         const int32_t id = rows.rows.topk_ids[entry];
         if (id < 0 || id % slices != 0)
           continue;  // every slice of an expert is listed: count it once
-        const std::vector<double> y =
-            model_.Ffn(Moe(1).experts[static_cast<size_t>(id / slices)], rows.x[r]);
+        const std::vector<double> y = model_.Ffn(Moe(1).experts.Expert(id / slices), rows.x[r]);
         for (size_t i = 0; i < hidden; ++i) sum[i] += rows.rows.topk_weights[entry] * y[i];
       }
       // f32 sums of up to 64 products of order 1, twice nested: a few hundred roundings of 2^-24.
@@ -171,10 +170,10 @@ TEST_F(ExpertBankTest, KeepsWhatIsLoadedAndForgetsWhatIsUnloaded) {
   EXPECT_EQ(bank_.slot_count(), 8);
   for (size_t i = 0; i < first.size(); ++i) {
     EXPECT_EQ(first[i].checksum, again[i].checksum);
-    const DenseFfnSpec& expert = Moe(slots[i].layer).experts[static_cast<size_t>(slots[i].expert)];
+    const FfnSpec expert = Moe(slots[i].layer).experts.Expert(slots[i].expert);
     uint32_t crc = 0;
     for (const LinearSpec* linear : {&expert.gate, &expert.up, &expert.down}) {
-      const auto source = store_->Matrix(linear->weight, Whole(linear->weight), &crc);
+      const auto source = store_->Matrix(linear->weight.data, Whole(linear->weight.data), &crc);
       std::vector<float> row(static_cast<size_t>(source->cols()));
       for (int64_t r = 0; r < source->rows(); ++r) source->Raw(r, row.data());
     }
@@ -197,7 +196,7 @@ TEST_F(ExpertBankTest, NamesTheSlotThatIsMissing) {
 }
 
 TEST_F(ExpertBankTest, RefusesACorruptExpertAndKeepsTheOthers) {
-  model_.Poison(Moe(1).experts[2].up.weight, 100);
+  model_.Poison(Moe(1).experts.Expert(2).up.weight.data, 100);
   ExpectError(ErrorCode::kCorruptCheckpoint, "tensor layers.1.experts.2.up.weight", [&] {
     Load(bank_, {{1, 1, 0, 1}, {1, 2, 0, 1}});
   });

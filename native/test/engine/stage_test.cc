@@ -16,7 +16,7 @@ constexpr int kBlockSize = 4;
 const std::vector<int32_t> kTokens{5, 17, 3, 40, 8, 8, 21, 0, 47, 13, 5};
 
 RankSlice WholeSlice(const ModelSpec& spec) {
-  return {0, static_cast<int>(spec.layers.size()), 0, spec.layers[0].attention.kv_heads, 0, 1, 1};
+  return {0, static_cast<int>(spec.layers.size()), {0, 1, 1}};
 }
 
 // Rows [begin, end) of the tokens as one sequence; every row's log-probability of the token after
@@ -105,8 +105,8 @@ class StageTest : public testing::Test {
     auto bank = std::make_shared<ExpertBank>(backend_, store);
     std::vector<ExpertSlot> slots;
     for (int layer = 0; layer < static_cast<int>(store->spec().layers.size()); ++layer) {
-      const MoeSpec* moe = store->spec().layers[static_cast<size_t>(layer)].moe();
-      for (int e = 0; moe != nullptr && e < static_cast<int>(moe->experts.size()); ++e) {
+      const MoeSpec* moe = store->spec().layers[static_cast<size_t>(layer)].Find<MoeSpec>();
+      for (int e = 0; moe != nullptr && e < moe->experts.count; ++e) {
         for (int s = 0; s < slices; ++s) slots.push_back({layer, e, s, slices});
       }
     }
@@ -170,7 +170,9 @@ TEST_F(StageTest, AppliesEveryMultiplier) {
   // x is scaled by 2, and what is added to it too: the final norm undoes both, up to its epsilon.
   // Logits are halved.
   spec.embedding_multiplier = 2;
-  for (LayerSpec& layer : spec.layers) layer.residual_multiplier = 2;
+  for (LayerSpec& layer : spec.layers) {
+    for (BlockSpec& block : layer.blocks) block.residual_multiplier = 2;
+  }
   spec.logit_multiplier = 0.5;
   const auto store =
       std::make_shared<const WeightStore>(model.directory(), spec, WeightsFormat::kF32);
@@ -215,9 +217,9 @@ TEST_F(StageTest, AnyLayoutGivesTheSame) {
   const auto other = Bank(store, 2);
   LoadMonitor monitor({}, {});
   const CacheOptions cache{8, kBlockSize};
-  RankShard rank(backend_, store, {0, 2, 1, 2, 1, 3, 3}, cache, monitor);
-  const auto first = MakeStage(store, halves, {0, 1, 0, 1, 0, 1, 3}, {2});
-  const auto second = MakeStage(store, halves, {1, 2, 0, 1, 0, 1, 3}, {2});
+  RankShard rank(backend_, store, {0, 2, {1, 2, 2}}, cache, monitor);
+  const auto first = MakeStage(store, halves, {0, 1, {0, 1, 2}}, {2});
+  const auto second = MakeStage(store, halves, {1, 2, {0, 1, 2}}, {2});
   const ExpertRoute route{
       2, {0, 2, 3, 4, 4, 5, 6, 7, 8}, {0, 2, 2, 0, 1, 0, 1, 2}, std::vector<float>(8, 1)};
   first->SetRoute(0, route);
@@ -268,7 +270,7 @@ TEST_F(StageTest, AFailureOfLocalShardsComesWithTheNextResume) {
 TEST_F(StageTest, RefusesAResidualStreamThatIsNotFinite) {
   const TestModel model({});
   const auto store = model.Open();
-  const auto stage = MakeStage(store, Bank(store), {1, 2, 0, 2, 0, 1, 1});
+  const auto stage = MakeStage(store, Bank(store), {1, 2, {0, 1, 1}});
   StepBatch batch = Batch(kTokens, 0, 11);
   std::vector<float> hidden(11 * 32, 1);
   hidden[7 * 32 + 31] = NAN;
@@ -300,18 +302,18 @@ TEST_F(StageTest, RefusesASliceWithoutTheRanksThatHoldTheRest) {
   const TestModel model({});
   const auto store = model.Open();
   ExpectError(ErrorCode::kInvalidArgument, "rankTargets", [&] {
-    MakeStage(store, Bank(store), {0, 2, 0, 1, 0, 1, 1});
+    MakeStage(store, Bank(store), {0, 2, {0, 1, 2}});
   });
   ExpectError(ErrorCode::kInvalidArgument, "rankTargets[2]: expected distinct targets, got 3 again",
               [&] {
-                MakeStage(store, Bank(store), {0, 2, 0, 1, 0, 1, 1}, {3, 4, 3});
+                MakeStage(store, Bank(store), {0, 2, {0, 1, 2}}, {3, 4, 3});
               });
   TestModelShape full;
   full.qk_norm = QkNorm::kFullWidth;
   const TestModel normed(full);
   const auto other = normed.Open();
   ExpectError(ErrorCode::kUnsupported, "layer 0", [&] {
-    MakeStage(other, Bank(other), {0, 2, 0, 1, 0, 1, 1}, {3});
+    MakeStage(other, Bank(other), {0, 2, {0, 1, 2}}, {3});
   });
   ExpectError(ErrorCode::kInvalidArgument, "same weight store",
               [&] { MakeStage(other, Bank(store), WholeSlice(normed.spec())); });

@@ -79,6 +79,18 @@ TEST(KvCache, RefusesShapesItCannotHold) {
   }
 }
 
+TEST(KvCache, TakesWhatItsPositionsTakeWhateverTheBlockSize) {
+  for (const int block_size : {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 1023, 1024}) {
+    const size_t positions = 3u * static_cast<size_t>(block_size);
+    EXPECT_EQ(KvCache({3, block_size, 2, 128}, KvType::kBF16).bytes(), positions * 2 * 256 * 2);
+    EXPECT_EQ(KvCache({3, block_size, 2, 128}, KvType::kF32).bytes(), positions * 2 * 256 * 4);
+    // Keys of 13 elements are padded to 14, values to 16.
+    EXPECT_EQ(KvCache({3, block_size, 2, 13}, KvType::kBF16).bytes(),
+              positions * 2 * (14 + 16) * 2);
+    EXPECT_EQ(KvCache({3, block_size, 2, 13}, KvType::kF32).bytes(), positions * 2 * (13 + 16) * 4);
+  }
+}
+
 TEST(KvCache, TakesTwoBytesAnElementInBf16) {
   EXPECT_EQ(KvCache({10, 16, 4, 128}, KvType::kBF16).bytes(), 10u * 16 * 4 * 128 * 2 * 2);
   EXPECT_EQ(KvCache({10, 16, 4, 128}, KvType::kF32).bytes(), 10u * 16 * 4 * 128 * 2 * 4);

@@ -42,6 +42,25 @@ Row Sum(const Row& a, const Row& b, double weight) {
   return sum;
 }
 
+// The table of experts whose names are `prefix` and their id.
+ExpertTable TableOf(const std::vector<FfnSpec>& experts, const std::string& prefix) {
+  ExpertTable table;
+  table.count = static_cast<int>(experts.size());
+  table.expert = experts[0];
+  for (size_t i = 0; i < table.places.size(); ++i) {
+    constexpr LinearSpec FfnSpec::*kLinears[] = {&FfnSpec::gate, &FfnSpec::up, &FfnSpec::down};
+    for (const FfnSpec& expert : experts) {
+      const TensorRef& tensor = (expert.*kLinears[i]).weight.data;
+      table.places[i].files.push_back(tensor.file);
+      table.places[i].offsets.push_back(tensor.offset);
+      table.places[i].types.push_back(tensor.type);
+    }
+    std::string& name = (table.expert.*kLinears[i]).weight.data.name;
+    name = prefix + "{}" + name.substr(prefix.size() + 1);
+  }
+  return table;
+}
+
 }  // namespace
 
 TestModel::TestModel(const TestModelShape& shape, uint32_t seed) : shape_(shape), random_(seed) {
@@ -52,7 +71,7 @@ TestModel::TestModel(const TestModelShape& shape, uint32_t seed) : shape_(shape)
   spec_.name = "test";
   spec_.hidden_size = shape.hidden;
   spec_.vocab_size = shape.vocab;
-  spec_.embedding = Add("embedding", {shape.vocab, shape.hidden}, 1);
+  spec_.embedding = {Add("embedding", {shape.vocab, shape.hidden}, 1)};
   Rope rope;
   rope.rotary_dim = shape.head_dim;
   for (int i = 0; i < shape.head_dim / 2; ++i) {
@@ -105,7 +124,7 @@ TensorRef TestModel::Add(const std::string& name, std::vector<int64_t> shape, do
 
 LinearSpec TestModel::AddLinear(const std::string& name, int64_t out, int64_t in, bool bias) {
   LinearSpec linear;
-  linear.weight = Add(name + ".weight", {out, in}, 1 / std::sqrt(static_cast<double>(in)));
+  linear.weight = {Add(name + ".weight", {out, in}, 1 / std::sqrt(static_cast<double>(in)))};
   if (bias) linear.bias = Add(name + ".bias", {out}, 0.5);
   return linear;
 }
@@ -114,7 +133,7 @@ NormSpec TestModel::AddNorm(const std::string& name, int64_t width) {
   return {Add(name, {width}, 0.1, 1), 1e-5f};
 }
 
-DenseFfnSpec TestModel::AddFfn(const std::string& name) {
+FfnSpec TestModel::AddFfn(const std::string& name) {
   return {AddLinear(name + ".gate", shape_.width, shape_.hidden, false),
           AddLinear(name + ".up", shape_.width, shape_.hidden, false),
           AddLinear(name + ".down", shape_.hidden, shape_.width, false), Activation::kSilu};
@@ -123,13 +142,16 @@ DenseFfnSpec TestModel::AddFfn(const std::string& name) {
 void TestModel::AddLayer(int index) {
   const std::string name = "layers." + std::to_string(index);
   LayerSpec layer;
-  layer.attention_norm = AddNorm(name + ".attention_norm", shape_.hidden);
-  AttentionSpec& a = layer.attention;
-  a.heads = shape_.heads;
-  a.kv_heads = shape_.kv_heads;
-  a.head_dim = shape_.head_dim;
-  a.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim)));
-  a.sliding_window = shape_.sliding_window;
+  const auto add_block = [&](const std::string& kind) -> BlockSpec& {
+    BlockSpec& block = layer.blocks.emplace_back();
+    block.pre_norm = AddNorm(name + "." + kind + "_norm", shape_.hidden);
+    return block;
+  };
+  GqaSpec a;
+  a.heads = {shape_.heads, shape_.kv_heads, shape_.head_dim,
+             static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim))),
+             shape_.sliding_window};
+  BlockSpec& attention = add_block("attention");
   a.q = AddLinear(name + ".q", shape_.heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.k = AddLinear(name + ".k", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.v = AddLinear(name + ".v", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
@@ -142,26 +164,33 @@ void TestModel::AddLayer(int index) {
     a.k_norm =
         AddNorm(name + ".k_norm", per_head ? shape_.head_dim : shape_.kv_heads * shape_.head_dim);
   }
-  layer.ffn_norm = AddNorm(name + ".ffn_norm", shape_.hidden);
+  attention.operators.push_back(
+      {std::move(a), PagedCacheSpec{shape_.kv_heads, shape_.head_dim, shape_.head_dim}});
+  BlockSpec& ffn = add_block("ffn");
   if (shape_.experts == 0) {
-    layer.ffn = AddFfn(name + ".dense");
+    ffn.operators.push_back({DenseSpec{AddFfn(name + ".dense"), {}}, {}});
   } else {
     MoeSpec moe;
-    moe.gate = {Add(name + ".gate", {shape_.experts, shape_.hidden}, 0.5), shape_.top_k,
-                GateScoring::kSoftmaxTopK, 1};
+    moe.gate = {{Add(name + ".gate", {shape_.experts, shape_.hidden}, 0.5)},
+                shape_.top_k,
+                GateScoring::kSoftmaxTopK,
+                1};
+    std::vector<FfnSpec> experts;
     for (int e = 0; e < shape_.experts; ++e)
-      moe.experts.push_back(AddFfn(name + ".experts." + std::to_string(e)));
+      experts.push_back(AddFfn(name + ".experts." + std::to_string(e)));
+    moe.experts = TableOf(experts, name + ".experts.");
+    ffn.operators.push_back({std::move(moe), {}});
     if (shape_.shared_expert) {
-      moe.shared_expert = AddFfn(name + ".shared");
-      moe.shared_expert_gate = Add(name + ".shared_gate", {1, shape_.hidden}, 0.5);
+      DenseSpec shared{AddFfn(name + ".shared"), {}};
+      shared.output_gate = {Add(name + ".shared_gate", {1, shape_.hidden}, 0.5)};
+      ffn.operators.push_back({std::move(shared), {}});
     }
-    layer.ffn = std::move(moe);
   }
   spec_.layers.push_back(std::move(layer));
 }
 
 std::vector<double> TestModel::Linear(const LinearSpec& linear, const Row& x) const {
-  const Row& w = Values(linear.weight);
+  const Row& w = Values(linear.weight.data);
   Row y(static_cast<size_t>(linear.out()), 0.0);
   for (size_t o = 0; o < y.size(); ++o) {
     for (size_t i = 0; i < x.size(); ++i) y[o] += w[o * x.size() + i] * x[i];
@@ -193,15 +222,16 @@ void TestModel::Rotate(const Rope& rope, int position, double* head) const {
   }
 }
 
-std::vector<Row> TestModel::Attention(const AttentionSpec& a, const std::vector<Row>& x) const {
+std::vector<Row> TestModel::Attention(const GqaSpec& gqa, const std::vector<Row>& x) const {
+  const AttentionParams& a = gqa.heads;
   const auto dim = static_cast<size_t>(a.head_dim);
   std::vector<Row> q, k, v;
   for (size_t t = 0; t < x.size(); ++t) {
-    q.push_back(Linear(a.q, x[t]));
-    k.push_back(Linear(a.k, x[t]));
-    v.push_back(Linear(a.v, x[t]));
-    if (a.q_norm) q[t] = Norm(*a.q_norm, q[t]);
-    if (a.k_norm) k[t] = Norm(*a.k_norm, k[t]);
+    q.push_back(Linear(gqa.q, x[t]));
+    k.push_back(Linear(gqa.k, x[t]));
+    v.push_back(Linear(gqa.v, x[t]));
+    if (gqa.q_norm) q[t] = Norm(*gqa.q_norm, q[t]);
+    if (gqa.k_norm) k[t] = Norm(*gqa.k_norm, k[t]);
     for (int h = 0; h < a.heads; ++h)
       Rotate(spec_.ropes[0], static_cast<int>(t), &q[t][static_cast<size_t>(h) * dim]);
     for (int h = 0; h < a.kv_heads; ++h)
@@ -228,51 +258,68 @@ std::vector<Row> TestModel::Attention(const AttentionSpec& a, const std::vector<
           joined[h * dim + i] += scores[s - first] / total * v[s][kv * dim + i];
       }
     }
-    output.push_back(Linear(a.o, joined));
+    output.push_back(Linear(gqa.o, joined));
   }
   return output;
 }
 
-std::vector<double> TestModel::Ffn(const DenseFfnSpec& ffn, const Row& x) const {
+std::vector<double> TestModel::Ffn(const FfnSpec& ffn, const Row& x) const {
   Row gate = Linear(ffn.gate, x);
   const Row up = Linear(ffn.up, x);
   for (size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
   return Linear(ffn.down, gate);
 }
 
-std::vector<double> TestModel::FeedForward(const LayerSpec& layer, const Row& x) const {
-  const MoeSpec* moe = layer.moe();
-  if (moe == nullptr) return Ffn(*layer.dense(), x);
-  const Row logits = Linear({moe->gate.weight, {}}, x);
+std::vector<double> TestModel::Routed(const MoeSpec& moe, const Row& x) const {
+  const Row logits = Linear({moe.gate.weight, {}}, x);
   std::vector<size_t> order(logits.size());
   for (size_t e = 0; e < order.size(); ++e) order[e] = e;
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return logits[a] > logits[b]; });
-  order.resize(static_cast<size_t>(moe->gate.top_k));
+  order.resize(static_cast<size_t>(moe.gate.top_k));
   double total = 0;
   for (const size_t e : order) total += std::exp(logits[e]);
   Row y(x.size(), 0.0);
-  for (const size_t e : order) y = Sum(y, Ffn(moe->experts[e], x), std::exp(logits[e]) / total);
-  if (moe->shared_expert) {
-    const double score = Linear({*moe->shared_expert_gate, {}}, x)[0];
-    y = Sum(y, Ffn(*moe->shared_expert, x), 1 / (1 + std::exp(-score)));
-  }
+  for (const size_t e : order)
+    y = Sum(y, Ffn(moe.experts.Expert(static_cast<int>(e)), x), std::exp(logits[e]) / total);
   return y;
+}
+
+std::vector<double> TestModel::Dense(const DenseSpec& dense, const Row& x) const {
+  const Row y = Ffn(dense.ffn, x);
+  if (!dense.output_gate) return y;
+  const double score = Linear({*dense.output_gate, {}}, x)[0];
+  return Sum(Row(y.size(), 0.0), y, 1 / (1 + std::exp(-score)));
+}
+
+std::vector<Row> TestModel::Block(const BlockSpec& block, const std::vector<Row>& x) const {
+  std::vector<Row> input, sum(x.size(), Row(x[0].size(), 0.0));
+  for (const Row& row : x) input.push_back(Norm(*block.pre_norm, row));
+  for (const OperatorSpec& op : block.operators) {
+    std::vector<Row> output;
+    if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) output = Attention(*gqa, input);
+    for (const Row& row : input) {
+      if (const auto* dense = std::get_if<DenseSpec>(&op.kind))
+        output.push_back(Dense(*dense, row));
+      if (const auto* moe = std::get_if<MoeSpec>(&op.kind)) output.push_back(Routed(*moe, row));
+    }
+    for (size_t t = 0; t < x.size(); ++t) sum[t] = Sum(sum[t], output[t], 1);
+  }
+  return sum;
 }
 
 std::vector<Row> TestModel::Logits(const std::vector<int32_t>& tokens) const {
   const auto hidden = static_cast<std::ptrdiff_t>(spec_.hidden_size);
   std::vector<Row> x;
   for (const int32_t token : tokens) {
-    const auto first = Values(spec_.embedding).begin() + token * hidden;
+    const auto first = Values(spec_.embedding.data).begin() + token * hidden;
     x.emplace_back(first, first + hidden);
   }
   for (const LayerSpec& layer : spec_.layers) {
-    std::vector<Row> normalized;
-    for (const Row& row : x) normalized.push_back(Norm(layer.attention_norm, row));
-    const std::vector<Row> attended = Attention(layer.attention, normalized);
-    for (size_t t = 0; t < x.size(); ++t) x[t] = Sum(x[t], attended[t], 1);
-    for (Row& row : x) row = Sum(row, FeedForward(layer, Norm(layer.ffn_norm, row)), 1);
+    for (const BlockSpec& block : layer.blocks) {
+      const std::vector<Row> added = Block(block, x);
+      for (size_t t = 0; t < x.size(); ++t) x[t] = Sum(x[t], added[t], 1);
+    }
   }
   for (Row& row : x) row = Linear(spec_.head, Norm(spec_.final_norm, row));
   return x;

@@ -54,20 +54,24 @@ class TestModel {
   // Logits after each token, [tokens][vocab].
   std::vector<std::vector<double>> Logits(const std::vector<int32_t>& tokens) const;
   // An expert's output for one row.
-  std::vector<double> Ffn(const DenseFfnSpec& ffn, const std::vector<double>& x) const;
+  std::vector<double> Ffn(const FfnSpec& ffn, const std::vector<double>& x) const;
 
  private:
   TensorRef Add(const std::string& name, std::vector<int64_t> shape, double scale, double mean = 0);
   LinearSpec AddLinear(const std::string& name, int64_t out, int64_t in, bool bias);
-  DenseFfnSpec AddFfn(const std::string& name);
+  FfnSpec AddFfn(const std::string& name);
   NormSpec AddNorm(const std::string& name, int64_t width);
   void AddLayer(int index);
 
   std::vector<double> Linear(const LinearSpec& linear, const std::vector<double>& x) const;
   std::vector<double> Norm(const NormSpec& norm, const std::vector<double>& x) const;
-  std::vector<std::vector<double>> Attention(const AttentionSpec& a,
+  std::vector<std::vector<double>> Attention(const GqaSpec& gqa,
                                              const std::vector<std::vector<double>>& x) const;
-  std::vector<double> FeedForward(const LayerSpec& layer, const std::vector<double>& x) const;
+  std::vector<double> Routed(const MoeSpec& moe, const std::vector<double>& x) const;
+  std::vector<double> Dense(const DenseSpec& dense, const std::vector<double>& x) const;
+  // What a block adds to the residual stream.
+  std::vector<std::vector<double>> Block(const BlockSpec& block,
+                                         const std::vector<std::vector<double>>& x) const;
   void Rotate(const Rope& rope, int position, double* head) const;
 
   TestModelShape shape_;

@@ -61,7 +61,7 @@ class WeightStoreTest : public testing::TestWithParam<std::tuple<SourceType, int
 
 TEST_P(WeightStoreTest, ReadsVectorsExactly) {
   const TestModel model(Shape());
-  const TensorRef& bias = *model.spec().layers[0].attention.q.bias;
+  const TensorRef& bias = *model.spec().layers[0].Find<GqaSpec>()->q.bias;
   const std::vector<float> part = model.Open()->Vector(bias, {3, 11});
   ASSERT_EQ(part.size(), 8u);
   for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], model.Values(bias)[3 + i]);
@@ -70,7 +70,7 @@ TEST_P(WeightStoreTest, ReadsVectorsExactly) {
 TEST_P(WeightStoreTest, ReadsRectanglesExactly) {
   const TestModel model(Shape());
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().layers[1].attention.o.weight;
+  const TensorRef& tensor = model.spec().layers[1].Find<GqaSpec>()->o.weight.data;
   for (const Rectangle& part : {Whole(tensor), Rectangle{{4, 21}, {8, 24}}}) {
     const auto source = store->Matrix(tensor, part);
     ASSERT_EQ(source->type(), tensor.type);
@@ -88,7 +88,7 @@ TEST_P(WeightStoreTest, ReadsRectanglesExactly) {
 
 TEST_P(WeightStoreTest, NamesTheTensorThatIsNotFinite) {
   const TestModel model(Shape());
-  const TensorRef& matrix = model.spec().layers[0].attention.k.weight;
+  const TensorRef& matrix = model.spec().layers[0].Find<GqaSpec>()->k.weight.data;
   const TensorRef& vector = model.spec().final_norm.weight;
   model.Poison(matrix, 37);
   model.Poison(vector, 2);
@@ -119,7 +119,7 @@ uint32_t ReadAll(const WeightStore& store, const TensorRef& tensor, const Rectan
 TEST(WeightStore, ChecksumsAreThoseOfTheBytesInTheFile) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().layers[0].attention.q.weight;
+  const TensorRef& tensor = model.spec().layers[0].Find<GqaSpec>()->q.weight.data;
   std::vector<uint8_t> file(store->spec().files[0].bytes);
   FILE* stream = std::fopen(model.path().c_str(), "rb");
   ASSERT_EQ(std::fread(file.data(), 1, file.size(), stream), file.size());
@@ -143,7 +143,7 @@ TEST(WeightStore, RefusesFilesOfAnotherSize) {
 TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& last = model.spec().head.weight;
+  const TensorRef& last = model.spec().head.weight.data;
   for (const uint64_t left : {last.offset + 8, uint64_t{0}}) {
     std::filesystem::resize_file(model.path(), left);
     const std::string part = Message("the file has ", left, " bytes now; it had ");
@@ -156,7 +156,7 @@ TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
 TEST(WeightStore, KeepsReadingAFileThatWasDeletedOrReplaced) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().head.weight;
+  const TensorRef& tensor = model.spec().head.weight.data;
   const uint32_t before = ReadAll(*store, tensor, Whole(tensor));
   std::filesystem::remove(model.path());
   std::filesystem::create_directory(model.path());
@@ -173,6 +173,12 @@ TEST(WeightStore, StaysInItsFolder) {
   }
 }
 
+// The operator of a kind of a layer.
+template <typename Kind>
+Kind& Operator(ModelSpec& spec, size_t layer) {
+  return const_cast<Kind&>(*spec.layers[layer].Find<Kind>());
+}
+
 TEST(ValidateSpec, NamesWhatDoesNotFit) {
   const TestModel model({});
   const auto refuse = [&](ErrorCode code, const std::string& part, const auto& change) {
@@ -182,32 +188,39 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
   };
   EXPECT_NO_THROW(ValidateSpec(model.spec()));
   refuse(ErrorCode::kCorruptCheckpoint,
-         "tensor layers.0.q.weight (layers[0].attention.q.weight): expected shape [32, 32], got "
-         "[31, 32]",
-         [](ModelSpec& spec) { spec.layers[0].attention.q.weight.shape[0] = 31; });
+         "tensor layers.0.q.weight (layers[0].blocks[0].operators[0].gqa.q.weight): expected shape "
+         "[32, 32], got [31, 32]",
+         [](ModelSpec& spec) { Operator<GqaSpec>(spec, 0).q.weight.data.shape[0] = 31; });
   refuse(ErrorCode::kCorruptCheckpoint, "tensor layers.1.experts.3.down.weight",
          [](ModelSpec& spec) {
-           std::get<MoeSpec>(spec.layers[1].ffn).experts[3].down.weight.shape = {32};
+           Operator<MoeSpec>(spec, 1).experts.places[2].offsets[3] = uint64_t{1} << 40;
          });
-  refuse(ErrorCode::kCorruptCheckpoint,
-         "tensor head.weight: ", [](ModelSpec& spec) { spec.head.weight.offset = UINT64_MAX - 8; });
+  refuse(ErrorCode::kCorruptCheckpoint, "tensor head.weight: ", [](ModelSpec& spec) {
+    spec.head.weight.data.offset = UINT64_MAX - 8;
+  });
   refuse(ErrorCode::kInvalidArgument, "file 1 of 1",
          [](ModelSpec& spec) { spec.final_norm.weight.file = 1; });
-  refuse(ErrorCode::kInvalidArgument, "attention.heads: expected a multiple of kvHeads 3",
-         [](ModelSpec& spec) { spec.layers[0].attention.kv_heads = 3; });
+  refuse(ErrorCode::kInvalidArgument, "gqa.heads: expected a multiple of kvHeads 3",
+         [](ModelSpec& spec) { Operator<GqaSpec>(spec, 0).heads.kv_heads = 3; });
   refuse(ErrorCode::kInvalidArgument, "gate.topK: expected 1 to 4, got 5",
-         [](ModelSpec& spec) { std::get<MoeSpec>(spec.layers[0].ffn).gate.top_k = 5; });
-  refuse(ErrorCode::kInvalidArgument, "attention.rope: expected an index below 1",
-         [](ModelSpec& spec) { spec.layers[1].attention.rope = 1; });
+         [](ModelSpec& spec) { Operator<MoeSpec>(spec, 0).gate.top_k = 5; });
+  refuse(ErrorCode::kInvalidArgument, "gqa.rope: expected an index below 1",
+         [](ModelSpec& spec) { Operator<GqaSpec>(spec, 1).rope = 1; });
   refuse(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^24, got 16777217",
          [](ModelSpec& spec) { spec.hidden_size = (1 << 24) + 1; });
   refuse(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31 - 1, got 2147483648",
          [](ModelSpec& spec) { spec.vocab_size = int64_t{1} << 31; });
   const auto grow = [](ModelSpec& spec, int experts, int top_k) {
-    auto& moe = std::get<MoeSpec>(spec.layers[0].ffn);
-    moe.experts.resize(static_cast<size_t>(experts), moe.experts[0]);
-    moe.gate.weight.shape[0] = experts;
-    moe.gate.weight.offset = 0;
+    MoeSpec& moe = Operator<MoeSpec>(spec, 0);
+    moe.experts.count = experts;
+    for (TensorPlaces& places : moe.experts.places) {
+      const auto count = static_cast<size_t>(experts);
+      places.files.resize(count);
+      places.offsets.resize(count);
+      places.types.resize(count);
+    }
+    moe.gate.weight.data.shape[0] = experts;
+    moe.gate.weight.data.offset = 0;
     moe.gate.top_k = top_k;
   };
   refuse(ErrorCode::kUnsupported, "moe.experts: expected 1 to 1024, got 1025",
@@ -215,8 +228,34 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
   refuse(ErrorCode::kUnsupported, "gate.topK: expected 1 to 32, got 33",
          [&](ModelSpec& spec) { grow(spec, 40, 33); });
   refuse(ErrorCode::kUnsupported, "feed-forward biases are not supported", [](ModelSpec& spec) {
-    auto& up = std::get<MoeSpec>(spec.layers[0].ffn).experts[0].up;
-    up.bias = TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
+    Operator<MoeSpec>(spec, 0).experts.expert.up.bias =
+        TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
+  });
+  refuse(ErrorCode::kInvalidArgument,
+         "moe.experts.places: expected a place for each of 4 experts, got 3",
+         [](ModelSpec& spec) { Operator<MoeSpec>(spec, 0).experts.places[1].files.pop_back(); });
+  refuse(ErrorCode::kInvalidArgument, "layers[1].blocks: expected at least one",
+         [](ModelSpec& spec) { spec.layers[1].blocks.clear(); });
+  refuse(ErrorCode::kInvalidArgument, "blocks[1].operators: expected at least one",
+         [](ModelSpec& spec) { spec.layers[1].blocks[1].operators.clear(); });
+  refuse(ErrorCode::kUnsupported, "blocks[0].preNorm: operators without a norm",
+         [](ModelSpec& spec) { spec.layers[1].blocks[0].pre_norm.reset(); });
+  refuse(ErrorCode::kUnsupported, "blocks[1].postNorm: norms after operators",
+         [](ModelSpec& spec) { spec.layers[1].blocks[1].post_norm = spec.final_norm; });
+  refuse(ErrorCode::kUnsupported, "blocks[0].operators: attention shares a block",
+         [](ModelSpec& spec) {
+           std::vector<BlockSpec>& blocks = spec.layers[0].blocks;
+           blocks[0].operators.push_back(blocks[1].operators[0]);
+         });
+  refuse(ErrorCode::kUnsupported, "blocks[2].operators[0].gqa: a second operator of its kind",
+         [](ModelSpec& spec) {
+           std::vector<BlockSpec>& blocks = spec.layers[0].blocks;
+           blocks.push_back(BlockSpec(blocks[0]));
+         });
+  refuse(ErrorCode::kInvalidArgument, "operators[0].cache: expected the operator's heads",
+         [](ModelSpec& spec) { spec.layers[0].blocks[0].operators[0].cache->heads = 1; });
+  refuse(ErrorCode::kInvalidArgument, "operators[0].cache: expected none", [](ModelSpec& spec) {
+    spec.layers[0].blocks[1].operators[0].cache = PagedCacheSpec{2, 8, 8};
   });
 }
 

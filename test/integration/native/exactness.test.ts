@@ -15,6 +15,7 @@ import type {
   StepProgress,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
 import { type WeightsFormat, weightsFormats } from '../../../proto/weights-formats.ts';
 import { rerouteRows } from '../../../worker/shard/reroute.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
@@ -88,12 +89,13 @@ function chooser(seed: number): Choose {
 
 /** Every expert has replicas on some of the workers, or on none. */
 function route({ spec, stage }: Shards, choose: Choose): void {
-  spec.layers.forEach(({ moe }, layer) => {
-    if (!moe) return;
-    const holders = moe.experts.map(() => WORKERS.filter(() => choose(2) === 0));
+  spec.layers.forEach((layout, layer) => {
+    const experts = expertCount(layout);
+    if (experts === 0) return;
+    const holders = Array.from({ length: experts }, () => WORKERS.filter(() => choose(2) === 0));
     stage.setRoute(
       layer,
-      expertRoute(moe.experts.length, 1, (expert) => holders[expert] ?? []),
+      expertRoute(experts, 1, (expert) => holders[expert] ?? []),
     );
   });
 }

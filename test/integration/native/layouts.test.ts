@@ -92,9 +92,9 @@ const layouts: Readonly<Record<string, (pieces: Pieces, dispatchType: Activation
     return shardedRun([stage], new Map([[1, { bank: await pieces.bank(2, ({ slice }) => slice === 1), rank: null }]]));
   },
   'attention and dense parts cut in two': async (pieces, dispatchType) => {
-    const slice = { firstKvHead: 0, endKvHead: 1, ffnBegin: 0, ffnEnd: 1, ffnParts: 3 };
-    const stage = await pieces.stage(await pieces.bank(), { ...slice, rankTargets: [4], dispatchType });
-    const rank = await pieces.rank({ firstKvHead: 1, endKvHead: 2, ffnBegin: 1, ffnEnd: 3, ffnParts: 3 });
+    const share = { begin: 0, end: 1, parts: 2 };
+    const stage = await pieces.stage(await pieces.bank(), { share, rankTargets: [4], dispatchType });
+    const rank = await pieces.rank({ share: { begin: 1, end: 2, parts: 2 } });
     return shardedRun([stage], new Map([[4, { bank: null, rank }]]));
   },
   'two stages, attention and experts cut in two, replicas, one worker for both kinds': async (pieces, dispatchType) => {
@@ -102,14 +102,14 @@ const layouts: Readonly<Record<string, (pieces: Pieces, dispatchType: Activation
     const stages: Stage[] = [];
     const own = await pieces.bank(2, ({ slice }) => slice === 0);
     for (const [firstLayer, endLayer] of [[0, 1] as const, [1, layers] as const]) {
-      const heads = { firstLayer, endLayer, firstKvHead: 1, endKvHead: 2, ffnBegin: 0, ffnEnd: 1, ffnParts: 2 };
-      const stage = await pieces.stage(own, { ...heads, rankTargets: [2], dispatchType });
+      const share = { begin: 2, end: 3, parts: 3 };
+      const stage = await pieces.stage(own, { firstLayer, endLayer, share, rankTargets: [2], dispatchType });
       routeExperts(stage, pieces.spec, [firstLayer, endLayer], 2, (expert, slice) =>
         slice === 0 ? (expert % 2 === 0 ? [0, 2] : [0]) : [2, 5],
       );
       stages.push(stage);
     }
-    const rank = await pieces.rank({ firstKvHead: 0, endKvHead: 1, ffnBegin: 1, ffnEnd: 2, ffnParts: 2 });
+    const rank = await pieces.rank({ share: { begin: 0, end: 2, parts: 3 } });
     const remotes = new Map<number, Remote>([
       [2, { bank: await pieces.bank(2), rank }],
       [5, { bank: await pieces.bank(2, ({ slice }) => slice === 1), rank: null }],
@@ -158,5 +158,5 @@ describe.each(Object.entries(layouts))('%s', (name, layout) => {
 
 test('heads with a norm over all of them are not cut', async () => {
   await using pieces = await Pieces.of('olmoe');
-  await expect(pieces.rank({ firstKvHead: 1, endKvHead: 2 })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  await expect(pieces.rank({ share: { begin: 1, end: 2, parts: 2 } })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
 });

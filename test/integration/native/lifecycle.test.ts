@@ -7,6 +7,7 @@ import { compileModel } from '../../../controller/model/compile.ts';
 import { loadNative } from '../../../native/load.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import { packageRoot } from '../../../proto/messages.ts';
+import { expertCount, moeOf } from '../../../proto/model/operators.ts';
 import { goldenFolder } from '../../e2e/golden.ts';
 import { expertsOf, type Model, openModel, stepBatch, wholeStage } from './model.ts';
 import { expertRoute } from './shards.ts';
@@ -176,9 +177,9 @@ describe('a step', () => {
     await withModel(async ({ stage, spec }) => {
       await stage.begin(batch());
       const counts = stage.takeExpertRows();
-      expect(counts.map(({ length }) => length)).toEqual(spec.layers.map(({ moe }) => moe?.experts.length ?? 0));
+      expect(counts.map(({ length }) => length)).toEqual(spec.layers.map(expertCount));
       const rows = (list: Uint32Array | undefined) => [...(list ?? [])].reduce((sum, count) => sum + count, 0);
-      spec.layers.forEach(({ moe }, layer) => expect(rows(counts[layer])).toBe(64 * (moe?.gate?.topK ?? 0)));
+      spec.layers.forEach((layout, layer) => expect(rows(counts[layer])).toBe(64 * (moeOf(layout)?.gate?.topK ?? 0)));
       expect(stage.takeExpertRows().every((layer) => rows(layer) === 0)).toBe(true);
       const profile = stage.takeProfile();
       for (const part of ['attention', 'experts', 'head']) expect(profile[part]).toBeGreaterThan(0);
@@ -229,6 +230,8 @@ describe('loading', () => {
     const runtime = native.createRuntime({ threads: 1, isa: null });
     const open = (change: Partial<ModelSpec>, folder = directory) =>
       native.openWeights(runtime, { directory: folder, spec: { ...spec, ...change }, weights: 'f32' });
+    const changed = (change: object): ModelSpec['embedding'] =>
+      spec.embedding && { ...spec.embedding, data: { ...spec.embedding.data!, ...change } };
     const [file] = spec.files;
     const bytes = file?.bytes ?? 0;
     const refusals: readonly (readonly [() => Promise<unknown>, string, RegExp])[] = [
@@ -251,12 +254,12 @@ describe('loading', () => {
         /tensor model\.embed_tokens\.weight.*expected shape \[320, 65\], got \[320, 64\]/,
       ],
       [
-        () => open({ embedding: { ...spec.embedding, offset: bytes } as never }),
+        () => open({ embedding: changed({ offset: bytes }) }),
         'CORRUPT_CHECKPOINT',
         /tensor model\.embed_tokens\.weight.*do not lie within/,
       ],
       [
-        () => open({ embedding: { ...spec.embedding, dtype: 'DATA_TYPE_I32' } as never }),
+        () => open({ embedding: changed({ dtype: 'DATA_TYPE_I32' }) }),
         'UNSUPPORTED',
         /dtype: the engine does not know DATA_TYPE_I32/,
       ],

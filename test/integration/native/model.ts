@@ -11,6 +11,8 @@ import type {
   WeightStore,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import { wholeModel } from '../../../proto/model/cache.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 
 export const blockSize = 4;
@@ -18,6 +20,8 @@ export const kvBlocks = 192;
 
 export interface OpenOptions {
   readonly weights?: WeightsFormat;
+  /** Positions per cache block. */
+  readonly blockSize?: number;
   readonly isa?: RuntimeOptions['isa'];
   readonly threads?: number;
 }
@@ -38,7 +42,13 @@ export async function openModel(native: Native, folder: string, options: OpenOpt
   const store = await native.openWeights(runtime, { directory: folder, spec, weights: options.weights ?? 'f32' });
   const bank = native.createExpertBank(runtime, store);
   await bank.load(expertsOf(spec), null);
-  const stage = await native.createStage(runtime, store, bank, { ...wholeStage(spec) }, null);
+  const stage = await native.createStage(
+    runtime,
+    store,
+    bank,
+    { ...wholeStage(spec), blockSize: options.blockSize ?? blockSize },
+    null,
+  );
   const close = () => {
     for (const handle of [stage, bank, store, runtime]) handle.close();
   };
@@ -48,13 +58,7 @@ export async function openModel(native: Native, folder: string, options: OpenOpt
 /** Options of a stage that holds the whole model. */
 export function wholeStage(spec: ModelSpec) {
   return {
-    firstLayer: 0,
-    endLayer: spec.layers.length,
-    firstKvHead: 0,
-    endKvHead: spec.layers[0]?.attention?.kvHeads ?? 0,
-    ffnBegin: 0,
-    ffnEnd: 1,
-    ffnParts: 1,
+    ...wholeModel(spec),
     kvBlocks,
     blockSize,
     rankTargets: [] as readonly number[],
@@ -69,10 +73,10 @@ export function expertsOf(
   wanted: (slot: ExpertSlot) => boolean = () => true,
 ): readonly ExpertSlot[] {
   return spec.layers
-    .flatMap(({ moe }, layer) =>
-      (moe?.experts ?? []).flatMap((_, expert) =>
-        Array.from({ length: slices }, (_, slice) => ({ layer, expert, slice, slices })),
-      ),
+    .flatMap((layout, layer) =>
+      Array.from({ length: expertCount(layout) * slices }, (_, id) => {
+        return { layer, expert: Math.floor(id / slices), slice: id % slices, slices };
+      }),
     )
     .filter(wanted);
 }

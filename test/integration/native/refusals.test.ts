@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
 import type { ExpertRows, ExpertSlot, RankShard, SequenceRows, StepBatch } from '../../../native/native.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
 import { goldenFolder } from '../../e2e/golden.ts';
 import { localRun, type Model, openModel, score, stepBatch, wholeStage } from './model.ts';
 import { expertRoute } from './shards.ts';
@@ -314,10 +315,10 @@ describe('a rank shard', () => {
   });
 
   test.each<readonly [string, object, RegExp]>([
-    ['heads that are not there', { endKvHead: 3 }, /firstKvHead, endKvHead.*\[0, 3\)/],
-    ['no heads', { endKvHead: 0 }, /firstKvHead, endKvHead/],
+    ['parts that are not there', { share: { begin: 0, end: 3, parts: 2 } }, /share: expected .*, got 0, 3, 2/],
+    ['an empty share', { share: { begin: 1, end: 1, parts: 2 } }, /share: expected .*, got 1, 1, 2/],
+    ['no heads', { share: { begin: 0, end: 1, parts: 3 } }, /share: .* has none of the 2 key\/value heads of layer 0/],
     ['layers that are not there', { endLayer: 4 }, /firstLayer, endLayer.*\[0, 4\)/],
-    ['more than all of a dense part', { ffnEnd: 2 }, /ffnBegin, ffnEnd, ffnParts/],
     ['no cache', { kvBlocks: 0 }, /options\.kvBlocks: expected an integer from 1/],
     ['blocks of no positions', { blockSize: 0 }, /blockSize: expected 1 to 4096, got 0/],
   ])('cannot be made with %s', async (_, change, message) => {
@@ -368,7 +369,7 @@ describe('partial sums', () => {
   const batch = stepBatch([{ tokens, begin: 0, end: 6, blocks: [3, 1], wanted: [] }]);
 
   test('of the wrong shape or value are refused, and the step goes on with a good answer', async () => {
-    const slots = model.spec.layers[0]?.moe?.experts.length ?? 0;
+    const slots = expertCount(model.spec.layers[0]);
     const bank = native.createExpertBank(model.runtime, model.store);
     const stage = await native.createStage(model.runtime, model.store, bank, wholeStage(model.spec), null);
     for (const layer of [0, 1, 2])

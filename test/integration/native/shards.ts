@@ -10,6 +10,7 @@ import type {
   StepProgress,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
 import type { Run } from './model.ts';
 
 type DispatchProgress = Extract<StepProgress, { kind: 'dispatch' }>;
@@ -77,7 +78,7 @@ export function routeExperts(
   targets: (expert: number, slice: number) => readonly number[],
 ): void {
   for (let layer = first; layer < end; layer++) {
-    const experts = spec.layers[layer]?.moe?.experts.length ?? 0;
+    const experts = expertCount(spec.layers[layer]);
     if (experts > 0) stage.setRoute(layer, expertRoute(experts, slices, targets));
   }
 }

@@ -1,7 +1,7 @@
 // A worker that a rollout leaves in two pipelines, which slice the same layer differently.
 import { credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, expect, it, vi } from 'vitest';
-import type { EncodedTotals, ExpertBank, RankShard } from '../../../native/native.ts';
+import type { EncodedTotals, ExpertBank, OperatorShare, RankShard } from '../../../native/native.ts';
 import { dataChannelOptions } from '../../../proto/channel.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { conclave, decode, encode, type ModelSpec } from '../../../proto/messages.ts';
@@ -41,19 +41,19 @@ const plan = decode(
       { id: 'a', address: '127.0.0.1:2' },
     ],
     pipelines: [
-      { id: 'p0', kvBlocks: 4, stages: [stage(0, 4, { ffnBegin: 1, ffnEnd: 2, ffnParts: 2 })] },
-      { id: 'p1', kvBlocks: 4, stages: [stage(0, 2, { ffnBegin: 1, ffnEnd: 2, ffnParts: 4 })] },
+      { id: 'p0', kvBlocks: 4, stages: [stage(0, 4, { begin: 1, end: 2, parts: 2 })] },
+      { id: 'p1', kvBlocks: 4, stages: [stage(0, 2, { begin: 1, end: 2, parts: 4 })] },
     ],
   }),
 );
 
-function stage(firstLayer: number, endLayer: number, slice: { ffnBegin: number; ffnEnd: number; ffnParts: number }) {
+function stage(firstLayer: number, endLayer: number, share: OperatorShare) {
   return {
     firstLayer,
     endLayer,
     ranks: [
-      { worker: 0, ffnBegin: 0, ffnEnd: 1, ffnParts: 1 },
-      { worker: 1, ...slice },
+      { worker: 0, share: { begin: 0, end: 1, parts: 1 } },
+      { worker: 1, share },
     ],
   };
 }
@@ -62,7 +62,7 @@ function stage(firstLayer: number, endLayer: number, slice: { ffnBegin: number; 
 function rankShard({ rank }: SeatSpec): Promise<RankShard> {
   const totals = (rowCount: number): EncodedTotals => ({
     type: 'i32',
-    partial: new Uint8Array(new Int32Array(rowCount * HIDDEN).fill(rank.ffnParts).buffer),
+    partial: new Uint8Array(new Int32Array(rowCount * HIDDEN).fill(rank.share.parts).buffer),
   });
   return Promise.resolve({
     attention: () => Promise.reject(new Error('no attention here')),

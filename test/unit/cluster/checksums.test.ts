@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expertChecksums } from '../../../controller/cluster/checksums.ts';
 import { compileModel } from '../../../controller/model/compile.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
+import { expertOf } from '../../../proto/model/experts.ts';
+import { moeOf } from '../../../proto/model/operators.ts';
 
 const golden = join(import.meta.dirname, '../../fixtures/golden/mixtral');
 let directory: string;
@@ -21,16 +23,16 @@ afterAll(() => rm(directory, { recursive: true }));
 
 describe('expertChecksums', () => {
   it('sums gate, up and down of each expert as zlib does', async () => {
-    const expert = spec.layers[1]?.moe?.experts[2];
+    const expert = expertOf(moeOf(spec.layers[1])!.experts!, 2);
     const file = await open(join(directory, 'model.safetensors'));
     let expected = 0;
-    for (const linear of [expert?.gate, expert?.up, expert?.down]) {
-      const [rows = 0, cols = 0] = linear?.weight?.shape ?? [];
+    for (const linear of [expert.gate, expert.up, expert.down]) {
+      const [rows = 0, cols = 0] = linear?.weight?.data?.shape ?? [];
       const { buffer } = await file.read(
         Buffer.alloc(rows * cols * 2),
         0,
         rows * cols * 2,
-        linear?.weight?.offset ?? 0,
+        linear?.weight?.data?.offset ?? 0,
       );
       expected = crc32(buffer, expected);
     }
@@ -41,7 +43,7 @@ describe('expertChecksums', () => {
   it('gives one sum per slice and tells a damaged slice from the others', async () => {
     const before = await expertChecksums(spec, directory, 0, 2);
     expect(new Set(before).size).toBe(16);
-    const offset = spec.layers[0]?.moe?.experts[3]?.up?.weight?.offset ?? 0;
+    const offset = expertOf(moeOf(spec.layers[0])!.experts!, 3).up?.weight?.data?.offset ?? 0;
     const file = await open(join(directory, 'model.safetensors'), 'r+');
     await file.write(Buffer.of(0xff), 0, 1, offset);
     await file.close();

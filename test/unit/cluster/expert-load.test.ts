@@ -4,7 +4,11 @@ import { conclave, decode, encode } from '../../../proto/messages.ts';
 
 const spec = decode(
   conclave.ModelSpec,
-  encode(conclave.ModelSpec, { layers: [{ dense: {} }, { moe: { experts: [{}, {}, {}] } }] }),
+  encode(conclave.ModelSpec, {
+    layers: [{ dense: {} }, { moe: { experts: { count: 3 } } }].map((operator) => ({
+      blocks: [{ operators: [operator] }],
+    })),
+  }),
 );
 
 function report(seconds: number, layer: number, expertRows: readonly number[]) {

@@ -12,10 +12,11 @@ import { CONSTRAINTS } from '../../../proto/bus/subjects.ts';
 import { systemClock } from '../../../proto/clock.ts';
 import type { ClusterView } from '../../../proto/cluster-view.ts';
 import { conclave, decode, encode, type PlacementPlan } from '../../../proto/messages.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
 
 const { spec } = await compileModel(join(import.meta.dirname, '../../fixtures/golden/mixtral'));
-const layer = spec.layers.findIndex(({ moe }) => moe !== null);
-const experts = spec.layers.reduce((sum, { moe }) => sum + (moe?.experts.length ?? 0), 0);
+const layer = spec.layers.findIndex((layout) => expertCount(layout) > 0);
+const experts = spec.layers.reduce((sum, layout) => sum + expertCount(layout), 0);
 
 let bus: MemoryBus;
 beforeEach(() => {
@@ -141,7 +142,7 @@ describe('operators', () => {
   it('are told which experts are the busiest, and may not name more than there are', async () => {
     const { load, options } = await rig(['s1', 'a', 'b']);
     await expect(scale(hot(1), 'ada', options)).rejects.toThrow('no load was measured yet');
-    const expertRows = spec.layers[layer]!.moe!.experts.map((_, expert) => (expert === 2 ? 30 : expert === 1 ? 10 : 0));
+    const expertRows = Array.from({ length: expertCount(spec.layers[layer]) }, (_, expert) => [0, 10, 30][expert] ?? 0);
     load.add({ workerId: 's1', seconds: 1, layers: [{ layer, expertRows }], activity: null });
     expect((await scale(hot(2), 'ada', options)).experts).toEqual([
       { layer, expert: 2, rowsPerSecond: 30 },

@@ -16,13 +16,8 @@ import type { WorkerReport } from '../../../proto/generated/conclave/v1/WorkerRe
 import { conclave, decode, encode, type PlacementPlan } from '../../../proto/messages.ts';
 
 /** Two layers of two experts. */
-const expert = { gate: null, up: null, down: null };
-const spec = decode(
-  conclave.ModelSpec,
-  encode(conclave.ModelSpec, {
-    layers: [{}, { moe: { experts: [expert, expert] } }, { moe: { experts: [expert, expert] } }],
-  }),
-);
+const routed = { blocks: [{ operators: [{ moe: { experts: { count: 2 } } }] }] };
+const spec = decode(conclave.ModelSpec, encode(conclave.ModelSpec, { layers: [{}, routed, routed] }));
 
 const by = (name: string, replacedRevision: number) => ({ by: name, atMs: 60_000, replacedRevision });
 

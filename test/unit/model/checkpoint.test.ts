@@ -43,7 +43,7 @@ describe('a sharded checkpoint', () => {
   test('compiles, each tensor in its file', async () => {
     const { spec } = await compileModel(await shardedFolder());
     expect(spec.files.map(({ path }) => path)).toEqual(['a.safetensors', 'b.safetensors']);
-    expect(spec.embedding?.file).toBe(0);
+    expect(spec.embedding?.data?.file).toBe(0);
     expect(spec.finalNorm?.weight?.file).toBe(1);
   });
 

@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
+import type { ExpertTable__Output as ExpertTable } from '../../../proto/generated/conclave/v1/ExpertTable.ts';
 import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
 import { decode, encode, type ModelSpec, packageDefinition } from '../../../proto/messages.ts';
+import { expertOf } from '../../../proto/model/experts.ts';
+import { denseOf, expertCount, gqaOf, moeOf } from '../../../proto/model/operators.ts';
 import {
   folderOf,
   goldenConfig,
@@ -21,6 +24,10 @@ const modelSpec = packageDefinition['conclave.v1.ModelSpec'] as MessageTypeDefin
 function tensorsIn(value: unknown): TensorRef[] {
   if (typeof value !== 'object' || value === null) return [];
   if ('name' in value && 'shape' in value) return [value as TensorRef];
+  if ('places' in value) {
+    const table = value as ExpertTable;
+    return Array.from({ length: table.count }, (_, id) => tensorsIn(expertOf(table, id))).flat();
+  }
   return Object.values(value).flatMap(tensorsIn);
 }
 
@@ -120,10 +127,11 @@ test.each([
     eosTokenIds: [2],
     finalNorm: { epsilon: Math.fround(expected.epsilon) },
   });
-  expect(spec.head?.weight?.name).toBe(expected.tied ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  expect(spec.head?.weight?.data?.name).toBe(expected.tied ? 'model.embed_tokens.weight' : 'lm_head.weight');
   expect(spec.layers).toHaveLength(3);
   for (const layer of spec.layers) {
-    const attention = layer.attention!;
+    const attention = gqaOf(layer)!;
+    const moe = moeOf(layer);
     expect(attention).toMatchObject({
       heads: expected.heads,
       kvHeads: expected.kvHeads,
@@ -143,10 +151,10 @@ test.each([
       QK_NORM_FULL_WIDTH: [expected.heads * expected.headDim, expected.kvHeads * expected.headDim],
     }[expected.qkNorm];
     expect([attention.qNorm, attention.kNorm].map((norm) => norm?.weight?.shape[0])).toEqual(normWidths);
-    expect(layer.residualMultiplier).toBe(1);
-    expect(layer.moe?.experts.length ?? 0).toBe(expected.experts);
-    expect(layer.moe?.gate?.scoring ?? null).toBe(expected.scoring);
-    expect(layer.moe?.sharedExpertGate != null).toBe(expected.sharedExpert);
+    expect(layer.blocks.map(({ residualMultiplier }) => residualMultiplier)).toEqual([1, 1]);
+    expect(expertCount(layer)).toBe(expected.experts);
+    expect(moe?.gate?.scoring ?? null).toBe(expected.scoring);
+    expect((moe && denseOf(layer)?.outputGate) != null).toBe(expected.sharedExpert);
   }
   expect(report.experts?.topK ?? 0).toBe(expected.experts > 0 ? 2 : 0);
   expect(report.kvBytesPerToken.bf16).toBe(3 * 2 * expected.kvHeads * expected.headDim * 2);

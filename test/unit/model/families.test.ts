@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
+import { denseOf, expertCount, gqaOf, moeOf } from '../../../proto/model/operators.ts';
 import { folderOf, goldenConfig, type Json, problemsOf } from './checkpoint-folder.ts';
 
 async function compile(name: string, changes: Json) {
@@ -12,7 +13,7 @@ function change(name: string, changes: Json): Json {
 }
 
 async function windows(name: string, changes: Json): Promise<number[]> {
-  return (await compile(name, changes)).layers.map(({ attention }) => attention!.slidingWindow);
+  return (await compile(name, changes)).layers.map((layer) => gqaOf(layer)!.slidingWindow);
 }
 
 describe('sliding windows', () => {
@@ -45,8 +46,8 @@ describe('layers with experts', () => {
     ['qwen3_moe', { num_local_experts: 0 }, ['dense', 'dense', 'dense']],
   ])('%s with %j', async (name, changes, expected) => {
     const { layers } = await compile(name, changes);
-    expect(layers.map(({ ffn }) => ffn)).toEqual(expected);
-    expect(layers.map(({ dense }) => dense?.gate?.weight?.shape)).toEqual(
+    expect(layers.map((layer) => layer.blocks[1]!.operators[0]!.kind)).toEqual(expected);
+    expect(layers.map((layer) => layer.blocks[1]!.operators[0]!.dense?.ffn?.gate?.weight?.data?.shape)).toEqual(
       expected.map((kind) => (kind === 'dense' ? [96, 64] : undefined)),
     );
   });
@@ -64,12 +65,12 @@ describe('biases', () => {
     ['olmoe', { attention_bias: true }, 'qkvo'],
   ])('%s with %j', async (name, changes, expected) => {
     const { layers } = await compile(name, changes);
-    expect(attention.filter((part) => layers[0]!.attention![part]?.bias).join('')).toBe(expected);
+    expect(attention.filter((part) => gqaOf(layers[0])![part]?.bias).join('')).toBe(expected);
   });
 });
 
 async function scoring(name: string, changes: Json) {
-  return (await compile(name, changes)).layers[0]!.moe!.gate!.scoring;
+  return moeOf((await compile(name, changes)).layers[0])!.gate!.scoring;
 }
 
 describe('keys that are left out, null, or called otherwise', () => {
@@ -83,20 +84,20 @@ describe('keys that are left out, null, or called otherwise', () => {
     'the number of experts as %s',
     async (key) => {
       const spec = await compile('qwen3_moe', { num_local_experts: undefined, [key]: 5 });
-      expect(spec.layers[0]!.moe!.experts).toHaveLength(5);
+      expect(expertCount(spec.layers[0])).toBe(5);
     },
   );
 
   test('the head dimension', async () => {
-    expect((await compile('llama', { head_dim: null })).layers[0]!.attention!.headDim).toBe(16);
-    expect((await compile('llama', { head_dim: undefined })).layers[0]!.attention!.headDim).toBe(16);
-    expect((await compile('qwen3', { head_dim: undefined })).layers[0]!.attention!.headDim).toBe(128);
-    expect((await compile('qwen3_moe', { head_dim: undefined })).layers[0]!.attention!.headDim).toBe(16);
+    expect(gqaOf((await compile('llama', { head_dim: null })).layers[0])!.headDim).toBe(16);
+    expect(gqaOf((await compile('llama', { head_dim: undefined })).layers[0])!.headDim).toBe(16);
+    expect(gqaOf((await compile('qwen3', { head_dim: undefined })).layers[0])!.headDim).toBe(128);
+    expect(gqaOf((await compile('qwen3_moe', { head_dim: undefined })).layers[0])!.headDim).toBe(16);
   });
 
   test('the key/value heads', async () => {
-    expect((await compile('llama', { num_key_value_heads: undefined })).layers[0]!.attention!.kvHeads).toBe(4);
-    expect((await compile('qwen3_moe', { num_key_value_heads: null })).layers[0]!.attention!.kvHeads).toBe(4);
+    expect(gqaOf((await compile('llama', { num_key_value_heads: undefined })).layers[0])!.kvHeads).toBe(4);
+    expect(gqaOf((await compile('qwen3_moe', { num_key_value_heads: null })).layers[0])!.kvHeads).toBe(4);
   });
 
   test('the rope base', async () => {
@@ -107,22 +108,24 @@ describe('keys that are left out, null, or called otherwise', () => {
   });
 
   test('clip_qkv', async () => {
-    expect((await compile('olmoe', { clip_qkv: 8.5 })).layers[0]!.attention!.clipQkv).toBe(8.5);
+    expect(gqaOf((await compile('olmoe', { clip_qkv: 8.5 })).layers[0])!.clipQkv).toBe(8.5);
   });
 
   test('the family, by architectures alone', async () => {
     const spec = await compile('mixtral', { model_type: undefined, architectures: ['mixtralforcausallm'] });
-    expect(spec.layers[0]!.moe!.experts[0]!.gate!.weight!.name).toMatch(/block_sparse_moe.experts.0.w1/);
+    expect(moeOf(spec.layers[0])!.experts!.expert!.gate!.weight!.data!.name).toMatch(/block_sparse_moe.experts.{}.w1/);
   });
 
   test('another name of the same activation', async () => {
-    expect((await compile('llama', { hidden_act: 'swish' })).layers[0]!.dense!.activation).toBe('ACTIVATION_SILU');
+    expect(denseOf((await compile('llama', { hidden_act: 'swish' })).layers[0])!.ffn!.activation).toBe(
+      'ACTIVATION_SILU',
+    );
   });
 
   test('the rope of every layer is the same one', async () => {
     const { layers, ropes } = await compile('qwen3_moe', {});
     expect(ropes).toHaveLength(1);
-    expect(layers.map(({ attention }) => attention!.rope)).toEqual([0, 0, 0]);
+    expect(layers.map((layer) => gqaOf(layer)!.rope)).toEqual([0, 0, 0]);
   });
 });
 

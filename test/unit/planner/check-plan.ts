@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import type { PlanInput } from '../../../controller/planner/input.ts';
 import { modelFootprint } from '../../../controller/planner/memory.ts';
 import type { PlacementPlan } from '../../../proto/messages.ts';
+import { partOf } from '../../../proto/model/share.ts';
 
 /** Asserts what holds for every plan, counting bytes by itself: from the plan and the model's footprint alone. */
 export function checkPlan(plan: PlacementPlan, input: PlanInput): void {
@@ -23,27 +24,31 @@ export function checkPlan(plan: PlacementPlan, input: PlanInput): void {
       expect(stage.firstLayer).toBe(next);
       expect(stage.endLayer).toBeGreaterThan(stage.firstLayer);
       next = stage.endLayer;
-      let head = 0;
       let part = 0;
       stage.ranks.forEach((rank, r) => {
-        expect(rank.firstKvHead).toBe(head);
-        expect(rank.endKvHead).toBeGreaterThan(rank.firstKvHead);
-        head = rank.endKvHead;
-        expect(rank.ffnBegin * stage.ranks.length).toBe(part * rank.ffnParts);
-        part += rank.ffnEnd - rank.ffnBegin;
+        const share = rank.share!;
+        expect(share.parts).toBe(stage.ranks.length);
+        expect(share.begin).toBe(part);
+        expect(share.end).toBeGreaterThan(share.begin);
+        part = share.end;
+        let perToken = 0;
         for (let layer = stage.firstLayer; layer < stage.endLayer; layer++) {
-          const { attentionBytes, denseBytes, residentBytes, kvBytesPerToken, kvHeads } = model.layers[layer]!;
-          const heads = (rank.endKvHead - rank.firstKvHead) / kvHeads;
-          grow(weights, idOf(rank.worker), attentionBytes * heads + denseBytes / rank.ffnParts);
+          const { shared, residentBytes } = model.layers[layer]!;
+          for (const { heads, weightBytes, kvBytesPerToken } of shared) {
+            const held = heads === null ? 0 : partOf(heads, share);
+            if (heads !== null) expect(held).toBeGreaterThan(0);
+            grow(weights, idOf(rank.worker), weightBytes * (heads === null ? 1 / share.parts : held / heads));
+            if (heads !== null) perToken += (kvBytesPerToken / heads) * held;
+          }
           if (r === 0) grow(weights, idOf(rank.worker), residentBytes);
-          const tokens = pipeline.kvBlocks * plan.blockSize;
-          grow(cache, idOf(rank.worker), kvBytesPerToken * heads * tokens);
         }
+        expect(rank.cacheBytes).toBe(perToken * pipeline.kvBlocks * plan.blockSize);
+        grow(cache, idOf(rank.worker), rank.cacheBytes);
         if (r === 0 && stage.firstLayer === 0) grow(weights, idOf(rank.worker), model.embeddingBytes);
         if (r === 0 && stage.endLayer === model.layers.length) grow(weights, idOf(rank.worker), model.headBytes);
         expect(byId.get(idOf(rank.worker))?.roles).toContain('stage');
       });
-      expect(head).toBe(model.layers[stage.firstLayer]!.kvHeads);
+      expect(part).toBe(stage.ranks.length);
     }
     expect(next).toBe(model.layers.length);
   }

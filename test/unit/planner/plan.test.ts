@@ -89,18 +89,17 @@ function slots(result: PlacementPlan, layer: number): string[] {
 test('footprints count the bytes that each part takes in each format', () => {
   const shared = moeSpec({ ...shape, sharedIntermediate: 48 });
   expect(modelFootprint(shared, 'bf16').layers[0]).toEqual({
-    kvHeads: 2,
-    attentionBytes: 24_576,
-    denseBytes: 3 * 64 * 48 * 2,
+    shared: [
+      { heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2, inseparable: false },
+      { heads: null, weightBytes: 3 * 64 * 48 * 2, kvBytesPerToken: 0, inseparable: false },
+    ],
     residentBytes: 1_536,
-    kvBytesPerToken: 2 * 2 * 16 * 2,
-    headsInseparable: false,
     experts: { count: 4, bytes: expertBytes, intermediate: 32, topK: 2 },
   });
   // 36 bytes per group of 32; rows of the down projection's 48 columns take two groups.
-  expect(modelFootprint(shared, 'q8').layers[0]?.denseBytes).toBe(48 * 2 * 36 * 2 + 64 * 2 * 36);
-  expect(modelFootprint(shared, 'f32').layers[0]?.attentionBytes).toBe(24_576);
-  expect(modelFootprint(shared, 'f32').layers[0]?.kvBytesPerToken).toBe(2 * 2 * 16 * 4);
+  expect(modelFootprint(shared, 'q8').layers[0]?.shared[1]?.weightBytes).toBe(48 * 2 * 36 * 2 + 64 * 2 * 36);
+  expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.weightBytes).toBe(24_576);
+  expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.kvBytesPerToken).toBe(2 * 2 * 16 * 4);
 });
 
 test('one worker holds everything', () => {
@@ -110,11 +109,8 @@ test('one worker holds everything', () => {
   expect(stages(result)).toEqual(['p0 0-3: w']);
   expect(result.pipelines[0]?.stages[0]?.ranks[0]).toEqual({
     worker: 0,
-    firstKvHead: 0,
-    endKvHead: 2,
-    ffnBegin: 0,
-    ffnEnd: 1,
-    ffnParts: 1,
+    share: { begin: 0, end: 1, parts: 1 },
+    cacheBytes: 0,
   });
   expect(slots(result, 3)).toEqual(['0.0@w', '1.0@w', '2.0@w', '3.0@w']);
 });
@@ -200,8 +196,8 @@ test('tensor-parallel ranks take contiguous heads, on one node where one has eno
   const result = planned(inputOf(workers, { constraints: wishes({ tensorParallelSize: 2 }) }));
   expect(stages(result)).toEqual(['p0 0-3: b1 b2']);
   expect(result.pipelines[0]?.stages[0]?.ranks.map((rank) => ({ ...rank, worker: 0 }))).toEqual([
-    { worker: 0, firstKvHead: 0, endKvHead: 1, ffnBegin: 0, ffnEnd: 1, ffnParts: 2 },
-    { worker: 0, firstKvHead: 1, endKvHead: 2, ffnBegin: 1, ffnEnd: 2, ffnParts: 2 },
+    { worker: 0, share: { begin: 0, end: 1, parts: 2 }, cacheBytes: 0 },
+    { worker: 0, share: { begin: 1, end: 2, parts: 2 }, cacheBytes: 0 },
   ]);
 });
 
@@ -340,7 +336,7 @@ describe('what does not fit', () => {
     [
       'more ranks than key/value heads',
       inputOf([worker('a', 'stage', 1e6)], { constraints: wishes({ tensorParallelSize: 4 }) }),
-      ['tensor-parallel size 4: the model has 2 key/value heads, and every rank needs at least one'],
+      ['tensor-parallel size 4: layer 0 has 2 key/value heads, and every rank needs at least one'],
     ],
     [
       'heads that are normalised together',

@@ -3,7 +3,9 @@ import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import { expertRoutes, type Holder } from '../../../worker/stage/expert-routes.ts';
 
 // Only what routes are made from: one layer of two experts, and how many slices plans cut each into.
-const spec = { layers: [{ moe: { experts: [{}, {}] } }] } as unknown as ModelSpec;
+const spec = {
+  layers: [{ blocks: [{ operators: [{ kind: 'moe', moe: { experts: { count: 2 } } }] }] }],
+} as unknown as ModelSpec;
 const cut = (slices: number) => ({ experts: [{ layer: 0, slices }] }) as unknown as PlacementPlan;
 
 function holder(target: number, slices: number, sliceIds: readonly number[], spare: readonly number[] = []): Holder {

@@ -9,13 +9,21 @@ const limits = { kvBlocks: 8, blockSize: 16 };
 /** Two layers: three experts, then dense; 2 key/value heads of 32 and 4 of 16. */
 const spec = {
   layers: [
-    { attention: { kvHeads: 2, headDim: 32 }, moe: { experts: [{}, {}, {}] } },
-    { attention: { kvHeads: 4, headDim: 16 }, moe: null },
+    { blocks: [{ operators: [attention(2, 32), { kind: 'moe', moe: { experts: { count: 3 } } }] }] },
+    { blocks: [{ operators: [attention(4, 16)] }] },
   ],
 } as unknown as ModelSpec;
 
+function attention(heads: number, width: number) {
+  return { kind: 'gqa', cache: { kind: 'paged', paged: { heads, keyWidth: width, valueWidth: width } } };
+}
+
 /** A native binding that notes what is done to it; `failing` names a call that fails. */
-function fakeNative(failing: string | null, progress: StepProgress | null = null): { native: Native; calls: string[] } {
+function fakeNative(
+  failing: string | null,
+  progress: StepProgress | null = null,
+  cacheBytes = 8 * 16_384,
+): { native: Native; calls: string[] } {
   const calls: string[] = [];
   const call = (name: string): void => {
     calls.push(name);
@@ -29,6 +37,7 @@ function fakeNative(failing: string | null, progress: StepProgress | null = null
       ...handle('bank'),
       load: async (slots: readonly unknown[]) => call(`load ${slots.length}`),
     }),
+    cacheBytes: () => (call('cache'), cacheBytes),
     createStage: async (...[, , , options]: Parameters<Native['createStage']>) => {
       call(`stage ${options.firstLayer}-${options.endLayer} of ${options.kvBlocks} blocks`);
       const abort = (step: number) => call(`abort ${step}`);
@@ -44,7 +53,7 @@ function create(native: Native) {
 }
 
 const batch = {} as StepBatch;
-const opened = ['runtime', 'weights', 'load 3', 'stage 0-2 of 8 blocks'];
+const opened = ['runtime', 'weights', 'load 3', 'cache', 'stage 0-2 of 8 blocks'];
 
 describe('a model in this process', () => {
   it('is all layers and all experts, and is closed in the opposite order', async () => {
@@ -64,6 +73,14 @@ describe('a model in this process', () => {
     const { native, calls } = fakeNative(failing);
     await expect(create(native)).rejects.toMatchObject({ code: 'IO' });
     expect(calls).toEqual([...opened.slice(0, opened.indexOf(failing) + 1), ...closed]);
+  });
+
+  it('is refused before it takes memory when its cache would take other than was counted', async () => {
+    const { native, calls } = fakeNative(null, null, 2 * 8 * 16_384);
+    await expect(create(native)).rejects.toThrow(
+      'cache of layers 0 to 1: 8 blocks of 16 positions take 262144 bytes here, but 131072 were planned',
+    );
+    expect(calls).toEqual([...opened.slice(0, 4), 'close bank', 'close weights', 'close runtime']);
   });
 
   it('runs a step in one call', async () => {

@@ -9,19 +9,22 @@
 
 namespace conclave {
 
-// What one layer of a tensor-parallel rank holds.
-struct LayerSlice {
-  LayerSlice(TensorLoader& loader, const ModelSpec& spec, int layer, const RankSlice& slice,
-             const CacheOptions& cache, bool output_bias);
+// What a tensor-parallel rank holds of one block.
+struct BlockSlice {
+  BlockSlice(TensorLoader& loader, const ModelSpec& spec, const BlockSpec& block,
+             const RankSlice& slice, const CacheOptions& cache, bool output_bias);
 
-  GqaOperator attention;
-  std::optional<DenseOperator> dense;
+  std::optional<GqaOperator> attention;
+  std::optional<DenseOperator> dense;  // empty where the share of its width is
 
-  uint64_t weight_bytes() const {
-    return attention.weight_bytes() + (dense ? dense->weight_bytes() : 0);
-  }
-  static uint64_t SourceBytes(const LayerSpec& spec);
+  uint64_t weight_bytes() const;
+  uint64_t cache_bytes() const { return attention ? attention->cache_bytes() : 0; }
+  static uint64_t SourceBytes(const BlockSpec& block);
 };
+
+// Bytes that the caches of a slice take once they are made.
+uint64_t CacheBytes(const Backend& backend, const WeightStore& store, const RankSlice& slice,
+                    const CacheOptions& cache);
 
 // Takes the memory of the caches of all layers.
 void TakeCaches(Backend& backend, std::span<GqaOperator* const> layers, LoadMonitor& monitor);

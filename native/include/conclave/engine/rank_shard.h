@@ -25,13 +25,13 @@ class RankShard {
   uint64_t bytes() const { return bytes_; }
 
  private:
-  LayerSlice& Layer(int layer);
+  std::vector<BlockSlice>& Layer(int layer);
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<const WeightStore> store_;
   RankSlice slice_;
   CacheOptions cache_;
   int64_t hidden_;
-  std::vector<std::unique_ptr<LayerSlice>> layers_;
+  std::vector<std::vector<BlockSlice>> layers_;
   uint64_t bytes_ = 0;
 };
 

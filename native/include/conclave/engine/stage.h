@@ -64,6 +64,7 @@ class Stage {
   uint64_t cache_bytes() const { return cache_bytes_; }
 
  private:
+  struct Block;
   struct Layer;
   struct MicroBatch;
 
@@ -71,15 +72,15 @@ class Stage {
   void Check(const StepBatch& batch) const;
   void Enter(MicroBatch& step);
   void Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver);
-  // Run the operator up to its local sum; false when the answers of other shards are to come.
+  // Run the block up to its local sum; false when the answers of other shards are to come.
   bool RunAttention(MicroBatch& step, const Deliver& deliver);
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
-  // Delivers dispatches of the operator's input to the ranks, and to those that have the experts.
-  void Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
-             const RoutedEntries& routed, const Deliver& deliver);
-  // Adds the sum to the residual stream and moves on to the next operator.
+  // Delivers dispatches of the operators' input to the ranks, and to those that have the experts.
+  void Await(MicroBatch& step, std::span<const int32_t> ranks, const RoutedEntries& routed,
+             const Deliver& deliver);
+  // Adds the sum to the residual stream and moves on to the next block.
   void Complete(MicroBatch& step);
   StepProgress Finish(MicroBatch& step);
   // Runs `work`; its error ends the step unless a dispatch has been delivered, then it waits for
@@ -87,9 +88,10 @@ class Stage {
   template <typename Work>
   void Guard(MicroBatch& step, const Work& work);
   void Retire(MicroBatch& step);
-  // Also finds the rows' grid where the operator's output is an exact sum.
-  void Normalize(const Norm& norm, MicroBatch& step);
+  // Also finds the rows' grid where the block's sum is an exact one.
+  void Normalize(MicroBatch& step);
   Layer& LayerOf(const MicroBatch& step);
+  Block& BlockOf(const MicroBatch& step);
 
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<const WeightStore> store_;

@@ -22,13 +22,13 @@ struct FfnParts {
   Rectangle gate_up;
   Rectangle down;
 
-  FfnParts(const DenseFfnSpec& ffn, Range width)
+  FfnParts(const FfnSpec& ffn, Range width)
       : gate_up{width, {0, ffn.gate.in()}}, down{{0, ffn.gate.in()}, width} {}
 };
 
 // Packs part of a network. Where `crc` is not null, it continues a CRC-32 over the bytes that are
 // read: gate, up and down, in that order.
-FfnPtr PackFfn(Backend& backend, const WeightStore& store, const DenseFfnSpec& ffn, Range width,
+FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, Range width,
                uint32_t* crc = nullptr);
 
 // Brings tensors to a backend for one owner, counting bytes.
@@ -42,7 +42,7 @@ class TensorLoader {
   VectorPtr Vector(const TensorRef& tensor, Range part);
   // Null for a tensor that is absent.
   VectorPtr Vector(const std::optional<TensorRef>& tensor, Range part);
-  FfnPtr Ffn(const DenseFfnSpec& ffn, Range width);
+  FfnPtr Ffn(const FfnSpec& ffn, Range width);
   EmbeddingPtr Embedding(const TensorRef& tensor);
 
   Backend& backend() { return backend_; }

@@ -7,15 +7,23 @@
 
 namespace conclave {
 
+// The fraction [begin, end) / parts of an operator; see Share in plan.proto.
+struct Share {
+  int begin = 0;
+  int end = 1;
+  int parts = 1;
+
+  // Its part of `count` heads.
+  Range Heads(int count) const;
+  // Its part of an intermediate dimension.
+  Range Width(int64_t width) const;
+};
+
 // RankSlice in native.ts.
 struct RankSlice {
   int first_layer = 0;
   int end_layer = 0;
-  int first_kv_head = 0;
-  int end_kv_head = 0;
-  int ffn_begin = 0;
-  int ffn_end = 0;
-  int ffn_parts = 1;
+  Share share;
 };
 
 // Elements [begin / parts, end / parts) of `width`, cut at multiples of the quantisation group (32)
@@ -27,7 +35,7 @@ Range SliceRange(int64_t width, int64_t begin, int64_t end, int64_t parts);
 // calculated by itself.
 void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice);
 
-// Whether the slice holds all heads and all of the dense parts.
-bool HoldsEverything(const ModelSpec& spec, const RankSlice& slice);
+// Whether the slice holds its layers undivided.
+bool HoldsEverything(const RankSlice& slice);
 
 }  // namespace conclave

@@ -3,6 +3,7 @@
 // ModelSpec of model.proto as C++ structs: what the engine executes. Shapes and meanings are
 // described there.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,12 +32,19 @@ struct TensorRef {
   uint64_t bytes() const;
 };
 
+struct MatrixSpec {
+  TensorRef data;  // [rows, cols]
+
+  int64_t rows() const { return data.shape[0]; }
+  int64_t cols() const { return data.shape[1]; }
+};
+
 struct LinearSpec {
-  TensorRef weight;  // [out, in]
+  MatrixSpec weight;  // [out, in]
   std::optional<TensorRef> bias;
 
-  int64_t out() const { return weight.shape[0]; }
-  int64_t in() const { return weight.shape[1]; }
+  int64_t out() const { return weight.rows(); }
+  int64_t in() const { return weight.cols(); }
 };
 
 struct NormSpec {
@@ -46,12 +54,8 @@ struct NormSpec {
 
 enum class QkNorm { kNone, kPerHead, kFullWidth };
 
-struct AttentionSpec {
-  int heads = 0;
-  int kv_heads = 0;
-  int head_dim = 0;
-  float scale = 0;
-  int sliding_window = 0;
+struct GqaSpec {
+  AttentionParams heads;
   int rope = 0;
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
@@ -59,38 +63,86 @@ struct AttentionSpec {
   float clip_qkv = 0;
 };
 
-struct DenseFfnSpec {
+struct FfnSpec {
   LinearSpec gate, up, down;
   Activation activation = Activation::kSilu;
 
   int64_t width() const { return gate.out(); }
 };
 
+struct DenseSpec {
+  FfnSpec ffn;
+  std::optional<MatrixSpec> output_gate;  // [1, H]
+};
+
 struct GateSpec {
-  TensorRef weight;  // [experts, H]
+  MatrixSpec weight;  // [experts, H]
   int top_k = 0;
   GateScoring scoring = GateScoring::kSoftmaxAll;
   float weight_multiplier = 1;
 };
 
+// Where one tensor of every expert lies, by expert.
+struct TensorPlaces {
+  std::vector<uint32_t> files;
+  std::vector<uint64_t> offsets;
+  std::vector<SourceType> types;
+};
+
+// The experts of a layer: alike but for where their tensors lie.
+struct ExpertTable {
+  int count = 0;
+  FfnSpec expert;                      // `{}` in names stands for the id
+  std::array<TensorPlaces, 3> places;  // of gate, up and down
+
+  FfnSpec Expert(int id) const;
+};
+
 struct MoeSpec {
   GateSpec gate;
-  std::vector<DenseFfnSpec> experts;
-  std::optional<DenseFfnSpec> shared_expert;
-  std::optional<TensorRef> shared_expert_gate;
+  ExpertTable experts;
+};
+
+struct PagedCacheSpec {
+  int heads = 0;
+  int key_width = 0;
+  int value_width = 0;
+
+  bool operator==(const PagedCacheSpec&) const = default;
+};
+
+struct OperatorSpec {
+  std::variant<GqaSpec, DenseSpec, MoeSpec> kind;
+  std::optional<PagedCacheSpec> cache;
+};
+
+struct BlockSpec {
+  std::optional<NormSpec> pre_norm;
+  std::vector<OperatorSpec> operators;
+  std::optional<NormSpec> post_norm;
+  float residual_multiplier = 1;
+
+  // The operator of a kind; null when there is none.
+  template <typename Kind>
+  const Kind* Find() const {
+    for (const OperatorSpec& op : operators) {
+      if (const Kind* found = std::get_if<Kind>(&op.kind)) return found;
+    }
+    return nullptr;
+  }
 };
 
 struct LayerSpec {
-  NormSpec attention_norm;
-  AttentionSpec attention;
-  NormSpec ffn_norm;
-  std::variant<DenseFfnSpec, MoeSpec> ffn;
-  float residual_multiplier = 1;
+  std::vector<BlockSpec> blocks;
 
-  const MoeSpec* moe() const { return std::get_if<MoeSpec>(&ffn); }
-  // The part that tensor parallelism slices: the dense network or the shared expert. Null when
-  // there is neither.
-  const DenseFfnSpec* dense() const;
+  // The operator of a kind, of which a layer has at most one; null when there is none.
+  template <typename Kind>
+  const Kind* Find() const {
+    for (const BlockSpec& block : blocks) {
+      if (const Kind* found = block.Find<Kind>()) return found;
+    }
+    return nullptr;
+  }
 };
 
 struct ModelSpec {
@@ -98,7 +150,7 @@ struct ModelSpec {
   int64_t hidden_size = 0;
   int64_t vocab_size = 0;
   std::vector<CheckpointFile> files;
-  TensorRef embedding;
+  MatrixSpec embedding;
   float embedding_multiplier = 1;
   std::vector<Rope> ropes;
   std::vector<LayerSpec> layers;

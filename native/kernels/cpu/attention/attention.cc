@@ -136,9 +136,10 @@ class AttentionRun {
             .group = batch_.group(),
             .head_dim = params_.head_dim,
             .first_position = batch_.PositionOf(unit.row),
-            .window = params_.sliding_window,
+            .window = batch_.window(),
             .value_dims = layout_.value_dims,
-            .key_bytes = layout_.key_bytes};
+            .key_rows = layout_.key_rows,
+            .whole_groups = layout_.whole_groups()};
   }
 
   // Memory for a unit, with its queries times scale * log2 e.
@@ -179,10 +180,13 @@ class AttentionRun {
     GroupCursor cursor(layout_, begin);
     for (int64_t i = 0; i < ahead - begin; ++i, cursor.Advance()) {
       const int64_t block = blocks[cursor.block()];
-      groups[i] = {.keys = cache_ + layout_.GroupOffset(block, unit.kv_head, cursor.group()),
+      const int size = layout_.PositionsIn(cursor.group());
+      const uint8_t* keys = cache_ + layout_.GroupOffset(block, unit.kv_head, cursor.group());
+      groups[i] = {.keys = keys,
+                   .values = keys + layout_.KeyBytes(size),
                    .next_keys = nullptr,
                    .position = cursor.position(),
-                   .size = layout_.PositionsIn(cursor.group())};
+                   .size = size};
     }
     for (int64_t i = 0; i < end - begin; ++i) {
       groups[i].next_keys =

@@ -32,21 +32,25 @@ void CheckSequence(const AttentionBatch& batch, size_t sequence, const KvCacheSh
   }
 }
 
-void WriteRow(const KvLayout& layout, int lane, const float* k, const float* v, uint8_t* keys) {
-  uint8_t* values = keys + layout.key_bytes;
+// Writes a position to lane `lane` of a group of `lanes`.
+void WriteRow(const KvLayout& layout, int lane, int lanes, const float* k, const float* v,
+              uint8_t* keys) {
+  uint8_t* values = keys + layout.KeyBytes(lanes);
   if (layout.bf16) {
     auto* key = reinterpret_cast<uint16_t*>(keys) + lane * 2;
+    const bool unpaired = lane % 2 == 0 && lane == lanes - 1;
+    const int step = unpaired ? 1 : 2;
     auto* value =
         reinterpret_cast<uint16_t*>(values) + int64_t{lane / 2} * layout.value_dims * 2 + lane % 2;
     for (int d = 0; d < layout.head_dim; ++d) {
-      key[d / 2 * kGroupPositions * 2 + d % 2] = FloatToBf16(k[d]);
-      value[d * 2] = FloatToBf16(v[d]);
+      key[d / 2 * lanes * 2 + d % 2] = FloatToBf16(k[d]);
+      value[d * step] = FloatToBf16(v[d]);
     }
   } else {
     auto* key = reinterpret_cast<float*>(keys) + lane;
     auto* value = reinterpret_cast<float*>(values) + int64_t{lane} * layout.value_dims;
     for (int d = 0; d < layout.head_dim; ++d) {
-      key[d * kGroupPositions] = k[d];
+      key[d * lanes] = k[d];
       value[d] = v[d];
     }
   }
@@ -95,10 +99,11 @@ void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end,
     const int64_t position = batch.PositionOf(row);
     const int64_t block = batch.BlocksOf(sequence)[position / layout.block_size];
     const int in_block = static_cast<int>(position % layout.block_size);
+    const int group = in_block / kGroupPositions;
     for (int head = 0; head < layout.kv_heads; ++head) {
       const int64_t from = (row * layout.kv_heads + head) * layout.head_dim;
-      WriteRow(layout, in_block % kGroupPositions, k + from, v + from,
-               cache + layout.GroupOffset(block, head, in_block / kGroupPositions));
+      WriteRow(layout, in_block % kGroupPositions, layout.PositionsIn(group), k + from, v + from,
+               cache + layout.GroupOffset(block, head, group));
     }
   }
 }

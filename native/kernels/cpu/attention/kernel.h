@@ -31,16 +31,18 @@ struct AttentionTile {
   int64_t window;          // Positions that a row sees, its own included; 0: all up to its own.
   // Of KvLayout.
   int value_dims;
-  int64_t key_bytes;
+  int key_rows;
+  bool whole_groups;
 };
 
 // A group of positions in the cache.
 struct AttentionGroup {
-  const uint8_t* keys;  // The values follow key_bytes later.
+  const uint8_t* keys;
+  const uint8_t* values;
   const uint8_t*
       next_keys;  // Of the group a segment later, to be fetched ahead; in the last segment its own.
   int64_t position;  // Of lane 0.
-  int size;          // Lanes in use, from 0.
+  int size;          // Lanes.
 };
 
 // m, l and o of the vectors of a tile.

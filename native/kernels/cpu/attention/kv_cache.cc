@@ -33,13 +33,14 @@ size_t KvCache::BytesFor(const KvCacheShape& shape, KvType type) {
 
 KvCache::KvCache(const KvCacheShape& shape, KvType type)
     : shape_(shape), type_(type), bytes_(BytesFor(shape, type)) {
-  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const size_t mapped = bytes_ + kReadAhead;
+  void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     throw Error(ErrorCode::kOutOfMemory, "cache: " + std::to_string(bytes_) + " bytes for " +
                                              std::to_string(shape.blocks) +
                                              " blocks: " + std::strerror(errno));
   }
-  storage_ = std::unique_ptr<uint8_t, Unmap>(static_cast<uint8_t*>(memory), Unmap{bytes_});
+  storage_ = std::unique_ptr<uint8_t, Unmap>(static_cast<uint8_t*>(memory), Unmap{mapped});
 #if defined(MADV_HUGEPAGE)
   madvise(memory, bytes_, MADV_HUGEPAGE);
 #endif

@@ -19,8 +19,8 @@ class KvCache final : public PagedCache {
   uint8_t* data() { return storage_.get(); }
   const uint8_t* data() const { return storage_.get(); }
 
-  // Bytes that a cache of this shape takes; a little above 2 * positions * heads * headDim elements
-  // where headDim is no multiple of 16 or block_size none.
+  // Bytes that a cache of this shape takes: positions * heads * (key + value), where values are
+  // padded to 16 elements and, in bf16, keys to 2. proto/model/cache.ts says the same.
   static size_t BytesFor(const KvCacheShape& shape, KvType type);
 
  private:

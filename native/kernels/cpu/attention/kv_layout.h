@@ -1,16 +1,17 @@
 #pragma once
 
-// Where the cache keeps what. A block of one head is cut into groups of 16 positions, the lanes of
-// a vector: scores of 16 positions are sums over d of q[d] * keys[d][lane], values are added up row
-// by row, and neither needs a sum across lanes.
+// Where the cache keeps what. A block of one head is cut into groups of up to 16 positions, the
+// lanes of a vector: scores of 16 positions are sums over d of q[d] * keys[d][lane], values are
+// added up row by row, and neither needs a sum across lanes.
 //
-//   cache [blocks][kv_heads][groups per block][keys, then values]
-//   f32   keys [head_dim][16]               values [16][value_dims]
-//   bf16  keys [ceil(head_dim / 2)][16][2]  values [8][value_dims][2]     (pairs along the axis
-//   that is summed)
+//   cache [blocks][kv_heads][groups of the block][keys, then values]
+//   f32   keys [head_dim][lanes]               values [lanes][value_dims]
+//   bf16  keys [ceil(head_dim / 2)][lanes][2]  values [floor(lanes / 2)][value_dims][2], and
+//         [value_dims] for an odd last lane       (pairs along the axis that is summed)
 //
-// value_dims is head_dim rounded up to 16. Positions of a last group beyond block_size, and
-// padding, stay 0.
+// All groups of a block have 16 lanes but the last, which has what is left of block_size: blocks of
+// any size take what their positions take. A vector of such a group's keys reads on into what
+// follows; those lanes are masked. value_dims is head_dim rounded up to 16; padding stays 0.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,9 @@
 
 namespace conclave {
 
+// Bytes beyond the last group that a vector of its keys may read.
+inline constexpr int64_t kReadAhead = kGroupPositions * kLaneBytes;
+
 struct KvLayout {
   int block_size;
   int kv_heads;
@@ -27,9 +31,8 @@ struct KvLayout {
   bool bf16;
   int groups_per_block;
   int value_dims;
-  int pair;             // Elements per lane.
-  int64_t key_bytes;    // Of the keys of a group.
-  int64_t group_bytes;  // Keys and values.
+  int pair;      // Elements per lane.
+  int key_rows;  // Rows of lanes that hold the keys of a group.
 
   KvLayout(const KvCacheShape& shape, KvType type)
       : block_size(shape.block_size),
@@ -39,10 +42,17 @@ struct KvLayout {
         groups_per_block((shape.block_size + kGroupPositions - 1) / kGroupPositions),
         value_dims((shape.head_dim + 15) / 16 * 16),
         pair(bf16 ? 2 : 1),
-        key_bytes(int64_t{(shape.head_dim + pair - 1) / pair} * kGroupPositions * kLaneBytes),
-        group_bytes(key_bytes + int64_t{kGroupPositions / pair} * value_dims * kLaneBytes) {}
+        key_rows((shape.head_dim + pair - 1) / pair) {}
 
-  int64_t block_bytes() const { return int64_t{kv_heads} * groups_per_block * group_bytes; }
+  // Of one position of one head.
+  int64_t position_bytes() const {
+    return int64_t{key_rows} * kLaneBytes + int64_t{value_dims} * kLaneBytes / pair;
+  }
+  int64_t block_bytes() const { return int64_t{kv_heads} * block_size * position_bytes(); }
+  // Of the keys of a group.
+  int64_t KeyBytes(int lanes) const { return int64_t{key_rows} * lanes * kLaneBytes; }
+  // Whether every group has 16 lanes.
+  bool whole_groups() const { return block_size % kGroupPositions == 0; }
 
   // Number of the group of a position, counted from the start of its sequence.
   int64_t GroupOf(int64_t position) const {
@@ -55,7 +65,9 @@ struct KvLayout {
   }
   // Offset of the keys of a group of a block.
   int64_t GroupOffset(int64_t block, int head, int group) const {
-    return block * block_bytes() + (int64_t{head} * groups_per_block + group) * group_bytes;
+    const int64_t positions =
+        (block * kv_heads + head) * block_size + int64_t{group} * kGroupPositions;
+    return positions * position_bytes();
   }
 };
 

@@ -59,15 +59,32 @@ int64_t FirstKey(const AttentionTile& tile, int row) {
 
 int64_t EndKey(const AttentionTile& tile, int row) { return tile.first_position + row + 1; }
 
-// scores[r][16 g + lane] of vectors [v, v + N), counted over all groups.
-template <class Lanes, int R, int N, bool kFetch>
+// Bytes between rows of keys in the groups of N vectors: kWhole, or each group its own.
+template <int N, bool kWhole>
+class KeyRows {
+ public:
+  void Set(int n, const AttentionGroup& group) {
+    if constexpr (!kWhole) bytes_[n] = int64_t{group.size} * kLaneBytes;
+  }
+  int64_t operator[](int n) const {
+    if constexpr (kWhole) return kGroupPositions * kLaneBytes;
+    return bytes_[n];
+  }
+
+ private:
+  int64_t bytes_[N];
+};
+
+// scores[r][16 g + lane] of vectors [v, v + N), counted over all groups. kWhole: each has 16 lanes.
+template <class Lanes, int R, int N, bool kFetch, bool kWhole>
 void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v, const float* q,
                   int64_t q_stride, float* scores) {
-  constexpr int64_t kRowBytes = kGroupPositions * kLaneBytes;
   const uint8_t* keys[N];
+  KeyRows<N, kWhole> row_bytes;
   for (int n = 0; n < N; ++n) {
-    keys[n] =
-        groups[(v + n) / kVectorsPerGroup].keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
+    const AttentionGroup& group = groups[(v + n) / kVectorsPerGroup];
+    keys[n] = group.keys + (v + n) % kVectorsPerGroup * kWidth * kLaneBytes;
+    row_bytes.Set(n, group);
   }
   F sum[R][N];
 #pragma GCC unroll 8
@@ -75,15 +92,15 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
   }
-  const int64_t steps = tile.key_bytes / kRowBytes;
-  for (int64_t i = 0; i < steps; ++i) {
-    if constexpr (kFetch) {
+  const int64_t key_bytes = tile.key_rows * row_bytes[0];
+  for (int64_t i = 0; i < tile.key_rows; ++i) {
+    if constexpr (kFetch && kWhole) {
 #pragma GCC unroll 8
-      for (int n = 0; n < N; n += kVectorsPerGroup) Fetch(keys[n] + tile.key_bytes + i * kRowBytes);
+      for (int n = 0; n < N; n += kVectorsPerGroup) Fetch(keys[n] + key_bytes + i * row_bytes[n]);
     }
     F right[N];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) right[n] = Simd::Load(keys[n] + i * kRowBytes);
+    for (int n = 0; n < N; ++n) right[n] = Simd::Load(keys[n] + i * row_bytes[n]);
     Lanes::template Add<R, N>(right, q + i * Lanes::kPair, q_stride, sum);
   }
 #pragma GCC unroll 8
@@ -92,6 +109,16 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
     for (int n = 0; n < N; ++n)
       Simd::Store(scores + r * kScoreStride + (v + n) * kWidth, sum[r][n]);
   }
+}
+
+template <class Lanes, int R, int N, bool kFetch, bool kWhole>
+void ScoreRows(const AttentionTile& tile, const AttentionGroup* groups, int vectors, const float* q,
+               int64_t q_stride, float* scores) {
+  int v = 0;
+  for (; v + N <= vectors; v += N)
+    ScoreVectors<Lanes, R, N, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
+  for (; v < vectors; ++v)
+    ScoreVectors<Lanes, R, 1, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
 }
 
 // Turns a row of scores into 2^(score - max), and returns max and sum.
@@ -142,7 +169,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
   }
   const int64_t row_bytes = int64_t{tile.value_dims} * kLaneBytes;
   for (int g = 0; g < count; ++g) {
-    const uint8_t* values = groups[g].keys + tile.key_bytes + v * kWidth * kLaneBytes;
+    const uint8_t* values = groups[g].values + v * kWidth * kLaneBytes;
     const float* left = probabilities + g * kGroupPositions;
     const int64_t seen = end_key - groups[g].position;
     const int positions = seen < groups[g].size ? static_cast<int>(seen) : groups[g].size;
@@ -162,12 +189,14 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
     }
     if (steps * Lanes::kPair < positions) {
       // The other half of this pair is not the sequence's: left over from another one, it may be
-      // NaN.
+      // NaN. The last of an odd number of lanes has none.
+      const bool unpaired = positions == groups[g].size;
       F right[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) {
-        right[n] =
-            Simd::DropSecond(Simd::Load(values + steps * row_bytes + n * kWidth * kLaneBytes));
+        const int64_t at = steps * row_bytes;
+        right[n] = unpaired ? Simd::LoadFirsts(groups[g].values + at + (v + n) * kWidth * 2)
+                            : Simd::DropSecond(Simd::Load(values + at + n * kWidth * kLaneBytes));
       }
       Lanes::template Add<R, N>(right, left + steps * Lanes::kPair, kScoreStride, sum);
     }
@@ -195,10 +224,11 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
   const int64_t q_stride = (tile.head_dim + 1) / 2 * 2;
   const float* q = packed + at * q_stride;
   const int vectors = count * kVectorsPerGroup;
-  int v = 0;
-  for (; v + N <= vectors; v += N)
-    ScoreVectors<Lanes, R, N, kFetch>(tile, groups, v, q, q_stride, scores);
-  for (; v < vectors; ++v) ScoreVectors<Lanes, R, 1, kFetch>(tile, groups, v, q, q_stride, scores);
+  if (tile.whole_groups) {
+    ScoreRows<Lanes, R, N, kFetch, true>(tile, groups, vectors, q, q_stride, scores);
+  } else {
+    ScoreRows<Lanes, R, N, kFetch, false>(tile, groups, vectors, q, q_stride, scores);
+  }
 
   for (int r = 0; r < R; ++r) {
     const int row = (at + r) / tile.group;
@@ -208,7 +238,7 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
 
   float* out = part.out + int64_t{at} * tile.value_dims;
   const int value_vectors = tile.value_dims / kWidth;
-  v = 0;
+  int v = 0;
   for (; v + N <= value_vectors; v += N)
     ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
   for (; v < value_vectors; ++v)

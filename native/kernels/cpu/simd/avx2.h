@@ -56,6 +56,10 @@ struct Simd {
   static Float SecondOfPair(Float x) {
     return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000))));
   }
+  static Float LoadFirsts(const void* p) {
+    return _mm256_castsi256_ps(
+        _mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+  }
   static Float DropSecond(Float x) {
     return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0xffff)));
   }

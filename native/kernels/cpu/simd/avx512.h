@@ -66,6 +66,11 @@ struct Simd {
   static Float SecondOfPair(Float x) {
     return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xffff0000))));
   }
+  // 16-bit elements as the firsts of pairs whose seconds are 0.
+  static Float LoadFirsts(const void* p) {
+    return _mm512_castsi512_ps(
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))));
+  }
   static Float DropSecond(Float x) {
     return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(0xffff)));
   }

@@ -53,6 +53,12 @@ struct Simd {
 
   static Float FirstOfPair(Float x) { return Float(Int(x) << 16); }
   static Float SecondOfPair(Float x) { return Float(Int(x) & static_cast<int32_t>(0xffff0000)); }
+  // 16-bit elements as the firsts of pairs whose seconds are 0.
+  static Float LoadFirsts(const void* p) {
+    const auto* firsts = static_cast<const uint8_t*>(p);
+    const auto at = [&](int i) { return int32_t{At<uint16_t>(firsts + 2 * i)}; };
+    return Float(Int{at(0), at(1), at(2), at(3)});
+  }
   static Float DropSecond(Float x) { return Float(Int(x) & 0xffff); }
   static Float KeepLanes(Float x, int first, int end, Float other) {
     const Int lane = {0, 1, 2, 3};

@@ -2,10 +2,10 @@
 
 namespace conclave {
 
-DenseOperator::DenseOperator(TensorLoader& loader, const LayerSpec& spec, Range width)
-    : ffn_(loader.Ffn(*spec.dense(), width)) {
-  if (spec.moe() != nullptr && spec.moe()->shared_expert_gate) {
-    const TensorRef& gate = *spec.moe()->shared_expert_gate;
+DenseOperator::DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range width)
+    : ffn_(loader.Ffn(spec.ffn, width)) {
+  if (spec.output_gate) {
+    const TensorRef& gate = spec.output_gate->data;
     gate_ = loader.Matrix(gate, Whole(gate), WeightsFormat::kF32);
   }
 }
@@ -19,13 +19,10 @@ void DenseOperator::Forward(Backend& backend, const Tensor& input, const Tensor&
   backend.ScaleBySigmoid(gates.output, output);
 }
 
-uint64_t DenseOperator::SourceBytes(const LayerSpec& spec) {
-  const DenseFfnSpec& dense = *spec.dense();
-  uint64_t bytes = conclave::SourceBytes(dense.gate) + conclave::SourceBytes(dense.up) +
-                   conclave::SourceBytes(dense.down);
-  if (spec.moe() != nullptr && spec.moe()->shared_expert_gate)
-    bytes += spec.moe()->shared_expert_gate->bytes();
-  return bytes;
+uint64_t DenseOperator::SourceBytes(const DenseSpec& spec) {
+  const FfnSpec& ffn = spec.ffn;
+  return conclave::SourceBytes(ffn.gate) + conclave::SourceBytes(ffn.up) +
+         conclave::SourceBytes(ffn.down) + (spec.output_gate ? spec.output_gate->data.bytes() : 0);
 }
 
 }  // namespace conclave

@@ -5,7 +5,8 @@
 namespace conclave {
 
 ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
-    : weight_(loader.Matrix(spec.gate.weight, Whole(spec.gate.weight), WeightsFormat::kF32)),
+    : weight_(
+          loader.Matrix(spec.gate.weight.data, Whole(spec.gate.weight.data), WeightsFormat::kF32)),
       params_{spec.gate.top_k, spec.gate.scoring, spec.gate.weight_multiplier} {
   const Capabilities limits = loader.backend().capabilities();
   if (experts() > limits.max_experts || top_k() > limits.max_top_k) {

@@ -5,24 +5,47 @@
 namespace conclave {
 namespace {
 
-Range HeadRange(int first, int end, int head_dim) {
-  return {int64_t{first} * head_dim, int64_t{end} * head_dim};
+// Elements of heads.
+Range ElementsOf(Range heads, int64_t head_dim) {
+  return {heads.begin * head_dim, heads.end * head_dim};
+}
+
+// The share of the heads: whole key/value heads with the query heads that read them.
+AttentionParams ShareOf(const AttentionParams& whole, const Share& share) {
+  AttentionParams part = whole;
+  part.kv_heads = static_cast<int>(share.Heads(whole.kv_heads).size());
+  part.heads = part.kv_heads * (whole.heads / whole.kv_heads);
+  return part;
+}
+
+KvCacheShape CacheShape(const AttentionParams& share, const CacheOptions& cache) {
+  return {cache.kv_blocks, cache.block_size, share.kv_heads, share.head_dim};
+}
+
+KvType CacheType(WeightsFormat format) {
+  return format == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16;
 }
 
 }  // namespace
 
-GqaOperator::GqaOperator(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
-                         const RankSlice& slice, const CacheOptions& cache, bool output_bias)
-    : rope_(rope), norm_per_head_(spec.qk_norm == QkNorm::kPerHead), clip_(spec.clip_qkv) {
-  const int group = spec.heads / spec.kv_heads;
-  const int kv_heads = slice.end_kv_head - slice.first_kv_head;
-  const Range q = HeadRange(slice.first_kv_head * group, slice.end_kv_head * group, spec.head_dim);
-  const Range kv = HeadRange(slice.first_kv_head, slice.end_kv_head, spec.head_dim);
+GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& rope,
+                         const Share& share, const CacheOptions& cache, bool output_bias)
+    : rope_(rope),
+      params_(ShareOf(spec.heads, share)),
+      norm_per_head_(spec.qk_norm == QkNorm::kPerHead),
+      clip_(spec.clip_qkv),
+      cache_shape_(CacheShape(params_, cache)),
+      cache_type_(CacheType(loader.format())),
+      cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
+  const Range heads = share.Heads(spec.heads.kv_heads);
+  const Range kv = ElementsOf(heads, params_.head_dim);
+  const int64_t group = spec.heads.heads / spec.heads.kv_heads;
+  const Range q = ElementsOf({heads.begin * group, heads.end * group}, params_.head_dim);
   const Range hidden{0, spec.q.in()};
-  q_ = loader.Matrix(spec.q.weight, {q, hidden});
-  k_ = loader.Matrix(spec.k.weight, {kv, hidden});
-  v_ = loader.Matrix(spec.v.weight, {kv, hidden});
-  o_ = loader.Matrix(spec.o.weight, {hidden, q});
+  q_ = loader.Matrix(spec.q.weight.data, {q, hidden});
+  k_ = loader.Matrix(spec.k.weight.data, {kv, hidden});
+  v_ = loader.Matrix(spec.v.weight.data, {kv, hidden});
+  o_ = loader.Matrix(spec.o.weight.data, {hidden, q});
   q_bias_ = loader.Vector(spec.q.bias, q);
   k_bias_ = loader.Vector(spec.k.bias, kv);
   v_bias_ = loader.Vector(spec.v.bias, kv);
@@ -31,10 +54,11 @@ GqaOperator::GqaOperator(TensorLoader& loader, const AttentionSpec& spec, const 
   // for each head.
   if (spec.q_norm) q_norm_.emplace(loader, *spec.q_norm);
   if (spec.k_norm) k_norm_.emplace(loader, *spec.k_norm);
-  params_ = {kv_heads * group, kv_heads, spec.head_dim, spec.scale, spec.sliding_window};
-  cache_shape_ = {cache.kv_blocks, cache.block_size, kv_heads, spec.head_dim};
-  cache_type_ = loader.format() == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16;
-  cache_bytes_ = loader.backend().CacheBytes(cache_shape_, cache_type_);
+}
+
+uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
+                                 const CacheOptions& cache, WeightsFormat format) {
+  return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheType(format));
 }
 
 void GqaOperator::TakeCache(Backend& backend) {
@@ -75,7 +99,7 @@ uint64_t GqaOperator::weight_bytes() const {
   return bytes;
 }
 
-uint64_t GqaOperator::SourceBytes(const AttentionSpec& spec) {
+uint64_t GqaOperator::SourceBytes(const GqaSpec& spec) {
   uint64_t bytes = 0;
   for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.v, &spec.o})
     bytes += conclave::SourceBytes(*linear);

@@ -7,17 +7,16 @@
 
 namespace conclave {
 
-// Part of the intermediate dimension of one layer's dense network or shared expert.
+// Part of the intermediate dimension of a dense network or a shared expert.
 class DenseOperator {
  public:
-  DenseOperator(TensorLoader& loader, const LayerSpec& spec, Range width);
+  DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range width);
 
-  // output [rows, H] = this share's part, times sigmoid of the shared expert's gate where there is
-  // one.
+  // output [rows, H] = this share's part, times sigmoid of the output gate where there is one.
   void Forward(Backend& backend, const Tensor& input, const Tensor& output) const;
 
   uint64_t weight_bytes() const { return ffn_->bytes() + (gate_ ? gate_->bytes() : 0); }
-  static uint64_t SourceBytes(const LayerSpec& spec);
+  static uint64_t SourceBytes(const DenseSpec& spec);
 
  private:
   FfnPtr ffn_;

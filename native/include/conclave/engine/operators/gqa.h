@@ -16,8 +16,8 @@ class GqaOperator {
  public:
   // Loads the weights. `output_bias`: this share adds the output projection's bias (one share of
   // each layer does).
-  GqaOperator(TensorLoader& loader, const AttentionSpec& spec, const Rope& rope,
-              const RankSlice& slice, const CacheOptions& cache, bool output_bias);
+  GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& rope, const Share& share,
+              const CacheOptions& cache, bool output_bias);
 
   // Takes the cache's memory, once, before the first Forward.
   void TakeCache(Backend& backend);
@@ -28,7 +28,10 @@ class GqaOperator {
 
   uint64_t weight_bytes() const;
   uint64_t cache_bytes() const { return cache_bytes_; }
-  static uint64_t SourceBytes(const AttentionSpec& spec);
+  static uint64_t SourceBytes(const GqaSpec& spec);
+  // Bytes that the cache of a share takes, beside weights of a format.
+  static uint64_t CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
+                             const CacheOptions& cache, WeightsFormat format);
 
  private:
   Rope rope_;

@@ -1,0 +1,126 @@
+/** Every weight of a model, in one walk: what there is to report, to place and to load. */
+import type { BlockSpec__Output as BlockSpec } from '../generated/conclave/v1/BlockSpec.ts';
+import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
+import type { FfnSpec__Output as FfnSpec } from '../generated/conclave/v1/FfnSpec.ts';
+import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
+import type { LinearSpec__Output as LinearSpec } from '../generated/conclave/v1/LinearSpec.ts';
+import type { MatrixSpec__Output as MatrixSpec } from '../generated/conclave/v1/MatrixSpec.ts';
+import type { MoeSpec__Output as MoeSpec } from '../generated/conclave/v1/MoeSpec.ts';
+import type { NormSpec__Output as NormSpec } from '../generated/conclave/v1/NormSpec.ts';
+import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
+import type { TensorRef__Output as TensorRef } from '../generated/conclave/v1/TensorRef.ts';
+import type { ModelSpec } from '../messages.ts';
+import { expertOf } from './experts.ts';
+import { checkpointBytes, elements, matrixTensors } from './tensors.ts';
+
+/** What a weight is there for. */
+export const roles = [
+  'embedding',
+  'attention',
+  'router',
+  'experts',
+  'sharedExperts',
+  'denseFfn',
+  'norms',
+  'head',
+] as const;
+export type Role = (typeof roles)[number];
+
+export interface Weight {
+  readonly role: Role;
+  /** A row per output; 1 for a vector. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Kept in f32 whatever the weights format: vectors, and gates, whose small differences decide. */
+  readonly exact: boolean;
+  /** Who holds it: rank 0 of its stage, every tensor-parallel rank a share, or a slot of one expert. */
+  readonly holder: 'owner' | 'ranks' | 'slot';
+  /** In the checkpoint; the first one holds the elements. */
+  readonly tensors: readonly TensorRef[];
+}
+
+/** All weights of a model; a head that is tied to the embedding is not among them. */
+export function* modelWeights(spec: ModelSpec): Generator<Weight> {
+  yield* matrix('embedding', 'owner', spec.embedding);
+  for (const block of spec.layers.flatMap(({ blocks }) => blocks)) {
+    yield* blockWeights(block);
+    for (const operator of block.operators) {
+      yield* operatorWeights(operator, block);
+      if (operator.moe) yield* expertWeights(operator.moe);
+    }
+  }
+  yield* headWeights(spec).filter(({ tensors: [tensor] }) => !isSame(tensor, spec.embedding?.data));
+}
+
+/** The final norm and the head. */
+export function headWeights({ finalNorm, head }: ModelSpec): Weight[] {
+  return [...norm(finalNorm), ...linear('head', 'owner', head)];
+}
+
+/** A block's own norms. */
+export function blockWeights({ preNorm, postNorm }: BlockSpec): Weight[] {
+  return [...norm(preNorm), ...norm(postNorm)];
+}
+
+/** The weights of one operator of a block, but for routed experts. */
+export function operatorWeights({ gqa, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
+  if (gqa) return gqaWeights(gqa);
+  if (dense) return denseWeights(dense, isShared(block) ? 'sharedExperts' : 'denseFfn');
+  return matrix('router', 'owner', moe?.gate?.weight ?? null, true);
+}
+
+/** A feed-forward network's matrices and biases. */
+export function ffnWeights(role: Role, holder: Weight['holder'], ffn: FfnSpec | null): Weight[] {
+  return [ffn?.gate, ffn?.up, ffn?.down].flatMap((given) => linear(role, holder, given ?? null));
+}
+
+function gqaWeights(gqa: GqaSpec): Weight[] {
+  return [
+    ...[gqa.q, gqa.k, gqa.v, gqa.o].flatMap((given) => linear('attention', 'ranks', given)),
+    ...norm(gqa.qNorm),
+    ...norm(gqa.kNorm),
+  ];
+}
+
+function denseWeights({ ffn, outputGate }: DenseSpec, role: Role): Weight[] {
+  return [...ffnWeights(role, 'ranks', ffn), ...matrix(role, 'owner', outputGate, true)];
+}
+
+function* expertWeights({ experts }: MoeSpec): Generator<Weight> {
+  for (let id = 0; id < (experts?.count ?? 0); id++) yield* ffnWeights('experts', 'slot', expertOf(experts!, id));
+}
+
+/** A dense operator beside routed experts is a shared expert. */
+function isShared(block: BlockSpec): boolean {
+  return block.operators.some(({ kind }) => kind === 'moe');
+}
+
+function norm(given: NormSpec | null): Weight[] {
+  return vector('norms', given?.weight ?? null);
+}
+
+function linear(role: Role, holder: Weight['holder'], given: LinearSpec | null): Weight[] {
+  return [
+    ...matrix(role, holder, given?.weight ?? null),
+    ...vector(role, given?.bias ?? null).map((bias) => ({ ...bias, holder })),
+  ];
+}
+
+function matrix(role: Role, holder: Weight['holder'], given: MatrixSpec | null, exact = false): Weight[] {
+  if (given === null) return [];
+  return [{ role, holder, exact, rows: given.rows, cols: given.cols, tensors: matrixTensors(given) }];
+}
+
+function vector(role: Role, tensor: TensorRef | null): Weight[] {
+  if (tensor === null) return [];
+  return [{ role, holder: 'owner', exact: true, rows: 1, cols: elements(tensor), tensors: [tensor] }];
+}
+
+function isSame(a: TensorRef | undefined, b: TensorRef | null | undefined): boolean {
+  return a !== undefined && b != null && a.file === b.file && a.offset === b.offset;
+}
+
+/** Bytes of a weight in the checkpoint, scales and the like included. */
+export function storedBytes(weight: Weight): number {
+  return weight.tensors.reduce((sum, tensor) => sum + checkpointBytes(tensor), 0);
+}
