@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { synthesise } from '../controller/model/synth.ts';
+import { synthesise } from '../controller/model/synth/synth.ts';
 import { decode } from './cluster/decode.ts';
 import { publish, rounded, spread } from './report.ts';
 import { ServerProcess } from './serving/server-process.ts';

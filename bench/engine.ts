@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileModel } from '../controller/model/compile.ts';
-import { synthesise } from '../controller/model/synth.ts';
+import { synthesise } from '../controller/model/synth/synth.ts';
 import { loadNative } from '../native/load.ts';
 import type { MachineLimits } from '../native/native.ts';
 import { expertOf } from '../proto/model/experts.ts';

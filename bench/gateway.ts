@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileModel } from '../controller/model/compile.ts';
-import { synthesise } from '../controller/model/synth.ts';
+import { synthesise } from '../controller/model/synth/synth.ts';
 import { loadNative } from '../native/load.ts';
 import { createEngine } from '../worker/engine/engine.ts';
 import { createLocalExecutor } from '../worker/stage/local-executor.ts';

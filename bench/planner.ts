@@ -1,14 +1,14 @@
 // How long does the planner take for a large cluster, how even are its plans, and how much do they move when something changes?
 
-import { expectedBalance } from '../controller/planner/balance.ts';
 import { diffPlans } from '../controller/planner/diff.ts';
 import {
   defaultConstraints,
   type ExpertLoad,
   type PlanInput,
   type PlannerWorker,
-} from '../controller/planner/input.ts';
+} from '../controller/planner/input/input.ts';
 import { plan } from '../controller/planner/plan.ts';
+import { expectedBalance } from '../controller/planner/slots/balance.ts';
 import type { PlacementPlan } from '../proto/messages.ts';
 import { greedyPlan } from './planner/greedy-plan.ts';
 import { moeSpec } from './planner/moe-spec.ts';

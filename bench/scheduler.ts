@@ -7,8 +7,8 @@
  */
 import type { StepBatch, StepOutput } from '../native/native.ts';
 import { createEngine, type Engine } from '../worker/engine/engine.ts';
-import type { ExecutorLimits, StepExecutor } from '../worker/engine/executor.ts';
-import { ResponseQueue } from '../worker/engine/response-queue.ts';
+import { ResponseQueue } from '../worker/engine/run/response-queue.ts';
+import type { ExecutorLimits, StepExecutor } from '../worker/engine/step/executor.ts';
 import { publish, quantile, rounded, spread } from './report.ts';
 
 const blockSize = 16;

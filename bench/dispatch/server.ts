@@ -1,10 +1,10 @@
 // The other process of the dispatch bench: ShardService over a bank that returns its rows, and a plain echo beside it.
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ExpertBank } from '../../native/native.ts';
-import { dataChannelOptions } from '../../proto/channel.ts';
-import { collectGarbageLessOften } from '../../proto/garbage-collection.ts';
-import { shardServerDefinition } from '../../worker/shard/definition.ts';
+import { collectGarbageLessOften } from '../../platform/process/garbage-collection.ts';
+import { dataChannelOptions } from '../../platform/rpc/channel.ts';
 import { shardService } from '../../worker/shard/server.ts';
+import { shardServerDefinition } from '../../worker/wire/definition.ts';
 import { echoService } from './echo.ts';
 
 collectGarbageLessOften();

@@ -1,5 +1,5 @@
 import type { StepBatch } from '../../native/native.ts';
-import type { StepExecutor } from '../../worker/engine/executor.ts';
+import type { StepExecutor } from '../../worker/engine/step/executor.ts';
 import { outputTokens, prompt, promptTokens } from './workload.ts';
 
 /** Drives the native stage without a scheduler: one step for all prompts, then one step per token. */

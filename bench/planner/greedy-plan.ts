@@ -1,4 +1,4 @@
-import type { ExpertLoad, PlanInput } from '../../controller/planner/input.ts';
+import type { ExpertLoad, PlanInput } from '../../controller/planner/input/input.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { Bus } from '../../proto/bus/bus.ts';
-import { MEMBER_KEY, SERVED_MODEL } from '../../proto/bus/subjects.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
+import { MEMBER_KEY, SERVED_MODEL } from '../../platform/bus/subjects.ts';
+import type { MemberKeys } from '../../platform/membership/membership.ts';
 import type { ServedModel } from '../../proto/generated/conclave/v1/ServedModel.ts';
-import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, decode, encode } from '../../proto/messages.ts';
 
 /** Largest value on the bus, in bytes; NATS takes 1 MiB by default. */

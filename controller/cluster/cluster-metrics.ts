@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Bus } from '../../proto/bus/bus.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ControllerNode } from './controller-node.ts';
 

@@ -1,7 +1,7 @@
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import type { ClusterView } from '../../proto/cluster-view.ts';
+import type { ClusterView } from '../../platform/membership/cluster-view.ts';
+import type { MemberKeys } from '../../platform/membership/membership.ts';
 import type { PlanWorker__Output as PlanWorker } from '../../proto/generated/conclave/v1/PlanWorker.ts';
-import type { MemberKeys } from '../../proto/membership.ts';
 import type { PlacementPlan, RunRequest } from '../../proto/messages.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import { RemotePipeline } from '../gateway/remote-pipeline.ts';

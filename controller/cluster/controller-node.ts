@@ -3,32 +3,32 @@
  * pipelines, and ControlService answers. The gateway around it is the same as in one process.
  */
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import type { Bucket, Bus } from '../../proto/bus/bus.ts';
-import { loadSubjects } from '../../proto/bus/subjects.ts';
-import { systemClock } from '../../proto/clock.ts';
-import { ClusterView, type ViewChange } from '../../proto/cluster-view.ts';
+import type { Bucket, Bus } from '../../platform/bus/bus.ts';
+import { loadSubjects } from '../../platform/bus/subjects.ts';
+import { ClusterView, type ViewChange } from '../../platform/membership/cluster-view.ts';
+import { MemberKeys } from '../../platform/membership/membership.ts';
+import { systemClock } from '../../platform/process/clock.ts';
+import type { GrpcServer } from '../../platform/rpc/server.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
-import { MemberKeys } from '../../proto/membership.ts';
 import { conclave, decode, type ModelSpec } from '../../proto/messages.ts';
-import type { GrpcServer } from '../../proto/server.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
-import type { PlanConstraints } from '../planner/input.ts';
-import { ActivityBook } from './activity.ts';
-import type { AdminAccess } from './admin-access.ts';
+import type { PlanConstraints } from '../planner/input/input.ts';
 import { announce, compressed } from './announce-model.ts';
-import { ChecksumCache } from './checksums.ts';
 import { ClusterRouter } from './cluster-router.ts';
-import { controlService } from './control-service.ts';
-import { EventLog } from './events.ts';
-import { ExpertLoadBook } from './expert-load.ts';
+import type { AdminAccess } from './control/admin-access.ts';
+import { controlService } from './control/control-service.ts';
+import { clusterStatus, noPlanReasons } from './control/status.ts';
+import { EventLog } from './events/events.ts';
 import { FailureCounts } from './failure-counts.ts';
-import { Leader } from './leader.ts';
-import { Lease } from './lease.ts';
+import { ChecksumCache } from './leader/checksums.ts';
+import { Leader } from './leader/leader.ts';
+import { Lease } from './leader/lease.ts';
+import { ActivityBook } from './load/activity.ts';
+import { ExpertLoadBook } from './load/expert-load.ts';
 import { MemberWatch } from './member-watch.ts';
 import { obstacles } from './obstacles.ts';
 import { Attendance } from './roster/attendance.ts';
 import { grpcConnections } from './roster/connection.ts';
-import { clusterStatus, noPlanReasons } from './status.ts';
 
 export interface ControllerNodeOptions {
   readonly bus: Bus;

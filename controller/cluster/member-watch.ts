@@ -1,8 +1,8 @@
-import type { Bucket } from '../../proto/bus/bus.ts';
-import type { ClusterView } from '../../proto/cluster-view.ts';
-import { editConstraints, withoutDraining } from './constraints.ts';
-import type { EventLog } from './events.ts';
-import { type Members, memberChanges, memberEvent } from './membership.ts';
+import type { Bucket } from '../../platform/bus/bus.ts';
+import type { ClusterView } from '../../platform/membership/cluster-view.ts';
+import type { EventLog } from './events/events.ts';
+import { editConstraints, withoutDraining } from './requests/constraints.ts';
+import { type Members, memberChanges, memberEvent } from './roster/membership.ts';
 
 export interface MemberWatchOptions {
   readonly view: ClusterView;

@@ -1,4 +1,4 @@
-import type { ClusterView } from '../../proto/cluster-view.ts';
+import type { ClusterView } from '../../platform/membership/cluster-view.ts';
 import type { Roster } from './roster/roster.ts';
 
 type ObstaclesView = Pick<ClusterView, 'target' | 'committed' | 'reports'>;

@@ -6,6 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunRequest, RunResponse } from '../../proto/messages.ts';
 import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
+import { type Piece, SequenceText } from '../text/sequence-text.ts';
+import type { StopPatterns } from '../text/stop-texts.ts';
+import type { TextModel } from '../text/text-model.ts';
 import { abortable } from './abortable.ts';
 import { Admission } from './admission.ts';
 import type { RequestObserver } from './observer.ts';
@@ -13,9 +16,6 @@ import { RequestMeter } from './request-meter.ts';
 import { runResumable } from './resumable-run.ts';
 import type { PipelineRouter } from './router.ts';
 import { runPrompts } from './run-prompts.ts';
-import { type Piece, SequenceText } from './sequence-text.ts';
-import type { StopPatterns } from './stop-texts.ts';
-import type { TextModel } from './text-model.ts';
 
 /** What is served. */
 export interface ServedModel {

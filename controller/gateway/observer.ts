@@ -1,4 +1,4 @@
-import type { Finish } from './sequence-text.ts';
+import type { Finish } from '../text/sequence-text.ts';
 
 /** Receives what happens to requests, for metrics. Calls must be quick and not throw. Times are in milliseconds. */
 export interface RequestObserver {

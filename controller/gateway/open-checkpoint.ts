@@ -5,12 +5,12 @@
 import { join, resolve } from 'node:path';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { packageRoot } from '../../proto/package-root.ts';
+import { isFolder } from '../model/checkpoint/folder.ts';
 import { compileModel } from '../model/compile.ts';
-import { isFolder } from '../model/folder.ts';
-import { ModelError } from '../model/problems.ts';
+import { ModelError } from '../model/config/problems.ts';
 import type { ModelReport } from '../model/report.ts';
-import { gatherEnds, type NamedEndToken } from './end-tokens.ts';
-import { loadTextModel, type TextModel } from './text-model.ts';
+import { gatherEnds, type NamedEndToken } from '../text/end-tokens.ts';
+import { loadTextModel, type TextModel } from '../text/text-model.ts';
 
 /** What `conclave inspect --output json` prints: keys are added, never renamed or removed. */
 export interface CheckpointReport extends ModelReport {

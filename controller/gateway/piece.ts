@@ -1,4 +1,4 @@
-import type { Piece } from './sequence-text.ts';
+import type { Piece } from '../text/sequence-text.ts';
 
 /** Joins the pieces of one sequence to one that says the same. */
 export class JoinedPiece implements Piece {

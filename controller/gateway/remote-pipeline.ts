@@ -1,5 +1,5 @@
 import { type ChannelCredentials, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { dataChannelOptions } from '../../proto/channel.ts';
+import { dataChannelOptions } from '../../platform/rpc/channel.ts';
 import { conclave, type RunRequest, type RunResponse } from '../../proto/messages.ts';
 import type { Pipeline } from './pipeline.ts';
 

@@ -1,6 +1,6 @@
 import type { RunResponse } from '../../proto/messages.ts';
+import type { Piece } from '../text/sequence-text.ts';
 import type { RequestObserver } from './observer.ts';
-import type { Piece } from './sequence-text.ts';
 
 /** Reports to an observer what happens to one request, and when. Times are milliseconds. */
 export class RequestMeter {

@@ -1,21 +1,21 @@
 /** Compiles a Hugging Face checkpoint folder to the specification that the engine executes. Reads no tensor. */
 import { resolve } from 'node:path';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
-import type { ModelConfig } from './config.ts';
-import { digestModel } from './digest.ts';
-import { type Dimensions, deriveDimensions } from './dimensions.ts';
-import { findFamily } from './families.ts';
-import type { ConfiguredFamily } from './family.ts';
-import { isFolder, readJsonFile } from './folder.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts';
+import { digestModel } from './checkpoint/digest.ts';
+import { isFolder, readJsonFile } from './checkpoint/folder.ts';
+import { TensorTable } from './checkpoint/tensors.ts';
+import type { ModelConfig } from './config/config.ts';
+import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
+import { isObject } from './config/json.ts';
+import { Problems, quote } from './config/problems.ts';
+import { resolveRope } from './config/rope.ts';
+import { findFamily } from './families/families.ts';
+import type { ConfiguredFamily } from './families/family.ts';
 import { type Generation, readGeneration } from './generation.ts';
-import { isObject } from './json.ts';
 import { nameOf } from './name.ts';
-import { Problems, quote } from './problems.ts';
 import { type ModelReport, reportModel } from './report.ts';
-import { resolveRope } from './rope.ts';
 import { buildSpec, type WeightSpecs } from './spec.ts';
-import { TensorTable } from './tensors.ts';
 
 export interface CompiledModel {
   /** The checkpoint folder, absolute. */

@@ -1,6 +1,6 @@
 /** generation_config.json: which tokens begin and end a sequence. */
 import { z } from 'zod';
-import { quote } from './problems.ts';
+import { quote } from './config/problems.ts';
 
 const tokenId = z.int().min(0).max(0x7fffffff);
 

@@ -110,6 +110,11 @@ function idleParameters(spec: ModelSpec): number {
   }, 0);
 }
 
+/** The report's sliding window in words. */
+export function windowText({ slidingWindow: window }: ModelReport): string {
+  return window === null ? 'none' : `${window.tokens} tokens in ${window.layers} layers`;
+}
+
 function reportWindow(ofLayers: readonly number[]): ModelReport['slidingWindow'] {
   const windows = ofLayers.filter((tokens) => tokens > 0);
   return windows.length === 0 ? null : { layers: windows.length, tokens: Math.max(...windows) };

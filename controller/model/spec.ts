@@ -2,11 +2,11 @@
 import type { BlockSpec__Output as BlockSpec } from '../../proto/generated/conclave/v1/BlockSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import type { Dimensions } from './dimensions.ts';
-import type { BlockShape, ConfiguredFamily, OperatorShape } from './family.ts';
+import { type Builder, linear, norm, type TensorSource } from './checkpoint/parts.ts';
+import type { Dimensions } from './config/dimensions.ts';
+import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
 import { buildDense, buildMoe } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';
-import { type Builder, linear, norm, type TensorSource } from './parts.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
 export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'layers' | 'finalNorm' | 'head'>;

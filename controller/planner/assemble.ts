@@ -1,10 +1,10 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
-import { sliceBytes } from './experts.ts';
-import type { PlanInput, PlannerWorker } from './input.ts';
-import type { ModelFootprint } from './memory.ts';
-import { formerPlacement, type PlannedExperts } from './pools.ts';
-import { rankShare, type StageMemory } from './stage-memory.ts';
-import type { PipelineLayout } from './stages.ts';
+import type { PlanInput, PlannerWorker } from './input/input.ts';
+import type { ModelFootprint } from './input/memory.ts';
+import { sliceBytes } from './slots/experts.ts';
+import { formerPlacement, type PlannedExperts } from './stages/pools.ts';
+import { rankShare, type StageMemory } from './stages/stage-memory.ts';
+import type { PipelineLayout } from './stages/stages.ts';
 
 /** The plan as a document: workers that hold nothing are left out, slots are in the order of expert, slice and worker. */
 export function assemble(

@@ -1,8 +1,8 @@
+import { formatBytes } from '../../platform/process/quantities.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
-import { formatBytes } from '../quantities.ts';
-import { expectedBalance } from './balance.ts';
 import { describeShare } from './diff.ts';
-import type { ExpertLoad } from './input.ts';
+import type { ExpertLoad } from './input/input.ts';
+import { expectedBalance } from './slots/balance.ts';
 
 /** Worker lines beyond this many are summed up. */
 const workerLines = 64;

@@ -1,4 +1,4 @@
-import type { PlanInput, PlanResult } from './input.ts';
+import type { PlanInput, PlanResult } from './input/input.ts';
 import { plan } from './plan.ts';
 
 /**

@@ -4,12 +4,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PlacementPlan } from '../../proto/messages.ts';
 import { assemble } from './assemble.ts';
-import { constraintProblems } from './constraints.ts';
-import type { PlanInput, PlanResult } from './input.ts';
-import { type ModelFootprint, modelFootprint } from './memory.ts';
-import { ownPools, planExperts } from './pools.ts';
-import { StageMemory } from './stage-memory.ts';
-import { type FormerStage, type PipelineLayout, planStages } from './stages.ts';
+import { constraintProblems } from './input/constraints.ts';
+import type { PlanInput, PlanResult } from './input/input.ts';
+import { type ModelFootprint, modelFootprint } from './input/memory.ts';
+import { ownPools, planExperts } from './stages/pools.ts';
+import { StageMemory } from './stages/stage-memory.ts';
+import { type FormerStage, type PipelineLayout, planStages } from './stages/stages.ts';
 
 /** Plans from scratch, or anew from a plan that is in force. */
 export function plan(input: PlanInput): PlanResult {

@@ -3,11 +3,11 @@
 #include <napi.h>
 
 #include "binding/environment.h"
-#include "binding/expert_bank_handle.h"
-#include "binding/rank_shard_handle.h"
-#include "binding/runtime_handle.h"
-#include "binding/stage_handle.h"
-#include "binding/weight_store_handle.h"
+#include "binding/handles/expert_bank_handle.h"
+#include "binding/handles/rank_shard_handle.h"
+#include "binding/handles/runtime_handle.h"
+#include "binding/handles/stage_handle.h"
+#include "binding/handles/weight_store_handle.h"
 
 namespace conclave::binding {
 namespace {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeMissing } from '../../controller/cluster/roster/missing.ts';
-import { NatsBus } from '../../proto/bus/nats-bus.ts';
+import { NatsBus } from '../../platform/bus/nats-bus.ts';
 import { Cluster, clusterTests } from './cluster/cluster.ts';
 import { goldenFolder } from './golden.ts';
 import { withDeadline } from './processes.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
+import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../platform/rpc/server.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../integration/nats-server.ts';
 import { Authority, type CertificateFiles } from './certificates.ts';
 import { goldenFolder } from './golden.ts';

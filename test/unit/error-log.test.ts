@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { memberErrorLog, throttledErrorLog } from '../../proto/error-log.ts';
+import { memberErrorLog, throttledErrorLog } from '../../platform/process/error-log.ts';
 
 function coded(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });

@@ -1,5 +1,5 @@
 import type { WorkerActivity } from '../../proto/generated/conclave/v1/WorkerActivity.ts';
-import type { EngineSnapshot } from '../engine/observer.ts';
+import type { EngineSnapshot } from '../engine/run/observer.ts';
 
 /** Counts what a worker does between two reports. */
 export class ActivityMeter {

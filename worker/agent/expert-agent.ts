@@ -1,7 +1,7 @@
 import type { ExpertBank, ExpertSlot } from '../../native/native.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
-import type { HeldSlices } from '../stage/expert-routes.ts';
-import { type PlannedSlot, plannedSlots, slotKey } from './plan-slots.ts';
+import type { HeldSlices } from '../plan/expert-routes.ts';
+import { type PlannedSlot, plannedSlots, slotKey } from '../plan/plan-slots.ts';
 
 export interface ExpertAgentOptions {
   readonly workerId: string;

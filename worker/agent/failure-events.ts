@@ -1,6 +1,6 @@
-import type { Bus } from '../../proto/bus/bus.ts';
-import { eventSubject } from '../../proto/bus/subjects.ts';
-import type { Clock } from '../../proto/clock.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
+import { eventSubject } from '../../platform/bus/subjects.ts';
+import type { Clock } from '../../platform/process/clock.ts';
 import { conclave, encode } from '../../proto/messages.ts';
 
 export interface FailureEventsOptions {

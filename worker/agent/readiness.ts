@@ -1,6 +1,6 @@
-import type { ClusterView } from '../../proto/cluster-view.ts';
-import type { HeldSlices } from '../stage/expert-routes.ts';
-import { plannedRanks, plannedSlots } from './plan-slots.ts';
+import type { ClusterView } from '../../platform/membership/cluster-view.ts';
+import type { HeldSlices } from '../plan/expert-routes.ts';
+import { plannedRanks, plannedSlots } from '../plan/plan-slots.ts';
 
 /** Whether a worker does what the cluster wants of it, for probes and people. */
 export interface Readiness {

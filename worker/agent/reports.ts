@@ -1,9 +1,9 @@
 import type { WorkerReport } from '../../proto/generated/conclave/v1/WorkerReport.ts';
 import type { PlacementPlan } from '../../proto/messages.ts';
 import type { WorkerSession } from '../../proto/worker-session.ts';
-import type { HeldSlices } from '../stage/expert-routes.ts';
+import type { HeldSlices } from '../plan/expert-routes.ts';
+import { plannedRanks } from '../plan/plan-slots.ts';
 import type { ExpertProgress } from './expert-agent.ts';
-import { plannedRanks } from './plan-slots.ts';
 
 export interface ReportInput {
   readonly workerId: string;

@@ -1,16 +1,16 @@
-import type { Bucket, Bus } from '../../proto/bus/bus.ts';
-import { loadSubject } from '../../proto/bus/subjects.ts';
-import { ClusterView } from '../../proto/cluster-view.ts';
+import type { Bucket, Bus } from '../../platform/bus/bus.ts';
+import { loadSubject } from '../../platform/bus/subjects.ts';
+import { ClusterView } from '../../platform/membership/cluster-view.ts';
+import type { MemberKeys } from '../../platform/membership/membership.ts';
 import type { WorkerActivity } from '../../proto/generated/conclave/v1/WorkerActivity.ts';
 import type { WorkerAnnouncement } from '../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
-import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave, encode } from '../../proto/messages.ts';
-import type { EngineSnapshot } from '../engine/observer.ts';
+import type { EngineSnapshot } from '../engine/run/observer.ts';
+import type { Holder } from '../plan/expert-routes.ts';
+import { type Claim, Holders } from '../plan/holders.ts';
 import type { Targets } from '../shard/targets.ts';
-import type { Holder } from '../stage/expert-routes.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import type { ExpertAgent } from './expert-agent.ts';
-import { type Claim, Holders } from './holders.ts';
 import { type Readiness, readiness } from './readiness.ts';
 import { workerReport } from './reports.ts';
 

@@ -11,14 +11,14 @@
  *   await engine.close(30_000);
  */
 
+import { type Clock, systemClock } from '../../platform/process/clock.ts';
 import type { RunRequest } from '../../proto/messages.ts';
-import { BlockManager } from './block-manager.ts';
-import { type Clock, systemClock } from './clock.ts';
-import type { StepExecutor } from './executor.ts';
-import { checkEngineLimits, defaultEngineLimits, type EngineLimits } from './limits.ts';
-import type { EngineObserver, EngineSnapshot } from './observer.ts';
-import type { EngineModel } from './request.ts';
-import type { ResponseQueue } from './response-queue.ts';
+import { BlockManager } from './cache/block-manager.ts';
+import { checkEngineLimits, defaultEngineLimits, type EngineLimits } from './request/limits.ts';
+import type { EngineModel } from './request/request.ts';
+import type { EngineObserver, EngineSnapshot } from './run/observer.ts';
+import type { ResponseQueue } from './run/response-queue.ts';
+import type { StepExecutor } from './step/executor.ts';
 import { StepLoop } from './step-loop.ts';
 
 export interface EngineOptions {

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import type { Clock } from '../../platform/process/clock.ts';
 
 const firstDelayMs = 20;
 const longestDelayMs = 1000;

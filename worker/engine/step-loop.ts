@@ -1,21 +1,21 @@
 import type { StepOutput } from '../../native/native.ts';
+import type { Clock } from '../../platform/process/clock.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { stepFailure } from '../errors.ts';
-import { ActiveRun } from './active-run.ts';
-import type { StepPlan } from './batch.ts';
-import type { BlockManager } from './block-manager.ts';
-import type { Clock } from './clock.ts';
+import type { BlockManager } from './cache/block-manager.ts';
 import type { Engine } from './engine.ts';
-import { EngineError } from './errors.ts';
-import type { StepExecutor } from './executor.ts';
-import type { EngineLimits } from './limits.ts';
-import type { EngineObserver, EngineSnapshot } from './observer.ts';
-import { checkRequest, type EngineModel } from './request.ts';
-import { checkStepOutput } from './response.ts';
-import { ResponseQueue } from './response-queue.ts';
+import { EngineError } from './request/errors.ts';
+import type { EngineLimits } from './request/limits.ts';
+import { checkRequest, type EngineModel } from './request/request.ts';
 import { RetryBackoff } from './retry-backoff.ts';
-import { Scheduler } from './scheduler.ts';
-import { type FinishReason, Sequence } from './sequence.ts';
+import { ActiveRun } from './run/active-run.ts';
+import type { EngineObserver, EngineSnapshot } from './run/observer.ts';
+import { checkStepOutput } from './run/response.ts';
+import { ResponseQueue } from './run/response-queue.ts';
+import type { StepPlan } from './schedule/batch.ts';
+import { Scheduler } from './schedule/scheduler.ts';
+import { type FinishReason, Sequence } from './schedule/sequence.ts';
+import type { StepExecutor } from './step/executor.ts';
 
 export interface StepLoopOptions {
   readonly executor: StepExecutor;

@@ -1,9 +1,9 @@
 import type { Dispatch, ExpertBank, ExpertRows, PartialSum, StepProgress } from '../../native/native.ts';
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
+import { RankLost, ShardFailure } from '../wire/failure.ts';
+import type { UnsentRequest } from '../wire/frame.ts';
 import type { ColdExperts } from './cold-experts.ts';
-import { RankLost, ShardFailure } from './failure.ts';
-import type { UnsentRequest } from './frame.ts';
 import { partialTypeOf, partialTypes } from './partial-type.ts';
 import { type LayerReplicas, LOCAL_TARGET, NO_TARGET, pickReplica, type TargetHealth } from './replicas.ts';
 import { type RoutedRows, rerouteRows } from './reroute.ts';

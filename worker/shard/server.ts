@@ -1,13 +1,13 @@
 import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { ActivationType, EncodedTotals, ExpertBank, ExpertRows, RankShard } from '../../native/native.ts';
-import { MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
+import { MAX_DATA_MESSAGE_BYTES } from '../../platform/rpc/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { ShardServiceHandlers } from '../../proto/generated/conclave/v1/ShardService.ts';
 import { sessionMetadata, type WorkerSession } from '../../proto/worker-session.ts';
 import type { CodedError, WorkerErrorCode } from '../errors.ts';
-import type { CacheFields } from '../stage/cache-claim.ts';
-import { AnswerStream } from './answer-stream.ts';
+import { AnswerStream } from '../wire/answer-stream.ts';
+import type { CacheFields } from '../wire/cache-claim.ts';
 import { partialTypes } from './partial-type.ts';
 
 /** What a worker computes for others. */

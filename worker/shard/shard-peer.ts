@@ -1,12 +1,12 @@
 import { type ChannelCredentials, Client, type Metadata } from '@grpc/grpc-js';
-import { dataChannelOptions } from '../../proto/channel.ts';
+import { dataChannelOptions } from '../../platform/rpc/channel.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { sessionOf, type WorkerSession } from '../../proto/worker-session.ts';
-import { BufferPool } from './buffer-pool.ts';
-import { shardClientMethod } from './definition.ts';
-import type { ShardFailure } from './failure.ts';
-import { encodeForwardRequest, type UnsentRequest } from './frame.ts';
-import { StreamPeer } from './stream-peer.ts';
+import { BufferPool } from '../wire/buffer-pool.ts';
+import { shardClientMethod } from '../wire/definition.ts';
+import type { ShardFailure } from '../wire/failure.ts';
+import { encodeForwardRequest, type UnsentRequest } from '../wire/frame.ts';
+import { StreamPeer } from '../wire/stream-peer.ts';
 
 export interface ShardPeerOptions {
   /** Worker id, for errors. */

@@ -1,9 +1,9 @@
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { ForwardResponse__Output as ForwardResponse } from '../../proto/generated/conclave/v1/ForwardResponse.ts';
 import type { WorkerSession } from '../../proto/worker-session.ts';
+import { ShardFailure } from '../wire/failure.ts';
+import type { UnsentRequest } from '../wire/frame.ts';
 import type { DispatchTarget } from './dispatcher.ts';
-import { ShardFailure } from './failure.ts';
-import type { UnsentRequest } from './frame.ts';
 import { type HealthOptions, PeerHealth } from './health.ts';
 import type { TargetHealth } from './replicas.ts';
 import { ShardPeer } from './shard-peer.ts';

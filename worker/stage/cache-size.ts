@@ -3,7 +3,7 @@ import type { Native, RankSlice, WeightStore } from '../../native/native.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
 import { cacheType, positionBytes, wholeModel } from '../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
-import { plannedRanks } from '../agent/plan-slots.ts';
+import { plannedRanks } from '../plan/plan-slots.ts';
 
 /** Bytes that one block of `blockSize` positions takes over all layers. */
 export function blockBytes(spec: ModelSpec, weights: WeightsFormat, blockSize: number): number {

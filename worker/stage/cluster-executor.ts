@@ -1,8 +1,8 @@
 import type { StepBatch, StepOutput } from '../../native/native.ts';
-import type { Clock } from '../engine/clock.ts';
-import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+import type { Clock } from '../../platform/process/clock.ts';
+import type { ExecutorLimits, StepExecutor } from '../engine/step/executor.ts';
 import { type CodedError, stepFailure } from '../errors.ts';
-import type { CacheClaim } from './cache-claim.ts';
+import type { CacheClaim } from '../wire/cache-claim.ts';
 
 export interface ClusterExecutorOptions {
   readonly limits: ExecutorLimits;

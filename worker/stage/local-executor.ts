@@ -13,7 +13,7 @@ import type { ModelSpec } from '../../proto/messages.ts';
 import { wholeModel } from '../../proto/model/cache.ts';
 import { expertCount } from '../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
-import type { ExecutorLimits, StepExecutor } from '../engine/executor.ts';
+import type { ExecutorLimits, StepExecutor } from '../engine/step/executor.ts';
 import { blockBytes, checkCacheBytes } from './cache-size.ts';
 
 export interface LocalExecutorOptions {

@@ -1,14 +1,14 @@
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { StepBatch, StepOutput } from '../../native/native.ts';
-import { dataChannelOptions } from '../../proto/channel.ts';
+import { dataChannelOptions } from '../../platform/rpc/channel.ts';
 import type { StepRequest } from '../../proto/generated/conclave/v1/StepRequest.ts';
 import type { StepResponse__Output } from '../../proto/generated/conclave/v1/StepResponse.ts';
 import { conclave } from '../../proto/messages.ts';
-import { RankLost } from '../shard/failure.ts';
-import { StreamPeer } from '../shard/stream-peer.ts';
-import type { CacheFields } from './cache-claim.ts';
+import type { CacheFields } from '../wire/cache-claim.ts';
+import { RankLost } from '../wire/failure.ts';
+import { decodeOutput, encodeBatch } from '../wire/step-codec.ts';
+import { StreamPeer } from '../wire/stream-peer.ts';
 import type { NextStage } from './stage-runner.ts';
-import { decodeOutput, encodeBatch } from './step-codec.ts';
 
 export interface NextStageClientOptions {
   /** Worker id of the next stage. */

@@ -1,5 +1,5 @@
 import type { RankShard } from '../../native/native.ts';
-import { type CacheFields, CacheGuard } from './cache-claim.ts';
+import { type CacheFields, CacheGuard } from '../wire/cache-claim.ts';
 import type { SeatOptions } from './seat-options.ts';
 import type { SeatSpec } from './seat-spec.ts';
 

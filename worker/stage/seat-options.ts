@@ -1,9 +1,9 @@
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { ExpertBank, OnProgress, RankShard, Stage } from '../../native/native.ts';
-import type { Clock } from '../engine/clock.ts';
-import type { EngineLimits } from '../engine/limits.ts';
-import type { EngineObserver } from '../engine/observer.ts';
-import type { EngineModel } from '../engine/request.ts';
+import type { Clock } from '../../platform/process/clock.ts';
+import type { EngineLimits } from '../engine/request/limits.ts';
+import type { EngineModel } from '../engine/request/request.ts';
+import type { EngineObserver } from '../engine/run/observer.ts';
 import type { ColdExperts } from '../shard/cold-experts.ts';
 import type { DispatchObserver } from '../shard/dispatcher.ts';
 import type { Targets } from '../shard/targets.ts';

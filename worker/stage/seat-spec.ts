@@ -1,5 +1,5 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
-import type { PlannedRank } from '../agent/plan-slots.ts';
+import type { PlannedRank } from '../plan/plan-slots.ts';
 
 /** A worker that holds another part of the same pipeline's cache. */
 export interface Partner {

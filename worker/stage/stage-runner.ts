@@ -1,8 +1,8 @@
 import type { Stage, StepBatch, StepOutput, StepProgress } from '../../native/native.ts';
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { Dispatcher, SourcedPartial } from '../shard/dispatcher.ts';
-import { ShardFailure } from '../shard/failure.ts';
-import type { CacheClaim, CacheFields } from './cache-claim.ts';
+import type { CacheClaim, CacheFields } from '../wire/cache-claim.ts';
+import { ShardFailure } from '../wire/failure.ts';
 import { joinOutputs, splitBatch } from './micro-batch.ts';
 
 /** The stage after this one: takes the residual stream, returns what the last stage sampled. */

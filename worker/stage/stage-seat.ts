@@ -1,10 +1,10 @@
 import type { Stage } from '../../native/native.ts';
-import { systemClock } from '../engine/clock.ts';
+import { systemClock } from '../../platform/process/clock.ts';
 import { createEngine, type Engine } from '../engine/engine.ts';
 import { Dispatcher } from '../shard/dispatcher.ts';
 import { expertRoute, type LayerReplicas } from '../shard/replicas.ts';
 import type { Targets } from '../shard/targets.ts';
-import { CacheClaim, type CacheFields, CacheGuard } from './cache-claim.ts';
+import { CacheClaim, type CacheFields, CacheGuard } from '../wire/cache-claim.ts';
 import { ClusterExecutor } from './cluster-executor.ts';
 import { NextStageClient } from './next-stage-client.ts';
 import type { SeatOptions } from './seat-options.ts';

@@ -2,9 +2,9 @@ import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { StepBatch, StepOutput } from '../../native/native.ts';
 import type { StepRequest__Output } from '../../proto/generated/conclave/v1/StepRequest.ts';
 import type { StepResponse } from '../../proto/generated/conclave/v1/StepResponse.ts';
-import { AnswerStream } from '../shard/answer-stream.ts';
-import type { CacheFields } from './cache-claim.ts';
-import { decodeBatch, encodeOutput } from './step-codec.ts';
+import { AnswerStream } from '../wire/answer-stream.ts';
+import type { CacheFields } from '../wire/cache-claim.ts';
+import { decodeBatch, encodeOutput } from '../wire/step-codec.ts';
 
 /** Runs micro-batches that come from the stage before. */
 export interface StepRunner {

@@ -1,10 +1,10 @@
-import type { Bus } from '../../proto/bus/bus.ts';
-import type { MemberKeys } from '../../proto/membership.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
+import type { MemberKeys } from '../../platform/membership/membership.ts';
 import type { WorkerSession } from '../../proto/worker-session.ts';
 import { WorkerAgent } from '../agent/worker-agent.ts';
 import type { Targets } from '../shard/targets.ts';
-import type { WorkerObserver } from '../worker-observer.ts';
 import type { Observers } from './observers.ts';
+import type { WorkerObserver } from './worker-observer.ts';
 
 export interface AgentOptions {
   readonly bus: Bus;

@@ -1,5 +1,5 @@
 import type { ExpertBank, Isa, Native, Runtime, WeightStore } from '../../native/native.ts';
-import type { KnownModel } from '../served-model.ts';
+import type { KnownModel } from '../agent/served-model.ts';
 import type { Closers } from './closers.ts';
 
 export interface NativeOptions {

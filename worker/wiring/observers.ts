@@ -1,12 +1,12 @@
-import type { Bus } from '../../proto/bus/bus.ts';
-import { systemClock } from '../../proto/clock.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
+import { systemClock } from '../../platform/process/clock.ts';
 import { ActivityMeter } from '../agent/activity-meter.ts';
 import { FailureEvents } from '../agent/failure-events.ts';
-import type { EngineObserver } from '../engine/observer.ts';
+import type { EngineObserver } from '../engine/run/observer.ts';
 import type { DispatchObserver } from '../shard/dispatcher.ts';
-import type { ShardFailure } from '../shard/failure.ts';
-import type { WorkerObserver } from '../worker-observer.ts';
+import type { ShardFailure } from '../wire/failure.ts';
 import type { Closers } from './closers.ts';
+import type { WorkerObserver } from './worker-observer.ts';
 
 export interface ObserverOptions {
   readonly bus: Bus;

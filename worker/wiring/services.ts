@@ -1,20 +1,20 @@
 import type { handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import type { ExpertBank } from '../../native/native.ts';
-import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../proto/channel.ts';
+import type { MemberKeys } from '../../platform/membership/membership.ts';
+import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../platform/rpc/channel.ts';
+import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../platform/rpc/server.ts';
 import type { IdentifyRequest__Output as IdentifyRequest } from '../../proto/generated/conclave/v1/IdentifyRequest.ts';
 import type { IdentifyResponse } from '../../proto/generated/conclave/v1/IdentifyResponse.ts';
 import type { RunRequest__Output } from '../../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../../proto/generated/conclave/v1/RunResponse.ts';
-import type { MemberKeys } from '../../proto/membership.ts';
 import { conclave } from '../../proto/messages.ts';
-import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../proto/server.ts';
 import type { WorkerSession } from '../../proto/worker-session.ts';
 import type { WorkerAgent } from '../agent/worker-agent.ts';
-import { shardServerDefinition } from '../shard/definition.ts';
 import { type HostedShards, type ShardObserver, shardService } from '../shard/server.ts';
 import { serveRun, stopSequenceHandler } from '../stage/run-service.ts';
 import type { StageHost } from '../stage/stage-host.ts';
 import { serveSteps } from '../stage/step-service.ts';
+import { shardServerDefinition } from '../wire/definition.ts';
 import type { Closers } from './closers.ts';
 
 export interface ServiceOptions {

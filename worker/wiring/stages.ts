@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
+import type { KnownModel } from '../agent/served-model.ts';
 import type { WorkerAgent } from '../agent/worker-agent.ts';
-import type { KnownModel } from '../served-model.ts';
 import { ColdExperts } from '../shard/cold-experts.ts';
 import type { Targets } from '../shard/targets.ts';
 import { checkCacheBytes, plannedBytes } from '../stage/cache-size.ts';

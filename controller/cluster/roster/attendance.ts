@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Bucket, Bus } from '../../../proto/bus/bus.ts';
-import type { Clock } from '../../../proto/clock.ts';
-import type { ClusterView } from '../../../proto/cluster-view.ts';
-import type { EventLog } from '../events.ts';
+import type { Bucket, Bus } from '../../../platform/bus/bus.ts';
+import type { ClusterView } from '../../../platform/membership/cluster-view.ts';
+import type { Clock } from '../../../platform/process/clock.ts';
+import type { EventLog } from '../events/events.ts';
 import type { Connection } from './connection.ts';
 import { Contacts } from './contacts.ts';
 import { listMissing, missingEvents, writeMissing } from './missing.ts';

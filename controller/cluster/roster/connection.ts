@@ -1,5 +1,5 @@
 import { type ChannelCredentials, connectivityState, type Metadata, type ServiceError } from '@grpc/grpc-js';
-import { directChannelOptions } from '../../../proto/channel.ts';
+import { directChannelOptions } from '../../../platform/rpc/channel.ts';
 import { conclave } from '../../../proto/messages.ts';
 import type { Session } from './sighting.ts';
 

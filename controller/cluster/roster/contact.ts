@@ -1,5 +1,5 @@
 import type { ServiceError } from '@grpc/grpc-js';
-import type { Clock } from '../../../proto/clock.ts';
+import type { Clock } from '../../../platform/process/clock.ts';
 import type { Connection } from './connection.ts';
 import { answeredSighting, failedSighting, type Session, type Sighting } from './sighting.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../proto/clock.ts';
+import type { Clock } from '../../../platform/process/clock.ts';
 import type { Connection } from './connection.ts';
 import { Contact } from './contact.ts';
 import type { RosterEntry } from './roster.ts';

@@ -1,5 +1,5 @@
-import type { Bucket } from '../../../proto/bus/bus.ts';
-import { MISSING } from '../../../proto/bus/subjects.ts';
+import type { Bucket } from '../../../platform/bus/bus.ts';
+import { MISSING } from '../../../platform/bus/subjects.ts';
 import type { ClusterEvent__Output as ClusterEvent } from '../../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { MissingWorker__Output as MissingWorker } from '../../../proto/generated/conclave/v1/MissingWorker.ts';
 import { conclave, decode, encode } from '../../../proto/messages.ts';

@@ -1,4 +1,4 @@
-import type { ClusterView } from '../../../proto/cluster-view.ts';
+import type { ClusterView } from '../../../platform/membership/cluster-view.ts';
 import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 
 /** Whether some worker with a stage, whose own process is there, says that it reaches this process of a worker. */

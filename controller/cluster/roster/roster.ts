@@ -1,5 +1,5 @@
 import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
-import type { Members } from '../membership.ts';
+import type { Members } from './membership.ts';
 import type { Session, Sighting } from './sighting.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { ClusterView } from '../../../proto/cluster-view.ts';
+import type { ClusterView } from '../../../platform/membership/cluster-view.ts';
 import type { WorkerAnnouncement__Output as WorkerAnnouncement } from '../../../proto/generated/conclave/v1/WorkerAnnouncement.ts';
 import type { PlacementPlan } from '../../../proto/messages.ts';
 import { reachedByStages } from './reached-by-stages.ts';

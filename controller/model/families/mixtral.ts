@@ -1,6 +1,6 @@
-import { attentionThenFfn, defineFamily } from '../family.ts';
+import { window, windowDefaults } from '../config/window.ts';
 import { plainAttention } from '../operators/gqa.ts';
-import { window, windowDefaults } from '../window.ts';
+import { attentionThenFfn, defineFamily } from './family.ts';
 
 export const mixtral = defineFamily({
   modelType: 'mixtral',

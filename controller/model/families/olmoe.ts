@@ -1,6 +1,6 @@
-import { attentionThenFfn, defineFamily } from '../family.ts';
 import { projections } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
+import { attentionThenFfn, defineFamily } from './family.ts';
 
 export const olmoe = defineFamily({
   modelType: 'olmoe',

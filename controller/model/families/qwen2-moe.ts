@@ -1,7 +1,7 @@
-import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from '../family.ts';
+import { alternatingWindow, layeredWindowDefaults } from '../config/window.ts';
 import { denseFfn, projections } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
-import { alternatingWindow, layeredWindowDefaults } from '../window.ts';
+import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from './family.ts';
 
 export const qwen2Moe = defineFamily({
   modelType: 'qwen2_moe',

@@ -1,7 +1,7 @@
-import { attentionThenFfn, defineFamily, isSparse } from '../family.ts';
+import { switchedWindow, switchedWindowDefaults } from '../config/window.ts';
 import { denseFfn, projections } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
-import { switchedWindow, switchedWindowDefaults } from '../window.ts';
+import { attentionThenFfn, defineFamily, isSparse } from './family.ts';
 
 export const qwen3Moe = defineFamily({
   modelType: 'qwen3_moe',

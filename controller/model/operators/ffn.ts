@@ -1,7 +1,7 @@
 import type { FfnSpec__Output as FfnSpec } from '../../../proto/generated/conclave/v1/FfnSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import { packExperts } from '../../../proto/model/experts.ts';
-import { type Builder, linear } from '../parts.ts';
+import { type Builder, linear } from '../checkpoint/parts.ts';
 
 /** Names of a feed-forward network's three matrices, below its path. */
 export interface FfnNames {

@@ -1,8 +1,8 @@
 import type { GqaSpec__Output as GqaSpec } from '../../../proto/generated/conclave/v1/GqaSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
-import type { Dimensions } from '../dimensions.ts';
-import { type Builder, linear, norm } from '../parts.ts';
-import { noWindow, type Window } from '../window.ts';
+import { type Builder, linear, norm } from '../checkpoint/parts.ts';
+import type { Dimensions } from '../config/dimensions.ts';
+import { noWindow, type Window } from '../config/window.ts';
 
 /** Grouped-query attention as a family has it; sizes are in Dimensions. */
 export interface GqaShape {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { StatusJson } from '../../../controller/cli/operate/cluster-json.ts';
+import type { StatusJson } from '../../../app/cli/operate/cluster-json.ts';
 import { root, until } from '../server.ts';
 import { Cluster, clusterTests } from './cluster.ts';
 import { healthOf } from './health.ts';

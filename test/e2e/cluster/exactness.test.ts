@@ -1,8 +1,8 @@
 // A request's log-probabilities have the same bits alone, beside others, streamed, and while workers die.
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { statusJson } from '../../../controller/cli/operate/cluster-json.ts';
-import { withControl } from '../../../controller/cli/operate/control-client.ts';
+import { statusJson } from '../../../app/cli/operate/cluster-json.ts';
+import { withControl } from '../../../app/cli/operate/control-client.ts';
 import { findNatsServer } from '../../integration/nats-server.ts';
 import { root, Server, until } from '../server.ts';
 import { clusterTests } from './cluster.ts';

@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { StatusJson } from '../../../controller/cli/operate/cluster-json.ts';
+import type { StatusJson } from '../../../app/cli/operate/cluster-json.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { run } from '../server.ts';

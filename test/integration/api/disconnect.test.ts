@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { codedError, FakePipeline } from '../../unit/gateway/fake-pipeline.ts';
+import { codedError, FakePipeline } from '../../unit/controller/gateway/fake-pipeline.ts';
 import { type Harness, startHarness } from './gateway-harness.ts';
 
 let harness: Harness;

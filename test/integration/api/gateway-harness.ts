@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import pino from 'pino';
-import { createGateway, type GatewayOptions } from '../../../controller/gateway/gateway.ts';
+import { createGateway, type GatewayOptions } from '../../../controller/api/gateway.ts';
 import { singlePipeline } from '../../../controller/gateway/router.ts';
-import { loadTextModel, type TextModel } from '../../../controller/gateway/text-model.ts';
+import { loadTextModel, type TextModel } from '../../../controller/text/text-model.ts';
 import { packageRoot } from '../../../proto/messages.ts';
-import { type FakeOptions, FakePipeline } from '../../unit/gateway/fake-pipeline.ts';
+import { type FakeOptions, FakePipeline } from '../../unit/controller/gateway/fake-pipeline.ts';
 
 export const clerkDirectory = join(packageRoot, 'models', 'clerk');
 export const maxModelLen = 512;

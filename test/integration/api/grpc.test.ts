@@ -12,12 +12,12 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import * as health from 'grpc-health-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createApiKeys } from '../../../proto/api-keys.ts';
+import { createApiKeys } from '../../../platform/rpc/api-keys.ts';
 import type { GenerateRequest } from '../../../proto/generated/conclave/v1/GenerateRequest.ts';
 import type { GenerateResponse__Output as GenerateResponse } from '../../../proto/generated/conclave/v1/GenerateResponse.ts';
 import type { InferenceServiceClient } from '../../../proto/generated/conclave/v1/InferenceService.ts';
 import { conclave } from '../../../proto/messages.ts';
-import { codedError } from '../../unit/gateway/fake-pipeline.ts';
+import { codedError } from '../../unit/controller/gateway/fake-pipeline.ts';
 import { type Harness, startHarness } from './gateway-harness.ts';
 
 const answer = 'Hé! 日 ';

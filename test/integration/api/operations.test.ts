@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createApiKeys } from '../../../proto/api-keys.ts';
+import { createApiKeys } from '../../../platform/rpc/api-keys.ts';
 import { type Harness, post, startHarness } from './gateway-harness.ts';
 
 let harness: Harness;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { credentials, loadPackageDefinition, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createApiKeys } from '../../../proto/api-keys.ts';
+import { createApiKeys } from '../../../platform/rpc/api-keys.ts';
 import type { ServerReflectionRequest } from '../../../proto/generated/grpc/reflection/v1/ServerReflectionRequest.ts';
 import type { ServerReflectionResponse__Output as Response } from '../../../proto/generated/grpc/reflection/v1/ServerReflectionResponse.ts';
 import type { ProtoGrpcType } from '../../../proto/generated/reflection.ts';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsFiles } from '../../../platform/rpc/server.ts';
 import { conclave } from '../../../proto/messages.ts';
-import type { TlsFiles } from '../../../proto/server.ts';
 import { type Harness, startHarness } from './gateway-harness.ts';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Bucket, type Bus, BusError, type Change } from '../../../proto/bus/bus.ts';
-import { buckets, JOURNAL_LENGTH } from '../../../proto/bus/subjects.ts';
+import { type Bucket, type Bus, BusError, type Change } from '../../../platform/bus/bus.ts';
+import { buckets, JOURNAL_LENGTH } from '../../../platform/bus/subjects.ts';
 
 /** A bus under test. */
 export interface BusWorld {

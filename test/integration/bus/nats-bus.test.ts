@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as dial, nkeys } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Bus, BusError } from '../../../proto/bus/bus.ts';
-import { NatsBus, type NatsBusOptions } from '../../../proto/bus/nats-bus.ts';
+import { type Bus, BusError } from '../../../platform/bus/bus.ts';
+import { NatsBus, type NatsBusOptions } from '../../../platform/bus/nats-bus.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../nats-server.ts';
 import { busContract, bytes, eventually, text, WatchLog } from './contract.ts';
 

@@ -2,14 +2,14 @@ import { credentials, Server, ServerCredentials, type ServerWritableStream } fro
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ClusterRouter, type ClusterRouterOptions } from '../../../controller/cluster/cluster-router.ts';
 import type { RosterEntry } from '../../../controller/cluster/roster/roster.ts';
+import { MemberKeys } from '../../../platform/membership/membership.ts';
 import type { PlacementPlan as PlanInput } from '../../../proto/generated/conclave/v1/PlacementPlan.ts';
 import type { RunRequest__Output } from '../../../proto/generated/conclave/v1/RunRequest.ts';
 import type { RunResponse } from '../../../proto/generated/conclave/v1/RunResponse.ts';
 import type { WorkerReport } from '../../../proto/generated/conclave/v1/WorkerReport.ts';
-import { MemberKeys } from '../../../proto/membership.ts';
 import { conclave, decode, encode } from '../../../proto/messages.ts';
-import { announcement } from '../../unit/cluster/roster/announcement.ts';
-import { runRequest } from '../../unit/engine/run-request.ts';
+import { announcement } from '../../unit/controller/cluster/roster/announcement.ts';
+import { runRequest } from '../../unit/worker/engine/run-request.ts';
 
 /** Leads that take requests and never say a word, as machines do that are gone. */
 let servers: Server[];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Lease } from '../../../controller/cluster/lease.ts';
-import { NatsBus } from '../../../proto/bus/nats-bus.ts';
+import { Lease } from '../../../controller/cluster/leader/lease.ts';
+import { NatsBus } from '../../../platform/bus/nats-bus.ts';
 import { eventually } from '../bus/contract.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../nats-server.ts';
 

@@ -2,12 +2,12 @@ import { credentials } from '@grpc/grpc-js';
 import { expect, vi } from 'vitest';
 import { type ControllerNode, startControllerNode } from '../../../controller/cluster/controller-node.ts';
 import { compileModel } from '../../../controller/model/compile.ts';
-import { defaultConstraints, type LayoutWishes } from '../../../controller/planner/input.ts';
+import { defaultConstraints, type LayoutWishes } from '../../../controller/planner/input/input.ts';
 import { loadNative } from '../../../native/load.ts';
-import { MemoryBus } from '../../../proto/bus/memory-bus.ts';
-import { systemClock } from '../../../proto/clock.ts';
-import type { ShardFailure } from '../../../worker/shard/failure.ts';
-import { startWorkerNode, type WorkerNode } from '../../../worker/worker-node.ts';
+import { MemoryBus } from '../../../platform/bus/memory-bus.ts';
+import { systemClock } from '../../../platform/process/clock.ts';
+import type { ShardFailure } from '../../../worker/wire/failure.ts';
+import { startWorkerNode, type WorkerNode } from '../../../worker/wiring/worker-node.ts';
 
 export interface WorkerSetup {
   readonly id: string;

@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
-import { collect, collected, runRequest } from '../../unit/engine/run-request.ts';
+import { collect, collected, runRequest } from '../../unit/worker/engine/run-request.ts';
 import { type LocalCluster, startLocalCluster } from './local-cluster.ts';
 
 let cluster: LocalCluster | undefined;

@@ -4,12 +4,12 @@ import { loadNative } from '../../../native/load.ts';
 import type { StepBatch } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import { createEngine, type Engine } from '../../../worker/engine/engine.ts';
-import type { StepExecutor } from '../../../worker/engine/executor.ts';
-import type { EngineLimits } from '../../../worker/engine/limits.ts';
+import type { EngineLimits } from '../../../worker/engine/request/limits.ts';
+import type { StepExecutor } from '../../../worker/engine/step/executor.ts';
 import { cacheSize } from '../../../worker/stage/cache-size.ts';
 import { createLocalExecutor, type LocalExecutor } from '../../../worker/stage/local-executor.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
-import { type Collected, collect, collected, runRequest } from '../../unit/engine/run-request.ts';
+import { type Collected, collect, collected, runRequest } from '../../unit/worker/engine/run-request.ts';
 
 const native = loadNative();
 const families = ['mixtral', 'mixtral_swa', 'qwen2_moe', 'qwen3_moe', 'olmoe', 'llama', 'mistral', 'qwen2', 'qwen3'];

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { type ChatInput } from '../../../controller/gateway/chat-template.ts';
-import type { TextFiles } from '../../../controller/gateway/checkpoint-files.ts';
-import { createTextModel, type TextModel } from '../../../controller/gateway/text-model.ts';
-import { sentencePieceFiles } from '../../unit/gateway/tokenizer-fixtures.ts';
+import type { TextFiles } from '../../../controller/model/checkpoint/checkpoint-files.ts';
+import { type ChatInput } from '../../../controller/text/chat-template.ts';
+import { createTextModel, type TextModel } from '../../../controller/text/text-model.ts';
+import { sentencePieceFiles } from '../../unit/controller/gateway/tokenizer-fixtures.ts';
 
 const files = sentencePieceFiles();
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
-import { defaultConstraints } from '../../../controller/planner/input.ts';
+import { defaultConstraints } from '../../../controller/planner/input/input.ts';
 import { plan } from '../../../controller/planner/plan.ts';
 import { loadNative } from '../../../native/load.ts';
 import type { WeightStore } from '../../../native/native.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { expertChecksums } from '../../../controller/cluster/checksums.ts';
+import { expertChecksums } from '../../../controller/cluster/leader/checksums.ts';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { loadNative } from '../../../native/load.ts';
 

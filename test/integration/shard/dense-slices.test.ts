@@ -2,16 +2,16 @@
 import { credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { EncodedTotals, ExpertBank, OperatorShare, RankShard } from '../../../native/native.ts';
-import { dataChannelOptions } from '../../../proto/channel.ts';
+import { dataChannelOptions } from '../../../platform/rpc/channel.ts';
 import type { ForwardResponse__Output as ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { conclave, decode, encode, type ModelSpec } from '../../../proto/messages.ts';
 import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
-import { shardServerDefinition } from '../../../worker/shard/definition.ts';
 import { shardService } from '../../../worker/shard/server.ts';
 import { Targets } from '../../../worker/shard/targets.ts';
 import type { SeatOptions } from '../../../worker/stage/seat-options.ts';
 import type { SeatSpec } from '../../../worker/stage/seat-spec.ts';
 import { StageHost } from '../../../worker/stage/stage-host.ts';
+import { shardServerDefinition } from '../../../worker/wire/definition.ts';
 
 const HIDDEN = 4;
 const cleanups: (() => void | Promise<void>)[] = [];

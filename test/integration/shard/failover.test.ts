@@ -12,20 +12,20 @@ import {
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Dispatch, EncodedTotals, ExpertBank, ExpertRows, ExpertSlot, RankShard } from '../../../native/native.ts';
-import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../proto/channel.ts';
+import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../../platform/rpc/channel.ts';
 import type { ForwardRequest__Output as ForwardRequest } from '../../../proto/generated/conclave/v1/ForwardRequest.ts';
 import type { ForwardResponse } from '../../../proto/generated/conclave/v1/ForwardResponse.ts';
 import { conclave } from '../../../proto/messages.ts';
 import type { WorkerSession } from '../../../proto/worker-session.ts';
 import { ColdExperts } from '../../../worker/shard/cold-experts.ts';
-import { shardServerDefinition } from '../../../worker/shard/definition.ts';
 import { Dispatcher } from '../../../worker/shard/dispatcher.ts';
-import { ShardFailure } from '../../../worker/shard/failure.ts';
-import { encodeForwardRequest } from '../../../worker/shard/frame.ts';
 import type { LayerReplicas } from '../../../worker/shard/replicas.ts';
 import { shardService } from '../../../worker/shard/server.ts';
 import { Targets } from '../../../worker/shard/targets.ts';
-import { type CacheFields, CacheGuard } from '../../../worker/stage/cache-claim.ts';
+import { type CacheFields, CacheGuard } from '../../../worker/wire/cache-claim.ts';
+import { shardServerDefinition } from '../../../worker/wire/definition.ts';
+import { ShardFailure } from '../../../worker/wire/failure.ts';
+import { encodeForwardRequest } from '../../../worker/wire/frame.ts';
 
 const HIDDEN = 8;
 const EXPERTS = 6;

@@ -2,14 +2,14 @@ import { connect } from 'node:http2';
 import { credentials, Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { StepBatch, StepOutput } from '../../../native/native.ts';
-import { dataChannelOptions } from '../../../proto/channel.ts';
+import { dataChannelOptions } from '../../../platform/rpc/channel.ts';
 import type { StepResponse__Output as StepResponse } from '../../../proto/generated/conclave/v1/StepResponse.ts';
 import type { Tensor } from '../../../proto/generated/conclave/v1/Tensor.ts';
 import { conclave, encode } from '../../../proto/messages.ts';
-import { RankLost } from '../../../worker/shard/failure.ts';
-import { type CacheFields, CacheGuard } from '../../../worker/stage/cache-claim.ts';
 import { NextStageClient } from '../../../worker/stage/next-stage-client.ts';
 import { serveSteps } from '../../../worker/stage/step-service.ts';
+import { type CacheFields, CacheGuard } from '../../../worker/wire/cache-claim.ts';
+import { RankLost } from '../../../worker/wire/failure.ts';
 
 const HIDDEN = 4;
 /** One row on the wire. */

@@ -8,7 +8,7 @@ import {
   stepFailure,
   workerErrorCodes,
 } from '../../../worker/errors.ts';
-import { shardFailureCodes } from '../../../worker/shard/failure.ts';
+import { shardFailureCodes } from '../../../worker/wire/failure.ts';
 
 const rows = [
   ['CLOSED', 'fatal', false, status.UNAVAILABLE, 'CLOSED'],

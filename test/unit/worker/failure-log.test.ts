@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { coldLoadLog, stepFailureLog } from '../../../worker/failure-log.ts';
+import { coldLoadLog, stepFailureLog } from '../../../worker/wiring/failure-log.ts';
 
 function rig() {
   const lines: { readonly level: number; readonly msg: string; readonly repeated?: number }[] = [];

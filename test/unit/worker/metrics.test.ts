@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWorkerMetrics } from '../../../worker/metrics.ts';
+import { createWorkerMetrics } from '../../../worker/wiring/metrics.ts';
 
 function metrics() {
   return createWorkerMetrics({

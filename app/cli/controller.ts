@@ -1,0 +1,78 @@
+import { Command } from 'commander';
+import { formatDuration } from '../../platform/process/quantities.ts';
+import { addOptions, configOf } from '../command/command-options.ts';
+import { exitCodes } from '../command/exit.ts';
+import { createLog } from '../command/log.ts';
+import { outliveOutput } from '../command/output.ts';
+import { firstSignal } from '../command/signals.ts';
+import { version } from '../command/version.ts';
+import { connectBus } from '../compose/connect-bus.ts';
+import { natsOptions } from '../config/connections.ts';
+import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
+import { exposureWarning } from '../config/exposure.ts';
+
+const examples = `
+Examples:
+  conclave controller ~/models/Qwen3-30B-A3B --nats nats://10.0.0.1:4222 --host 0.0.0.0 --expert-replicas 2
+  conclave controller MODEL --nats tls://nats:4222 --tls-cert c.pem --tls-key c.key --tls-ca ca.pem --admin-key-file admin.txt
+
+Several controllers may run: all answer requests, one leads. Workers join with "conclave worker MODEL --nats URL".`;
+
+/** `conclave controller`: gateway and planner of a cluster. */
+export function controllerCommand(): Command {
+  const command = new Command('controller').description(
+    'Runs a controller of a cluster: OpenAI-compatible HTTP and gRPC in front, plans for the workers behind.',
+  );
+  return addOptions(command, controllerSchema)
+    .addHelpText('after', examples)
+    .action(async () => {
+      const { config, warnings } = configOf(command, controllerSchema, process.env);
+      await runController(config, warnings);
+    });
+}
+
+async function runController(config: ControllerConfig, warnings: readonly string[]): Promise<void> {
+  const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+  outliveOutput(process, log);
+  for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
+  const signal = firstSignal();
+  const started = start(config, log);
+  const early = await Promise.race([started.then(() => null), signal]);
+  if (early !== null) {
+    log.info(`${early} while starting`);
+    process.exit(exitCodes.ok);
+  }
+  const { bus, server } = await started;
+  const { httpUrl, grpcAddress, model } = server;
+  const line = {
+    event: 'listening',
+    pid: process.pid,
+    version,
+    id: server.id,
+    http: httpUrl,
+    grpc: grpcAddress,
+    model,
+  };
+  process.stdout.write(
+    config.output === 'json'
+      ? `${JSON.stringify(line)}\n`
+      : `\nconclave ${version}: controller ${server.id} of cluster ${config.cluster} for ${model.name}\n` +
+          `  OpenAI API  ${httpUrl}/v1\n  gRPC        ${grpcAddress}\n  readiness   ${httpUrl}/ready\n\n`,
+  );
+  const cause = await signal;
+  log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);
+  await server.stop(config.shutdownTimeout);
+  await bus.close();
+  process.exit(exitCodes.ok);
+}
+
+async function start(config: ControllerConfig, log: ReturnType<typeof createLog>) {
+  const { startClusterServer } = await import('../compose/controller-process.ts');
+  const bus = await connectBus(natsOptions(config, `controller ${config.id ?? process.pid}`), config, log);
+  try {
+    return { bus, server: await startClusterServer({ config, bus, log }) };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { formatDuration } from '../../platform/process/quantities.ts';
+import { addOptions, configOf } from '../command/command-options.ts';
+import { exitCodes } from '../command/exit.ts';
+import { createLog } from '../command/log.ts';
+import { outliveOutput } from '../command/output.ts';
+import { firstSignal } from '../command/signals.ts';
+import { version } from '../command/version.ts';
+import { type WorkerConfig, workerSchema } from '../config/worker-config.ts';
+
+const examples = `
+Examples:
+  conclave worker ~/models/Qwen3-30B-A3B --nats nats://10.0.0.1:4222 --host 0.0.0.0 --advertise 10.0.0.7 --id w7
+  conclave worker MODEL --nats nats://10.0.0.1:4222 --roles expert --memory 24GiB --metrics-port 9100
+
+The checkpoint must be the one that the controllers serve. SIGTERM and SIGINT move everything off the worker, then end it.`;
+
+/** `conclave worker`: computes stages and experts for a cluster. */
+export function workerCommand(): Command {
+  const command = new Command('worker').description(
+    'Runs a worker of a cluster: it holds the parts of the model that the controllers plan for it.',
+  );
+  return addOptions(command, workerSchema)
+    .addHelpText('after', examples)
+    .action(async () => {
+      const { config, warnings } = configOf(command, workerSchema, process.env);
+      await runWorker(config, warnings);
+    });
+}
+
+async function runWorker(config: WorkerConfig, warnings: readonly string[]): Promise<void> {
+  const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+  outliveOutput(process, log);
+  for (const warning of warnings) log.warn(warning);
+  // A worker that another process started for itself ends with that process.
+  process.once('disconnect', () => process.exit(exitCodes.failure));
+  const signal = firstSignal();
+  const { startWorker } = await import('../compose/worker-process.ts');
+  const started = startWorker(config, { log, version });
+  const early = await Promise.race([started.then(() => null), signal]);
+  if (early !== null) {
+    log.info(`${early} while joining`);
+    process.exit(exitCodes.ok);
+  }
+  const { id, bus, worker } = await started;
+  const { node, metricsUrl, fault } = worker;
+  const line = { event: 'joined', pid: process.pid, version, id, address: node.address, metrics: metricsUrl };
+  process.stdout.write(
+    config.output === 'json'
+      ? `${JSON.stringify(line)}\n`
+      : `\nconclave ${version}: worker ${id} of cluster ${config.cluster} at ${node.address}\n` +
+          (metricsUrl === null ? '\n' : `  metrics     ${metricsUrl}/metrics\n\n`),
+  );
+  const cause = await Promise.race([signal, fault]);
+  if (typeof cause === 'string') {
+    log.info(`${cause}: moving everything off this worker, for ${formatDuration(config.drainTimeout)} at most`);
+    const drained = await node.drain(config.drainTimeout);
+    if (!drained) log.warn('not everything moved away in time');
+  } else log.fatal(cause, 'this worker serves no more');
+  await worker.close();
+  await bus.close();
+  process.exit(typeof cause === 'string' ? exitCodes.ok : exitCodes.failure);
+}

@@ -1,0 +1,78 @@
+/** What `conclave worker` runs: the flags of the command line, as the worker's own modules need them. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { loadNative } from '../../native/load.ts';
+import type { Bus } from '../../platform/bus/bus.ts';
+import { readMachine } from '../../platform/process/machine.ts';
+import { formatBytes } from '../../platform/process/quantities.ts';
+import { packageRoot } from '../../proto/package-root.ts';
+import { startWorkerProcess, type WorkerProcess } from '../../worker/wiring/worker-process.ts';
+import { natsOptions, readTls } from '../config/connections.ts';
+import { checkMemory } from '../config/given-memory.ts';
+import type { WorkerConfig } from '../config/worker-config.ts';
+import { connectBus } from './connect-bus.ts';
+import { checkpointError } from './model-mismatch.ts';
+
+export interface StartedWorker {
+  readonly id: string;
+  readonly bus: Bus;
+  readonly worker: WorkerProcess;
+}
+
+/** Share of the free memory that a worker takes by default. */
+const MEMORY_SHARE = 0.9;
+
+/** Joins the cluster; waits for NATS and for a controller. */
+export async function startWorker(
+  config: WorkerConfig,
+  { log, version }: { readonly log: Logger; readonly version: string },
+): Promise<StartedWorker> {
+  const tls = readTls(config);
+  const native = loadNative();
+  const machine = readMachine();
+  const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
+  checkMemory('memory', config.memory, machine.totalBytes);
+  const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * MEMORY_SHARE);
+  const threads = config.threads ?? machine.cores;
+  const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
+  log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
+  const directory = config.model ?? join(packageRoot, 'models/clerk');
+  try {
+    const worker = await startWorkerProcess({
+      native,
+      bus,
+      log,
+      cluster: config.cluster,
+      id,
+      node: config.node ?? hostname(),
+      version,
+      directory,
+      roles: config.roles,
+      memoryBytes,
+      threads,
+      isa: config.isa === 'auto' ? null : config.isa,
+      host: config.host,
+      port: config.port,
+      advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),
+      tls: tls.server,
+      credentials: tls.credentials,
+      hedgeMs: config.hedgeAfter,
+      dispatchDeadlineMs: config.dispatchDeadline,
+      overlapRows: config.overlapRows,
+      prefixCaching: config.prefixCaching,
+      modelDeadlineMs: config.joinTimeout,
+      metricsPort: config.metricsPort,
+    });
+    return { id, bus, worker };
+  } catch (error) {
+    const explained = await checkpointError(error, directory, bus);
+    await bus.close();
+    throw explained;
+  }
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}

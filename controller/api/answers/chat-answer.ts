@@ -1,0 +1,102 @@
+/**
+ * Answers of /v1/chat/completions: pieces of text become chunks of a stream, or messages of one document.
+ */
+import type { Progress } from '../../gateway/inference.ts';
+import { JoinedPiece } from '../../gateway/piece.ts';
+import type { Piece } from '../../text/sequence-text.ts';
+import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from './answer.ts';
+import { chatLogprob, type TokenNames } from './logprobs.ts';
+import type { UsageCounter } from './usage.ts';
+
+export interface ChatAnswerOptions {
+  readonly promptTokenIds: readonly number[];
+  readonly names: TokenNames;
+  readonly logprobs: boolean;
+  readonly returnTokenIds: boolean;
+}
+
+/** A choice as clients read it: a part of it, in a chunk, or the whole of it, in a document. */
+function chatChoice(options: ChatAnswerOptions, piece: Piece, extent: 'part' | 'whole'): object {
+  const { index, text, finish } = piece;
+  const whole = extent === 'whole';
+  return {
+    index,
+    ...(whole
+      ? { message: { role: 'assistant', content: text, refusal: null } }
+      : { delta: text === '' ? {} : { content: text } }),
+    logprobs: options.logprobs
+      ? { content: piece.logprobs.map((scored) => chatLogprob(options.names, scored)), refusal: null }
+      : null,
+    finish_reason: finish?.reason ?? null,
+    ...(whole || finish !== null ? { stop_reason: finish?.stop ?? null } : {}),
+    ...(options.returnTokenIds ? { token_ids: piece.tokenIds } : {}),
+  };
+}
+
+/** Streams chunks. */
+export class ChatStream implements Answer {
+  readonly usage: UsageCounter;
+  readonly #writer: ChunkWriter;
+  readonly #options: ChatAnswerOptions;
+  readonly #introduced = new Set<number>();
+
+  constructor(writer: ChunkWriter, usage: UsageCounter, options: ChatAnswerOptions) {
+    this.#writer = writer;
+    this.usage = usage;
+    this.#options = options;
+  }
+
+  add(_prompt: number, progress: Progress): void | Promise<void> {
+    const { piece } = progress;
+    const { promptTokenIds, logprobs, returnTokenIds } = this.#options;
+    this.usage.add(promptTokenIds.length, progress);
+    if (!this.#introduced.has(piece.index)) this.#introduce(piece.index);
+    if (piece.text !== '' || piece.finish !== null || logprobs || returnTokenIds) {
+      this.#writer.write(chatChoice(this.#options, piece, 'part'));
+    }
+    return this.#writer.slow;
+  }
+
+  /** The first chunk of a choice names the role. */
+  #introduce(index: number): void {
+    const first = this.#introduced.size === 0 && this.#options.returnTokenIds;
+    this.#introduced.add(index);
+    const delta = { role: 'assistant', content: '' };
+    const prompt = first ? { prompt_token_ids: this.#options.promptTokenIds } : {};
+    this.#writer.write({ index, delta, logprobs: null, finish_reason: null }, prompt);
+  }
+}
+
+/** Gathers one document. */
+export class ChatDocument implements WholeAnswer {
+  readonly usage: UsageCounter;
+  readonly #head: AnswerHead;
+  readonly #options: ChatAnswerOptions;
+  readonly #choices: readonly JoinedPiece[];
+
+  constructor(head: AnswerHead, n: number, usage: UsageCounter, options: ChatAnswerOptions) {
+    this.#head = head;
+    this.usage = usage;
+    this.#options = options;
+    this.#choices = Array.from({ length: n }, (_, index) => new JoinedPiece(index));
+  }
+
+  add(_prompt: number, progress: Progress): void {
+    this.usage.add(this.#options.promptTokenIds.length, progress);
+    this.#choices[progress.piece.index]?.add(progress.piece);
+  }
+
+  toJSON(): object {
+    const { returnTokenIds, promptTokenIds } = this.#options;
+    return {
+      id: this.#head.id,
+      object: 'chat.completion',
+      created: this.#head.created,
+      model: this.#head.model,
+      choices: this.#choices.map((choice) => chatChoice(this.#options, choice, 'whole')),
+      usage: this.usage,
+      system_fingerprint: this.#head.system_fingerprint,
+      ...(returnTokenIds ? { prompt_token_ids: promptTokenIds } : {}),
+    };
+  }
+}

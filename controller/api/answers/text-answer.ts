@@ -1,0 +1,115 @@
+/**
+ * Answers of /v1/completions: several prompts, each with n choices; prompts echoed and scored when asked for.
+ */
+import type { Progress } from '../../gateway/inference.ts';
+import { JoinedPiece } from '../../gateway/piece.ts';
+import type { Piece } from '../../text/sequence-text.ts';
+import type { TokenTable } from '../../text/token-table.ts';
+import type { Prompt } from '../fields/prompts.ts';
+import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from './answer.ts';
+import { type Echo, echoOf } from './echo.ts';
+import { TextLogprobs, type TokenNames } from './logprobs.ts';
+import type { UsageCounter } from './usage.ts';
+
+export interface TextAnswerOptions {
+  readonly prompts: readonly Prompt[];
+  readonly n: number;
+  readonly table: TokenTable;
+  readonly names: TokenNames;
+  readonly echo: boolean;
+  readonly logprobs: boolean;
+  readonly returnTokenIds: boolean;
+  readonly skipSpecialTokens: boolean;
+}
+
+/** A choice as clients read it: from its begin, with the prompt where it is echoed, or a later part of it. */
+function textChoice(options: TextAnswerOptions, prompt: number, echo: Echo, piece: Piece, begins: boolean): object {
+  const { finish } = piece;
+  const promptTokenIds = options.prompts[prompt]?.tokenIds;
+  return {
+    index: prompt * options.n + piece.index,
+    text: begins ? echo.text + piece.text : piece.text,
+    logprobs: options.logprobs ? scores(options.names, echo, piece, begins) : null,
+    finish_reason: finish?.reason ?? null,
+    stop_reason: finish?.stop ?? null,
+    ...(options.returnTokenIds
+      ? { token_ids: piece.tokenIds, ...(begins ? { prompt_token_ids: promptTokenIds } : {}) }
+      : {}),
+  };
+}
+
+function scores(names: TokenNames, echo: Echo, piece: Piece, begins: boolean): TextLogprobs {
+  const list = new TextLogprobs();
+  if (begins) for (const { id, offset, scored } of echo.tokens) list.add(names, id, offset, scored);
+  piece.tokenIds.forEach((id, i) => {
+    list.add(names, id, echo.length + (piece.textOffsets[i] ?? 0), piece.logprobs[i] ?? null);
+  });
+  return list;
+}
+
+/** Streams chunks. */
+export class TextStream implements Answer {
+  readonly usage: UsageCounter;
+  readonly #writer: ChunkWriter;
+  readonly #options: TextAnswerOptions;
+  readonly #echoes = new Map<number, Echo>();
+  /** Choices that have begun. */
+  readonly #begun = new Set<number>();
+
+  constructor(writer: ChunkWriter, usage: UsageCounter, options: TextAnswerOptions) {
+    this.#writer = writer;
+    this.usage = usage;
+    this.#options = options;
+  }
+
+  add(prompt: number, progress: Progress): void | Promise<void> {
+    const { prompts, n, logprobs, returnTokenIds } = this.#options;
+    const { piece } = progress;
+    this.usage.add(prompts[prompt]?.tokenIds.length ?? 0, progress);
+    if (progress.prompt !== null) this.#echoes.set(prompt, echoOf(this.#options, prompt, progress.prompt));
+    const choice = prompt * n + piece.index;
+    const begins = !this.#begun.has(choice);
+    if (!begins && piece.text === '' && piece.finish === null && !logprobs && !returnTokenIds) return undefined;
+    this.#begun.add(choice);
+    this.#writer.write(textChoice(this.#options, prompt, this.#echoes.get(prompt) as Echo, piece, begins));
+    return this.#writer.slow;
+  }
+}
+
+/** Gathers one document. */
+export class TextDocument implements WholeAnswer {
+  readonly usage: UsageCounter;
+  readonly #head: AnswerHead;
+  readonly #options: TextAnswerOptions;
+  /** [prompts][n]. */
+  readonly #choices: readonly (readonly JoinedPiece[])[];
+  readonly #echoes = new Map<number, Echo>();
+
+  constructor(head: AnswerHead, usage: UsageCounter, options: TextAnswerOptions) {
+    this.#head = head;
+    this.usage = usage;
+    this.#options = options;
+    this.#choices = options.prompts.map(() => Array.from({ length: options.n }, (_, index) => new JoinedPiece(index)));
+  }
+
+  add(prompt: number, progress: Progress): void {
+    this.usage.add(this.#options.prompts[prompt]?.tokenIds.length ?? 0, progress);
+    if (progress.prompt !== null) this.#echoes.set(prompt, echoOf(this.#options, prompt, progress.prompt));
+    this.#choices[prompt]?.[progress.piece.index]?.add(progress.piece);
+  }
+
+  toJSON(): object {
+    return {
+      id: this.#head.id,
+      object: 'text_completion',
+      created: this.#head.created,
+      model: this.#head.model,
+      choices: this.#choices.flatMap((choices, prompt) => {
+        const echo = this.#echoes.get(prompt) as Echo;
+        return choices.map((choice) => textChoice(this.#options, prompt, echo, choice, true));
+      }),
+      usage: this.usage,
+      system_fingerprint: this.#head.system_fingerprint,
+    };
+  }
+}

@@ -1,0 +1,25 @@
+import type { Progress } from '../../gateway/inference.ts';
+
+/** Tokens that a request used, in OpenAI's shape. */
+export class UsageCounter {
+  #prompt = 0;
+  #completion = 0;
+  #cached = 0;
+
+  /** `promptTokens`: of the prompt that the progress belongs to. */
+  add(promptTokens: number, { piece, prompt }: Progress): void {
+    this.#completion += piece.tokenIds.length;
+    if (prompt === null) return;
+    this.#prompt += promptTokens;
+    this.#cached += prompt.cachedTokens;
+  }
+
+  toJSON(): object {
+    return {
+      prompt_tokens: this.#prompt,
+      total_tokens: this.#prompt + this.#completion,
+      completion_tokens: this.#completion,
+      prompt_tokens_details: { cached_tokens: this.#cached },
+    };
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Prompts of a request as token ids, and how many tokens may follow them.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { invalidField, ServiceError } from '../../errors.ts';
+import type { Served } from '../../gateway/inference.ts';
+import { checkTokenIds, type Fields } from './fields.ts';
+
+/** A prompt, and its text where the client sent text. */
+export interface Prompt {
+  readonly tokenIds: readonly number[];
+  readonly text: string | null;
+}
+
+/** Prompts in one request. */
+export const maxPrompts = 1024;
+
+/** `prompt`: a text, token ids, or an array of either. Never empty. */
+export async function readPrompts(fields: Fields, served: Served, signal: AbortSignal): Promise<readonly Prompt[]> {
+  const given = fields.raw('prompt');
+  const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
+  const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
+  if (given === null) throw invalidField('prompt', undefined, expected);
+  const read = (value: unknown, path: string): Promise<Prompt> => {
+    if (typeof value === 'string') return encodePrompt(served, value, addSpecialTokens, path, signal);
+    if (!Array.isArray(value)) throw invalidField(path, value, expected);
+    return Promise.resolve({ tokenIds: checkPromptTokens(value, served, path), text: null });
+  };
+  if (!Array.isArray(given) || typeof given[0] === 'number') return [await read(given, 'prompt')];
+  if (given.length === 0 || given.length > maxPrompts) {
+    throw invalidField('prompt', given, `1 to ${maxPrompts} prompts`);
+  }
+  const prompts: Prompt[] = [];
+  for (const [i, value] of given.entries()) {
+    prompts.push(await read(value, `prompt[${i}]`));
+    // Many short texts are as much work as a long one; others get their turn in between.
+    await nextTurn();
+  }
+  return prompts;
+}
+
+/** Tokenises a prompt; errors name `path`. */
+export async function encodePrompt(
+  served: Served,
+  text: string,
+  addSpecialTokens: boolean,
+  path: string,
+  signal: AbortSignal | null,
+): Promise<Prompt> {
+  const { maxModelLen } = served.model;
+  let tokenIds: readonly number[];
+  try {
+    tokenIds = await served.text.encode(text, addSpecialTokens, maxModelLen, signal);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.field !== null) throw error;
+    throw new ServiceError(error.code, `${path}: ${error.message}`, { field: path, cause: error });
+  }
+  return { tokenIds: checkPromptLength(tokenIds, served, path), text };
+}
+
+export function checkPromptTokens(value: readonly unknown[], served: Served, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = served.model;
+  if (value.length > maxModelLen) throw tooLong(path, value.length, maxModelLen);
+  return checkPromptLength(checkTokenIds(value, path, vocabSize), served, path);
+}
+
+function checkPromptLength(ids: readonly number[], served: Served, path: string): readonly number[] {
+  const { maxModelLen, vocabSize } = served.model;
+  if (ids.length === 0) throw new ServiceError('INVALID_REQUEST', `${path}: the prompt has no tokens`, { field: path });
+  if (ids.length > maxModelLen) throw tooLong(path, ids.length, maxModelLen);
+  for (const id of ids) if (id >= vocabSize) throw invalidField(path, id, `token ids below ${vocabSize}`);
+  return ids;
+}
+
+function tooLong(path: string, tokens: number, maxModelLen: number): ServiceError {
+  const message = `${path}: the prompt has ${tokens} tokens, but this model's maximum context length is ${maxModelLen} tokens`;
+  return new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+}
+
+/**
+ * Tokens to generate: as asked for, `fallback` when nothing was asked for, and never more than the context leaves.
+ * Asking for more than it leaves is an error that names `path`.
+ */
+export function outputTokens(
+  promptTokens: number,
+  asked: number | null,
+  fallback: number,
+  served: Served,
+  path: string,
+): number {
+  const { maxModelLen } = served.model;
+  const left = maxModelLen - promptTokens;
+  if (asked !== null && asked > left) {
+    const message =
+      `${path}: this model's maximum context length is ${maxModelLen} tokens, but ${promptTokens + asked} were asked for ` +
+      `(${promptTokens} in the prompt, ${asked} for the output)`;
+    throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+  }
+  if (asked === null && left === 0) {
+    const message = `the prompt has ${promptTokens} tokens, which is the maximum context length: no room for output`;
+    throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message, { field: path });
+  }
+  return asked ?? Math.min(fallback, left);
+}

@@ -1,0 +1,149 @@
+/**
+ * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
+ */
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { ApiKeys } from '../../../platform/rpc/api-keys.ts';
+import type { TlsFiles } from '../../../platform/rpc/server.ts';
+import { ServiceError } from '../../errors.ts';
+import type { Inference } from '../../gateway/inference.ts';
+import { answerBrokenRequest, fromFramework, sendError } from '../answers/error-response.ts';
+import { asSent, JsonBody } from '../fields/json-body.ts';
+import { requestIdOf } from '../fields/request-id.ts';
+import { BodyBudget } from './body-budget.ts';
+import { addGenerateRoutes } from './generate-routes.ts';
+import { addHealthRoutes } from './health-routes.ts';
+import type { Metrics } from './metrics.ts';
+import { addModelRoutes } from './model-routes.ts';
+import { addTokenizeRoutes } from './tokenize-routes.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route needs no API key. */
+    open?: boolean;
+  }
+}
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly tls: TlsFiles | null;
+  readonly apiKeys: ApiKeys;
+  /** Largest request body, in bytes. */
+  readonly maxBodyBytes: number;
+  /** Bytes of all request bodies together. */
+  readonly maxBodyBytesTogether: number;
+  /** Largest request headers together, in bytes. */
+  readonly maxHeaderBytes: number;
+  /** Time in which a request's headers, and the whole request, must arrive. */
+  readonly receiveTimeoutMs: number;
+  readonly logger: FastifyBaseLogger;
+}
+
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  /** Listens; the port is returned. */
+  start(): Promise<number>;
+  /** Stops listening, lets answers finish for `graceMs`, and closes all connections. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
+  const app = createApp(options);
+  const bodies = new BodyBudget(options.maxBodyBytesTogether, options.maxBodyBytes);
+  app.removeContentTypeParser('text/plain');
+  const parse = app.getDefaultJsonParser('remove', 'remove');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
+    void parse(request, text, (error, value) => done(error, new JsonBody(value, text)));
+  });
+
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const name of [method].flat()) if (name !== 'HEAD') metrics.onHttpRoute(name, url);
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (request.routeOptions.config.open !== true && !options.apiKeys.allows(request.headers.authorization)) {
+      throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
+    }
+    bodies.take(request, reply);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
+    // Without what follows a "?", where clients have been seen to put keys.
+    const [method, path] = [request.method, request.url.split('?', 1)[0]];
+    const call = { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
+    options.logger.debug({ ...call, requestId: request.id }, 'HTTP');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const failure = fromFramework(error, options.maxBodyBytes);
+    if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a request failed');
+    return sendError(reply, asSent(failure, request.body));
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = knownMethods(app, path);
+    if (methods.length === 0)
+      return sendError(reply, new ServiceError('NOT_FOUND', `there is nothing at ${path.slice(0, 200)}`));
+    reply.header('allow', methods.join(', '));
+    const message = `${path} takes ${methods.join(' or ')}, not ${request.method}`;
+    return sendError(reply, new ServiceError('METHOD_NOT_ALLOWED', message));
+  });
+
+  addHealthRoutes(app, inference, metrics);
+  addModelRoutes(app, inference);
+  addTokenizeRoutes(app, inference);
+  addGenerateRoutes(app, inference);
+
+  return {
+    app,
+    async start() {
+      await app.listen({ host: options.host, port: options.port });
+      const address = app.server.address();
+      return typeof address === 'object' && address !== null ? address.port : options.port;
+    },
+    async close(graceMs) {
+      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      await app.close();
+      clearTimeout(timer);
+    },
+  };
+}
+
+function createApp(options: HttpOptions): FastifyInstance {
+  const server = {
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: options.receiveTimeoutMs,
+    requestTimeout: options.receiveTimeoutMs,
+    connectionsCheckingInterval: Math.min(30_000, options.receiveTimeoutMs),
+  };
+  const { tls } = options;
+  return fastify({
+    ...(tls === null ? { http: server } : { https: { ...server, ...secureContext(tls) } }),
+    bodyLimit: options.maxBodyBytes,
+    onProtoPoisoning: 'remove',
+    onConstructorPoisoning: 'remove',
+    requestTimeout: options.receiveTimeoutMs,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
+    routerOptions: { maxParamLength: 512 },
+    frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error, options.maxBodyBytes)),
+  });
+}
+
+function secureContext(tls: TlsFiles): object {
+  const client = tls.clientAuthority;
+  return {
+    cert: tls.certificate,
+    key: tls.privateKey,
+    ...(client === null ? {} : { ca: client, requestCert: true, rejectUnauthorized: true }),
+  };
+}
+
+function knownMethods(app: FastifyInstance, path: string): readonly string[] {
+  const url = path.startsWith('/v1/models/') ? '/v1/models/*' : path;
+  return ['GET', 'HEAD', 'POST'].filter((method) => app.hasRoute({ method: method, url }));
+}

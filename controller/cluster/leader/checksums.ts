@@ -1,0 +1,108 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
+import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
+import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
+import { expertOf } from '../../../proto/model/experts.ts';
+import { moeOf } from '../../../proto/model/operators.ts';
+import { checkpointBytes } from '../../../proto/model/tensors.ts';
+
+/**
+ * CRC-32 of every expert slice of a layer in the checkpoint at `directory`, by slice id: the bytes of gate rows, up rows and
+ * down columns that belong to the slice, in that order. Workers compare what they load with it, so a damaged disk is found
+ * before its weights are used.
+ */
+export async function expertChecksums(
+  spec: ModelSpec,
+  directory: string,
+  layer: number,
+  slices: number,
+): Promise<readonly number[]> {
+  const table = moeOf(spec.layers[layer])?.experts;
+  const sums: number[] = [];
+  for (let id = 0; id < (table?.count ?? 0); id++) {
+    const expert = expertOf(table!, id);
+    const read = (linear: LinearSpec | null) => readMatrix(spec, directory, linear?.weight?.data ?? null);
+    const [gate, up, down] = await Promise.all([read(expert.gate), read(expert.up), read(expert.down)]);
+    for (let slice = 0; slice < slices; slice++) sums.push(sliceChecksum(gate, up, down, slice, slices));
+  }
+  return sums;
+}
+
+/** The plan with the checksums that its slots must have; `checksumsOf` gives those of a layer, empty for none. */
+export async function withChecksums(
+  plan: PlacementPlan,
+  checksumsOf: (layer: number, slices: number) => Promise<readonly number[]>,
+): Promise<PlacementPlan> {
+  const experts: PlacementPlan['experts'] = [];
+  // One layer at a time: a layer's experts may take gigabytes to read.
+  for (const placement of plan.experts) {
+    const checksums = await checksumsOf(placement.layer, placement.slices);
+    experts.push({ ...placement, checksums: [...checksums] });
+  }
+  return { ...plan, experts };
+}
+
+interface Matrix {
+  readonly bytes: Buffer;
+  readonly rows: number;
+  readonly rowBytes: number;
+}
+
+async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef | null): Promise<Matrix> {
+  const file = tensor === null ? undefined : spec.files[tensor.file];
+  if (tensor === null || file === undefined) throw new Error('an expert of the model names no weights');
+  const [rows = 0] = tensor.shape;
+  const rowBytes = checkpointBytes(tensor) / rows;
+  const bytes = Buffer.allocUnsafe(rows * rowBytes);
+  const handle = await open(join(directory, file.path), 'r');
+  try {
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, tensor.offset);
+    if (bytesRead !== bytes.length)
+      throw new Error(`${file.path}: ${tensor.name} ends after ${bytesRead} of ${bytes.length} bytes`);
+  } finally {
+    await handle.close();
+  }
+  return { bytes, rows, rowBytes };
+}
+
+function sliceChecksum(gate: Matrix, up: Matrix, down: Matrix, slice: number, slices: number): number {
+  const width = gate.rows;
+  const [first, end] = [sliceBegin(width, slice, slices), sliceBegin(width, slice + 1, slices)];
+  let sum = 0;
+  for (const { bytes, rowBytes } of [gate, up]) sum = crc32(bytes.subarray(first * rowBytes, end * rowBytes), sum);
+  if (slices === 1) return crc32(down.bytes, sum);
+  const columnBytes = down.rowBytes / width;
+  for (let row = 0; row < down.rows; row++) {
+    const start = row * down.rowBytes;
+    sum = crc32(down.bytes.subarray(start + first * columnBytes, start + end * columnBytes), sum);
+  }
+  return sum;
+}
+
+/** First element of a slice of an intermediate dimension, as ExpertPlacement.slices in plan.proto defines it. */
+function sliceBegin(width: number, slice: number, slices: number): number {
+  const group = width % 32 === 0 && width / 32 >= slices ? 32 : 1;
+  return Math.floor(((width / group) * slice) / slices) * group;
+}
+
+/** Checksums by layer and number of slices. Each is made once: it takes reading the layer's experts. */
+export class ChecksumCache {
+  readonly #spec: ModelSpec;
+  readonly #directory: string;
+  readonly #known = new Map<string, Promise<readonly number[]>>();
+
+  constructor(spec: ModelSpec, directory: string) {
+    this.#spec = spec;
+    this.#directory = directory;
+  }
+
+  get(layer: number, slices: number): Promise<readonly number[]> {
+    const key = `${layer}/${slices}`;
+    const known = this.#known.get(key) ?? expertChecksums(this.#spec, this.#directory, layer, slices);
+    this.#known.set(key, known);
+    known.catch(() => this.#known.delete(key)); // A disk may be back for the next plan.
+    return known;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The files beside a checkpoint's weights that say how text becomes tokens and back.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isObject } from '../config/json.ts';
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export interface TextFiles {
+  readonly tokenizerPath: string;
+  /** tokenizer.json. */
+  readonly tokenizer: JsonObject;
+  /** tokenizer_config.json; empty when there is none. */
+  readonly tokenizerConfig: JsonObject;
+  /** special_tokens_map.json; empty when there is none. */
+  readonly specialTokensMap: JsonObject;
+  /** generation_config.json; empty when there is none. */
+  readonly generationConfig: JsonObject;
+  /** chat_template.jinja; null when there is none. */
+  readonly chatTemplate: string | null;
+}
+
+/** Reads them. Only tokenizer.json must be there. Errors name the file. */
+export async function readTextFiles(directory: string): Promise<TextFiles> {
+  const tokenizer = await readJson(directory, 'tokenizer.json');
+  if (tokenizer === null) throw new Error('tokenizer.json: no such file; it is needed to turn text into tokens');
+  const [tokenizerConfig, specialTokensMap, generationConfig, chatTemplate] = await Promise.all([
+    readJson(directory, 'tokenizer_config.json'),
+    readJson(directory, 'special_tokens_map.json'),
+    readJson(directory, 'generation_config.json'),
+    readText(directory, 'chat_template.jinja'),
+  ]);
+  return {
+    tokenizerPath: join(directory, 'tokenizer.json'),
+    tokenizer,
+    tokenizerConfig: tokenizerConfig ?? {},
+    specialTokensMap: specialTokensMap ?? {},
+    generationConfig: generationConfig ?? {},
+    chatTemplate,
+  };
+}
+
+async function readText(directory: string, name: string): Promise<string | null> {
+  try {
+    return await readFile(join(directory, name), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new Error(`${name}: cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readJson(directory: string, name: string): Promise<JsonObject | null> {
+  const text = await readText(directory, name);
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${name}: not valid JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (!isObject(value)) throw new Error(`${name}: expected a JSON object`);
+  return value;
+}

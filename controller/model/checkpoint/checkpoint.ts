@@ -1,0 +1,119 @@
+/** The safetensors files of a checkpoint folder, as one table of tensors. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CheckpointFile__Output as CheckpointFile } from '../../../proto/generated/conclave/v1/CheckpointFile.ts';
+import { parseJsonObject } from '../config/json.ts';
+import { type Problems, quote } from '../config/problems.ts';
+import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
+
+/** A tensor and the file that holds it. */
+export interface CheckpointTensor extends StoredTensor {
+  /** Index into Checkpoint.files. */
+  readonly file: number;
+}
+
+export interface Checkpoint {
+  readonly files: readonly CheckpointFile[];
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** Whether every file could be read: only then is a tensor that is not there missing. */
+  readonly complete: boolean;
+}
+
+const single = 'model.safetensors';
+const index = 'model.safetensors.index.json';
+const maxIndexBytes = 100_000_000;
+const maxFiles = 10_000;
+
+/** Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. */
+export async function readCheckpoint(directory: string, problems: Problems): Promise<Checkpoint> {
+  const weightMap = await findWeightMap(directory, problems).catch((error: Error) => {
+    problems.add(describe(error));
+    return new Map<string, string>();
+  });
+  const paths = weightMap === null ? [single] : [...new Set(weightMap.values())].sort();
+  const files: CheckpointFile[] = [];
+  const tensors = new Map<string, CheckpointTensor>();
+  for (const path of paths) {
+    const header = await readSafetensorsHeader(join(directory, path), (problem) =>
+      problems.add(`${path}: ${problem}`),
+    ).catch((error: Error) => {
+      problems.add(`${path}: ${describe(error)}`);
+      return null;
+    });
+    if (header === null) continue;
+    const file = files.push({ path, bytes: header.fileBytes }) - 1;
+    for (const [name, tensor] of header.tensors) {
+      const other = tensors.get(name);
+      if (other === undefined) tensors.set(name, { ...tensor, file });
+      else problems.add(`tensor ${quote(name)} is in both ${files[other.file]?.path} and ${path}`);
+    }
+  }
+  if (weightMap !== null) compareWithIndex(weightMap, files, tensors, problems);
+  return { files, tensors, complete: paths.length > 0 && files.length === paths.length };
+}
+
+/** Tensor name → file from the index; null for a checkpoint of a single file. Throws when there is neither. */
+async function findWeightMap(directory: string, problems: Problems): Promise<ReadonlyMap<string, string> | null> {
+  const names = new Set(await readdir(directory));
+  if (names.has(single)) return null;
+  if (!names.has(index)) {
+    const others = [...names].filter((name) => /\.(safetensors|bin|gguf|pth?)$/.test(name)).sort();
+    const found = others.length === 0 ? 'no weight file is there' : `found ${quote(others)}`;
+    throw new Error(`expected ${single} or ${index}; ${found}`);
+  }
+  try {
+    const path = join(directory, index);
+    const { size } = await stat(path);
+    if (size > maxIndexBytes) throw new Error(`${size} bytes; at most ${maxIndexBytes} are read`);
+    return parseWeightMap(await readFile(path, 'utf8'), problems);
+  } catch (error) {
+    throw new Error(`${index}: ${describe(error as Error)}`, { cause: error });
+  }
+}
+
+/** The `weight_map` of an index, without the entries that are reported. */
+export function parseWeightMap(text: string, problems: Problems): ReadonlyMap<string, string> {
+  const { weight_map: entries } = parseJsonObject(text);
+  if (typeof entries !== 'object' || entries === null || Array.isArray(entries)) {
+    throw new Error('expected an object at "weight_map"');
+  }
+  if (Object.keys(entries).length === 0) throw new Error('"weight_map" is empty');
+  const weightMap = new Map<string, string>();
+  for (const [name, path] of Object.entries(entries) as [string, unknown][]) {
+    if (typeof path === 'string' && isInside(path)) weightMap.set(name, path);
+    else problems.add(`${index}: weight_map.${name} is ${quote(path)}; expected a .safetensors path inside the folder`);
+  }
+  const files = new Set(weightMap.values()).size;
+  if (files > maxFiles) throw new Error(`"weight_map" names ${files} files; at most ${maxFiles} are read`);
+  return weightMap;
+}
+
+/** Whether a path is relative and stays in its folder, read as any system would read it. */
+function isInside(path: string): boolean {
+  const unsafe = path.includes('\\') || path.includes('\0') || path.includes(':');
+  return !unsafe && path.endsWith('.safetensors') && path.split('/').every((part) => !['', '.', '..'].includes(part));
+}
+
+function compareWithIndex(
+  weightMap: ReadonlyMap<string, string>,
+  files: readonly CheckpointFile[],
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+  problems: Problems,
+): void {
+  const read = new Set(files.map((file) => file.path));
+  for (const [name, path] of weightMap) {
+    const tensor = tensors.get(name);
+    if (!read.has(path)) continue;
+    if (tensor === undefined) problems.add(`${path} lacks tensor ${quote(name)}, which the index puts there`);
+    else if (files[tensor.file]?.path !== path) {
+      problems.add(`tensor ${quote(name)} is in ${files[tensor.file]?.path}; the index says ${path}`);
+    }
+  }
+  for (const [name, tensor] of tensors) {
+    if (!weightMap.has(name)) problems.add(`tensor ${quote(name)} of ${files[tensor.file]?.path} is not in the index`);
+  }
+}
+
+function describe(error: Error): string {
+  return 'code' in error && error.code === 'ENOENT' ? 'no such file' : error.message;
+}

@@ -1,0 +1,87 @@
+/** The rotary keys of a configuration, older or newer, resolved into one angle per pair and one factor. */
+import { z } from 'zod';
+import type { RopeSpec__Output as RopeSpec } from '../../../proto/generated/conclave/v1/RopeSpec.ts';
+import type { ModelConfig } from './config.ts';
+import { isObject } from './json.ts';
+import { quote } from './problems.ts';
+import { ropeScalings } from './rope-scaling.ts';
+
+export interface Rope {
+  readonly spec: RopeSpec;
+  /** Longest sequence that the model was made for, in tokens. */
+  readonly maxPosition: number;
+  /** What the angles were computed from. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+type Keys = Readonly<Record<string, unknown>>;
+
+/**
+ * The rope of a configuration that gives `rope_parameters` (newer) or `rope_theta` and `rope_scaling` (older); reports
+ * what is wrong and returns null.
+ */
+export function resolveRope(
+  file: Keys,
+  config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'>,
+  headDim: number,
+  report: (problem: string) => void,
+): Rope | null {
+  const keys = mergeKeys(file, report);
+  if (keys === null) return null;
+  const { rope_type: type = 'default', rope_theta: theta = config.rope_theta, partial_rotary_factor: part = 1 } = keys;
+  const scaling = ropeScalings.get(type);
+  const types = [...ropeScalings.keys()].join(', ');
+  if (scaling === undefined) report(`rope_type is ${quote(type)}; supported: ${types}`);
+  if (part !== 1) report(`partial_rotary_factor is ${quote(part)}; supported: 1`);
+  if (typeof theta !== 'number' || !(theta > 1)) report(`rope_theta is ${quote(theta)}; expected a number above 1`);
+  else if (scaling !== undefined && part === 1) {
+    try {
+      const frequencies = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
+      const scaled = scaling(keys, { theta, frequencies, maxPosition: config.max_position_embeddings });
+      const spec: RopeSpec = {
+        inverseFrequencies: scaled.frequencies.map(Math.fround),
+        attentionFactor: Math.fround(scaled.attentionFactor),
+        rotaryDim: headDim,
+        layout: 'ROPE_LAYOUT_HALF',
+      };
+      const inRange = [...spec.inverseFrequencies, spec.attentionFactor].every(Number.isFinite);
+      if (inRange && scaled.maxPosition <= 0x7fffffff) {
+        return { spec, maxPosition: scaled.maxPosition, parameters: { type, theta, ...scaled.parameters } };
+      }
+      report(`rope parameters ${quote(keys)} give angles or positions out of range`);
+    } catch (error) {
+      if (!(error instanceof z.ZodError)) throw error;
+      for (const { path, message } of error.issues) {
+        report(`${path.join('.')} of rope_type ${quote(type)} is ${quote(keys[String(path[0])])}: ${message}`);
+      }
+    }
+  }
+  return null;
+}
+
+/** One object from the older and the newer keys, `type` as `rope_type`; reports contradictions and returns null. */
+function mergeKeys(file: Keys, report: (problem: string) => void): Keys | null {
+  const groups: Keys[] = [];
+  for (const key of ['rope_parameters', 'rope_scaling']) {
+    const group = file[key] ?? {};
+    if (!isObject(group) || Object.values(group).some(isObject)) {
+      report(`${key} is ${quote(group)}; expected one object of rope keys for all layers`);
+      return null;
+    }
+    const { type, ...others } = group;
+    groups.push(others, { rope_type: type });
+  }
+  groups.push({ rope_theta: file['rope_theta'], partial_rotary_factor: file['partial_rotary_factor'] });
+
+  const merged = new Map<string, unknown>();
+  let consistent = true;
+  for (const [key, value] of groups.flatMap((group) => Object.entries(group))) {
+    if (value == null) continue;
+    if (merged.has(key) && quote(merged.get(key)) !== quote(value)) {
+      report(`${key} is given as ${quote(merged.get(key))} and as ${quote(value)}`);
+      consistent = false;
+    }
+    merged.set(key, value);
+  }
+  return consistent ? Object.fromEntries(merged) : null;
+}

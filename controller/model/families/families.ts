@@ -1,0 +1,28 @@
+import { quote } from '../config/problems.ts';
+import type { Family } from './family.ts';
+import { llama } from './llama.ts';
+import { mistral } from './mistral.ts';
+import { mixtral } from './mixtral.ts';
+import { olmoe } from './olmoe.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen2Moe } from './qwen2-moe.ts';
+import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3-moe.ts';
+
+/** Every family that can be compiled. */
+const families: readonly Family[] = [mixtral, qwen2Moe, qwen3Moe, olmoe, llama, mistral, qwen2, qwen3];
+
+/** The family of a parsed config.json, by `model_type` or else by `architectures`; reports what is unknown and returns null. */
+export function findFamily(file: Readonly<Record<string, unknown>>, report: (problem: string) => void): Family | null {
+  const { model_type: modelType, architectures } = file;
+  const named = Array.isArray(architectures) ? architectures.map((name) => String(name).toLowerCase()) : [];
+  const found =
+    modelType == null
+      ? families.find((family) => named.includes(family.architecture.toLowerCase()))
+      : families.find((family) => family.modelType === modelType);
+  if (found !== undefined) return found;
+  const given =
+    modelType == null ? `architectures is ${quote(architectures ?? null)}` : `model_type is ${quote(modelType)}`;
+  report(`${given}; supported: ${families.map((family) => family.modelType).join(', ')}`);
+  return null;
+}

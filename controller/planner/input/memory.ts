@@ -1,0 +1,130 @@
+// Bytes that the parts of a model take on a worker, by weights format. Matrices are [rows, cols], packed by row:
+// f32 keeps the checkpoint's own encoding, bf16 takes 2 bytes an element, q8 takes 36 bytes per group of 32 in a row.
+import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/conclave/v1/LayerSpec.ts';
+import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
+import type { ModelSpec } from '../../../proto/messages.ts';
+import { cachedHeads, cacheType, headBytes } from '../../../proto/model/cache.ts';
+import { distinctExperts } from '../../../proto/model/experts.ts';
+import { moeOf } from '../../../proto/model/operators.ts';
+import { type Part, partOf } from '../../../proto/model/share.ts';
+import { checkpointBytes } from '../../../proto/model/tensors.ts';
+import {
+  blockWeights,
+  ffnWeights,
+  headWeights,
+  operatorWeights,
+  storedBytes,
+  type Weight,
+} from '../../../proto/model/weights.ts';
+import type { WeightsFormat } from '../../../proto/weights-formats.ts';
+
+/** What of an operator tensor-parallel ranks share. */
+export interface SharedPart {
+  /** Ranks hold whole key/value heads with the query heads that read them; null: any fraction, of the intermediate dimension. */
+  readonly heads: number | null;
+  readonly weightBytes: number;
+  /** Cache of one position, all heads. */
+  readonly kvBytesPerToken: number;
+  /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
+  readonly inseparable: boolean;
+}
+
+/** Bytes of one layer, by who holds them. */
+export interface LayerFootprint {
+  /** One for each operator that ranks share. */
+  readonly shared: readonly SharedPart[];
+  /** Norms and gates; on rank 0. */
+  readonly residentBytes: number;
+  /** Null for a dense layer. */
+  readonly experts: ExpertsFootprint | null;
+}
+
+export interface ExpertsFootprint {
+  readonly count: number;
+  /** Bytes of one routed expert: the largest of the layer. */
+  readonly bytes: number;
+  /** Intermediate dimension: slices of an expert divide it. */
+  readonly intermediate: number;
+  readonly topK: number;
+}
+
+export interface ModelFootprint {
+  readonly layers: readonly LayerFootprint[];
+  /** On the first stage's rank 0. */
+  readonly embeddingBytes: number;
+  /** Final norm and head; on the last stage's rank 0. */
+  readonly headBytes: number;
+}
+
+type Format = WeightsFormat | 'auto';
+
+/** Bytes of every part of the model when its matrices are kept in the given format. */
+export function modelFootprint(spec: ModelSpec, weights: Format): ModelFootprint {
+  const embedding = spec.embedding?.data ?? null;
+  return {
+    layers: spec.layers.map((layer) => layerFootprint(layer, weights)),
+    embeddingBytes: embedding === null ? 0 : checkpointBytes(embedding),
+    headBytes: bytesOf(headWeights(spec), weights),
+  };
+}
+
+/** Cache of one position over all layers, in bytes. */
+export function kvBytesPerToken(footprint: ModelFootprint): number {
+  const parts = footprint.layers.flatMap(({ shared }) => shared);
+  return parts.reduce((total, part) => total + part.kvBytesPerToken, 0);
+}
+
+/** The fraction of an operator that a rank has. */
+export function fractionOf({ heads }: SharedPart, share: Part): number {
+  return heads === null ? (share.end - share.begin) / share.parts : partOf(heads, share) / heads;
+}
+
+function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
+  const shared: SharedPart[] = [];
+  let residentBytes = 0;
+  for (const block of layer.blocks) {
+    residentBytes += bytesOf(blockWeights(block), weights);
+    for (const operator of block.operators) {
+      const own = operatorWeights(operator, block);
+      const split = own.filter(({ holder }) => holder === 'ranks');
+      residentBytes += bytesOf(
+        own.filter(({ holder }) => holder === 'owner'),
+        weights,
+      );
+      if (split.length > 0) shared.push(sharedPart(operator, bytesOf(split, weights), weights));
+    }
+  }
+  return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
+}
+
+function sharedPart({ gqa, cache }: OperatorSpec, weightBytes: number, weights: Format): SharedPart {
+  return {
+    heads: gqa?.kvHeads ?? null,
+    weightBytes,
+    kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
+    inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH',
+  };
+}
+
+function expertsFootprint(layer: LayerSpec, weights: Format): ExpertsFootprint | null {
+  const { experts, gate } = moeOf(layer) ?? {};
+  if (!experts?.expert) return null;
+  const bytes = distinctExperts(experts).map((expert) => bytesOf(ffnWeights('experts', 'slot', expert), weights));
+  return {
+    count: experts.count,
+    bytes: Math.max(...bytes),
+    intermediate: experts.expert.gate?.weight?.rows ?? 0,
+    topK: gate?.topK ?? 1,
+  };
+}
+
+function bytesOf(weights: readonly Weight[], format: Format): number {
+  return weights.reduce((sum, weight) => sum + keptBytes(weight, format), 0);
+}
+
+function keptBytes(weight: Weight, format: Format): number {
+  const { rows, cols, exact } = weight;
+  if (exact) return rows * cols * 4;
+  if (format === 'q8') return rows * Math.ceil(cols / 32) * 36;
+  return format === 'bf16' ? rows * cols * 2 : storedBytes(weight);
+}

@@ -1,0 +1,104 @@
+import type { Part } from '../../../proto/model/share.ts';
+import { fractionOf, type LayerFootprint, type ModelFootprint } from '../input/memory.ts';
+import type { LayerRange } from './partition.ts';
+
+/** Bytes of one rank of a stage. */
+export interface RankBytes {
+  readonly weightBytes: number;
+  readonly kvBytes: number;
+  /** Its part of the range's routed experts, when stages hold those themselves. */
+  readonly expertBytes: number;
+}
+
+/** Sizes of stages over any range of layers, from prefix sums: each answer takes constant time. */
+export class StageMemory {
+  readonly layers: number;
+  private readonly model: ModelFootprint;
+  private readonly kvTokens: number;
+  private readonly resident: readonly number[];
+  private readonly experts: readonly number[];
+  private readonly active: readonly number[];
+  /** Of what ranks share, by "rank/ranks". */
+  private readonly shares = new Map<string, ShareSums>();
+
+  /** `ownExperts`: the stages hold the routed experts of their layers. */
+  constructor(model: ModelFootprint, kvTokens: number, ownExperts: boolean) {
+    this.model = model;
+    this.layers = model.layers.length;
+    this.kvTokens = kvTokens;
+    this.resident = prefixSums(model.layers.map((layer) => layer.residentBytes));
+    const experts = model.layers.map((layer) => (ownExperts ? layer.experts : null));
+    this.experts = prefixSums(experts.map((e) => (e === null ? 0 : e.count * e.bytes)));
+    this.active = prefixSums(experts.map((e) => (e === null ? 0 : Math.min(e.topK, e.count) * e.bytes)));
+  }
+
+  /** Bytes of rank `rank` of `ranks` for the range. */
+  rank(range: LayerRange, rank: number, ranks: number): RankBytes {
+    const { weights, kv } = this.shared(rank, ranks);
+    const own =
+      rank > 0
+        ? 0
+        : between(this.resident, range) +
+          (range.first === 0 ? this.model.embeddingBytes : 0) +
+          (range.end === this.layers ? this.model.headBytes : 0);
+    return {
+      weightBytes: Math.ceil(between(weights, range)) + own,
+      kvBytes: between(kv, range) * this.kvTokens,
+      expertBytes: Math.ceil(between(this.experts, range) / ranks),
+    };
+  }
+
+  /** Bytes that a token reads in the range: what the stage's time goes with. */
+  activeBytes(range: LayerRange): number {
+    return (
+      between(this.shared(0, 1).weights, range) +
+      between(this.resident, range) +
+      between(this.active, range) +
+      (range.end === this.layers ? this.model.headBytes : 0)
+    );
+  }
+
+  private shared(rank: number, ranks: number): ShareSums {
+    const key = `${rank}/${ranks}`;
+    const known = this.shares.get(key);
+    if (known !== undefined) return known;
+    const share = rankShare(rank, ranks);
+    const sums = {
+      weights: prefixSums(this.model.layers.map((layer) => sharedBytes(layer, share, 'weightBytes'))),
+      // Whole heads have whole bytes: the rounding mends what dividing by their number leaves.
+      kv: prefixSums(this.model.layers.map((layer) => Math.round(sharedBytes(layer, share, 'kvBytesPerToken')))),
+    };
+    this.shares.set(key, sums);
+    return sums;
+  }
+}
+
+/** Prefix sums over the layers of what one rank holds. */
+interface ShareSums {
+  readonly weights: readonly number[];
+  readonly kv: readonly number[];
+}
+
+/** What tensor-parallel rank `rank` of `ranks` holds: near-even, rank 0, which also owns what is not split, no more than others. */
+export function rankShare(rank: number, ranks: number): Part {
+  return { begin: rank, end: rank + 1, parts: ranks };
+}
+
+function sharedBytes({ shared }: LayerFootprint, share: Part, what: 'weightBytes' | 'kvBytesPerToken'): number {
+  return shared.reduce((sum, part) => sum + part[what] * fractionOf(part, share), 0);
+}
+
+/** All bytes of a rank. */
+export function totalBytes(bytes: RankBytes): number {
+  return bytes.weightBytes + bytes.kvBytes + bytes.expertBytes;
+}
+
+function prefixSums(values: readonly number[]): number[] {
+  const sums = [0];
+  for (const value of values) sums.push(sums.at(-1)! + value);
+  return sums;
+}
+
+function between(sums: readonly number[], range: LayerRange): number {
+  return sums[range.end]! - sums[range.first]!;
+}

@@ -1,0 +1,108 @@
+/**
+ * Chat templates: which of a checkpoint's templates applies, and the variables it sees. They are rendered by a process of
+ * their own (template-process.ts).
+ */
+import { ServiceError } from '../errors.ts';
+import { type JsonObject, type TextFiles } from '../model/checkpoint/checkpoint-files.ts';
+import { isObject } from '../model/config/json.ts';
+import type { NamedTemplate } from './template-process.ts';
+
+/** A turn as templates see it: `role`, `content` as text or null, and whatever else the client sent. */
+export type ChatTurn = JsonObject & { readonly role: string; readonly content: string | null };
+
+export interface ChatInput {
+  readonly messages: readonly ChatTurn[];
+  /** Function definitions, passed through to the template. */
+  readonly tools: readonly JsonObject[] | null;
+  readonly documents: readonly JsonObject[] | null;
+  readonly addGenerationPrompt: boolean;
+  /** Leave the last message open, so that generation goes on with it. */
+  readonly continueFinalMessage: boolean;
+  /** More variables, as the template's author defines them. */
+  readonly templateArguments: JsonObject;
+}
+
+export interface ChatTemplates {
+  readonly default: NamedTemplate;
+  /** For conversations with tools; null when the default serves them too. */
+  readonly toolUse: NamedTemplate | null;
+}
+
+/** Names that requests must not give new meanings to. */
+export const reservedNames: ReadonlySet<string> = new Set([
+  'messages',
+  'tools',
+  'documents',
+  'add_generation_prompt',
+  'raise_exception',
+  'strftime_now',
+  'range',
+  'namespace',
+]);
+
+/** The longest template that is read, in UTF-16 units. The longest of known models have some 20,000. */
+const longestTemplate = 2 ** 20;
+
+/** The templates of a checkpoint. Throws, with a sentence for clients, when there is none. */
+export function readChatTemplates(files: TextFiles): ChatTemplates {
+  const found = (name: string, source: string): NamedTemplate => {
+    if (source.length <= longestTemplate) return { name, source };
+    throw new Error(`${name} has ${source.length} characters; at most ${longestTemplate} are read`);
+  };
+  if (files.chatTemplate !== null) return { default: found('chat_template.jinja', files.chatTemplate), toolUse: null };
+  const place = 'tokenizer_config.json: chat_template';
+  const configured = files.tokenizerConfig['chat_template'];
+  if (typeof configured === 'string') return { default: found(place, configured), toolUse: null };
+  if (!Array.isArray(configured)) throw new Error('the model has no chat template: use /v1/completions');
+  const named = new Map<string, NamedTemplate>();
+  for (const entry of configured as readonly unknown[]) {
+    if (!isObject(entry) || typeof entry['template'] !== 'string') continue;
+    const name = String(entry['name']);
+    named.set(name, found(`${place} "${name}"`, entry['template']));
+  }
+  const standard = named.get('default');
+  if (standard === undefined) throw new Error('none of the chat templates of the model is named "default"');
+  return { default: standard, toolUse: named.get('tool_use') ?? null };
+}
+
+export function templateFor(templates: ChatTemplates, input: ChatInput): NamedTemplate {
+  return input.tools !== null && templates.toolUse !== null ? templates.toolUse : templates.default;
+}
+
+/** The variables of a template, as Hugging Face's `apply_chat_template` names them. */
+export function templateVariables(
+  input: ChatInput,
+  specialTokens: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...specialTokens,
+    ...input.templateArguments,
+    messages: input.messages,
+    ...(input.tools === null ? {} : { tools: input.tools }),
+    ...(input.documents === null ? {} : { documents: input.documents }),
+    add_generation_prompt: input.addGenerationPrompt,
+  };
+}
+
+/** Cuts what a template puts after the last message's content, so that generation goes on with it. */
+export function openFinalMessage(rendered: string, input: ChatInput): string {
+  const content = (input.messages.at(-1)?.content ?? '').trim();
+  const at = rendered.lastIndexOf(content);
+  if (content === '' || at < 0) {
+    throw new ServiceError(
+      'INVALID_REQUEST',
+      'the last message cannot be continued: the chat template does not render it as it is',
+      {
+        field: 'continue_final_message',
+      },
+    );
+  }
+  return rendered.slice(0, at + content.length);
+}
+
+/** The error for a template that failed, most often because it raised an exception on purpose. */
+export function templateFailure(message: string): ServiceError {
+  return new ServiceError('INVALID_REQUEST', `the chat template refused the messages: ${message}`, {
+    field: 'messages',
+  });
+}

@@ -1,0 +1,139 @@
+/**
+ * The process that parses and renders chat templates, with limits of time, memory and length. A thread would not do: one that
+ * grows an array past its heap limit in one step takes the whole program with it.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { formatBytes, formatDuration } from '../../platform/process/quantities.ts';
+import { packageRoot } from '../../proto/messages.ts';
+import { ServiceError } from '../errors.ts';
+import { type HostEvents, IsolatedTasks, TaskError, type TaskHost } from './isolated-tasks.ts';
+
+export interface NamedTemplate {
+  /** Where it stands, such as "chat_template.jinja". */
+  readonly name: string;
+  readonly source: string;
+}
+
+export interface TemplateLimits {
+  /** Of one conversation, or of reading a template. */
+  readonly timeMs: number;
+  readonly memoryBytes: number;
+  /** UTF-16 units of what is rendered. */
+  readonly characters: number;
+  /** Conversations that wait. */
+  readonly maxWaiting: number;
+}
+
+const defaultLimits: TemplateLimits = {
+  timeMs: 5_000,
+  memoryBytes: 512 * 2 ** 20,
+  characters: 64 * 2 ** 20,
+  maxWaiting: 4096,
+};
+
+/** A template does not parse, or refuses what it is given. */
+export class TemplateError extends Error {}
+
+export interface TemplateProcess {
+  /** Parses a template. Fails with a TemplateError, or with a ServiceError that names a limit. */
+  check(template: NamedTemplate): Promise<void>;
+  /** Fails as `check` does. */
+  render(
+    template: NamedTemplate,
+    variables: Readonly<Record<string, unknown>>,
+    signal: AbortSignal | null,
+  ): Promise<string>;
+  close(): Promise<void>;
+}
+
+interface TemplateTask {
+  readonly template: NamedTemplate;
+  /** Null: only parse. */
+  readonly variables: Readonly<Record<string, unknown>> | null;
+}
+
+type TemplateAnswer = { readonly result: string } | { readonly error: string } | { readonly tooLong: true };
+
+/** `templates`: all that will be rendered. */
+export function templateProcess(
+  templates: readonly NamedTemplate[],
+  limits: TemplateLimits = defaultLimits,
+): TemplateProcess {
+  const refuse = ({ name }: NamedTemplate, did: string): ServiceError =>
+    new ServiceError('INVALID_REQUEST', `the chat template of the model (${name}) ${did}`, { field: 'messages' });
+  const tasks = new IsolatedTasks<TemplateTask, TemplateAnswer>({
+    start: (events) => start(templates, limits, events),
+    timeLimitMs: limits.timeMs,
+    maxWaiting: limits.maxWaiting,
+    ahead: 8,
+    tooLong: ({ template }) =>
+      refuse(template, `did not end within its time limit of ${formatDuration(limits.timeMs)}`),
+    lost: ({ template }, cause) =>
+      cause instanceof OutOfMemory
+        ? refuse(template, `needs more than its memory limit of ${formatBytes(limits.memoryBytes)}`)
+        : new ServiceError('INTERNAL', 'the process for chat templates ended unexpectedly', { cause }),
+    full: 'too many conversations are waiting for the chat template',
+  });
+  const run = async (
+    template: NamedTemplate,
+    variables: TemplateTask['variables'],
+    signal: AbortSignal | null,
+  ): Promise<string> => {
+    const answer = await tasks.run({ template, variables }, signal).catch((error: unknown) => {
+      throw error instanceof TaskError ? new TemplateError(error.message) : error;
+    });
+    if ('result' in answer) return answer.result;
+    if ('error' in answer) throw new TemplateError(answer.error);
+    throw refuse(template, `made a prompt of more than ${limits.characters} characters`);
+  };
+  return {
+    check: async (template) => void (await run(template, null, null)),
+    render: run,
+    close: () => tasks.close(),
+  };
+}
+
+class OutOfMemory extends Error {}
+
+/** How Node ends when its heap is full. */
+const abortSignals: ReadonlySet<string | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL']);
+
+function start(
+  templates: readonly NamedTemplate[],
+  { memoryBytes, characters }: TemplateLimits,
+  { onReady, onAnswer, onLost }: HostEvents<TemplateAnswer>,
+): TaskHost<TemplateTask> {
+  const child = spawn(
+    process.execPath,
+    [
+      `--max-old-space-size=${Math.floor(memoryBytes / 2 ** 20)}`,
+      join(packageRoot, 'controller', 'text', 'template-process.mjs'),
+      String(characters),
+    ],
+    // It needs none of the variables, some of which are secrets; strftime_now needs the time zone.
+    {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      serialization: 'advanced',
+      env: process.env['TZ'] === undefined ? {} : { TZ: process.env['TZ'] },
+    },
+  );
+  // Neither the process nor its channel keeps this program alive.
+  child.unref();
+  child.channel?.unref();
+  child.on('message', (message) => (message === 'ready' ? onReady() : onAnswer(message as TemplateAnswer)));
+  child.on('error', onLost);
+  child.on('exit', (code, signal) => {
+    const how = `the process ended with ${signal ?? `exit code ${code}`}`;
+    const cause = abortSignals.has(signal) || code === 134 ? new OutOfMemory(how) : new Error(how);
+    // Answers that it sent before may still be on their way.
+    if (child.connected) child.once('disconnect', () => onLost(cause));
+    else onLost(cause);
+  });
+  const send = (message: object): void => void child.send(message, () => undefined);
+  send({ sources: templates.map(({ source }) => source) });
+  return {
+    post: ({ template, variables }: TemplateTask) => send({ index: templates.indexOf(template), variables }),
+    end: async () => void child.kill('SIGKILL'),
+  };
+}

@@ -1,0 +1,49 @@
+/** The thread that tokenises long texts. */
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { packageRoot } from '../../proto/messages.ts';
+import { ServiceError } from '../errors.ts';
+import type { TextFiles } from '../model/checkpoint/checkpoint-files.ts';
+import { IsolatedTasks } from './isolated-tasks.ts';
+
+export interface EncodeTask {
+  readonly text: string;
+  readonly addSpecialTokens: boolean;
+}
+
+/** Token ids, with holes for what the vocabulary does not have; or why there are none. */
+export type EncodeAnswer = { readonly result: (number | undefined)[] } | { readonly error: string };
+
+export interface TokenizerThreadLimits {
+  readonly timeLimitMs: number;
+  readonly maxWaiting: number;
+}
+
+const defaultLimits: TokenizerThreadLimits = { timeLimitMs: 20_000, maxWaiting: 64 };
+
+export function tokenizerThread(
+  { tokenizerPath, tokenizerConfig }: Pick<TextFiles, 'tokenizerPath' | 'tokenizerConfig'>,
+  { timeLimitMs, maxWaiting }: TokenizerThreadLimits = defaultLimits,
+): IsolatedTasks<EncodeTask, EncodeAnswer> {
+  return new IsolatedTasks<EncodeTask, EncodeAnswer>({
+    timeLimitMs,
+    maxWaiting,
+    ahead: 0,
+    tooLong: () => new ServiceError('INVALID_REQUEST', `the text could not be tokenised within ${timeLimitMs} ms`),
+    lost: (_, cause) => new ServiceError('INTERNAL', 'the tokenizer thread ended unexpectedly', { cause }),
+    full: 'too many long prompts are waiting to be tokenised',
+    start({ onReady, onAnswer, onLost }) {
+      const worker = new Worker(join(packageRoot, 'controller', 'text', 'tokenizer-thread.mjs'), {
+        workerData: { tokenizerPath, tokenizerConfig },
+      });
+      worker.unref();
+      worker.on('message', (message: EncodeAnswer | 'ready') => (message === 'ready' ? onReady() : onAnswer(message)));
+      worker.on('error', onLost);
+      worker.on('exit', (code) => onLost(new Error(`exit code ${code}`)));
+      return {
+        post: (task) => worker.postMessage(task),
+        end: async () => void (await worker.terminate()),
+      };
+    },
+  });
+}

@@ -1,0 +1,147 @@
+#include "binding/convert/read_operator.h"
+
+#include "binding/convert/read_matrix.h"
+
+namespace conclave::binding {
+namespace {
+
+GqaSpec ReadGqa(const Fields& fields) {
+  GqaSpec gqa;
+  gqa.heads.heads = static_cast<int>(fields.Integer("heads", 1, 65536));
+  gqa.heads.kv_heads = static_cast<int>(fields.Integer("kvHeads", 1, 65536));
+  gqa.heads.head_dim = static_cast<int>(fields.Integer("headDim", 1, 65536));
+  gqa.heads.scale = fields.Float("scale");
+  gqa.heads.sliding_window = static_cast<int>(fields.Integer("slidingWindow", 0, kMaxInt32));
+  gqa.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
+  gqa.q = ReadLinear(fields, "q");
+  gqa.k = ReadLinear(fields, "k");
+  gqa.v = ReadLinear(fields, "v");
+  gqa.o = ReadLinear(fields, "o");
+  if (fields.Has("qNorm")) gqa.q_norm = ReadNorm(fields, "qNorm");
+  if (fields.Has("kNorm")) gqa.k_norm = ReadNorm(fields, "kNorm");
+  gqa.qk_norm = ReadEnum<QkNorm>(fields, "qkNorm",
+                                 {{"QK_NORM_UNSPECIFIED", QkNorm::kNone},
+                                  {"QK_NORM_PER_HEAD", QkNorm::kPerHead},
+                                  {"QK_NORM_FULL_WIDTH", QkNorm::kFullWidth}});
+  gqa.clip_qkv = fields.Float("clipQkv");
+  return gqa;
+}
+
+FfnSpec ReadFfn(const Fields& fields) {
+  FfnSpec ffn;
+  ffn.gate = ReadLinear(fields, "gate");
+  ffn.up = ReadLinear(fields, "up");
+  ffn.down = ReadLinear(fields, "down");
+  ffn.activation =
+      ReadEnum<Activation>(fields, "activation", {{"ACTIVATION_SILU", Activation::kSilu}});
+  return ffn;
+}
+
+DenseSpec ReadDense(const Fields& fields) {
+  DenseSpec dense;
+  dense.ffn = ReadFfn(fields.Object("ffn"));
+  if (fields.Has("outputGate")) dense.output_gate = ReadMatrix(fields, "outputGate");
+  return dense;
+}
+
+GateSpec ReadGate(const Fields& fields) {
+  GateSpec gate;
+  gate.weight = ReadMatrix(fields, "weight");
+  gate.top_k = static_cast<int>(fields.Integer("topK", 1, 65536));
+  gate.scoring = ReadEnum<GateScoring>(fields, "scoring",
+                                       {{"GATE_SCORING_SOFTMAX_ALL", GateScoring::kSoftmaxAll},
+                                        {"GATE_SCORING_SOFTMAX_TOPK", GateScoring::kSoftmaxTopK}});
+  gate.weight_multiplier = fields.Float("weightMultiplier");
+  return gate;
+}
+
+std::vector<int64_t> ReadSafeIntegers(const Fields& fields, const char* key) {
+  return fields.Map(key, [](Napi::Value value, const std::string& path) {
+    return ReadInteger(value, path, 0, kMaxSafeInteger);
+  });
+}
+
+// Spreads the runs over their experts.
+TensorPlaces ReadPlaces(Napi::Value value, const std::string& path, SourceType type) {
+  const Fields fields(value, path);
+  const std::vector<int64_t> files = ReadSafeIntegers(fields, "runFiles");
+  const std::vector<int64_t> lengths = ReadSafeIntegers(fields, "runLengths");
+  const std::vector<int64_t> offsets = ReadSafeIntegers(fields, "runOffsets");
+  const std::vector<int64_t> steps = ReadSafeIntegers(fields, "steps");
+  const int64_t unit = fields.Integer("unit", 0, kMaxSafeInteger);
+  const std::vector<SourceType> types =
+      fields.Map("runDtypes",
+                 [](Napi::Value name, const std::string& at) { return ReadSourceType(name, at); });
+  TensorPlaces places;
+  for (size_t run = 0; run < lengths.size(); ++run) {
+    for (int64_t i = 0; i < lengths[run] && places.files.size() < steps.size(); ++i) {
+      const size_t expert = places.files.size();
+      int64_t offset = 0;
+      if (run >= files.size() || run >= offsets.size() || (!types.empty() && run >= types.size()) ||
+          files[run] > kMaxUint32 || __builtin_mul_overflow(unit, steps[expert], &offset) ||
+          __builtin_add_overflow(offset, offsets[run], &offset)) {
+        Refuse(path, "a file, an offset and a type for each run, within 2^32 files and 2^63 bytes",
+               value);
+      }
+      places.files.push_back(static_cast<uint32_t>(files[run]));
+      places.offsets.push_back(static_cast<uint64_t>(offset));
+      places.types.push_back(types.empty() ? type : types[run]);
+    }
+  }
+  return places;
+}
+
+ExpertTable ReadExperts(const Fields& fields) {
+  ExpertTable table;
+  table.count = static_cast<int>(fields.Integer("count", 0, kMaxInt32));
+  table.expert = ReadFfn(fields.Object("expert"));
+  const LinearSpec* const linears[] = {&table.expert.gate, &table.expert.up, &table.expert.down};
+  const std::vector<Napi::Value> places = fields.Array("places");
+  size_t column = 0;
+  for (size_t i = 0; i < table.places.size(); ++i) {
+    if (column < places.size()) {
+      table.places[i] =
+          ReadPlaces(places[column], fields.PathOf("places"), linears[i]->weight.data.type);
+    }
+    column += linears[i]->bias ? 2 : 1;
+  }
+  return table;
+}
+
+MoeSpec ReadMoe(const Fields& fields) {
+  return {ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts"))};
+}
+
+PagedCacheSpec ReadCache(const Fields& fields) {
+  if (!fields.Has("paged")) {
+    throw Error(ErrorCode::kUnsupported, fields.path() + ": the engine knows paged caches only");
+  }
+  const Fields paged = fields.Object("paged");
+  if (paged.Boolean("valuesInsideKeys")) {
+    throw Error(ErrorCode::kUnsupported,
+                paged.PathOf("valuesInsideKeys") + ": the engine keeps values beside keys");
+  }
+  return {static_cast<int>(paged.Integer("heads", 1, 65536)),
+          static_cast<int>(paged.Integer("keyWidth", 1, 65536)),
+          static_cast<int>(paged.Integer("valueWidth", 1, 65536))};
+}
+
+}  // namespace
+
+OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
+  const Fields fields(value, path);
+  OperatorSpec op;
+  if (fields.Has("gqa")) {
+    op.kind = ReadGqa(fields.Object("gqa"));
+  } else if (fields.Has("dense")) {
+    op.kind = ReadDense(fields.Object("dense"));
+  } else if (fields.Has("moe")) {
+    op.kind = ReadMoe(fields.Object("moe"));
+  } else {
+    throw Error(ErrorCode::kUnsupported, path + ": the engine does not know this operator");
+  }
+  if (fields.Has("cache")) op.cache = ReadCache(fields.Object("cache"));
+  return op;
+}
+
+}  // namespace conclave::binding

@@ -1,0 +1,157 @@
+/** A worker with its log, its metrics and the port where they are read. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { memberErrorLog, throttledErrorLog } from '../../platform/process/error-log.ts';
+import type { Readiness } from '../agent/readiness.ts';
+import type { EngineObserver } from '../engine/run/observer.ts';
+import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
+import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
+import { startWorkerNode, type WorkerNode, type WorkerNodeOptions } from './worker-node.ts';
+import type { WorkerObserver } from './worker-observer.ts';
+
+export interface WorkerProcessOptions extends Omit<WorkerNodeOptions, 'observer'> {
+  readonly log: Logger;
+  /** Port of /metrics, /health and /ready on `host`; 0: any free one, null: none. */
+  readonly metricsPort: number | null;
+}
+
+export interface WorkerProcess {
+  readonly node: WorkerNode;
+  /** Such as "http://127.0.0.1:9100"; null without a port. */
+  readonly metricsUrl: string | null;
+  /** Settles when the engine has failed for good. */
+  readonly fault: Promise<Error>;
+  close(): Promise<void>;
+}
+
+/** Joins a cluster; see startWorkerNode. */
+export async function startWorkerProcess(options: WorkerProcessOptions): Promise<WorkerProcess> {
+  const { log, bus } = options;
+  let node: WorkerNode | null = null;
+  const metrics = createWorkerMetrics({
+    bus: () => bus.state,
+    planEpoch: () => node?.snapshot().planEpoch ?? 0,
+    slots: () => node?.snapshot().slots ?? 0,
+    expertBytes: () => node?.snapshot().expertBytes ?? 0,
+    coldSlots: () => node?.snapshot().coldSlots ?? 0,
+    engine: () => node?.snapshot().engine ?? null,
+  });
+  let onFault: (error: Error) => void = () => undefined;
+  const fault = new Promise<Error>((resolve) => {
+    onFault = resolve;
+  });
+  const http = options.metricsPort === null ? null : metricsServer(metrics, () => node?.readiness() ?? JOINING);
+  const metricsPort = http === null ? null : await http.listen(options.host, options.metricsPort ?? 0);
+  const requestIds = (): readonly string[] => node?.snapshot().requestIds ?? [];
+  try {
+    node = await startWorkerNode({ ...options, observer: observe(log, bus, metrics, requestIds, onFault) });
+  } catch (error) {
+    await http?.close();
+    throw error;
+  }
+  const started = node;
+  const authority = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return {
+    node: started,
+    metricsUrl: metricsPort === null ? null : `http://${authority}:${metricsPort}`,
+    fault,
+    close: async () => {
+      await started.close();
+      await http?.close();
+    },
+  };
+}
+
+function observe(
+  log: Logger,
+  bus: WorkerProcessOptions['bus'],
+  metrics: WorkerMetrics,
+  requestIds: () => readonly string[],
+  onFault: (error: Error) => void,
+): WorkerObserver {
+  const now = (): number => performance.now();
+  const writeFailure = failureLog({ log, requestIds, now });
+  const writeColdLoad = coldLoadLog({ log, requestIds, now });
+  const writeStepFailure = stepFailureLog(log, now);
+  const writeRefusal = throttledErrorLog(
+    (code, message, more) =>
+      log.warn({ code, ...(more > 0 && { repeated: more }) }, `refused a dispatch: ${String(message)}`),
+    now,
+  );
+  const nothing = (): void => undefined;
+  const engine: EngineObserver = {
+    onStep: ({ executeMs }) => metrics.stepped(executeMs),
+    onPreemption: (requestId, index) => log.debug({ requestId, index }, 'preempted: the KV cache is full'),
+    onStarted: nothing,
+    onFirstToken: nothing,
+    onFinished: nothing,
+    onStepFailed(error, retried, failed) {
+      metrics.stepFailed();
+      writeStepFailure(error, retried, failed);
+    },
+    onFault: (error) => onFault(error instanceof Error ? error : new Error(String(error))),
+  };
+  return {
+    engine,
+    onAnswer: (peer, _layer, rows, bytes, elapsedMs) => metrics.dispatched(peer, rows, bytes, elapsedMs),
+    onRetry: (failure) => metrics.retried(failure.code),
+    onHedge: () => metrics.hedged(),
+    onColdRows: (_layer, rows) => metrics.coldRows(rows),
+    onColdLoad(layer, experts) {
+      metrics.coldLoaded(experts.length);
+      writeColdLoad(layer, experts);
+    },
+    onForward: (_layer, rows, elapsedMs) => metrics.forwarded(rows, elapsedMs),
+    onRefused(code, message) {
+      metrics.refused(code);
+      writeRefusal(code, message);
+    },
+    onPeerFailure: writeFailure,
+    onError: memberErrorLog(log, bus, now),
+  };
+}
+
+interface MetricsServer {
+  listen(host: string, port: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+const JOINING: Readiness = {
+  ready: false,
+  reasons: ['it is joining: no controller has said yet what is served, or the checkpoint is being opened'],
+  notices: [],
+};
+
+/** GET /metrics, /health and /ready. */
+function metricsServer(metrics: WorkerMetrics, readiness: () => Readiness): MetricsServer {
+  const server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000 }, (request, response) => {
+    const answer = async (): Promise<readonly [number, string, string]> => {
+      const path = request.url?.split('?', 1)[0];
+      if (request.method !== 'GET') return [405, 'text/plain', 'expected GET\n'];
+      if (path === '/metrics') return [200, metrics.registry.contentType, await metrics.registry.metrics()];
+      if (path === '/health') return [200, 'application/json', '{"status":"ok"}'];
+      if (path === '/ready') {
+        const found = readiness();
+        return [found.ready ? 200 : 503, 'application/json', JSON.stringify(found)];
+      }
+      return [404, 'text/plain', 'expected /metrics, /health or /ready\n'];
+    };
+    answer().then(
+      ([status, type, body]) => response.writeHead(status, { 'content-type': type }).end(body),
+      () => response.writeHead(500).end(),
+    );
+  });
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
