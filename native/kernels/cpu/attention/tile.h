@@ -92,8 +92,9 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sum[r][n] = Simd::Zero();
   }
-  const int64_t key_bytes = tile.key_rows * row_bytes[0];
-  for (int64_t i = 0; i < tile.key_rows; ++i) {
+  const int64_t steps = tile.key_rows;
+  const int64_t key_bytes = steps * row_bytes[0];
+  for (int64_t i = 0; i < steps; ++i) {
     if constexpr (kFetch && kWhole) {
 #pragma GCC unroll 8
       for (int n = 0; n < N; n += kVectorsPerGroup) Fetch(keys[n] + key_bytes + i * row_bytes[n]);
@@ -109,16 +110,6 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
     for (int n = 0; n < N; ++n)
       Simd::Store(scores + r * kScoreStride + (v + n) * kWidth, sum[r][n]);
   }
-}
-
-template <class Lanes, int R, int N, bool kFetch, bool kWhole>
-void ScoreRows(const AttentionTile& tile, const AttentionGroup* groups, int vectors, const float* q,
-               int64_t q_stride, float* scores) {
-  int v = 0;
-  for (; v + N <= vectors; v += N)
-    ScoreVectors<Lanes, R, N, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
-  for (; v < vectors; ++v)
-    ScoreVectors<Lanes, R, 1, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
 }
 
 // Turns a row of scores into 2^(score - max), and returns max and sum.
@@ -158,7 +149,7 @@ void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t
 }
 
 // out[r][dims] of N vectors of dimensions, over the positions below end_key.
-template <class Lanes, int R, int N, bool kFetch>
+template <class Lanes, int R, int N, bool kFetch, bool kWhole>
 void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int count, int v,
                   int64_t end_key, const float* probabilities, float* out) {
   F sum[R][N];
@@ -190,7 +181,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
     if (steps * Lanes::kPair < positions) {
       // The other half of this pair is not the sequence's: left over from another one, it may be
       // NaN. The last of an odd number of lanes has none.
-      const bool unpaired = positions == groups[g].size;
+      const bool unpaired = !kWhole && positions == groups[g].size;
       F right[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) {
@@ -210,7 +201,7 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
 }
 
 // Vectors [at, at + R) of the tile.
-template <class Lanes, int R, int N, bool kFetch>
+template <class Lanes, int R, int N, bool kFetch, bool kWhole>
 void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
                  int count, int at, float* scores, const AttentionState& part) {
   const int64_t first_key = FirstKey(tile, at / tile.group);
@@ -224,11 +215,11 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
   const int64_t q_stride = (tile.head_dim + 1) / 2 * 2;
   const float* q = packed + at * q_stride;
   const int vectors = count * kVectorsPerGroup;
-  if (tile.whole_groups) {
-    ScoreRows<Lanes, R, N, kFetch, true>(tile, groups, vectors, q, q_stride, scores);
-  } else {
-    ScoreRows<Lanes, R, N, kFetch, false>(tile, groups, vectors, q, q_stride, scores);
-  }
+  int v = 0;
+  for (; v + N <= vectors; v += N)
+    ScoreVectors<Lanes, R, N, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
+  for (; v < vectors; ++v)
+    ScoreVectors<Lanes, R, 1, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
 
   for (int r = 0; r < R; ++r) {
     const int row = (at + r) / tile.group;
@@ -238,35 +229,42 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
 
   float* out = part.out + int64_t{at} * tile.value_dims;
   const int value_vectors = tile.value_dims / kWidth;
-  int v = 0;
+  v = 0;
   for (; v + N <= value_vectors; v += N)
-    ValueVectors<Lanes, R, N, kFetch>(tile, groups, count, v, end_key, scores, out);
+    ValueVectors<Lanes, R, N, kFetch, kWhole>(tile, groups, count, v, end_key, scores, out);
   for (; v < value_vectors; ++v)
-    ValueVectors<Lanes, R, 1, kFetch>(tile, groups, count, v, end_key, scores, out);
+    ValueVectors<Lanes, R, 1, kFetch, kWhole>(tile, groups, count, v, end_key, scores, out);
 }
 
 // The first register tile fetches what the others then find in the cache.
-template <class Lanes, int R, int N>
+template <class Lanes, int R, int N, bool kWhole>
 inline void NextRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
                      int count, int* at, float* scores, const AttentionState& part) {
   for (; *at + R <= tile.rows * tile.group; *at += R) {
     if (*at == 0) {
-      SegmentRows<Lanes, R, N, true>(tile, packed, groups, count, *at, scores, part);
+      SegmentRows<Lanes, R, N, true, kWhole>(tile, packed, groups, count, *at, scores, part);
     } else {
-      SegmentRows<Lanes, R, N, false>(tile, packed, groups, count, *at, scores, part);
+      SegmentRows<Lanes, R, N, false, kWhole>(tile, packed, groups, count, *at, scores, part);
     }
   }
+}
+
+template <class Lanes, bool kWhole>
+void SegmentOf(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
+               int count, float* scores, const AttentionState& part) {
+  int at = 0;
+  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors, kWhole>(tile, packed, groups, count, &at,
+                                                               scores, part);
+  NextRows<Lanes, 4, Simd::kTileVectorsOf4, kWhole>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 2, 4, kWhole>(tile, packed, groups, count, &at, scores, part);
+  NextRows<Lanes, 1, 4, kWhole>(tile, packed, groups, count, &at, scores, part);
 }
 
 template <class Lanes>
 void Segment(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
              int count, float* scores, const AttentionState& part) {
-  int at = 0;
-  NextRows<Lanes, Simd::kTileRows, Simd::kTileVectors>(tile, packed, groups, count, &at, scores,
-                                                       part);
-  NextRows<Lanes, 4, Simd::kTileVectorsOf4>(tile, packed, groups, count, &at, scores, part);
-  NextRows<Lanes, 2, 4>(tile, packed, groups, count, &at, scores, part);
-  NextRows<Lanes, 1, 4>(tile, packed, groups, count, &at, scores, part);
+  const auto segment = tile.whole_groups ? SegmentOf<Lanes, true> : SegmentOf<Lanes, false>;
+  segment(tile, packed, groups, count, scores, part);
 }
 
 // 2^(x - max), where -inf stands for nothing yet.
