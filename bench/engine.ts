@@ -43,7 +43,7 @@ function randomToken(): number {
 
 async function open(weights: WeightsFormat): Promise<LocalExecutor> {
   console.error(`loading ${weights}`);
-  const limits = () => ({ kvBlocks, blockSize });
+  const limits = () => ({ kvBlocks, blockSize, stateSlots: 0 });
   return createLocalExecutor({ native, directory, spec, weights, threads, isa: null, limits, onProgress: null });
 }
 

@@ -39,7 +39,7 @@ try {
     weights: 'f32',
     threads,
     isa: null,
-    limits: () => ({ kvBlocks, blockSize }),
+    limits: () => ({ kvBlocks, blockSize, stateSlots: 0 }),
     onProgress: null,
   });
   const engine = createEngine({

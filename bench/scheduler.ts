@@ -58,7 +58,7 @@ async function measure(wanted: Case) {
   const { sequences, promptTokens, outputTokens } = wanted;
   const maxModelLen = promptTokens + outputTokens;
   const kvBlocks = Math.ceil((sequences + 1) * (maxModelLen / blockSize + 2));
-  const executor = new IdleExecutor({ kvBlocks, blockSize });
+  const executor = new IdleExecutor({ kvBlocks, blockSize, stateSlots: 0 });
   const engine = createEngine({
     executor,
     model: { vocabSize: 32_000, eosTokenIds: [2] },

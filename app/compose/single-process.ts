@@ -103,7 +103,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
       weights,
       threads,
       isa: config.isa === 'auto' ? null : config.isa,
-      limits: () => ({ kvBlocks: cache.kvBlocks, blockSize }),
+      limits: () => ({ kvBlocks: cache.kvBlocks, blockSize, stateSlots: 0 }),
       onProgress: (part, doneBytes, totalBytes) => {
         obstacle = `the model is loading: ${loadTasks[part]}, ${Math.floor((100 * doneBytes) / Math.max(1, totalBytes))} %`;
         tasks[part] ??= onProgress(loadTasks[part]);

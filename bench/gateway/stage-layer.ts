@@ -1,5 +1,4 @@
-import type { StepBatch } from '../../native/native.ts';
-import type { StepExecutor } from '../../worker/engine/step/executor.ts';
+import type { ScheduledBatch, StepExecutor } from '../../worker/engine/step/executor.ts';
 import { outputTokens, prompt, promptTokens } from './workload.ts';
 
 /** Drives the native stage without a scheduler: one step for all prompts, then one step per token. */
@@ -20,7 +19,7 @@ function step(
   rowsEach: number,
   firstPosition: number,
   tokenOf: (row: number) => number,
-): StepBatch {
+): ScheduledBatch {
   const rows = streams * rowsEach;
   const blocksEach = Math.ceil((promptTokens + outputTokens) / limits.blockSize);
   const count = (length: number, value: (index: number) => number): Int32Array =>
@@ -31,6 +30,7 @@ function step(
     sequenceOffsets: count(streams + 1, (index) => index * rowsEach),
     blockTables: count(streams * blocksEach, (block) => block),
     blockOffsets: count(streams + 1, (index) => index * blocksEach),
+    stateSlots: count(streams, () => -1),
     hidden: null,
     logits: {
       rows: count(streams, (index) => (index + 1) * rowsEach - 1),

@@ -14,6 +14,8 @@
 import { type Clock, systemClock } from '../../platform/process/clock.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { BlockManager } from './cache/block-manager.ts';
+import { Cache } from './cache/cache.ts';
+import { StateSlots } from './cache/state-slots.ts';
 import { checkEngineLimits, defaultEngineLimits, type EngineLimits } from './request/limits.ts';
 import type { EngineModel } from './request/request.ts';
 import type { EngineObserver, EngineSnapshot } from './run/observer.ts';
@@ -76,11 +78,14 @@ export function createEngine(options: EngineOptions): Engine {
     limits,
     observer: options.observer ?? null,
     clock: options.clock ?? systemClock,
-    blocks: new BlockManager({
-      blockCount: executor.limits.kvBlocks,
-      blockSize: executor.limits.blockSize,
-      caching: options.prefixCaching ?? true,
-      salt: options.salt ?? Math.floor(Math.random() * 2 ** 32),
-    }),
+    cache: new Cache(
+      new BlockManager({
+        blockCount: executor.limits.kvBlocks,
+        blockSize: executor.limits.blockSize,
+        caching: options.prefixCaching ?? true,
+        salt: options.salt ?? Math.floor(Math.random() * 2 ** 32),
+      }),
+      executor.limits.stateSlots > 0 ? new StateSlots(executor.limits.stateSlots) : null,
+    ),
   });
 }

@@ -2,7 +2,7 @@ import type { StepOutput } from '../../native/native.ts';
 import type { Clock } from '../../platform/process/clock.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { stepFailure } from '../errors.ts';
-import type { BlockManager } from './cache/block-manager.ts';
+import type { Cache } from './cache/cache.ts';
 import type { Engine } from './engine.ts';
 import { EngineError } from './request/errors.ts';
 import type { EngineLimits } from './request/limits.ts';
@@ -23,7 +23,7 @@ export interface StepLoopOptions {
   readonly limits: EngineLimits;
   readonly observer: EngineObserver | null;
   readonly clock: Clock;
-  readonly blocks: BlockManager;
+  readonly cache: Cache;
 }
 
 /**
@@ -49,7 +49,7 @@ export class StepLoop implements Engine {
     this.#options = options;
     this.limits = options.limits;
     this.#backoff = new RetryBackoff(options.clock);
-    this.#scheduler = new Scheduler(options.limits, options.blocks, (sequence) => {
+    this.#scheduler = new Scheduler(options.limits, options.cache, (sequence) => {
       this.#preemptions++;
       options.observer?.onPreemption(sequence.request.id, sequence.index);
     });
@@ -78,7 +78,8 @@ export class StepLoop implements Engine {
   }
 
   snapshot(): EngineSnapshot {
-    const { running, waiting, live, blocks, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
+    const { running, waiting, live, cache, prefixQueriedTokens, prefixHitTokens } = this.#scheduler;
+    const { blocks } = cache;
     return {
       running: running.length,
       waiting: waiting.length,

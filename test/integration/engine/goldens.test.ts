@@ -45,7 +45,7 @@ describe.each(families)('%s through the scheduler', (family) => {
       limits: () => {
         const budgetBytes = 2 ** 24;
         const size = cacheSize({ spec, weights: 'f32', blockSize, maxModelLen, maxSequences: 16, budgetBytes });
-        return { kvBlocks: size.kvBlocks, blockSize };
+        return { kvBlocks: size.kvBlocks, blockSize, stateSlots: 0 };
       },
       onProgress: null,
     });
@@ -55,7 +55,7 @@ describe.each(families)('%s through the scheduler', (family) => {
   function rig(limits: Partial<EngineLimits> = {}, kvBlocks = executor.limits.kvBlocks): Rig {
     const steps: number[] = [];
     const counting: StepExecutor = {
-      limits: { kvBlocks, blockSize },
+      limits: { kvBlocks, blockSize, stateSlots: 0 },
       execute(batch: StepBatch) {
         steps.push(batch.positions.length);
         return executor.execute(batch);
@@ -192,7 +192,7 @@ describe('a thousand requests whose clients leave', () => {
   it('leave no block behind', async () => {
     const folder = goldenFolder('qwen3_moe');
     const { spec } = await compileModel(folder);
-    const limits = () => ({ kvBlocks: 64, blockSize });
+    const limits = () => ({ kvBlocks: 64, blockSize, stateSlots: 0 });
     const options = {
       native,
       directory: folder,

@@ -37,7 +37,7 @@ export const defaultEngineLimits: Omit<EngineLimits, 'maxModelLen'> = {
   maxStepRetries: 5,
 };
 
-const mayBeZero: ReadonlySet<string> = new Set(['maxWaiting', 'maxLogprobs', 'maxStepRetries']);
+const mayBeZero: ReadonlySet<string> = new Set(['maxWaiting', 'maxLogprobs', 'maxStepRetries', 'stateSlots']);
 
 /** Throws INVALID_ARGUMENT, listing everything that is wrong. */
 export function checkEngineLimits(limits: EngineLimits, executor: ExecutorLimits): void {

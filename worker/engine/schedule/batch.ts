@@ -1,5 +1,6 @@
-import type { NativeSampling, StepBatch } from '../../../native/native.ts';
+import type { NativeSampling } from '../../../native/native.ts';
 import type { EngineLimits } from '../request/limits.ts';
+import type { ScheduledBatch } from '../step/executor.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -25,6 +26,7 @@ export class StepPlan {
   readonly #sequenceOffsets: Int32Array;
   #blockTables = new Int32Array(1024);
   readonly #blockOffsets: Int32Array;
+  readonly #stateSlots: Int32Array;
   #logitsCount = 0;
   readonly #logitsRows: Int32Array;
   readonly #targets: Int32Array;
@@ -47,6 +49,7 @@ export class StepPlan {
     this.#positions = new Int32Array(maxBatchedTokens);
     this.#sequenceOffsets = new Int32Array(maxSequences + 1);
     this.#blockOffsets = new Int32Array(maxSequences + 1);
+    this.#stateSlots = new Int32Array(maxSequences);
     this.#logitsRows = new Int32Array(maxBatchedTokens);
     this.#targets = new Int32Array(maxBatchedTokens);
     this.#logprobs = new Int32Array(maxBatchedTokens);
@@ -68,6 +71,7 @@ export class StepPlan {
     this.dropped[at] = 0;
     sequence.copyTokens(start, end, this.#tokenIds, this.rows);
     for (let i = 0; i < rows; i++) this.#positions[this.rows + i] = start + i;
+    this.#stateSlots[at] = sequence.cache.stateSlot;
     this.#addBlocks(at, sequence, Math.ceil(end / this.#blockSize));
     this.#addLogits(at, sequence, start, end);
     this.rows += rows;
@@ -76,7 +80,7 @@ export class StepPlan {
   }
 
   /** The batch as the executor takes it. */
-  batch(): StepBatch {
+  batch(): ScheduledBatch {
     const count = this.sequences.length;
     const logits = this.#logitsCount;
     return {
@@ -86,6 +90,7 @@ export class StepPlan {
       sequenceOffsets: this.#sequenceOffsets.subarray(0, count + 1),
       blockTables: this.#blockTables.subarray(0, this.#blockOffsets[count]),
       blockOffsets: this.#blockOffsets.subarray(0, count + 1),
+      stateSlots: this.#stateSlots.subarray(0, count),
       logits: {
         rows: this.#logitsRows.subarray(0, logits),
         targets: this.#targets.subarray(0, logits),
@@ -117,7 +122,7 @@ export class StepPlan {
       grown.set(this.#blockTables);
       this.#blockTables = grown;
     }
-    const { ids } = sequence.table;
+    const { ids } = sequence.cache.table;
     if (count > 32) this.#blockTables.set(ids.subarray(0, count), offset);
     else for (let i = 0; i < count; i++) this.#blockTables[offset + i] = ids[i]!;
     this.#blockOffsets[at + 1] = offset + count;

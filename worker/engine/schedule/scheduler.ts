@@ -8,7 +8,7 @@
  */
 import type { StepOutput } from '../../../native/native.ts';
 import type { StepFailure } from '../../errors.ts';
-import type { BlockManager } from '../cache/block-manager.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { EngineLimits } from '../request/limits.ts';
 import { StepPlan } from './batch.ts';
 import type { FinishReason, Sequence } from './sequence.ts';
@@ -22,7 +22,7 @@ export interface FailedStep {
 }
 
 export class Scheduler {
-  readonly blocks: BlockManager;
+  readonly cache: Cache;
   readonly running = new SequenceList();
   readonly waiting = new SequenceList();
   readonly #limits: EngineLimits;
@@ -31,14 +31,14 @@ export class Scheduler {
   /** Sequences submitted and not ended. */
   #live = 0;
   #isolated = 0;
-  /** BlockManager.releases when the first waiting sequence last did not fit. */
+  /** Cache.releases when the first waiting sequence last did not fit. */
   #blockedAt = -1;
   #prefixQueriedTokens = 0;
   #prefixHitTokens = 0;
 
-  constructor(limits: EngineLimits, blocks: BlockManager, onPreempted: (sequence: Sequence) => void) {
+  constructor(limits: EngineLimits, cache: Cache, onPreempted: (sequence: Sequence) => void) {
     this.#limits = limits;
-    this.blocks = blocks;
+    this.cache = cache;
     this.#onPreempted = onPreempted;
   }
 
@@ -55,19 +55,19 @@ export class Scheduler {
     return this.#prefixHitTokens;
   }
 
-  /** Takes a request's sequences. All but the first are held until the prompt is cached, where there is a block to share. */
+  /** Takes a request's sequences. All but the first are held until the prompt is cached, where that spares them a part of it. */
   submit(sequences: readonly Sequence[]): void {
     const [leader, ...followers] = sequences;
     if (leader === undefined) return;
     this.#live += sequences.length;
     this.#wait(leader);
-    if (this.blocks.caching && leader.request.prompt.length >= this.blocks.blockSize) leader.followers = followers;
+    if (leader.request.prompt.length >= this.cache.shortestReuse) leader.followers = followers;
     else for (const follower of followers) this.#wait(follower);
   }
 
   /** Plans a step over sequences that are not in flight. Null when there is nothing to compute. */
   schedule(): StepPlan | null {
-    const plan = this.#plans.pop() ?? new StepPlan(this.#limits, this.blocks.blockSize);
+    const plan = this.#plans.pop() ?? new StepPlan(this.#limits, this.cache.blocks.blockSize);
     if (this.#isolated > 0) this.#addIsolated(plan);
     if (plan.sequences.length === 0) {
       const most = Math.ceil(Math.min(this.#limits.maxSequences, this.#live) / this.#limits.maxInFlight);
@@ -102,7 +102,10 @@ export class Scheduler {
   fail(plan: StepPlan, failure: StepFailure): FailedStep {
     const retried: Sequence[] = [];
     const failed: Sequence[] = [];
-    const spoilt = this.#invalidate(plan, failure.cacheLost);
+    const spoilt = this.cache.spoil(
+      plan.sequences.map(({ cache }) => cache),
+      failure.cacheLost,
+    );
     const alone = plan.sequences.length === 1;
     for (const sequence of plan.sequences) {
       sequence.inFlight = false;
@@ -123,7 +126,7 @@ export class Scheduler {
       }
     }
     for (const sequence of [...this.running.items]) {
-      if (!failure.cacheLost && !sequence.table.holdsAny(spoilt)) continue;
+      if (!failure.cacheLost && !sequence.cache.table.holdsAny(spoilt)) continue;
       if (!sequence.inFlight) this.#requeue(sequence);
       else if (sequence.onReturn === 'continue') sequence.onReturn = 'recompute';
     }
@@ -203,18 +206,15 @@ export class Scheduler {
   }
 
   /**
-   * Gives the first waiting sequence blocks for all its tokens. One block per running sequence stays free, so that the
+   * Gives the first waiting sequence room for all its tokens. One block per running sequence stays free, so that the
    * newcomer is not preempted before the others have filled a block each.
    */
   #admit(sequence: Sequence): boolean {
     const others = this.running.length;
-    if (others > 0 && this.#blockedAt === this.blocks.releases) return false;
-    const { table } = sequence;
-    const reused = this.blocks.reuse(table, sequence, sequence.reusable);
-    const count = this.blocks.blocksFor(sequence.length);
-    if (count - table.count + others > this.blocks.freeCount || !this.blocks.grow(table, count)) {
-      this.blocks.release(table);
-      this.#blockedAt = this.blocks.releases;
+    if (others > 0 && this.#blockedAt === this.cache.releases) return false;
+    const reused = this.cache.admit(sequence.cache, sequence, others);
+    if (reused === null) {
+      this.#blockedAt = this.cache.releases;
       return false;
     }
     sequence.computed = reused;
@@ -230,10 +230,9 @@ export class Scheduler {
     return true;
   }
 
-  /** Gets a running sequence the block for its next token, if need be by preempting the youngest. */
+  /** Gets a running sequence room for its next token, if need be by preempting the youngest. */
   #makeRoom(sequence: Sequence): boolean {
-    const count = this.blocks.blocksFor(sequence.length);
-    while (!this.blocks.grow(sequence.table, count)) {
+    while (!this.cache.grow(sequence.cache, sequence.length)) {
       const youngest = this.running.items.findLast((candidate) => !candidate.inFlight)!;
       const last = this.running.items.at(-1)!;
       if (youngest === sequence && last !== sequence) return false;
@@ -248,7 +247,7 @@ export class Scheduler {
     const { length } = sequence.request.prompt;
     sequence.computed += rows;
     sequence.failures = 0;
-    this.blocks.commit(sequence.table, sequence, sequence.computed);
+    this.cache.commit(sequence.cache, sequence, sequence.computed);
     if (sequence.scored !== null) {
       sequence.scored = sequence.computed >= length ? null : Math.max(sequence.scored, sequence.computed);
     }
@@ -287,7 +286,7 @@ export class Scheduler {
   #leave(sequence: Sequence): void {
     if (sequence.state === 'running') this.running.remove(sequence);
     if (sequence.state === 'waiting') this.waiting.remove(sequence);
-    this.blocks.release(sequence.table);
+    this.cache.release(sequence.cache);
     sequence.computed = 0;
   }
 
@@ -302,17 +301,5 @@ export class Scheduler {
     if (sequence.isolated === isolated) return;
     sequence.isolated = isolated;
     this.#isolated += isolated ? 1 : -1;
-  }
-
-  #invalidate(plan: StepPlan, everything: boolean): ReadonlySet<number> {
-    const spoilt = new Set<number>();
-    for (const { table } of plan.sequences) {
-      for (let i = 0; i < table.count; i++) {
-        spoilt.add(table.ids[i]!);
-        this.blocks.invalidate(table.ids[i]!);
-      }
-    }
-    if (everything) this.blocks.invalidateAll();
-    return spoilt;
   }
 }

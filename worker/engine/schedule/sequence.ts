@@ -1,5 +1,5 @@
 import type { RunResponse } from '../../../proto/messages.ts';
-import { BlockTable } from '../cache/block-table.ts';
+import { SequenceCache } from '../cache/sequence-cache.ts';
 import type { EngineRequest } from '../request/request.ts';
 
 export type FinishReason = RunResponse['finishReason'];
@@ -20,7 +20,7 @@ export class Sequence {
   readonly index: number;
   /** Place in the order of arrival; unique. */
   readonly order: number;
-  readonly table = new BlockTable();
+  readonly cache = new SequenceCache();
   state: SequenceState = 'held';
   inFlight = false;
   onReturn: OnReturn = 'continue';

@@ -11,10 +11,18 @@ export interface StepExecutor {
    * blocks of the batch then hold nothing that may be reused, and with the code CACHE_LOST no block at all does. Once the
    * promise has settled, nothing reads or writes the batch or its blocks any more.
    */
-  execute(batch: StepBatch): Promise<StepOutput>;
+  execute(batch: ScheduledBatch): Promise<StepOutput>;
+}
+
+/** A step as the scheduler makes it. */
+export interface ScheduledBatch extends StepBatch {
+  /** Slot of each sequence's state of fixed size, [sequences]; -1 for a model without. Begins with zeros at position 0. */
+  readonly stateSlots: Int32Array;
 }
 
 export interface ExecutorLimits {
   readonly kvBlocks: number;
   readonly blockSize: number;
+  /** Sequences whose state of fixed size can be kept; 0 for a model without. */
+  readonly stateSlots: number;
 }

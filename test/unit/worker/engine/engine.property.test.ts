@@ -55,6 +55,7 @@ const rigLimits = fc
     blockSize: fc.integer({ min: 1, max: 5 }),
     spareBlocks: fc.nat(24),
     caching: fc.boolean(),
+    state: fc.boolean(),
     maxSequences: fc.integer({ min: 1, max: 6 }),
     spareTokens: fc.nat(12),
     maxInFlight: fc.integer({ min: 1, max: 3 }),
@@ -216,9 +217,10 @@ class Rig {
   fault: unknown = null;
 
   constructor(limits: RigLimits) {
-    const { blockSize, spareBlocks, caching, ...rest } = limits;
+    const { blockSize, spareBlocks, caching, state, ...rest } = limits;
     const kvBlocks = Math.ceil(maxModelLen / blockSize) + spareBlocks;
-    this.executor = new HistoryExecutor({ kvBlocks, blockSize }, vocabSize, (batch) => {
+    const stateSlots = state ? rest.maxSequences : 0;
+    this.executor = new HistoryExecutor({ kvBlocks, blockSize, stateSlots }, vocabSize, (batch) => {
       const inFlight = this.executor.pending.reduce((sum, step) => sum + step.batch.sequenceOffsets.length - 1, 0);
       expect(batch.positions.length).toBeLessThanOrEqual(rest.maxBatchedTokens);
       expect(inFlight + batch.sequenceOffsets.length - 1).toBeLessThanOrEqual(rest.maxSequences);

@@ -9,7 +9,7 @@ import { collect, collected, runRequest } from './run-request.ts';
 
 const vocabSize = 97;
 const eos = 5;
-const cacheLimits = { kvBlocks: 64, blockSize: 4 };
+const cacheLimits = { kvBlocks: 64, blockSize: 4, stateSlots: 0 };
 const never = new AbortController().signal;
 const flush = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -1,5 +1,5 @@
-import type { StepBatch, StepOutput } from '../../../../native/native.ts';
-import type { ExecutorLimits, StepExecutor } from '../../../../worker/engine/step/executor.ts';
+import type { StepOutput } from '../../../../native/native.ts';
+import type { ExecutorLimits, ScheduledBatch, StepExecutor } from '../../../../worker/engine/step/executor.ts';
 
 /** Next token of the "model": a hash of every token before it, and of what its randomness is keyed by. */
 export function nextToken(history: readonly number[], seed: number, sequenceIndex: number, vocabSize: number): number {
@@ -14,7 +14,7 @@ export function scoreOf(history: readonly number[], token: number): number {
 }
 
 export interface PendingStep {
-  readonly batch: StepBatch;
+  readonly batch: ScheduledBatch;
   /** A step that failed meanwhile has voided blocks that this one reads: its results for those are void too. */
   voided: boolean;
   /** Computes the step with what its arrays and the cache hold now. */
@@ -36,16 +36,19 @@ export class HistoryExecutor implements StepExecutor {
   readonly #vocabSize: number;
   /** Per cache cell: 1 + token + position * vocabSize; 0: nothing. */
   readonly #cells: Float64Array;
-  readonly #onBatch: (batch: StepBatch) => void;
+  /** Per state slot: the tokens that its state has seen. */
+  readonly #states: number[][];
+  readonly #onBatch: (batch: ScheduledBatch) => void;
 
-  constructor(limits: ExecutorLimits, vocabSize: number, onBatch: (batch: StepBatch) => void = () => {}) {
+  constructor(limits: ExecutorLimits, vocabSize: number, onBatch: (batch: ScheduledBatch) => void = () => {}) {
     this.limits = limits;
     this.#vocabSize = vocabSize;
     this.#cells = new Float64Array(limits.kvBlocks * limits.blockSize);
+    this.#states = Array.from({ length: limits.stateSlots }, () => []);
     this.#onBatch = onBatch;
   }
 
-  execute(batch: StepBatch): Promise<StepOutput> {
+  execute(batch: ScheduledBatch): Promise<StepOutput> {
     this.steps++;
     this.#onBatch(batch);
     this.#check(batch);
@@ -56,11 +59,15 @@ export class HistoryExecutor implements StepExecutor {
         succeed: () => {
           this.#forget(step);
           this.#write(batch);
+          this.#advanceStates(batch, step.voided);
           resolve(this.#output(batch, step.voided));
         },
         fail: (code) => {
           this.#forget(step);
           if (code === 'CACHE_LOST') this.#cells.fill(0);
+          this.#states.forEach((state, slot) => {
+            if (code === 'CACHE_LOST' || batch.stateSlots.includes(slot)) state.splice(0);
+          });
           const lost = new Set(batch.blockTables);
           for (const other of this.pending) {
             other.voided ||= code === 'CACHE_LOST' || other.batch.blockTables.some((block) => lost.has(block));
@@ -84,7 +91,7 @@ export class HistoryExecutor implements StepExecutor {
   }
 
   /** No block that a step in flight writes may be written or read by another. */
-  #check(batch: StepBatch): void {
+  #check(batch: ScheduledBatch): void {
     const written = new Set<number>();
     for (const other of this.pending) for (const cell of this.#cellsOf(other.batch)) written.add(this.#blockOf(cell));
     const mine = this.#cellsOf(batch).map((cell) => this.#blockOf(cell));
@@ -101,6 +108,12 @@ export class HistoryExecutor implements StepExecutor {
       const blocks = batch.blockOffsets[s + 1]! - batch.blockOffsets[s]!;
       if (blocks !== Math.ceil(end / this.limits.blockSize)) this.#violate(`${blocks} blocks for ${end} positions`);
     }
+    const slots = [...batch.stateSlots, ...this.pending.flatMap((other) => [...other.batch.stateSlots])];
+    if (this.#states.length === 0) {
+      if (slots.some((slot) => slot !== -1)) this.#violate(`slots ${slots.join()} where there is no state`);
+    } else if (new Set(slots).size !== slots.length || slots.some((slot) => this.#states[slot] === undefined)) {
+      this.#violate(`slots ${slots.join()} are shared or do not exist`);
+    }
     if (new Set(this.#cellsOf(batch)).size !== batch.positions.length) this.#violate('a cell is written twice');
   }
 
@@ -108,13 +121,13 @@ export class HistoryExecutor implements StepExecutor {
     return Math.floor(cell / this.limits.blockSize);
   }
 
-  #cell(batch: StepBatch, sequence: number, position: number): number {
+  #cell(batch: ScheduledBatch, sequence: number, position: number): number {
     const { blockSize } = this.limits;
     const block = batch.blockTables[batch.blockOffsets[sequence]! + Math.floor(position / blockSize)]!;
     return block * blockSize + (position % blockSize);
   }
 
-  #cellsOf(batch: StepBatch): number[] {
+  #cellsOf(batch: ScheduledBatch): number[] {
     const cells: number[] = [];
     for (let s = 0; s + 1 < batch.sequenceOffsets.length; s++) {
       for (let row = batch.sequenceOffsets[s]!; row < batch.sequenceOffsets[s + 1]!; row++) {
@@ -124,13 +137,27 @@ export class HistoryExecutor implements StepExecutor {
     return cells;
   }
 
-  #write(batch: StepBatch): void {
+  #write(batch: ScheduledBatch): void {
     this.#cellsOf(batch).forEach((cell, row) => {
       this.#cells[cell] = 1 + batch.tokenIds[row]! + batch.positions[row]! * this.#vocabSize;
     });
   }
 
-  #history(batch: StepBatch, sequence: number, position: number, voided: boolean): number[] {
+  /** State goes on from where the sequence's rows begin, and begins anew at position 0. */
+  #advanceStates(batch: ScheduledBatch, voided: boolean): void {
+    if (this.#states.length === 0) return;
+    batch.stateSlots.forEach((slot, sequence) => {
+      const rows = [batch.sequenceOffsets[sequence]!, batch.sequenceOffsets[sequence + 1]!] as const;
+      const state = this.#states[slot]!;
+      const first = batch.positions[rows[0]]!;
+      if (first === 0) state.splice(0);
+      state.push(...batch.tokenIds.subarray(...rows));
+      const history = this.#history(batch, sequence, batch.positions[rows[1] - 1]!, voided);
+      if (!voided && state.join() !== history.join()) this.#violate(`slot ${slot} does not hold the sequence's state`);
+    });
+  }
+
+  #history(batch: ScheduledBatch, sequence: number, position: number, voided: boolean): number[] {
     return Array.from({ length: position + 1 }, (_, at) => {
       const value = this.#cells[this.#cell(batch, sequence, at)]! - 1 - at * this.#vocabSize;
       if (!voided && (value < 0 || value >= this.#vocabSize))
@@ -139,7 +166,7 @@ export class HistoryExecutor implements StepExecutor {
     });
   }
 
-  #output(batch: StepBatch, voided: boolean): StepOutput {
+  #output(batch: ScheduledBatch, voided: boolean): StepOutput {
     const { rows, targets, logprobs, sampling, sequenceIndices, positions, outputTokens, promptTokens } = batch.logits;
     const tokens = new Int32Array(rows.length);
     const scores = new Float32Array(rows.length).fill(Number.NaN);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { StepOutput } from '../../../../native/native.ts';
 import { BlockManager } from '../../../../worker/engine/cache/block-manager.ts';
+import { Cache } from '../../../../worker/engine/cache/cache.ts';
 import { defaultEngineLimits, type EngineLimits } from '../../../../worker/engine/request/limits.ts';
 import { checkRequest } from '../../../../worker/engine/request/request.ts';
 import type { StepPlan } from '../../../../worker/engine/schedule/batch.ts';
@@ -25,7 +26,7 @@ interface Sizes extends Partial<EngineLimits> {
 function scheduler({ blocks = 32, blockSize = 4, ...limits }: Sizes = {}): Scheduler {
   return new Scheduler(
     { ...defaultEngineLimits, maxModelLen: 32, maxSequences: 4, maxBatchedTokens: 8, ...limits },
-    new BlockManager({ blockCount: blocks, blockSize, caching: true, salt: 1 }),
+    new Cache(new BlockManager({ blockCount: blocks, blockSize, caching: true, salt: 1 }), null),
     (sequence) => preempted.push(sequence.request.id),
   );
 }
@@ -145,7 +146,7 @@ describe('a step', () => {
       ['a', 2],
       ['a', 2],
     ]);
-    expect(one.blocks.usedCount).toBe(1 + 3);
+    expect(one.cache.blocks.usedCount).toBe(1 + 3);
   });
 });
 
@@ -217,7 +218,7 @@ describe('when blocks run out', () => {
     const one = scheduler({ blocks: 8, blockSize: 2, maxModelLen: 16, maxBatchedTokens: 16 });
     one.submit(sequences('a', 8, { maxTokens: 4 }));
     one.submit(sequences('large', 10));
-    const reuse = vi.spyOn(one.blocks, 'reuse');
+    const reuse = vi.spyOn(one.cache.blocks, 'reuse');
     for (let steps = 0; steps < 4; steps++) step(one);
     expect(reuse).toHaveBeenCalledTimes(2);
     expect(step(one)).toEqual([['large', 10]]);
@@ -247,7 +248,7 @@ describe('a paused sequence', () => {
     one.submit([a!]);
     step(one);
     one.pause(a!);
-    expect([a!.state, one.blocks.usedCount, one.schedule()]).toEqual(['held', 0, null]);
+    expect([a!.state, one.cache.blocks.usedCount, one.schedule()]).toEqual(['held', 0, null]);
     one.resume(a!);
     expect(step(one)).toEqual([['a', 1]]);
   });

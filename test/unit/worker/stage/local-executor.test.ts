@@ -4,7 +4,7 @@ import type { ModelSpec } from '../../../../proto/messages.ts';
 import { blockBytes, cacheSize } from '../../../../worker/stage/cache-size.ts';
 import { createLocalExecutor } from '../../../../worker/stage/local-executor.ts';
 
-const limits = { kvBlocks: 8, blockSize: 16 };
+const limits = { kvBlocks: 8, blockSize: 16, stateSlots: 0 };
 
 /** Two layers: three experts, then dense; 2 key/value heads of 32 and 4 of 16. */
 const spec = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BlockManager } from '../../../../worker/engine/cache/block-manager.ts';
-import { BlockTable } from '../../../../worker/engine/cache/block-table.ts';
+import { BlockManager } from '../../../../../worker/engine/cache/block-manager.ts';
+import { BlockTable } from '../../../../../worker/engine/cache/block-table.ts';
 
 const blocks = (blockCount: number, caching = true): BlockManager =>
   new BlockManager({ blockCount, blockSize: 2, caching, salt: 3 });
