@@ -144,7 +144,9 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
     if (killed === 's1') expect(text).toMatch(/^conclave_request_resumes_total [1-9]/m);
     else {
       expect(failures['STEP_FAILED']).toBeGreaterThan(0);
-      expect(cluster.worker('s1').log).toMatch(/"code":"CACHE_LOST".*"a step failed; its sequences are computed again"/);
+      expect(cluster.worker('s1').log).toMatch(
+        /"code":"CACHE_LOST".*"a step failed; its sequences are computed again"/,
+      );
     }
     tell('stage worker killed', longestGap(during), steadyMs);
   });

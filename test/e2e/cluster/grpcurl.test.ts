@@ -108,8 +108,8 @@ describe.skipIf(clusterTests.skip || grpcurlTests.skip)(`grpcurl${clusterTests.s
         const services = ['conclave.v1.ControlService', 'conclave.v1.InferenceService', ...bothPorts];
         expect((await controller(...bearer(key), 'list')).trim().split('\n')).toEqual(services);
       }
-      const services = ['conclave.v1.ShardService', 'conclave.v1.StageService', ...bothPorts];
-      expect((await worker('list')).trim().split('\n')).toEqual(services);
+      const own = ['conclave.v1.ShardService', 'conclave.v1.StageService', 'conclave.v1.WorkerService'];
+      expect((await worker('list')).trim().split('\n')).toEqual([...own, ...bothPorts]);
       for (const key of [[], bearer('wrong')]) expect(await controller(...key, 'list')).toContain('Unauthenticated');
     });
 
@@ -157,6 +157,7 @@ describe.skipIf(clusterTests.skip || grpcurlTests.skip)(`grpcurl${clusterTests.s
         'StageService/Run',
         'StageService/StopSequence',
         'StageService/Step',
+        'WorkerService/Identify',
       ]) {
         expect(await worker('-d', '{}', `conclave.v1.${method}`)).toContain('Unauthenticated');
       }
