@@ -149,6 +149,24 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
     await cluster.untilStatus((status) => stateOf(status, 'e2') === 'ready');
   });
 
+  it('the death of the only lead is seen while NATS is away, and its return when NATS is back', async () => {
+    await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert } });
+    await cluster.nats.signal('SIGKILL');
+    await cluster.untilStatus(({ bus }) => bus === 'reconnecting');
+    expect((await ready(cluster)).status).toBe(200);
+    await cluster.worker('s1').signal('SIGKILL');
+    await until(
+      () => ready(cluster),
+      ({ status }) => status === 503,
+    );
+    expect(stateOf(await cluster.status(), 's1')).toBe('lost');
+    await cluster.nats.restart();
+    await cluster.untilStatus(({ bus }) => bus === 'connected');
+    await cluster.startWorker('s1');
+    await cluster.untilReady();
+    await cluster.post('/v1/completions', { model: cluster.model, prompt: '1 + 1 =', max_tokens: 4 });
+  });
+
   it('all workers may die, and come back', async () => {
     await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert } });
     await Promise.all(['s1', 'e1'].map((id) => cluster.worker(id).signal('SIGKILL')));

@@ -6,6 +6,7 @@ import { root, until } from '../server.ts';
 import { Cluster, clusterTests } from './cluster.ts';
 
 const model = join(root, 'models/clerk');
+const expert = ['--roles', 'expert'];
 /** Another address of this machine. */
 const ELSEWHERE = '127.0.0.9';
 
@@ -31,7 +32,7 @@ async function freePort(): Promise<number> {
 describe.skipIf(clusterTests.skip)(`a worker that nobody reaches${clusterTests.suffix}`, () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await Cluster.start({ model, workers: { s1: ['--roles', 'stage'], e1: ['--roles', 'expert'] } });
+    cluster = await Cluster.start({ model, workers: { s1: ['--roles', 'stage'], e1: expert, e5: expert } });
   });
   afterAll(() => cluster.stop());
 
@@ -56,7 +57,9 @@ describe.skipIf(clusterTests.skip)(`a worker that nobody reaches${clusterTests.s
     );
     expect(reasons).toContainEqual(expect.stringContaining('the leader does not reach it at'));
     // Whatever is planned from now on goes without it.
-    await cluster.scale(2);
+    const others = status.workers.filter(({ state, roles }) => state === 'ready' && roles.includes('expert')).length;
+    await expect(cluster.scale(others + 1)).rejects.toThrow(/need \d+ workers for experts/);
+    await cluster.scale(others);
     await cluster.scale(1);
     const after = await cluster.status();
     expect(after.plan.epoch).toBeGreaterThan(before.plan.epoch);
