@@ -11,7 +11,7 @@ import { ownPools, planExperts } from './stages/pools.ts';
 import { StageMemory } from './stages/stage-memory.ts';
 import { type FormerStage, type PipelineLayout, planStages } from './stages/stages.ts';
 
-/** Plans from scratch, or anew from a plan that is in force. */
+/** Plans from scratch, or from a plan that is in force. */
 export function plan(input: PlanInput): PlanResult {
   const model = modelFootprint(input.spec, input.weights);
   const invalid = constraintProblems(input, model);

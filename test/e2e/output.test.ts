@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeMissing } from '../../controller/cluster/roster/missing.ts';
 import { NatsBus } from '../../platform/bus/nats-bus.ts';
-import { Cluster, clusterTests } from './cluster/cluster.ts';
+import { Cluster, clusterTests } from './cluster/harness/cluster.ts';
 import { goldenFolder } from './golden.ts';
 import { withDeadline } from './processes.ts';
 import { type Exit, root, run, until } from './server.ts';

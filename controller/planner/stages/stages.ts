@@ -1,7 +1,7 @@
 // Lays out pipelines: which workers are which rank of which stage.
 //
 // A pipeline of the plan before stays as it is while its workers are there and it fits; a rank whose worker is gone goes to
-// another worker; only where that fails is the pipeline laid out anew, with the fewest ranks that fit (stages before
+// another worker; only where that fails is the pipeline laid out from the start, with the fewest ranks that fit (stages before
 // tensor-parallel ranks, which talk twice a layer) unless the sizes are given.
 import { formatBytes } from '../../../platform/process/quantities.ts';
 import type { LayoutWishes, PlannerWorker } from '../input/input.ts';

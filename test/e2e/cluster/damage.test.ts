@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
-import { Cluster, clusterTests } from './cluster.ts';
-import { damageExperts } from './damage.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
+import { damageExperts } from './harness/damage.ts';
 
 const family = 'mixtral';
 const folder = goldenFolder(family);

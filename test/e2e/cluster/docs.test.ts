@@ -8,7 +8,7 @@ import { findNatsServer } from '../../integration/nats-server.ts';
 import { goldenFolder } from '../golden.ts';
 import { withDeadline } from '../processes.ts';
 import { root } from '../server.ts';
-import { clusterTests } from './cluster.ts';
+import { clusterTests } from './harness/cluster.ts';
 
 /** The commands of a document's blocks of shell, in order: lines that go on are one, comments are left out. */
 function commandsOf(document: string): readonly string[] {

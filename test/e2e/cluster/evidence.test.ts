@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { StatusJson } from '../../../app/cli/operate/cluster-json.ts';
 import { root, until } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
-import { healthOf } from './health.ts';
-import { Load } from './load.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
+import { healthOf } from './harness/health.ts';
+import { Load } from './harness/load.ts';
 
 const model = join(root, 'models/clerk');
 const stage = ['--roles', 'stage'];

@@ -5,7 +5,7 @@ import { statusJson } from '../../../app/cli/operate/cluster-json.ts';
 import { withControl } from '../../../app/cli/operate/control-client.ts';
 import { findNatsServer } from '../../integration/nats-server.ts';
 import { root, Server, until } from '../server.ts';
-import { clusterTests } from './cluster.ts';
+import { clusterTests } from './harness/cluster.ts';
 
 const model = join(root, 'models/clerk');
 /** The program finds nats-server on PATH alone. */

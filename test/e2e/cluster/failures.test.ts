@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { root } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
-import { Load, type LoadReport } from './load.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
+import { Load, type LoadReport } from './harness/load.ts';
 
 const model = join(root, 'models/clerk');
 const clients = 32;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram, needs } from '../../integration/find-program.ts';
 import { goldenFolder } from '../golden.ts';
 import { root } from '../server.ts';
-import { Cluster, clusterTests, type TlsPaths } from './cluster.ts';
+import { Cluster, clusterTests, type TlsPaths } from './harness/cluster.ts';
 
 const grpcurlTests = needs('grpcurl', '"go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"');
 const probeTests = needs('grpc-health-probe', '"go install github.com/grpc-ecosystem/grpc-health-probe@v0.4.63"');

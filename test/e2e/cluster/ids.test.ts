@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { run } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
 
 const family = 'mixtral';
 

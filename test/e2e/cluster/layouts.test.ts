@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { completeGolden, expectGolden, prompts } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
-import { Cluster, clusterTests } from './cluster.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
 
 const stage = ['--roles', 'stage'];
 const expert = ['--roles', 'expert'];

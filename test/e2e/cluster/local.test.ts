@@ -8,7 +8,7 @@ import { findNatsServer } from '../../integration/nats-server.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { run, Server, until } from '../server.ts';
-import { clusterTests } from './cluster.ts';
+import { clusterTests } from './harness/cluster.ts';
 
 const family = 'qwen3_moe';
 const model = goldenFolder(family);

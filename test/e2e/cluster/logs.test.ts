@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { NatsServer } from '../../integration/nats-server.ts';
 import { goldenFolder } from '../golden.ts';
 import { root, run, until } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
 
 const model = goldenFolder('mixtral');
 const stack = /\n\s+at |"stack"/;

@@ -5,7 +5,7 @@ import { findProgram, needs } from '../../integration/find-program.ts';
 import { findNatsServer } from '../../integration/nats-server.ts';
 import { goldenFolder } from '../golden.ts';
 import { Server, until } from '../server.ts';
-import { clusterTests } from './cluster.ts';
+import { clusterTests } from './harness/cluster.ts';
 
 const model = goldenFolder('mixtral');
 /** The program finds nats-server on PATH alone. */

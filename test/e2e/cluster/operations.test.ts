@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { completeGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { root, run, until } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
 
 const family = 'mixtral';
 const stage = ['--roles', 'stage'];

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root, until } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
 
 const model = join(root, 'models/clerk');
 const expert = ['--roles', 'expert'];
@@ -41,7 +41,7 @@ describe.skipIf(clusterTests.skip)(`a worker that nobody reaches${clusterTests.s
     return { status, ...(JSON.parse(text) as WorkerReady) };
   };
 
-  /** Starts a worker that is not reached for such a reason, and expects that everybody is told, and that it gets nothing. */
+  /** Starts a worker that is not reached for such a reason, and expects that everybody learns of it, and that it gets nothing. */
   const expectUnreached = async (id: string, flags: readonly string[], reason: RegExp): Promise<void> => {
     const before = await cluster.status();
     await cluster.startWorker(id, ['--roles', 'expert', ...flags]);

@@ -6,8 +6,8 @@ import type { StatusJson } from '../../../app/cli/operate/cluster-json.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { run } from '../server.ts';
-import { Cluster, clusterTests } from './cluster.ts';
-import { damageExperts } from './damage.ts';
+import { Cluster, clusterTests } from './harness/cluster.ts';
+import { damageExperts } from './harness/damage.ts';
 
 const family = 'mixtral';
 const folder = goldenFolder(family);

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findNatsServer, NatsServer } from '../../integration/nats-server.ts';
 import { goldenFolder } from '../golden.ts';
 import { type Finished, run, Server, until } from '../server.ts';
-import { Child } from './child.ts';
-import { clusterTests } from './cluster.ts';
+import { Child } from './harness/child.ts';
+import { clusterTests } from './harness/cluster.ts';
 
 /** Every secret holds it, so that one look finds any of them. */
 const marker = 'swordfish';

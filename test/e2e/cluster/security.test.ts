@@ -8,7 +8,7 @@ import { conclave } from '../../../proto/messages.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';
 import { run } from '../server.ts';
-import { Cluster, clusterTests, type TlsPaths } from './cluster.ts';
+import { Cluster, clusterTests, type TlsPaths } from './harness/cluster.ts';
 
 const model = goldenFolder('mixtral');
 const workers = { s1: ['--roles', 'stage'], e1: ['--roles', 'expert'] };

@@ -137,7 +137,7 @@ describe('a pipeline that fails', () => {
     }
   });
 
-  it('in mid-stream is told as an event, without details of the failure', async () => {
+  it('in mid-stream is reported as an event, without details of the failure', async () => {
     harness = await startHarness({
       before: (_request, _index, position) => {
         if (position === 2) throw new Error('secret');

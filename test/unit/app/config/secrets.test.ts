@@ -34,7 +34,7 @@ function write(name: string, content: string | Buffer): string {
   return path;
 }
 
-/** What a person is told of a configuration; empty when it is taken. */
+/** What a person reads of a configuration; empty when it is taken. */
 function complaint(read: () => unknown): string {
   try {
     read();

@@ -20,16 +20,16 @@ it('knows what happened before it started, once and in order, and keeps a bounde
   first.close();
 
   const second = open();
-  const told: string[] = [];
-  second.watch(({ message }) => told.push(message));
+  const received: string[] = [];
+  second.watch(({ message }) => received.push(message));
   tell(second, 'three'); // Heard live, and in the journal too.
-  await vi.waitFor(() => expect(told).toEqual(['three']));
+  await vi.waitFor(() => expect(received).toEqual(['three']));
   await second.load();
   expect(second.recent(10).map(({ message }) => message)).toEqual(['one', 'two', 'three']);
-  expect(told).toEqual(['three']);
+  expect(received).toEqual(['three']);
 
   for (let i = 0; i < JOURNAL_LENGTH; i++) tell(second, `more ${i}`);
-  await vi.waitFor(() => expect(told).toHaveLength(JOURNAL_LENGTH + 1));
+  await vi.waitFor(() => expect(received).toHaveLength(JOURNAL_LENGTH + 1));
   expect(second.recent(10_000)).toHaveLength(JOURNAL_LENGTH);
   await second.load();
   expect(second.recent(10_000)).toHaveLength(JOURNAL_LENGTH);

@@ -223,7 +223,7 @@ describe('Leader', () => {
     expect(leader.planning.problems).toEqual([]);
   });
 
-  it('does not plan anew right after the bus came back: heartbeats may just have expired', async () => {
+  it('does not plan again right after the bus came back: heartbeats may just have expired', async () => {
     const { leader, workers, announce, pass, plan, view } = await running();
     await announce('b', { roles: ['expert'] });
     leader.busReturned();

@@ -142,7 +142,7 @@ test('a renewal whose answer was lost does not cost the lease', async () => {
   expect(race.log).toEqual(['a leads in 1']);
 });
 
-test('a bus that forgot the lease is told again by the leader; terms never begin anew', async () => {
+test('a bus that forgot the lease gets it again from the leader; terms never begin again', async () => {
   const race = new Race();
   await race.join('a');
   await race.join('b');

@@ -70,7 +70,7 @@ it('lets a worker keep what it has when it failed at more than that', () => {
   expect(mayKeep({ ...planOf(), workers: [] }, planOf(0), 'b')).toBe(false);
 });
 
-it('is told with what it gets, until when, and why', () => {
+it('is reported with what it gets, until when, and why', () => {
   const [entry] = withFailure([], failed, 0);
   expect(leftOutText(entry!)).toBe('b gets nothing until it is restarted, or tried again in 30 s: bad disk');
   expect(leftOutText({ ...entry!, keeps: true })).toMatch(/^b keeps what it has and gets nothing new until/);

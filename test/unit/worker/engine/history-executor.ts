@@ -143,7 +143,7 @@ export class HistoryExecutor implements StepExecutor {
     });
   }
 
-  /** State goes on from where the sequence's rows begin, and begins anew at position 0. */
+  /** State goes on from where the sequence's rows begin, and begins again at position 0. */
   #advanceStates(batch: ScheduledBatch, voided: boolean): void {
     if (this.#states.length === 0) return;
     batch.stateSlots.forEach((slot, sequence) => {

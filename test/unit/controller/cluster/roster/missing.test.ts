@@ -55,7 +55,7 @@ describe('the list of missing workers', () => {
   });
 });
 
-it('every change is told once: lost, unreachable, returned', () => {
+it('every change is reported once: lost, unreachable, returned', () => {
   const entries = [entry('a', 'lost'), entry('b', 'unreachable')];
   const first = listMissing([], entries, 20);
   const tell = (before: typeof first, now: typeof first, entries: readonly RosterEntry[]) =>
@@ -68,7 +68,7 @@ it('every change is told once: lost, unreachable, returned', () => {
   ]);
   expect(tell(first, first, entries)).toEqual([]);
   const back = [entry('a', 'reached'), entry('b', 'reached', { session: 2 })];
-  // Another process has joined, and is told of as such.
+  // Another process has joined, and is reported as such.
   expect(tell(first, listMissing(first, back, 20), back)).toEqual([
     'info WORKER_RETURNED: a at a:9000 on n1 answers again',
   ]);

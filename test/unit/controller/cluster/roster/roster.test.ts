@@ -139,7 +139,7 @@ describe('a worker that is started again under its id', () => {
     expect([standing(), roster.mayHold('w', false)]).toEqual(['reached', true]);
   });
 
-  it('is asked anew at another address', () => {
+  it('is asked again at another address', () => {
     roster.follow(members([1]));
     saw(reached);
     roster.follow(members([1, { address: 'elsewhere:1' }]));

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compileModel } from '../../../controller/model/compile.ts';
-import { modelWeights } from '../../../proto/model/weights.ts';
+import { compileModel } from '../../../../controller/model/compile.ts';
+import { modelWeights } from '../../../../proto/model/weights.ts';
 
 /** Flips one bit of the first weight of every expert's matrices: still a plausible number, and wrong. */
 export async function damageExperts(directory: string): Promise<void> {

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
-import { type StatusJson, statusJson } from '../../../app/cli/operate/cluster-json.ts';
-import { type ControlClient, withControl } from '../../../app/cli/operate/control-client.ts';
-import { findNatsServer, NatsServer, natsServerMissing } from '../../integration/nats-server.ts';
-import { run, until } from '../server.ts';
+import { type StatusJson, statusJson } from '../../../../app/cli/operate/cluster-json.ts';
+import { type ControlClient, withControl } from '../../../../app/cli/operate/control-client.ts';
+import { findNatsServer, NatsServer, natsServerMissing } from '../../../integration/nats-server.ts';
+import { run, until } from '../../server.ts';
 import { Child } from './child.ts';
 
 interface ControllerLine {

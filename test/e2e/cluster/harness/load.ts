@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../server.ts';
+import { root } from '../../server.ts';
 
 /** Tokens of each answer. */
 const outputTokens = 48;

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
-import { firstLine, withDeadline } from '../processes.ts';
-import { root } from '../server.ts';
+import { firstLine, withDeadline } from '../../processes.ts';
+import { root } from '../../server.ts';
 
 const { PRIORITY_BELOW_NORMAL: starting, PRIORITY_NORMAL: normal } = constants.priority;
 /** Only the superuser may raise a priority again. */
