@@ -23,6 +23,7 @@ import { readTls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
+import { startOperator } from './kubernetes.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
@@ -115,7 +116,8 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
         maxBodyBytes: config.maxBodySize,
       },
     });
-    if (gateway.grpc !== null) node.serve(gateway.grpc, access);
+    const operator = config.kubernetes ? startOperator({ node, config, id, spec, log }) : null;
+    if (gateway.grpc !== null) node.serve(gateway.grpc, access, operator?.pools ?? null);
     clusterMetrics(gateway.metrics.registry, node, bus);
     const { httpPort, grpcPort } = await gateway.start();
     const authority = host.includes(':') ? `[${host}]` : host;
@@ -128,6 +130,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       node,
       stop: async (graceMs) => {
         await gateway.close(graceMs);
+        operator?.stop();
         await node.close();
       },
     };

@@ -30,6 +30,10 @@ const POLL_MS = 50;
  * the names by which others know this machine.
  */
 const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
+/** Workers are processes here, whatever else there may be. */
+const noKubernetes = {
+  ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesService: null },
+};
 /** Share of the free memory that workers divide among them. */
 const MEMORY_SHARE = 0.9;
 
@@ -54,7 +58,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
       log,
     });
     closers.push(() => processes.stop());
-    const clusterConfig = { ...config, id: null, minWorkers: config.minWorkers ?? workers };
+    const clusterConfig = { ...config, ...noKubernetes, id: null, minWorkers: config.minWorkers ?? workers };
     const server = await startClusterServer({
       config: clusterConfig,
       bus,

@@ -128,6 +128,33 @@ export const layout = {
   }),
 };
 
+/** How controllers make workers on Kubernetes. */
+export const kubernetes = {
+  kubernetes: option(toggle().default(false), {
+    group: 'Kubernetes',
+    description:
+      'Run the operator: workers are made as a MoEModel and its ExpertPools say, by the controller that leads.',
+  }),
+  kubernetesModel: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description: 'The MoEModel that these controllers serve.',
+    placeholder: 'NAME',
+    fallback: '--cluster',
+  }),
+  kubernetesNamespace: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description: 'Namespace of its objects and pods.',
+    placeholder: 'NAME',
+    fallback: "the pod's own",
+  }),
+  kubernetesService: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description: 'Service in front of the controllers, for the addresses that the MoEModel shows.',
+    placeholder: 'NAME',
+    fallback: 'no addresses are shown',
+  }),
+};
+
 /** What a worker does about dispatches that are late. */
 export const dispatching = {
   dispatchDeadline: option(duration().default(1_000), {

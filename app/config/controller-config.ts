@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, layout, nats, tls } from './cluster-options.ts';
+import { id, kubernetes, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import {
   admin,
@@ -32,6 +32,7 @@ export const controllerSchema = z
     ...server,
     ...admin,
     ...tls,
+    ...kubernetes,
     ...reporting,
   })
   .refine(stepHoldsSequences, stepTooSmall)

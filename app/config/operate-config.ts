@@ -81,9 +81,9 @@ const dryRun = {
 
 /** `conclave scale`. */
 export const scaleSchema = z.strictObject({
-  replicas: option(integer(1, 1024), {
+  replicas: option(integer(0, 10_000), {
     group: 'Change',
-    description: 'Copies wanted.',
+    description: 'Copies of experts wanted, 1 to 1024; with --pool, workers.',
     placeholder: 'N',
     fallback: 'must be given',
   }),
@@ -104,6 +104,12 @@ export const scaleSchema = z.strictObject({
     description: 'Of the K experts with the most load.',
     placeholder: 'K',
     fallback: 'all experts',
+  }),
+  pool: option(text().nullable().default(null), {
+    group: 'Change',
+    description: 'Of an ExpertPool on Kubernetes: so many workers, as "kubectl scale xp/POOL" does.',
+    placeholder: 'POOL',
+    fallback: 'experts, not workers',
   }),
   ...dryRun,
   ...waiting,

@@ -16,7 +16,9 @@ import type { PlanConstraints } from '../planner/input/input.ts';
 import { announce, compressed } from './announce-model.ts';
 import { ClusterRouter } from './cluster-router.ts';
 import type { AdminAccess } from './control/admin-access.ts';
-import { controlService } from './control/control-service.ts';
+import { controlService, type PoolScaling } from './control/control-service.ts';
+import { type ManagedChanges, managedChanges } from './control/managed-changes.ts';
+import type { OperatorChangesOptions } from './control/operator-changes.ts';
 import { clusterStatus, noPlanReasons } from './control/status.ts';
 import { EventLog } from './events/events.ts';
 import { FailureCounts } from './failure-counts.ts';
@@ -60,12 +62,18 @@ export interface ControllerNode {
   status(): GetStatusResponse;
   /** Whether this controller leads. */
   leads(): boolean;
+  /** The term under which it does; null: it does not. */
+  term(): number | null;
+  /** Calls `listener` when something in the cluster has changed. Returns a function that stops it. */
+  onChange(listener: () => void): () => void;
+  /** What an operator on Kubernetes changes. */
+  managed(): ManagedChanges;
   /** Why requests cannot be answered now; empty: they can. */
   obstacles(): readonly string[];
   /** Whether requests could be answered until a moment ago: those that come now may wait. */
   patient(): boolean;
-  /** Adds ControlService for those that have access. */
-  serve(grpc: GrpcServer, access: AdminAccess): void;
+  /** Adds ControlService for those that have access; `pools` where something makes workers in pools. */
+  serve(grpc: GrpcServer, access: AdminAccess, pools: PoolScaling | null): void;
   close(): Promise<void>;
 }
 
@@ -107,6 +115,7 @@ class Node implements ControllerNode {
   readonly #attendance: Attendance;
   readonly #leader: Leader;
   readonly #lease: Lease;
+  readonly #listeners = new Set<() => void>();
   #stops: readonly (() => void)[] = [];
   #readyAt = Number.NEGATIVE_INFINITY;
 
@@ -156,6 +165,19 @@ class Node implements ControllerNode {
     return this.#lease.term !== null;
   }
 
+  term(): number | null {
+    return this.#lease.term;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  managed(): ManagedChanges {
+    return managedChanges(this.#changes());
+  }
+
   status(): GetStatusResponse {
     const { spec, constraints, minWorkers, bus } = this.#options;
     return clusterStatus({
@@ -177,13 +199,11 @@ class Node implements ControllerNode {
     return performance.now() - this.#readyAt < PATIENCE_MS;
   }
 
-  serve(grpc: GrpcServer, { allows, nameOf }: AdminAccess): void {
-    const { spec, weights, constraints } = this.#options;
+  serve(grpc: GrpcServer, { allows, nameOf }: AdminAccess, pools: PoolScaling | null): void {
     const handlers = controlService({
-      ...{ spec, weights, defaultReplicas: constraints.defaultReplicas, nameOf, wallClock: Date.now },
-      ...{ view: this.view, control: this.#control, load: this.#load, events: this.events },
+      ...this.#changes(),
+      ...{ nameOf, pools, events: this.events },
       status: () => this.status(),
-      planFor: (constraints, revision, reason) => this.#leader.planFor(constraints, revision, reason),
     });
     grpc.addService('conclave.v1.ControlService', conclave.ControlService.service, { ...handlers }, allows);
   }
@@ -195,6 +215,15 @@ class Node implements ControllerNode {
     this.view.stop();
     this.router.close();
     this.events.close();
+  }
+
+  #changes(): OperatorChangesOptions {
+    const { spec, weights, constraints } = this.#options;
+    return {
+      ...{ spec, weights, defaultReplicas: constraints.defaultReplicas, wallClock: Date.now },
+      ...{ view: this.view, control: this.#control, load: this.#load },
+      planFor: (constraints, revision, reason) => this.#leader.planFor(constraints, revision, reason),
+    };
   }
 
   #createLeader({ plans, reports, control }: Buckets): Leader {
@@ -214,6 +243,7 @@ class Node implements ControllerNode {
       ...{ bucket: this.#control, controllerId: id, now: () => performance.now(), wallClock: Date.now },
       onLead: (term) => {
         this.#leader.lead(term);
+        this.#changed();
         const subject = `controller/${id}`;
         this.events.publish({ code: 'LEADER', severity: 'info', subject, message: `leads in term ${term}` });
       },
@@ -246,12 +276,17 @@ class Node implements ControllerNode {
       this.#members.look();
       this.#attendance.follow();
     }
-    this.#leader.wake();
+    this.#changed();
   }
 
   #attendanceChanged(): void {
     this.router.dropLost();
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#leader.wake();
+    for (const listener of this.#listeners) listener();
   }
 
   #loadReported(payload: Uint8Array): void {

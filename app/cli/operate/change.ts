@@ -14,6 +14,7 @@ import { previewJson, rolloutPhase } from './cluster-json.ts';
 import { type ControlClient, withControl } from './control-client.ts';
 import { json, operate, write } from './operate-command.ts';
 import { previewText, scaledText } from './preview-text.ts';
+import { scalePool } from './scale-pool.ts';
 
 const scaleExamples = `
 Examples:
@@ -21,6 +22,7 @@ Examples:
   conclave scale --replicas 3 --layer 4 --expert 17  three of one
   conclave scale --replicas 4 --hot 16 --wait 5m     four of the sixteen busiest, and wait until they serve
   conclave scale --replicas 2 --dry-run              what would move, and what would not fit
+  conclave scale --pool experts --replicas 6         six workers in an ExpertPool on Kubernetes
 
 "conclave replicas" lists what is asked for.`;
 
@@ -28,6 +30,7 @@ Examples:
 export function scaleCommand(): Command {
   const command = operate('scale', 'Changes how many copies of experts there are.', scaleSchema, (config) =>
     withControl(config, async (control) => {
+      if (config.pool !== null) return scalePool(control, config.pool, config);
       const request = scaleRequest(config);
       const { epoch, experts, preview, asked } = await control.call<ScaleResponse>((metadata, options, done) =>
         control.client.Scale(request, metadata, options, done),
@@ -110,6 +113,9 @@ function scaleRequest({ replicas, layer, expert, hot, dryRun }: z.output<typeof 
   if ((layer === null) !== (expert === null)) {
     throw new ConfigError(['--layer and --expert belong together: expected both or neither']);
   }
+  if (replicas < 1 || replicas > MAX_REPLICAS) {
+    throw new ConfigError([`--replicas: expected 1 to ${MAX_REPLICAS} copies of experts, got ${replicas}`]);
+  }
   if (hot !== null && layer !== null) {
     throw new ConfigError(['--hot, --layer: expected the busiest experts or a single one, got both']);
   }
@@ -128,6 +134,7 @@ function showPreview(
   if (preview.refusals.length > 0) throw new CliError(`it would be refused: ${preview.refusals.join('; ')}`);
 }
 
+const MAX_REPLICAS = 1_024;
 const POLL_MS = 200;
 
 interface Awaited {

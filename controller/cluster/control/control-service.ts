@@ -6,6 +6,7 @@ import type { ForgetRequest__Output as ForgetRequest } from '../../../proto/gene
 import type { ForgetResponse } from '../../../proto/generated/conclave/v1/ForgetResponse.ts';
 import type { GetStatusResponse } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../../proto/generated/conclave/v1/ScaleRequest.ts';
+import type { ScaleResponse } from '../../../proto/generated/conclave/v1/ScaleResponse.ts';
 import type { WatchEventsRequest__Output as WatchEventsRequest } from '../../../proto/generated/conclave/v1/WatchEventsRequest.ts';
 import type { WatchEventsResponse } from '../../../proto/generated/conclave/v1/WatchEventsResponse.ts';
 import { describePlan } from '../../planner/describe.ts';
@@ -19,10 +20,20 @@ export interface ControlServiceOptions extends OperatorChangesOptions {
   readonly events: EventLog;
   readonly status: () => GetStatusResponse;
   readonly nameOf: AdminAccess['nameOf'];
+  /** Null: the cluster does not run on Kubernetes. */
+  readonly pools: PoolScaling | null;
+}
+
+/** Pools of workers that something else makes, by name. */
+export interface PoolScaling {
+  /** Asks for so many workers, for `by`. Returns how many were asked for before. Rejects with a ControlError. */
+  scale(pool: string, replicas: number, by: string): Promise<number>;
 }
 
 /** Events of one watcher that wait for a slow reader; more are dropped. */
 const MAX_UNREAD = 1_000;
+/** Workers of a pool. */
+const MAX_POOL = 10_000;
 /** Header of WatchEvents: how many of the first events are past ones. */
 const BACKLOG_HEADER = 'conclave-backlog';
 
@@ -37,12 +48,35 @@ export function controlService(options: ControlServiceOptions): ControlServiceHa
       if (target === null) throw new ControlError(status.NOT_FOUND, noPlan(options.status()));
       return { plan: target, description: describePlan(target, options.load.rates()) };
     }),
-    Scale: unary((request: ScaleRequest, metadata) => scale(request, nameOf(metadata), options)),
+    Scale: unary(async (request: ScaleRequest, metadata) =>
+      request.target === 'pool'
+        ? scalePool(request, nameOf(metadata), options)
+        : scale(request, nameOf(metadata), options),
+    ),
     Drain: unary((request: DrainRequest, metadata) => drain(request, nameOf(metadata), options)),
     Cordon: unary((request: CordonRequest, metadata) => cordon(request, nameOf(metadata), options)),
     Forget: unary((request: ForgetRequest, metadata) => forget(request, nameOf(metadata), options)),
     WatchEvents: (call) => watchEvents(call, options.events),
   };
+}
+
+async function scalePool(
+  { pool = '', replicas, dryRun }: ScaleRequest,
+  by: string,
+  { pools }: ControlServiceOptions,
+): Promise<ScaleResponse> {
+  if (pools === null) {
+    const message = 'pool: expected a cluster on Kubernetes, whose controllers run with --kubernetes';
+    throw new ControlError(status.FAILED_PRECONDITION, message);
+  }
+  if (dryRun) {
+    const message = 'dry_run: which pods go is only known once a pool is scaled; expected false with pool';
+    throw new ControlError(status.INVALID_ARGUMENT, message);
+  }
+  if (replicas > MAX_POOL) {
+    throw new ControlError(status.INVALID_ARGUMENT, `replicas: expected 0 to ${MAX_POOL}, got ${replicas}`);
+  }
+  return { epoch: 0, experts: [], poolReplicasBefore: await pools.scale(pool, replicas, by) };
 }
 
 async function forget(
