@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { formatDuration } from '../../platform/process/quantities.ts';
 import { addOptions, configOf } from '../command/command-options.ts';
@@ -60,6 +61,11 @@ async function runController(config: ControllerConfig, warnings: readonly string
           `  OpenAI API  ${httpUrl}/v1\n  gRPC        ${grpcAddress}\n  readiness   ${httpUrl}/ready\n\n`,
   );
   const cause = await signal;
+  if (config.shutdownDelay > 0) {
+    log.info(`${cause}: requests are still taken for ${formatDuration(config.shutdownDelay)}`);
+    server.retire();
+    await sleep(config.shutdownDelay);
+  }
   log.info(`${cause}: finishing what runs, for ${formatDuration(config.shutdownTimeout)} at most`);
   await server.stop(config.shutdownTimeout);
   await bus.close();

@@ -42,6 +42,8 @@ export interface ClusterServer {
   readonly grpcAddress: string;
   readonly model: ClusterModel;
   readonly node: ControllerNode;
+  /** Sends clients elsewhere, and goes on answering those that come. */
+  retire(): void;
   /** Refuses new requests, finishes those that run within `graceMs`, gives the lease up, and closes everything but the bus. */
   stop(graceMs: number): Promise<void>;
 }
@@ -128,6 +130,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       grpcAddress: `${authority}:${grpcPort}`,
       model: { name: spec.name, parameters, activeParameters: report.activeParameters, weights, maxModelLen },
       node,
+      retire: () => gateway.retire(),
       stop: async (graceMs) => {
         await gateway.close(graceMs);
         operator?.stop();

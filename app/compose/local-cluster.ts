@@ -58,7 +58,10 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
       log,
     });
     closers.push(() => processes.stop());
-    const clusterConfig = { ...config, ...noKubernetes, id: null, minWorkers: config.minWorkers ?? workers };
+    const clusterConfig = {
+      ...{ ...config, ...noKubernetes, id: null, shutdownDelay: 0 },
+      minWorkers: config.minWorkers ?? workers,
+    };
     const server = await startClusterServer({
       config: clusterConfig,
       bus,

@@ -13,6 +13,7 @@ import {
   stepHoldsSequences,
   stepTooSmall,
 } from './serve-config.ts';
+import { duration } from './values.ts';
 
 /** The configuration of `conclave controller`. */
 export const controllerSchema = z
@@ -30,6 +31,13 @@ export const controllerSchema = z
     blockSize: engine.blockSize,
     ...scheduling,
     ...server,
+    shutdownDelay: option(duration().default(0), {
+      group: 'Server',
+      description:
+        'On SIGTERM or SIGINT: how long requests are still taken, with /ready saying no, until load balancers send them elsewhere.',
+      placeholder: 'TIME',
+      fallback: 'none',
+    }),
     ...admin,
     ...tls,
     ...kubernetes,

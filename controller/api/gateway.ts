@@ -89,6 +89,11 @@ export interface Gateway {
   /** Listens on both ports, and says which they are. */
   start(): Promise<{ readonly httpPort: number; readonly grpcPort: number | null }>;
   /**
+   * Sends clients elsewhere, for a load balancer in front to learn it before `close`: health checks say no, connections end
+   * with what they wait for, and requests that still come are answered.
+   */
+  retire(): void;
+  /**
    * Takes no new request, finishes those that run, ends what is left after `graceMs`, and stops listening. /ready says
    * no from the first moment, /health and /metrics answer until the end.
    */
@@ -121,10 +126,22 @@ export function createGateway(options: GatewayOptions): Gateway {
       health.start();
       return { httpPort, grpcPort };
     },
+    retire() {
+      inference.admission.retire();
+      health.stop();
+      http.retirement.begin();
+      grpc?.retire();
+    },
     async close(graceMs) {
+      const late = new AbortController();
+      late.signal.addEventListener('abort', () => {
+        inference.admission.drain();
+        inference.admission.abortAll();
+      });
+      const timer = setTimeout(() => late.abort(), graceMs);
+      if (inference.admission.retiring) await http.retirement.finish(late.signal);
       inference.admission.drain();
       health.stop();
-      const timer = setTimeout(() => inference.admission.abortAll(), graceMs);
       await inference.admission.empty();
       clearTimeout(timer);
       await Promise.all([http.close(closingMs), grpc?.close(closingMs), text.close()]);
@@ -216,7 +233,7 @@ class HealthUpdates {
   }
 
   #update(): void {
-    const now = this.#inference.obstacles().length === 0;
+    const now = this.#inference.unreadiness().length === 0;
     if (now !== this.#serving) this.#grpc?.setServing(now);
     this.#serving = now;
   }

@@ -20,7 +20,7 @@ const noFailures = Object.fromEntries(
  */
 export function clusterMetrics(
   registry: Registry,
-  node: Pick<ControllerNode, 'status' | 'leads'>,
+  node: Pick<ControllerNode, 'status' | 'leads' | 'obstacles'>,
   bus: Pick<Bus, 'state' | 'droppedEvents'>,
 ): void {
   const status = oncePerScrape(() => node.status());
@@ -93,6 +93,7 @@ export function clusterMetrics(
   gauge('kv_cache_usage_ratio', 'Part of the KV cache in use at the lead whose cache is the fullest, 0 to 1.', (now) =>
     Math.max(0, ...(now.workers ?? []).map(({ activity }) => Number(activity?.kvCacheUsageRatio ?? 0))),
   );
+  gauge('ready', '1 while this controller can answer requests.', () => (node.obstacles().length === 0 ? 1 : 0));
   gauge('controller_leads', '1 when this controller leads the cluster.', () => (node.leads() ? 1 : 0));
   gauge('bus_connected', '1 while the bus answers.', () => (bus.state === 'connected' ? 1 : 0));
   counter('bus_dropped_events_total', 'Events that were not sent because the bus was away.', null, () => [

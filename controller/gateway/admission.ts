@@ -8,6 +8,7 @@ export class Admission {
   readonly #limit: number;
   readonly #running = new Set<AbortController>();
   #draining = false;
+  #retiring = false;
   readonly #whenEmpty: (() => void)[] = [];
 
   /** `limit`: requests at a time. */
@@ -21,6 +22,11 @@ export class Admission {
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /** Whether clients should look for another server. */
+  get retiring(): boolean {
+    return this.#retiring || this.#draining;
   }
 
   /** Lets a request in; its controller is aborted when the server stops before it ends. Call `leave` when it has ended. */
@@ -39,6 +45,11 @@ export class Admission {
     this.#running.delete(controller);
     if (this.#running.size > 0) return;
     for (const resolve of this.#whenEmpty.splice(0)) resolve();
+  }
+
+  /** Lets requests in as before, but says that clients should look for another server. */
+  retire(): void {
+    this.#retiring = true;
   }
 
   /** Lets nobody in any more. */

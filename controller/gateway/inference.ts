@@ -121,6 +121,11 @@ export class Inference implements Served {
     return this.admission.draining ? ['the server is shutting down'] : this.#options.obstacles();
   }
 
+  /** Why no further client should be sent here; empty: they may be. */
+  unreadiness(): readonly string[] {
+    return this.admission.retiring ? ['the server is shutting down'] : this.obstacles();
+  }
+
   /** What operators should know although requests can be answered. */
   notices(): readonly string[] {
     return this.#options.notices();

@@ -75,11 +75,15 @@ export interface GrpcServer {
   setServing(serving: boolean): void;
   /** Listens; the port is returned. */
   start(): Promise<number>;
+  /** Asks every client to connect again; calls that run go on, and new connections are taken. */
+  retire(): void;
   /** Takes no new call, waits for those that run, and cancels what is left after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
 
 const mebibyte = 2 ** 20;
+/** Calls of a server that retires are ended by `close`, before this. */
+const longestDrainMs = 2 ** 31 - 1;
 const healthService = 'grpc.health.v1.Health';
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
@@ -100,6 +104,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
   const services: string[] = [];
+  let bound: string | null = null;
   return {
     addService(name, definition, handlers, access) {
       server.addService(definition, handlers);
@@ -115,10 +120,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const host = options.host.includes(':') ? `[${options.host}]` : options.host;
       return new Promise((resolve, reject) => {
         server.bindAsync(`${host}:${options.port}`, credentials(options.tls ?? null), (error, port) => {
-          if (error === null) resolve(port);
-          else reject(listenError(error, options));
+          if (error === null) {
+            bound = `${host}:${port}`;
+            resolve(port);
+          } else reject(listenError(error, options));
         });
       });
+    },
+    retire() {
+      if (bound !== null) server.drain(bound, longestDrainMs);
     },
     close(graceMs) {
       return new Promise((resolve) => {

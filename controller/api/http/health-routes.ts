@@ -11,7 +11,7 @@ export function addHealthRoutes(app: FastifyInstance, inference: Inference, metr
 
   /** Requests can be answered; if not, why. Notices are what operators should know all the same. */
   app.get('/ready', open, (_request, reply) => {
-    const reasons = inference.obstacles();
+    const reasons = inference.unreadiness();
     const ready = reasons.length === 0;
     return reply.code(ready ? 200 : 503).send({ ready, reasons, notices: inference.notices() });
   });

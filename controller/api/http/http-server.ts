@@ -14,6 +14,7 @@ import { addGenerateRoutes } from './generate-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { addModelRoutes } from './model-routes.ts';
+import { addRetirement, type Retirement } from './retirement.ts';
 import { addTokenizeRoutes } from './tokenize-routes.ts';
 
 declare module 'fastify' {
@@ -44,12 +45,15 @@ export interface HttpServer {
   readonly app: FastifyInstance;
   /** Listens; the port is returned. */
   start(): Promise<number>;
+  /** How its clients are sent elsewhere before `close`. */
+  readonly retirement: Retirement;
   /** Stops listening, lets answers finish for `graceMs`, and closes all connections. */
   close(graceMs: number): Promise<void>;
 }
 
 export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
   const app = createApp(options);
+  const retirement = addRetirement(app);
   const bodies = new BodyBudget(options.maxBodyBytesTogether, options.maxBodyBytes);
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('remove', 'remove');
@@ -96,6 +100,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
 
   return {
     app,
+    retirement,
     async start() {
       await app.listen({ host: options.host, port: options.port });
       const address = app.server.address();

@@ -26,7 +26,7 @@ const status: GetStatusResponse = {
 
 function registry(): Registry {
   const made = new Registry();
-  const node = { status: () => status, leads: () => true };
+  const node = { status: () => status, leads: () => true, obstacles: () => ['no plan'] };
   clusterMetrics(made, node, { state: 'reconnecting', droppedEvents: 2 });
   return made;
 }
@@ -56,6 +56,7 @@ describe('cluster metrics', () => {
       'conclave_num_requests_running 3',
       'conclave_num_requests_waiting 2',
       'conclave_kv_cache_usage_ratio 0.5',
+      'conclave_ready 0',
       'conclave_controller_leads 1',
       'conclave_bus_connected 0',
       'conclave_bus_dropped_events_total 2',
