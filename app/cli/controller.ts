@@ -8,7 +8,7 @@ import { outliveOutput } from '../command/output.ts';
 import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
 import { connectBus } from '../compose/connect-bus.ts';
-import { natsOptions } from '../config/connections.ts';
+import { natsOptions, readTls } from '../config/connections.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
 import { exposureWarning } from '../config/exposure.ts';
 
@@ -74,9 +74,10 @@ async function runController(config: ControllerConfig, warnings: readonly string
 
 async function start(config: ControllerConfig, log: ReturnType<typeof createLog>) {
   const { startClusterServer } = await import('../compose/controller-process.ts');
-  const bus = await connectBus(natsOptions(config, `controller ${config.id ?? process.pid}`), config, log);
+  const tls = readTls(config, log);
+  const bus = await connectBus(natsOptions(config, `controller ${config.id ?? process.pid}`, tls.files), config, log);
   try {
-    return { bus, server: await startClusterServer({ config, bus, log }) };
+    return { bus, server: await startClusterServer({ config, tls, bus, log }) };
   } catch (error) {
     await bus.close();
     throw error;

@@ -8,6 +8,7 @@ export interface HintsInput {
   readonly tlsCert: string | null;
   readonly tlsCa: string | null;
   readonly tlsKey: string | null;
+  readonly clientCertificates: 'required' | 'none';
 }
 
 export interface Hints {
@@ -19,13 +20,14 @@ export interface Hints {
   readonly operate: string;
 }
 
-export function hintsFor({ host, tlsCert, tlsKey, tlsCa }: HintsInput): Hints {
+export function hintsFor({ host, tlsCert, tlsKey, tlsCa, clientCertificates }: HintsInput): Hints {
   const certificate = tlsCert === null ? null : new X509Certificate(readFileSync(tlsCert));
   const shown = shownHost(host, certificate);
   const authority = isIP(shown) === 6 ? `[${shown}]` : shown;
   if (certificate === null) return { authority, curl: '', operate: '' };
   const issuer = tlsCa ?? (certificate.checkIssued(certificate) ? tlsCert : null);
-  const own = tlsCa === null ? '' : ` --tls-cert ${quoted(tlsCert)} --tls-key ${quoted(tlsKey)}`;
+  const own =
+    tlsCa === null || clientCertificates === 'none' ? '' : ` --tls-cert ${quoted(tlsCert)} --tls-key ${quoted(tlsKey)}`;
   return {
     authority,
     curl: issuer === null ? '' : ` --cacert ${quoted(issuer)}`,

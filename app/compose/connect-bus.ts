@@ -40,7 +40,7 @@ export async function connectBus(options: NatsOptions, settings: BusSettings, lo
           `${remedy} --nats-timeout says how long to wait.`,
         );
       }
-      const failure = tlsFailure(error.cause, options.tls?.cert !== undefined);
+      const failure = tlsFailure(error.cause, options.tls !== undefined);
       if (failure !== null) throw new CliError(`${where}: ${failure.reason}`, failure.remedy);
       throw new CliError(error.message, error.message.includes('JetStream') ? remedy : null);
     },

@@ -16,10 +16,11 @@ import { kvBytesPerToken, modelFootprint } from '../../controller/planner/input/
 import { describeEnds } from '../../controller/text/end-tokens.ts';
 import type { Bus } from '../../platform/bus/bus.ts';
 import { memberErrorLog } from '../../platform/process/error-log.ts';
+import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
-import { readTls } from '../config/connections.ts';
+import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
@@ -27,10 +28,10 @@ import { startOperator } from './kubernetes.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
+  /** What is served with, and workers are reached with. */
+  readonly tls: Pick<Tls, 'files' | 'server'> & { readonly credentials: ChannelCredentials };
   readonly bus: Bus;
   readonly log: Logger;
-  /** For connections to workers; default: with the certificate of the configuration. */
-  readonly credentials?: ChannelCredentials;
 }
 
 /** A controller that listens. */
@@ -59,12 +60,11 @@ export interface ClusterModel {
 
 /** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
-  const { config, bus, log } = options;
+  const { config, tls, bus, log } = options;
   const { host, maxNumSeqs, maxNumBatchedTokens } = config;
   const id = config.id ?? `${hostname()}-${process.pid}`;
-  const tls = readTls(config);
-  const apiKeys = readApiKeys(config);
-  const access = adminAccess(readAdminKeys(config), apiKeys);
+  const apiKeys = readApiKeys(config, log);
+  const access = adminAccess(readAdminKeys(config, log), apiKeys);
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
@@ -84,7 +84,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     leastKvBlocks: blocks.least,
     minWorkers: config.minWorkers ?? 1,
     verifyWeights: config.verifyWeights,
-    credentials: options.credentials ?? tls.credentials,
+    credentials: tls.credentials,
     onError: memberErrorLog(log, bus, () => performance.now()),
   });
   try {
@@ -106,7 +106,6 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       grpc: { host, port: config.grpcPort },
       logger: log,
       tls: tls.server,
-      httpTls: tls.http,
       apiKeys,
       defaultSeed: config.seed,
       obstacles: () => node.obstacles(),
@@ -121,6 +120,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     const operator = config.kubernetes ? startOperator({ node, config, id, spec, log }) : null;
     if (gateway.grpc !== null) node.serve(gateway.grpc, access, operator?.pools ?? null);
     clusterMetrics(gateway.metrics.registry, node, bus);
+    certificateMetrics(gateway.metrics.registry, tls.files);
     const { httpPort, grpcPort } = await gateway.start();
     const authority = host.includes(':') ? `[${host}]` : host;
     const { parameters } = report.total;

@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { NatsOptions } from '../../platform/bus/nats-options.ts';
 import { readMachine } from '../../platform/process/machine.ts';
+import { channelCredentials } from '../../platform/tls/grpc-credentials.ts';
 import { natsOptions, readTls } from '../config/connections.ts';
 import { checkMemory } from '../config/given-memory.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
@@ -48,7 +49,10 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     const nats = config.nats === null ? await startNats(log) : null;
     if (nats !== null) closers.push(() => nats.stop());
     const inside = nats === null ? config : { ...config, ...noTls, nats: [nats.url], natsToken: nats.token };
-    const connection = natsOptions(inside, 'controller');
+    const tls = readTls(config, log);
+    // Workers of one's own speak plaintext on loopback unless a NATS server that others use has been given.
+    const credentials = nats === null ? tls.credentials : channelCredentials(null);
+    const connection = natsOptions(inside, 'controller', nats === null ? tls.files : null);
     const bus = await connectBus(connection, config, log);
     closers.push(() => bus.close());
     const specs = await workerSpecs(inside, workers, connection);
@@ -64,9 +68,9 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     };
     const server = await startClusterServer({
       config: clusterConfig,
+      tls: { ...tls, credentials },
       bus,
       log,
-      credentials: readTls(inside).credentials,
     });
     closers.push((graceMs) => server.stop(graceMs));
     return {

@@ -8,6 +8,7 @@ import { createGateway } from '../../controller/api/gateway.ts';
 import { describeEnds } from '../../controller/text/end-tokens.ts';
 import { loadNative } from '../../native/load.ts';
 import type { Isa } from '../../native/native.ts';
+import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { createEngine, type Engine } from '../../worker/engine/engine.ts';
 import type { EngineSnapshot } from '../../worker/engine/run/observer.ts';
@@ -60,8 +61,8 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   const stop = async (graceMs: number): Promise<void> => {
     for (const close of closers.splice(0)) await close(graceMs);
   };
-  const apiKeys = readApiKeys(config);
-  const tls = readTls(config);
+  const apiKeys = readApiKeys(config, log);
+  const tls = readTls(config, log);
   const native = loadNative();
   const { directory, spec, report, text, weights, threads, memory, served } = await prepareCheckpoint(config);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
@@ -79,7 +80,6 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     grpc: { host, port: config.grpcPort },
     logger: log,
     tls: tls.server,
-    httpTls: tls.http,
     apiKeys,
     engine: () => engine?.snapshot() ?? nothingYet,
     defaultSeed: config.seed,
@@ -91,6 +91,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
       maxBodyBytes: config.maxBodySize,
     },
   });
+  certificateMetrics(gateway.metrics.registry, tls.files);
   closers.push((graceMs) => gateway.close(graceMs));
   try {
     const { httpPort, grpcPort } = await gateway.start();
@@ -133,7 +134,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     const authority = host.includes(':') ? `[${host}]` : host;
     const { stage, bank, runtime } = executor.handles;
     return {
-      httpUrl: `${tls.http === null ? 'http' : 'https'}://${authority}:${httpPort}`,
+      httpUrl: `${tls.server === null ? 'http' : 'https'}://${authority}:${httpPort}`,
       grpcAddress: `${authority}:${grpcPort}`,
       model: {
         name: spec.name,

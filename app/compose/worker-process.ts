@@ -29,14 +29,14 @@ export async function startWorker(
   config: WorkerConfig,
   { log, version }: { readonly log: Logger; readonly version: string },
 ): Promise<StartedWorker> {
-  const tls = readTls(config);
+  const tls = readTls(config, log);
   const native = loadNative();
   const machine = readMachine();
   const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
   checkMemory('memory', config.memory, machine.totalBytes);
   const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * MEMORY_SHARE);
   const threads = config.threads ?? machine.cores;
-  const bus = await connectBus(natsOptions(config, `worker ${id}`), config, log);
+  const bus = await connectBus(natsOptions(config, `worker ${id}`, tls.files), config, log);
   log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
   const directory = config.model ?? join(packageRoot, 'models/clerk');
   try {
@@ -57,6 +57,7 @@ export async function startWorker(
       port: config.port,
       advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),
       tls: tls.server,
+      certificate: tls.files,
       credentials: tls.credentials,
       hedgeMs: config.hedgeAfter,
       dispatchDeadlineMs: config.dispatchDeadline,

@@ -1,6 +1,6 @@
 /** Options of clusters: how its parts find and trust each other, and how the model is laid out over workers. */
 import { option } from './option.ts';
-import { duration, integer, list, password, text, toggle } from './values.ts';
+import { choice, duration, integer, list, password, text, toggle } from './values.ts';
 
 /** Where members meet. */
 export const nats = {
@@ -67,7 +67,9 @@ export const nats = {
 export const tls = {
   tlsCert: option(text().nullable().default(null), {
     group: 'TLS',
-    description: 'PEM certificate of this process, for everything that it serves, and to prove who it is to others.',
+    description:
+      'PEM certificate of this process, for everything that it serves, and to prove who it is to others. ' +
+      'New files are taken without a restart, here and for the key and the authorities.',
     placeholder: 'FILE',
     fallback: 'connections are not encrypted',
   }),
@@ -83,6 +85,17 @@ export const tls = {
       'PEM certificates of the authorities that signed the others. With it, every gRPC connection must show a certificate of theirs (mutual TLS); HTTP clients need none.',
     placeholder: 'FILE',
     fallback: "the system's authorities, and no client certificates",
+  }),
+};
+
+/** Who must show a certificate where clients and operators come in. */
+export const clientTls = {
+  clientCertificates: option(choice('required', 'none').default('required'), {
+    group: 'TLS',
+    description:
+      'With --tls-ca: whether clients and operators on the gRPC port must show a certificate of the authority besides their key. ' +
+      'none: their keys alone let them in, as over HTTP.',
+    placeholder: 'WHICH',
   }),
 };
 

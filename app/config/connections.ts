@@ -1,10 +1,9 @@
 /** What flags say of connections, as the connections need it. Files are read now, so that what is wrong is said at start. */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { NatsOptions } from '../../platform/bus/nats-options.ts';
-import type { TlsFiles } from '../../platform/rpc/server.ts';
+import { channelCredentials } from '../../platform/tls/grpc-credentials.ts';
+import type { TlsMaterial } from '../../platform/tls/tls-material.ts';
+import { type ServerTls, TlsFiles, type TlsSource } from '../../platform/tls/tls-source.ts';
 import { ConfigError } from './load-config.ts';
 import { readNatsUrls } from './nats-urls.ts';
 
@@ -12,9 +11,11 @@ export interface TlsConfig {
   readonly tlsCert: string | null;
   readonly tlsKey: string | null;
   readonly tlsCa: string | null;
+  /** Whether clients and operators must show a certificate of --tls-ca; other members always must. */
+  readonly clientCertificates?: 'required' | 'none';
 }
 
-export interface NatsConfig extends TlsConfig {
+export interface NatsConfig {
   readonly nats: readonly string[] | null;
   readonly natsUser: string | null;
   readonly natsPassword: string | null;
@@ -24,63 +25,61 @@ export interface NatsConfig extends TlsConfig {
 }
 
 export interface Tls {
-  /** What this process serves with; null: not encrypted. */
-  readonly server: TlsFiles | null;
-  /** The same for HTTP, where no client has to show a certificate: probes and most clients have none. */
-  readonly http: TlsFiles | null;
+  /** The files, followed from now on; null: connections are not encrypted. */
+  readonly files: TlsFiles | null;
+  /** What this process serves with. */
+  readonly server: ServerTls | null;
   /** What it connects to others with. */
   readonly credentials: ChannelCredentials;
 }
 
+/** Where it is written that files were replaced while the process runs. */
+export interface ReloadLog {
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
 /** Throws a ConfigError that lists everything that is wrong. */
-export function readTls({ tlsCert, tlsKey, tlsCa }: TlsConfig): Tls {
+export function readTls({ tlsCert, tlsKey, tlsCa, clientCertificates }: TlsConfig, log: ReloadLog): Tls {
   const problems: string[] = [];
-  const read = (flag: string, path: string | null): Buffer | null => {
-    if (path === null) return null;
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      problems.push(`--${flag} ${path}: ${error instanceof Error ? error.message : String(error)}`);
-      return null;
-    }
-  };
   if ((tlsCert === null) !== (tlsKey === null)) {
     problems.push('--tls-cert and --tls-key belong together: expected both or neither');
   }
   if (tlsCa !== null && tlsCert === null) {
     problems.push('--tls-ca: members prove who they are by certificates; expected --tls-cert and --tls-key too');
   }
-  const [certificate, privateKey, authority] = [
-    read('tls-cert', tlsCert),
-    read('tls-key', tlsKey),
-    read('tls-ca', tlsCa),
-  ];
   if (problems.length > 0) throw new ConfigError(problems);
-  if (certificate === null || privateKey === null) {
-    return { server: null, http: null, credentials: credentials.createInsecure() };
-  }
+  if (tlsCert === null || tlsKey === null) return { files: null, server: null, credentials: channelCredentials(null) };
+  const files = followTls({ tlsCert, tlsKey, tlsCa }, log);
+  return {
+    files,
+    server: { source: files, clientCertificates: tlsCa !== null && clientCertificates !== 'none' },
+    credentials: channelCredentials(files),
+  };
+}
+
+function followTls(
+  { tlsCert, tlsKey, tlsCa }: { readonly tlsCert: string; readonly tlsKey: string; readonly tlsCa: string | null },
+  log: ReloadLog,
+): TlsFiles {
   try {
-    return {
-      server: { certificate, privateKey, clientAuthority: authority },
-      http: { certificate, privateKey, clientAuthority: null },
-      credentials: credentials.createSsl(authority, privateKey, certificate, {
-        checkServerIdentity: identityBeside(new X509Certificate(certificate)),
-      }),
-    };
+    const paths = { certificate: tlsCert, privateKey: tlsKey, authority: tlsCa };
+    return new TlsFiles(paths, {
+      onChange: (material) => log.info(endsOf(material), 'the certificate was replaced: new connections use it'),
+      onError: (err) => log.error({ err }, 'the certificate stays the one before: its files hold no better one'),
+    });
   } catch (error) {
-    throw new ConfigError([`--tls-cert, --tls-key: ${error instanceof Error ? error.message : String(error)}`]);
+    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
   }
 }
 
-/** Who holds the key of this process's own certificate is trusted at any address: processes of one machine may share one. */
-function identityBeside(own: X509Certificate) {
-  return (host: string, peer: PeerCertificate): Error | undefined =>
-    peer.fingerprint256 === own.fingerprint256 ? undefined : checkServerIdentity(host, peer);
+function endsOf({ expiresAtMs, fingerprint }: TlsMaterial): object {
+  return { expires: new Date(expiresAtMs).toISOString(), fingerprint };
 }
 
 /** `name`: how the connection is called in the server's reports. Throws a ConfigError. */
-export function natsOptions(config: NatsConfig, name: string): NatsOptions {
-  const { nats, natsUser, natsPassword, natsToken, natsCredentials, natsNkey, tlsCert, tlsKey, tlsCa } = config;
+export function natsOptions(config: NatsConfig, name: string, tls: TlsSource | null): NatsOptions {
+  const { nats, natsUser, natsPassword, natsToken, natsCredentials, natsNkey } = config;
   if (nats === null) {
     throw new ConfigError([
       '--nats: expected the URL of a NATS server with JetStream, such as nats://127.0.0.1:4222; start one with "nats-server -js"',
@@ -102,8 +101,6 @@ export function natsOptions(config: NatsConfig, name: string): NatsOptions {
     ...(token !== null && { token }),
     ...(natsCredentials !== null && { credentialsFile: natsCredentials }),
     ...(natsNkey !== null && { nkeyFile: natsNkey }),
-    ...(tlsCert !== null && {
-      tls: { ...(tlsCa !== null && { ca: tlsCa }), cert: tlsCert, ...(tlsKey !== null && { key: tlsKey }) },
-    }),
+    ...(tls !== null && { tls }),
   };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, kubernetes, layout, nats, tls } from './cluster-options.ts';
+import { clientTls, id, kubernetes, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import {
   admin,
@@ -40,6 +40,7 @@ export const controllerSchema = z
     }),
     ...admin,
     ...tls,
+    ...clientTls,
     ...kubernetes,
     ...reporting,
   })

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { weightsFormats } from '../../proto/weights-formats.ts';
-import { dispatching, layout, nats, tls } from './cluster-options.ts';
+import { clientTls, dispatching, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { choice, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
 
@@ -245,6 +245,7 @@ export const serveSchema = z
     ...dispatching,
     ...nats,
     ...tls,
+    ...clientTls,
     ...reporting,
   })
   .refine(stepHoldsSequences, stepTooSmall)

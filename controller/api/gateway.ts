@@ -12,7 +12,8 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { throttledErrorLog } from '../../platform/process/error-log.ts';
 import { type ApiKeys, openAccess } from '../../platform/rpc/api-keys.ts';
-import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../platform/rpc/server.ts';
+import { createGrpcServer, type GrpcServer } from '../../platform/rpc/server.ts';
+import type { ServerTls } from '../../platform/tls/tls-source.ts';
 import { Inference, type ServedModel } from '../gateway/inference.ts';
 import type { PipelineRouter } from '../gateway/router.ts';
 import type { TextModel } from '../text/text-model.ts';
@@ -34,10 +35,8 @@ export interface GatewayOptions {
   /** Null: no gRPC. */
   readonly grpc: Listen | null;
   readonly logger: FastifyBaseLogger;
-  /** For HTTP and gRPC alike; null: neither is encrypted. */
-  readonly tls?: TlsFiles | null;
-  /** For HTTP where it differs: probes and most clients have no certificate. */
-  readonly httpTls?: TlsFiles | null;
+  /** For HTTP and gRPC; null: neither is encrypted. Only gRPC's clients may have to show a certificate. */
+  readonly tls?: ServerTls | null;
   /** Default: everyone is let in. */
   readonly apiKeys?: ApiKeys;
   /** What the engine holds, for metrics; null where none runs in this process. */
@@ -177,14 +176,14 @@ function createInference(options: GatewayOptions, limits: GatewayLimits, metrics
 }
 
 function createHttp(
-  { http, tls = null, httpTls = tls, apiKeys = openAccess, logger }: GatewayOptions,
+  { http, tls = null, apiKeys = openAccess, logger }: GatewayOptions,
   limits: GatewayLimits,
   inference: Inference,
   metrics: Metrics,
 ): HttpServer {
   return createHttpServer(inference, metrics, {
     ...http,
-    tls: httpTls,
+    tls: tls?.source ?? null,
     apiKeys,
     maxBodyBytes: limits.maxBodyBytes,
     maxBodyBytesTogether: Math.max(limits.maxBodyBytesTogether, limits.maxBodyBytes),

@@ -16,7 +16,7 @@ import { checkPattern, checkSubject } from './names.ts';
 import { NatsBucket } from './nats-bucket.ts';
 import { busError, isRefusal, isTimeout, isTlsFailure, lacksJetStream } from './nats-errors.ts';
 import { NatsJournal } from './nats-journal.ts';
-import { connectionOptions, type NatsOptions, tlsFiles } from './nats-options.ts';
+import { connectionOptions, currentTls, type NatsOptions } from './nats-options.ts';
 import { findTlsFailure } from './nats-tls.ts';
 import { bucketId, buckets, JOURNAL_LENGTH } from './subjects.ts';
 
@@ -302,7 +302,7 @@ function storageType(storage: 'file' | 'memory'): StorageType {
 }
 
 function tlsFailureOf({ servers, tls }: NatsOptions): Promise<Error | null> {
-  return findTlsFailure({ servers, tls: tlsFiles(tls ?? {}) });
+  return findTlsFailure({ servers, tls: tls === undefined ? {} : { ...currentTls(tls) } });
 }
 
 /** Asks the server for the account's use of JetStream. Closes the connection and throws where there is no answer. */

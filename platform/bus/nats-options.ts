@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, credsAuthenticator, nkeyAuthenticator } from 'nats';
+import type { TlsSource } from '../tls/tls-source.ts';
 import { BusError } from './bus.ts';
 import { serverIdentity } from './nats-tls.ts';
 
@@ -16,21 +17,16 @@ export interface NatsOptions {
   readonly credentialsFile?: string;
   /** File with a user's seed. */
   readonly nkeyFile?: string;
-  readonly tls?: NatsTlsOptions;
-}
-
-/** PEM files. Without `ca` the system's authorities are trusted; `cert` and `key` prove who the client is. */
-export interface NatsTlsOptions {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
+  /** Proves who the client is, and whom it trusts; asked at every connection, so that a reconnect uses what is there then. */
+  readonly tls?: TlsSource;
 }
 
 /** A connection whose server does not answer is given up after about three of these. */
 const pingMs = 1_500;
 
 /**
- * Options for the client. Reads the files now, so that what is wrong with them is said at start. `delayMs` is asked how long
+ * Options for the client. Reads the files now, so that what is wrong with them is said at start, and again at each connection,
+ * so that new ones are taken without a restart. `delayMs` is asked how long
  * to wait between tries to reconnect.
  */
 export function connectionOptions(options: NatsOptions, delayMs: () => number): ConnectionOptions {
@@ -44,7 +40,7 @@ export function connectionOptions(options: NatsOptions, delayMs: () => number): 
     maxPingOut: 2,
     timeout: 2_000,
     ...credentials(options),
-    ...tls(options),
+    ...tlsOptions(options),
   };
 }
 
@@ -57,27 +53,36 @@ function credentials(options: NatsOptions): Partial<ConnectionOptions> {
   if (user !== undefined) return password === undefined ? { user } : { user, pass: password };
   if (token !== undefined) return { token };
   if (credentialsFile !== undefined) {
-    return { authenticator: credsAuthenticator(read('NATS credentials', credentialsFile)) };
+    read('NATS credentials', credentialsFile);
+    return { authenticator: (nonce) => credsAuthenticator(read('NATS credentials', credentialsFile))(nonce) };
   }
   if (nkeyFile === undefined) return {};
-  const seed = read('NATS nkey', nkeyFile).toString('utf8').trim();
-  return { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) };
+  const seed = (): Uint8Array => new TextEncoder().encode(read('NATS nkey', nkeyFile).toString('utf8').trim());
+  seed();
+  return { authenticator: (nonce) => nkeyAuthenticator(seed())(nonce) };
 }
 
 /** TLS is asked for by options or by the scheme of a server; a server that wants it otherwise gets it too. */
-function tls({ servers, tls: files }: NatsOptions): Pick<ConnectionOptions, 'tls'> {
-  if (files === undefined && !servers.some((server) => server.startsWith('tls://'))) return {};
-  return { tls: { ...tlsFiles(files ?? {}), checkServerIdentity: serverIdentity(servers) } as TlsOptions };
+function tlsOptions({ servers, tls }: NatsOptions): Pick<ConnectionOptions, 'tls'> {
+  if (tls === undefined && !servers.some((server) => server.startsWith('tls://'))) return {};
+  const shown = tls === undefined ? {} : currentTls(tls);
+  return { tls: Object.assign(shown, { checkServerIdentity: serverIdentity(servers) }) as TlsOptions };
 }
 
 type TlsOptions = NonNullable<ConnectionOptions['tls']>;
 
-/** Contents of the files, as node:tls takes them. */
-export function tlsFiles({ ca, cert, key }: NatsTlsOptions): { ca?: string; cert?: string; key?: string } {
+/** What a source has now, as node:tls takes it. The client library reads these properties whenever it connects. */
+export function currentTls(source: TlsSource) {
   return {
-    ...(ca === undefined ? {} : { ca: read('NATS TLS authority', ca).toString('utf8') }),
-    ...(cert === undefined ? {} : { cert: read('NATS TLS certificate', cert).toString('utf8') }),
-    ...(key === undefined ? {} : { key: read('NATS TLS key', key).toString('utf8') }),
+    get cert(): string {
+      return source.current.certificate.toString('utf8');
+    },
+    get key(): string {
+      return source.current.privateKey.toString('utf8');
+    },
+    get ca(): string | undefined {
+      return source.current.authority?.toString('utf8');
+    },
   };
 }
 

@@ -6,7 +6,6 @@ import {
   type ChannelOptions,
   type Metadata,
   Server,
-  ServerCredentials,
   ServerInterceptingCall,
   type ServerInterceptor,
   ServerListenerBuilder,
@@ -16,22 +15,15 @@ import {
 } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { addReflection, reflectionServices } from '../../proto/reflection.ts';
+import { serverCredentials } from '../tls/grpc-credentials.ts';
+import type { ServerTls } from '../tls/tls-source.ts';
 import { type ApiKeys, openAccess } from './api-keys.ts';
-
-export interface TlsFiles {
-  /** PEM. */
-  readonly certificate: Buffer;
-  /** PEM. */
-  readonly privateKey: Buffer;
-  /** PEM; with it, clients must show a certificate that it signed. */
-  readonly clientAuthority: Buffer | null;
-}
 
 export interface GrpcServerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly tls?: TlsFiles | null;
+  readonly tls?: ServerTls | null;
   /**
    * Asked for by every service but grpc.health.v1 and those that have an access rule of their own. Reflection lets those in
    * who may call any of the services.
@@ -119,7 +111,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       addReflection(server, [healthService, ...services]);
       const host = options.host.includes(':') ? `[${options.host}]` : options.host;
       return new Promise((resolve, reject) => {
-        server.bindAsync(`${host}:${options.port}`, credentials(options.tls ?? null), (error, port) => {
+        server.bindAsync(`${host}:${options.port}`, serverCredentials(options.tls ?? null), (error, port) => {
           if (error === null) {
             bound = `${host}:${port}`;
             resolve(port);
@@ -151,12 +143,6 @@ function listenError(error: Error, { host: address, port }: GrpcServerOptions): 
   const message = `gRPC cannot listen on ${address}:${port}: ${error.message}`;
   const code = /listen (E[A-Z]+)/.exec(error.message)?.[1] ?? 'UNAVAILABLE';
   return Object.assign(new Error(message, { cause: error }), { code, syscall: 'listen', address, port });
-}
-
-function credentials(tls: TlsFiles | null): ServerCredentials {
-  if (tls === null) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: tls.certificate, private_key: tls.privateKey };
-  return ServerCredentials.createSsl(tls.clientAuthority, [pair], tls.clientAuthority !== null);
 }
 
 function watch(onCall: (call: EndedCall) => void): ServerInterceptor {

@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../platform/rpc/server.ts';
+import { createGrpcServer, type GrpcServer } from '../../platform/rpc/server.ts';
+import type { TlsFiles } from '../../platform/tls/tls-source.ts';
+import { Authority, type CertificateFiles, followFiles } from '../integration/certificates.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../integration/nats-server.ts';
-import { Authority, type CertificateFiles } from './certificates.ts';
 import { goldenFolder } from './golden.ts';
 import { run } from './server.ts';
 
@@ -90,15 +91,17 @@ function expectPlainWords(stderr: string, says: RegExp): void {
 
 describe('status says', () => {
   let grpc: GrpcServer | null = null;
-  afterEach(() => grpc?.close(0));
+  let source: TlsFiles | null = null;
+  afterEach(async () => {
+    await grpc?.close(0);
+    source?.close();
+  });
 
   const listen = async ({ serves, mutual }: Pick<Case, 'serves' | 'mutual'>): Promise<string> => {
     const files = serves();
-    const clientAuthority = mutual === true ? readFileSync(authority.certificate) : null;
-    const tls: TlsFiles | null =
-      files === null
-        ? null
-        : { certificate: readFileSync(files.certificate), privateKey: readFileSync(files.key), clientAuthority };
+    source?.close();
+    source = files === null ? null : followFiles(files, authority.certificate);
+    const tls = source === null ? null : { source, clientCertificates: mutual === true };
     grpc = createGrpcServer({ host: '127.0.0.1', port: 0, tls });
     return `127.0.0.1:${await grpc.start()}`;
   };

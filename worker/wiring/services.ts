@@ -2,7 +2,8 @@ import type { handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import type { ExpertBank } from '../../native/native.ts';
 import type { MemberKeys } from '../../platform/membership/membership.ts';
 import { dataChannelOptions, MAX_DATA_MESSAGE_BYTES } from '../../platform/rpc/channel.ts';
-import { createGrpcServer, type GrpcServer, type TlsFiles } from '../../platform/rpc/server.ts';
+import { createGrpcServer, type GrpcServer } from '../../platform/rpc/server.ts';
+import type { ServerTls } from '../../platform/tls/tls-source.ts';
 import type { IdentifyRequest__Output as IdentifyRequest } from '../../proto/generated/conclave/v1/IdentifyRequest.ts';
 import type { IdentifyResponse } from '../../proto/generated/conclave/v1/IdentifyResponse.ts';
 import type { RunRequest__Output } from '../../proto/generated/conclave/v1/RunRequest.ts';
@@ -23,7 +24,8 @@ export interface ServiceOptions {
   readonly port: number;
   /** Host by which others reach this worker. */
   readonly advertiseHost: string;
-  readonly tls: TlsFiles | null;
+  /** Null: not encrypted. */
+  readonly tls: ServerTls | null;
   readonly observer: ShardObserver;
 }
 

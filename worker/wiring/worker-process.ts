@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { memberErrorLog, throttledErrorLog } from '../../platform/process/error-log.ts';
+import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
+import type { TlsFiles } from '../../platform/tls/tls-source.ts';
 import type { Readiness } from '../agent/readiness.ts';
 import type { EngineObserver } from '../engine/run/observer.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
@@ -12,6 +14,8 @@ import type { WorkerObserver } from './worker-observer.ts';
 
 export interface WorkerProcessOptions extends Omit<WorkerNodeOptions, 'observer'> {
   readonly log: Logger;
+  /** Shown in the metrics; null: connections are not encrypted. */
+  readonly certificate: TlsFiles | null;
   /** Port of /metrics, /health and /ready on `host`; 0: any free one, null: none. */
   readonly metricsPort: number | null;
 }
@@ -37,6 +41,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
     coldSlots: () => node?.snapshot().coldSlots ?? 0,
     engine: () => node?.snapshot().engine ?? null,
   });
+  certificateMetrics(metrics.registry, options.certificate);
   let onFault: (error: Error) => void = () => undefined;
   const fault = new Promise<Error>((resolve) => {
     onFault = resolve;

@@ -1,9 +1,10 @@
 /**
  * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
  */
+import type { Server as HttpsServer } from 'node:https';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { ApiKeys } from '../../../platform/rpc/api-keys.ts';
-import type { TlsFiles } from '../../../platform/rpc/server.ts';
+import type { TlsSource } from '../../../platform/tls/tls-source.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
 import { answerBrokenRequest, fromFramework, sendError } from '../answers/error-response.ts';
@@ -28,7 +29,8 @@ export interface HttpOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly tls: TlsFiles | null;
+  /** No client has to show a certificate: probes and most clients have none. Null: not encrypted. */
+  readonly tls: TlsSource | null;
   readonly apiKeys: ApiKeys;
   /** Largest request body, in bytes. */
   readonly maxBodyBytes: number;
@@ -122,7 +124,7 @@ function createApp(options: HttpOptions): FastifyInstance {
     connectionsCheckingInterval: Math.min(30_000, options.receiveTimeoutMs),
   };
   const { tls } = options;
-  return fastify({
+  const app: FastifyInstance = fastify({
     ...(tls === null ? { http: server } : { https: { ...server, ...secureContext(tls) } }),
     bodyLimit: options.maxBodyBytes,
     onProtoPoisoning: 'remove',
@@ -137,15 +139,18 @@ function createApp(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (error, _request, reply) => void sendError(reply, fromFramework(error, options.maxBodyBytes)),
   });
+  if (tls !== null) followTls(app, tls);
+  return app;
 }
 
-function secureContext(tls: TlsFiles): object {
-  const client = tls.clientAuthority;
-  return {
-    cert: tls.certificate,
-    key: tls.privateKey,
-    ...(client === null ? {} : { ca: client, requestCert: true, rejectUnauthorized: true }),
-  };
+/** New connections get what the source has then; those that are there stay. */
+function followTls(app: FastifyInstance, tls: TlsSource): void {
+  const stop = tls.follow(() => (app.server as HttpsServer).setSecureContext(secureContext(tls)));
+  app.addHook('onClose', async () => stop());
+}
+
+function secureContext({ current: { certificate, privateKey } }: TlsSource) {
+  return { cert: certificate, key: privateKey };
 }
 
 function knownMethods(app: FastifyInstance, path: string): readonly string[] {

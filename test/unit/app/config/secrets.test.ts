@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { z } from 'zod';
 import { withoutSecrets } from '../../../../app/command/hidden-secrets.ts';
 import { readAdminKeys, readApiKeys } from '../../../../app/config/api-keys.ts';
@@ -26,6 +26,7 @@ const secretOptions = Object.entries(schemas).flatMap(([command, schema]) =>
     .map((option) => ({ command, schema, option, name: option.name })),
 );
 const marker = 'swordfish';
+const silent = { info: () => undefined, error: () => undefined };
 const folder = mkdtempSync(join(tmpdir(), 'conclave-secrets-'));
 
 function write(name: string, content: string | Buffer): string {
@@ -92,7 +93,7 @@ describe.each(secretOptions)('--$name of $command', ({ schema, option }) => {
 describe('keys', () => {
   const load = (sources: object) =>
     loadConfig(serveSchema, { flags: {}, environment: {}, file: null, ...sources }).config;
-  const allows = (sources: object, key: string): boolean => readApiKeys(load(sources)).allows(`Bearer ${key}`);
+  const allows = (sources: object, key: string): boolean => readApiKeys(load(sources), silent).allows(`Bearer ${key}`);
 
   it.each([
     ['a flag', { flags: { apiKey: ['a,b', 'c'] } }],
@@ -119,15 +120,32 @@ describe('keys', () => {
     expect(allows(sources, 'schlussel')).toBe(false);
   });
 
+  it('of a file that is replaced are taken, and those that it lost are refused; one that holds none changes nothing', async () => {
+    const apiKeyFile = write('keys-rotated', 'old');
+    const said: string[] = [];
+    const log = {
+      info: (_: object, message: string) => said.push(message),
+      error: (_: object, message: string) => said.push(message),
+    };
+    const keys = readApiKeys(load({ flags: { apiKeyFile } }), log);
+    const let_in = () => ['old', 'new'].filter((one) => keys.allows(`Bearer ${one}`));
+    renameSync(write('keys-next', 'new\n'), apiKeyFile);
+    await vi.waitFor(() => expect(let_in()).toEqual(['new']), 10_000);
+    write('keys-rotated', '# none\n');
+    await vi.waitFor(() => expect(said).toHaveLength(2), 10_000);
+    expect(let_in()).toEqual(['new']);
+    expect(said).toEqual(['the keys of --api-key-file were replaced', 'the keys of --api-key-file stay those before']);
+  });
+
   it('with spaces are refused by their line, as no header carries them', () => {
     const apiKeyFile = write('keys-space', `# my keys\n${marker} ${marker}\n`);
-    expect(complaint(() => readApiKeys(load({ flags: { apiKeyFile } })))).toBe(
+    expect(complaint(() => readApiKeys(load({ flags: { apiKeyFile } }), silent))).toBe(
       `--api-key-file ${apiKeyFile}:2: expected a key without spaces`,
     );
   });
 
   it('of operators are read alike', () => {
-    const { allows: let_in } = readAdminKeys(load({ flags: { adminKey: ['x,y'] } }));
+    const { allows: let_in } = readAdminKeys(load({ flags: { adminKey: ['x,y'] } }), silent);
     expect([let_in('Bearer x,y'), let_in('Bearer x')]).toEqual([true, false]);
   });
 });
@@ -171,7 +189,7 @@ describe('NATS URLs', () => {
         const url = `nats://me:${before}${marker}${after}@h:4222`;
         try {
           const { config: loaded } = loadConfig(workerSchema, { flags: { nats: url }, environment: {}, file: null });
-          const { servers } = natsOptions({ ...loaded, ...config }, 'test');
+          const { servers } = natsOptions({ ...loaded, ...config }, 'test', null);
           expect(servers.join()).not.toContain(marker);
         } catch (error) {
           expect(String(error)).not.toContain(marker);
@@ -182,7 +200,7 @@ describe('NATS URLs', () => {
 
   it('exclude another way to log in', () => {
     const load = (flags: Readonly<Record<string, unknown>>) =>
-      natsOptions(loadConfig(workerSchema, { flags, environment: {}, file: null }).config, 'test');
+      natsOptions(loadConfig(workerSchema, { flags, environment: {}, file: null }).config, 'test', null);
     expect(complaint(() => load({ nats: 'nats://u:p@h', natsToken: 't' }))).toContain('expected one way to log in');
     expect(load({ nats: 'nats://u:p@h' })).toMatchObject({ servers: ['nats://h'], user: 'u', password: 'p' });
   });

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TlsFiles } from '../../platform/tls/tls-source.ts';
 
 export interface CertificateFiles {
   readonly certificate: string;
@@ -42,4 +43,9 @@ export class Authority {
 
 function openssl(...parameters: readonly string[]): void {
   execFileSync('openssl', parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+/** The files as a process follows them. */
+export function followFiles({ certificate, key }: CertificateFiles, authority: string | null): TlsFiles {
+  return new TlsFiles({ certificate, privateKey: key, authority }, { onError: () => undefined });
 }
