@@ -6,6 +6,7 @@ import { guardOutput } from '../command/output.ts';
 import { version } from '../command/version.ts';
 import { controllerCommand } from './controller.ts';
 import { inspectCommand } from './inspect.ts';
+import { kubernetesCommand } from './kubernetes/kubernetes-command.ts';
 import { cordonCommand, drainCommand, forgetCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
 import { eventsCommand } from './operate/events.ts';
 import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
@@ -61,6 +62,7 @@ const commands = [
   eventsCommand(),
   inspectCommand(),
   synthCommand(),
+  kubernetesCommand(),
 ];
 for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program));

@@ -24,7 +24,6 @@ import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
-import { startOperator } from './kubernetes.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
@@ -117,7 +116,9 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
         maxBodyBytes: config.maxBodySize,
       },
     });
-    const operator = config.kubernetes ? startOperator({ node, config, id, spec, log }) : null;
+    // The client library takes a second to load: only where it is used.
+    const kubernetes = config.kubernetes ? await import('./kubernetes.ts') : null;
+    const operator = kubernetes?.startOperator({ node, config, id, spec, log }) ?? null;
     if (gateway.grpc !== null) node.serve(gateway.grpc, access, operator?.pools ?? null);
     clusterMetrics(gateway.metrics.registry, node, bus);
     certificateMetrics(gateway.metrics.registry, tls.files);

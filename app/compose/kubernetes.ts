@@ -1,14 +1,10 @@
 /** The operator as part of a controller: what the command line says, as the operator needs it. */
 
-import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { PoolScaling } from '../../controller/cluster/control/control-service.ts';
 import type { ControllerNode } from '../../controller/cluster/controller-node.ts';
-import type { KubeApi } from '../../controller/kubernetes/api/kube-api.ts';
-import { kubeClient } from '../../controller/kubernetes/api/kube-client.ts';
 import type { Controllers, KnownOptions } from '../../controller/kubernetes/desired/controllers.ts';
 import { Operator } from '../../controller/kubernetes/operate/operator.ts';
 import { poolScaling } from '../../controller/kubernetes/operate/pool-scaling.ts';
@@ -16,16 +12,13 @@ import { systemClock } from '../../platform/process/clock.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { expertCount } from '../../proto/model/operators.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
-import { ConfigError } from '../config/load-config.ts';
 import { readNatsUrls } from '../config/nats-urls.ts';
 import { optionsOf } from '../config/option.ts';
 import { workerSchema } from '../config/worker-config.ts';
+import { connectKubernetes, ownNamespace } from './connect-kubernetes.ts';
 
 /** Groups of flags that say who and where a process is: the operator, or the chart, gives those. */
 const ownGroups: ReadonlySet<string> = new Set(['NATS', 'TLS', 'Kubernetes', 'Access']);
-
-/** What tells a pod which namespace it is in. */
-const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 export interface OperatorParts {
   readonly node: ControllerNode;
@@ -62,24 +55,6 @@ export function startOperator({ node, config, id, spec, log }: OperatorParts): R
       api.close();
     },
   };
-}
-
-/** The API server of the pod that this process runs in, or else of the kubeconfig. */
-export function connectKubernetes(namespace: string): KubeApi {
-  const kube = new KubeConfig();
-  kube.loadFromDefault();
-  return kubeClient(kube, namespace);
-}
-
-/** Throws a ConfigError outside of a pod that does not say it. */
-export function ownNamespace(): string {
-  const given = process.env['POD_NAMESPACE'];
-  if (given !== undefined && given !== '') return given;
-  try {
-    return readFileSync(NAMESPACE_FILE, 'utf8').trim();
-  } catch {
-    throw new ConfigError(['--kubernetes-namespace: expected the namespace; outside of a pod nothing else says it']);
-  }
 }
 
 /** What the operator knows of the controllers that it is part of. */

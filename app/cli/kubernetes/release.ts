@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import type { KubeApi, RawObject } from '../../../controller/kubernetes/api/kube-api.ts';
+import { releaseSchema } from '../../config/kubernetes-objects.ts';
+import { json, operate, write } from '../operate/operate-command.ts';
+
+const POLL_MS = 500;
+
+/** `conclave kubernetes release`. */
+export function releaseCommand(): Command {
+  const description =
+    'Deletes a MoEModel and its ExpertPools, and waits until they are gone: before controllers are uninstalled that would let them go.';
+  return operate('release', description, releaseSchema, async (config) => {
+    const { connectKubernetes, ownNamespace } = await import('../../compose/connect-kubernetes.ts');
+    const api = connectKubernetes(config.namespace ?? ownNamespace());
+    try {
+      const pools = await release(api, config.kubernetesModel, config.timeout);
+      const text = `MoEModel ${config.kubernetesModel} and ${pools.length} ExpertPools are gone\n`;
+      write(config.output === 'json' ? json({ model: config.kubernetesModel, pools }) : text);
+    } finally {
+      api.close();
+    }
+  });
+}
+
+/** Without their model pools are not drained. Those that nobody lets go in time are let go here. */
+async function release(api: KubeApi, model: string, timeoutMs: number): Promise<readonly string[]> {
+  const pools = async (): Promise<readonly RawObject[]> => {
+    const { items } = await api.list('expertpools');
+    return items.filter(({ spec }) => (spec as { readonly model?: string } | undefined)?.model === model);
+  };
+  const found = await pools();
+  await api.release('moemodels', model);
+  for (const { metadata } of found) await api.release('expertpools', metadata.name);
+  const started = performance.now();
+  for (let left = await pools(); left.length > 0; left = await pools()) {
+    if (performance.now() - started > timeoutMs) for (const pool of left) await api.dropFinalizer('expertpools', pool);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  return found.map(({ metadata }) => metadata.name);
+}
