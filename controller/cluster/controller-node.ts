@@ -62,8 +62,8 @@ export interface ControllerNode {
   status(): GetStatusResponse;
   /** Whether this controller leads. */
   leads(): boolean;
-  /** The term under which it does; null: it does not. */
-  term(): number | null;
+  /** The term under which it may act on who is there and who is not; null: it does not lead, or has not for long. */
+  actingTerm(): number | null;
   /** Calls `listener` when something in the cluster has changed. Returns a function that stops it. */
   onChange(listener: () => void): () => void;
   /** What an operator on Kubernetes changes. */
@@ -165,8 +165,8 @@ class Node implements ControllerNode {
     return this.#lease.term !== null;
   }
 
-  term(): number | null {
-    return this.#lease.term;
+  actingTerm(): number | null {
+    return this.#leader.holds ? null : this.#lease.term;
   }
 
   onChange(listener: () => void): () => void {

@@ -105,6 +105,11 @@ export class Leader {
     return this.#record.state;
   }
 
+  /** What the bus says of members is old for a moment: nothing is to be concluded from who is missing. */
+  get holds(): boolean {
+    return this.#options.now() < this.#holdUntil;
+  }
+
   /** Begins to plan under a term of the lease. */
   lead(term: number): void {
     this.#term = term;
@@ -255,7 +260,7 @@ export class Leader {
   /** Whether a plan may be made now. For the first, enough workers must be there and none have joined or left for a while. */
   #settled(): boolean {
     const { view, minWorkers, joinSettleMs, now } = this.#options;
-    if (view.target !== null) return now() >= this.#holdUntil;
+    if (view.target !== null) return !this.holds;
     const reached = this.#usable.now();
     const members = reached
       .map(({ id }) => id)

@@ -17,13 +17,14 @@ import type { MoEModel } from '../resources/moe-model.ts';
 import { ordinalOf, setName } from '../resources/names.ts';
 import { type ClusterPicture, type ClusterSight, clusterPicture } from './cluster-picture.ts';
 import { type ExecutorOptions, execute } from './executor.ts';
+import { withRememberedRefusals } from './remembered-refusals.ts';
 import { Store } from './store.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** The controller that the operator is part of. */
 export interface OperatedCluster extends ClusterSight {
-  /** Term under which it leads; null: it does not. */
-  term(): number | null;
+  /** Term under which it may act; null: it may not. */
+  actingTerm(): number | null;
   onChange(listener: () => void): () => void;
   managed(): ManagedChanges;
 }
@@ -45,8 +46,9 @@ export interface OperatorOptions {
   readonly onError: (what: string, error: unknown) => void;
 }
 
-/** Milliseconds for which changes that come close together are waited for. */
-const SETTLE_MS = 100;
+/** Milliseconds for which changes that come close together are waited for: of objects, and of the cluster, whose heartbeats never end. */
+const OBJECTS_SETTLE_MS = 100;
+const CLUSTER_SETTLE_MS = 500;
 /** Milliseconds between looks when nothing changes. */
 const TICK_MS = 5_000;
 /** Milliseconds between two writes of a status of which only figures have changed. */
@@ -60,17 +62,19 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #store: Store;
   readonly #queue: WorkQueue;
+  readonly #sight: ClusterSight;
   readonly #statusAt = new Map<string, number>();
   /** Versions from which something was decided and written: until another one is seen, nothing new can be decided. */
   readonly #decidedFrom = new Map<string, { readonly versions: string; readonly at: number }>();
   #stops: readonly (() => void)[] = [];
-  #waking: (() => void) | null = null;
+  #waking: { readonly at: number; readonly cancel: () => void } | null = null;
   #ticking: (() => void) | null = null;
 
   constructor(options: OperatorOptions) {
     const { api, clock, random, onError } = options;
     this.#options = options;
-    this.#store = new Store({ api, clock, random, onError, onChange: () => this.#wake() });
+    this.#sight = withRememberedRefusals(options.cluster, clock);
+    this.#store = new Store({ api, clock, random, onError, onChange: () => this.#wake(OBJECTS_SETTLE_MS) });
     this.#queue = new WorkQueue({
       clock,
       work: (key) => this.#look(key),
@@ -83,14 +87,14 @@ export class Operator {
 
   /** Begins to watch, and to act while the controller leads. */
   start(): void {
-    this.#stops = [this.#options.cluster.onChange(() => this.#wake())];
+    this.#stops = [this.#options.cluster.onChange(() => this.#wake(CLUSTER_SETTLE_MS))];
     this.#store.start();
     this.#tick();
   }
 
   stop(): void {
     for (const stop of this.#stops) stop();
-    this.#waking?.();
+    this.#waking?.cancel();
     this.#ticking?.();
     this.#store.stop();
     this.#queue.stop();
@@ -98,22 +102,27 @@ export class Operator {
 
   #tick(): void {
     this.#ticking = this.#options.clock.after(TICK_MS, () => {
-      this.#wake();
+      this.#wake(0);
       this.#tick();
     });
   }
 
-  #wake(): void {
-    this.#waking ??= this.#options.clock.after(SETTLE_MS, () => {
+  #wake(settleMs: number): void {
+    const { clock, cluster } = this.#options;
+    const at = clock.now() + settleMs;
+    if (this.#waking !== null && this.#waking.at <= at) return;
+    this.#waking?.cancel();
+    const cancel = clock.after(settleMs, () => {
       this.#waking = null;
-      if (this.#options.cluster.term() === null) return;
+      if (cluster.actingTerm() === null) return;
       for (const name of this.#store.models.items.keys()) this.#queue.add(`MoEModel/${name}`);
       for (const name of this.#store.pools.items.keys()) this.#queue.add(`ExpertPool/${name}`);
     });
+    this.#waking = { at, cancel };
   }
 
   async #look(key: string): Promise<void> {
-    const term = this.#options.cluster.term();
+    const term = this.#options.cluster.actingTerm();
     if (term === null || !this.#store.synced) return;
     const [kind, name = ''] = key.split('/');
     const object = (kind === 'MoEModel' ? this.#store.models : this.#store.pools).items.get(name);
@@ -129,12 +138,12 @@ export class Operator {
     await execute(subject, byOf(subject), steps, {
       ...{ api, publish, onError },
       changes: () => cluster.managed(),
-      leads: () => cluster.term() === term,
+      leads: () => cluster.actingTerm() === term,
     });
   }
 
   #decide(subject: Subject, term: number): readonly Step[] {
-    const picture = clusterPicture(this.#options.cluster);
+    const picture = clusterPicture(this.#sight);
     const replicas = this.#replicas();
     if (subject.kind === 'MoEModel') {
       const model = this.#store.models.items.get(subject.name);

@@ -36,12 +36,14 @@ export class Reflector<T> {
 
   /** Follows the objects until `stop`. */
   async run(): Promise<void> {
-    const { kind, onError } = this.#options;
+    const { kind, onError, clock } = this.#options;
     while (!this.#stop.signal.aborted) {
       try {
         this.#version ??= await this.#list();
+        const began = clock.now();
         await this.#watch(this.#version);
-        this.#failures = 0;
+        if (clock.now() - began >= FIRST_DELAY_MS) this.#failures = 0;
+        else await this.#pause(this.#failures++); // A server that ends every watch at once is not asked without end.
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         this.#version = null;
