@@ -6,16 +6,11 @@ import type { Clock } from '../../../platform/process/clock.ts';
 import type { ManagedChanges } from '../../cluster/control/managed-changes.ts';
 import { type KubeApi, KubeError } from '../api/kube-api.ts';
 import type { Controllers } from '../desired/controllers.ts';
-import { busyElsewhere } from '../reconcile/busy-elsewhere.ts';
-import { type WantedReplicas, wantedReplicas } from '../reconcile/expert-replicas.ts';
-import { type Look, reconcileModel } from '../reconcile/reconcile-model.ts';
-import { reconcilePool } from '../reconcile/reconcile-pool.ts';
-import { OPERATOR } from '../reconcile/replicas-finding.ts';
 import type { Step, Subject } from '../reconcile/step.ts';
 import type { ExpertPool } from '../resources/expert-pool.ts';
 import type { MoEModel } from '../resources/moe-model.ts';
-import { ordinalOf, setName } from '../resources/names.ts';
-import { type ClusterPicture, type ClusterSight, clusterPicture } from './cluster-picture.ts';
+import type { ClusterSight } from './cluster-picture.ts';
+import { byOf, type DecideContext, decide, setNameOf } from './decide.ts';
 import { type ExecutorOptions, execute } from './executor.ts';
 import { withRememberedRefusals } from './remembered-refusals.ts';
 import { Store } from './store.ts';
@@ -124,103 +119,58 @@ export class Operator {
   async #look(key: string): Promise<void> {
     const term = this.#options.cluster.actingTerm();
     if (term === null || !this.#store.synced) return;
-    const [kind, name = ''] = key.split('/');
-    const object = (kind === 'MoEModel' ? this.#store.models : this.#store.pools).items.get(name);
-    if (object === undefined || this.#isOld(key, object)) return;
-    const subject = { kind: kind === 'MoEModel' ? 'MoEModel' : 'ExpertPool', name, uid: object.metadata.uid } as const;
-    const steps = this.#decide(subject, term);
+    const subject = subjectOf(key);
+    const object = this.#objectOf(subject);
+    if (object === undefined || this.#isOld(key, subject)) return;
+    const steps = decide(subject, this.#context(key, term));
     if (steps.length === 0) return;
     if (steps.some(({ kind }) => echoed.has(kind))) {
       this.#decidedFrom.set(key, { versions: this.#versions(subject), at: this.#options.clock.now() });
     }
     if (steps.some((step) => step.kind === 'status')) this.#statusAt.set(key, this.#options.clock.now());
     const { api, cluster, publish, onError } = this.#options;
-    await execute(subject, byOf(subject), steps, {
+    await execute({ ...subject, uid: object.metadata.uid }, byOf(subject), steps, {
       ...{ api, publish, onError },
       changes: () => cluster.managed(),
       leads: () => cluster.actingTerm() === term,
     });
   }
 
-  #decide(subject: Subject, term: number): readonly Step[] {
-    const picture = clusterPicture(this.#sight);
-    const replicas = this.#replicas();
-    if (subject.kind === 'MoEModel') {
-      const model = this.#store.models.items.get(subject.name);
-      if (model === undefined) return [];
-      const set = setName('stage', subject.name);
-      const look = this.#lookAt(subject, set, picture, term);
-      return reconcileModel({ ...look, model, observed: this.#store.set(set), load: picture.model, replicas });
-    }
-    const pool = this.#store.pools.items.get(subject.name);
-    if (pool === undefined) return [];
-    const set = setName('expert', subject.name);
-    return reconcilePool({
-      ...this.#lookAt(subject, set, picture, term),
-      ...{ pool, replicas, observed: this.#store.set(set), requests: picture.status.requests ?? [] },
-      model: this.#store.models.items.get(pool.spec.model) ?? null,
-      load: picture.pool((worker) => ordinalOf(set, worker) !== null),
-    });
-  }
-
-  #lookAt(subject: Subject, set: string, picture: ClusterPicture, term: number): Look {
-    const { controllers, id, clock, wallClock } = this.#options;
-    const by = byOf(subject);
-    const key = `${subject.kind}/${subject.name}`;
+  #context(key: string, term: number): DecideContext {
+    const { controllers, cluster, expertsOf, id, clock, wallClock } = this.#options;
     return {
-      ...{ controllers, by, workers: picture.workers, drained: picture.drainedBy(by), now: wallClock() },
-      operator: `${id}/${term}`,
-      busyElsewhere: busyElsewhere(set, this.#setsInOrder(picture)),
+      ...{
+        controllers,
+        expertsOf,
+        store: this.#store,
+        sight: this.#sight,
+        operator: `${id}/${term}`,
+        now: wallClock(),
+      },
+      hottest: (count) => cluster.managed().hottest(count),
       measuredDue: clock.now() - (this.#statusAt.get(key) ?? Number.NEGATIVE_INFINITY) >= MEASURED_MS,
     };
   }
 
-  /** The model's sets: stages first, then pools by name. */
-  #setsInOrder(picture: ClusterPicture) {
-    const { model } = this.#options.controllers;
-    const sets: readonly Subject[] = [
-      { kind: 'MoEModel', name: model },
-      ...this.#pools().map(({ metadata }): Subject => ({ kind: 'ExpertPool', name: metadata.name })),
-    ];
-    return sets.map((subject) => {
-      const name = setName(subject.kind === 'MoEModel' ? 'stage' : 'expert', subject.name);
-      return { name, observed: this.#store.set(name), draining: picture.drainedBy(byOf(subject)).length > 0 };
-    });
-  }
-
-  #pools(): readonly ExpertPool[] {
-    const { model } = this.#options.controllers;
-    return [...this.#store.pools.items.values()]
-      .filter(({ spec, metadata }) => spec.model === model && metadata.deletionTimestamp === undefined)
-      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-  }
-
-  #replicas(): WantedReplicas {
-    const { controllers, expertsOf, cluster } = this.#options;
-    const model: MoEModel | undefined = this.#store.models.items.get(controllers.model);
-    if (model === undefined) return { ask: null, digest: '', problems: new Map(), waiting: null };
-    const flag = controllers.running.expertReplicas;
-    const hottest = (count: number) => cluster.managed().hottest(count);
-    return wantedReplicas({ model, pools: this.#pools(), flag, expertsOf, hottest });
-  }
-
   /** Whether what is seen of an object is what was there before this operator wrote to it. */
-  #isOld(key: string, { metadata }: MoEModel | ExpertPool): boolean {
+  #isOld(key: string, subject: Subject): boolean {
     const decided = this.#decidedFrom.get(key);
     if (decided === undefined || this.#options.clock.now() - decided.at > ECHO_MS) return false;
-    const [kind] = key.split('/');
-    const subject: Subject = { kind: kind === 'MoEModel' ? 'MoEModel' : 'ExpertPool', name: metadata.name };
     return decided.versions === this.#versions(subject);
   }
 
-  #versions({ kind, name }: Subject): string {
-    const object = (kind === 'MoEModel' ? this.#store.models : this.#store.pools).items.get(name);
-    const set = this.#store.statefulSets.items.get(setName(kind === 'MoEModel' ? 'stage' : 'expert', name));
-    return `${object?.metadata.resourceVersion}/${set?.metadata.resourceVersion}`;
+  #objectOf({ kind, name }: Subject): MoEModel | ExpertPool | undefined {
+    return (kind === 'MoEModel' ? this.#store.models : this.#store.pools).items.get(name);
+  }
+
+  #versions(subject: Subject): string {
+    const set = this.#store.statefulSets.items.get(setNameOf(subject));
+    return `${this.#objectOf(subject)?.metadata.resourceVersion}/${set?.metadata.resourceVersion}`;
   }
 }
 
-/** Who asks for what an object says, in requests and events of the cluster. */
-function byOf({ kind, name }: Subject): string {
-  return `${OPERATOR} (${kind}/${name})`;
+/** Of a key of the queue, such as "ExpertPool/experts". */
+function subjectOf(key: string): Subject {
+  const [kind, name = ''] = key.split('/');
+  return { kind: kind === 'MoEModel' ? 'MoEModel' : 'ExpertPool', name };
 }

@@ -8,7 +8,7 @@ export interface WorkQueueOptions {
 }
 
 const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 60_000;
+const LONGEST_DELAY_MS = 30_000;
 
 /**
  * Objects to look at, one after the other: each is in the queue once, however often it changes, and one that fails is tried again
@@ -26,8 +26,9 @@ export class WorkQueue {
     this.#options = options;
   }
 
+  /** One that failed is looked at when its time has come, whatever changes until then. */
   add(key: string): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#retries.has(key)) return;
     this.#waiting.add(key);
     if (!this.#running) void this.#run();
   }
@@ -45,8 +46,6 @@ export class WorkQueue {
     await Promise.resolve(); // What comes together is looked at together.
     for (const key of this.#waiting) {
       this.#waiting.delete(key);
-      this.#retries.get(key)?.();
-      this.#retries.delete(key);
       try {
         await this.#options.work(key);
         this.#failures.delete(key);
