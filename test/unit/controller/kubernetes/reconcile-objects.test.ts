@@ -42,9 +42,9 @@ function running(objects: ReturnType<typeof setObjects>, pods: readonly ReturnTy
 function poolSteps(
   given: ReturnType<typeof pool>,
   {
-    of = model() as ReturnType<typeof model> | null,
+    of = model(),
     pods = [pod(0), pod(1)],
-    cluster = {} as Cluster,
+    cluster = {},
     observed,
   }: {
     of?: ReturnType<typeof model> | null;
