@@ -7,8 +7,6 @@ import { createLog } from '../command/log.ts';
 import { outliveOutput } from '../command/output.ts';
 import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
-import { connectBus } from '../compose/connect-bus.ts';
-import { natsOptions, readTls } from '../config/connections.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
 import { exposureWarning } from '../config/exposure.ts';
 
@@ -73,7 +71,11 @@ async function runController(config: ControllerConfig, warnings: readonly string
 }
 
 async function start(config: ControllerConfig, log: ReturnType<typeof createLog>) {
-  const { startClusterServer } = await import('../compose/controller-process.ts');
+  const [{ startClusterServer }, { connectBus }, { natsOptions, readTls }] = await Promise.all([
+    import('../compose/controller-process.ts'),
+    import('../compose/connect-bus.ts'),
+    import('../config/connections.ts'),
+  ]);
   const tls = readTls(config, log);
   const bus = await connectBus(natsOptions(config, `controller ${config.id ?? process.pid}`, tls.files), config, log);
   try {

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { type CheckpointReport, openCheckpoint } from '../../controller/gateway/open-checkpoint.ts';
+import type { CheckpointReport } from '../../controller/gateway/open-checkpoint.ts';
 import { windowText } from '../../controller/model/report.ts';
 import { describeEnds } from '../../controller/text/end-tokens.ts';
 import { formatBytes, formatCount } from '../../platform/process/quantities.ts';
@@ -19,6 +19,7 @@ export function inspectCommand(): Command {
     .addHelpText('after', examples)
     .action(async (directory: string, { output }: { readonly output: 'text' | 'json' }) => {
       if (directory === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
+      const { openCheckpoint } = await import('../../controller/gateway/open-checkpoint.ts');
       const { report, text } = await openCheckpoint(directory, null);
       await text.close();
       process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));

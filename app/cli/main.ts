@@ -1,4 +1,3 @@
-import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import { collectGarbageLessOften } from '../../platform/process/garbage-collection.ts';
 import { reportFailure } from '../command/exit.ts';
@@ -17,8 +16,8 @@ import { workerCommand } from './worker.ts';
 guardOutput(process);
 collectGarbageLessOften();
 
-// The gRPC library writes to stderr what it also reports as errors.
-if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
+// The gRPC library, which commands load when they need it, writes to stderr what it also reports as errors.
+process.env['GRPC_VERBOSITY'] ??= 'NONE';
 
 // Node warns of how libraries call it, which nobody at a terminal can change.
 process.noDeprecation = true;

@@ -70,8 +70,8 @@ export async function serveWithWorkers(
 }
 
 function readyLine({ server, metricsUrls }: LocalCluster): string {
-  const { httpUrl: http, grpcAddress: grpc, model, node } = server;
-  const workers = (node.status().workers ?? []).map(({ id = '', pid, address }) => ({
+  const { httpUrl: http, grpcAddress: grpc, model, controller } = server;
+  const workers = (controller.status().workers ?? []).map(({ id = '', pid, address }) => ({
     ...{ id, pid, address },
     metrics: metricsUrls.get(id) ?? null,
   }));
@@ -84,11 +84,11 @@ function asksForKey({ apiKey, apiKeyFile, adminKey, adminKeyFile }: ServeConfig)
 }
 
 function readyText({ server, metricsUrls }: LocalCluster, config: ServeConfig): string {
-  const { model, node } = server;
+  const { model, controller } = server;
   const hints = hintsFor(config);
   const [httpUrl, grpcAddress] = [at(hints, server.httpUrl), at(hints, server.grpcAddress)];
   const flags = `${hints.operate}${asksForKey(config) ? ' --admin-key KEY' : ''}`;
-  const workers = (node.status().workers ?? []).map(
+  const workers = (controller.status().workers ?? []).map(
     ({ id = '', pid, address, slots }) =>
       `  ${id}: process ${pid} at ${address}, ${slots} expert slots, ${metricsUrls.get(id)}/metrics`,
   );

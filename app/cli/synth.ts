@@ -1,6 +1,6 @@
 import { Argument, Command, Option } from 'commander';
 import { z } from 'zod';
-import { type ShapeName, shapeNames, synthesise } from '../../controller/model/synth/synth.ts';
+import { type ShapeName, shapeNames } from '../../controller/model/synth/shapes.ts';
 import { formatBytes } from '../../platform/process/quantities.ts';
 import { CliError, exitCodes, Interrupted } from '../command/exit.ts';
 import { progressReporter, rewritable } from '../command/progress.ts';
@@ -47,6 +47,7 @@ async function synth(shape: ShapeName, directory: string, flags: SynthFlags): Pr
   });
   const interrupt = new AbortController();
   void firstSignal().then((signal) => interrupt.abort(new Interrupted(signal, `nothing is left in ${directory}`)));
+  const { synthesise } = await import('../../controller/model/synth/synth.ts');
   const written = await synthesise(shape, directory, {
     seed: seed.data,
     onProgress: report(`writing ${shape}`),

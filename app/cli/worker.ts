@@ -43,18 +43,18 @@ async function runWorker(config: WorkerConfig, warnings: readonly string[]): Pro
     process.exit(exitCodes.ok);
   }
   const { id, bus, worker } = await started;
-  const { node, metricsUrl, fault } = worker;
-  const line = { event: 'joined', pid: process.pid, version, id, address: node.address, metrics: metricsUrl };
+  const { member, metricsUrl, fault } = worker;
+  const line = { event: 'joined', pid: process.pid, version, id, address: member.address, metrics: metricsUrl };
   process.stdout.write(
     config.output === 'json'
       ? `${JSON.stringify(line)}\n`
-      : `\nconclave ${version}: worker ${id} of cluster ${config.cluster} at ${node.address}\n` +
+      : `\nconclave ${version}: worker ${id} of cluster ${config.cluster} at ${member.address}\n` +
           (metricsUrl === null ? '\n' : `  metrics     ${metricsUrl}/metrics\n\n`),
   );
   const cause = await Promise.race([signal, fault]);
   if (typeof cause === 'string') {
     log.info(`${cause}: moving everything off this worker, for ${formatDuration(config.drainTimeout)} at most`);
-    const drained = await node.drain(config.drainTimeout);
+    const drained = await member.drain(config.drainTimeout);
     if (!drained) log.warn('not everything moved away in time');
   } else log.fatal(cause, 'this worker serves no more');
   await worker.close();

@@ -5,25 +5,20 @@
 import { hostname } from 'node:os';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import { createGateway } from '../../controller/api/gateway.ts';
+import { createGateway, type Gateway } from '../../controller/api/gateway.ts';
+import { type ClusterController, startClusterController } from '../../controller/cluster/cluster-controller.ts';
 import { clusterMetrics } from '../../controller/cluster/cluster-metrics.ts';
 import { adminAccess } from '../../controller/cluster/control/admin-access.ts';
-import { type ControllerNode, startControllerNode } from '../../controller/cluster/controller-node.ts';
-import { openCheckpoint } from '../../controller/gateway/open-checkpoint.ts';
-import { ownFormat } from '../../controller/model/own-format.ts';
 import { defaultConstraints, type PlanConstraints } from '../../controller/planner/input/input.ts';
-import { kvBytesPerToken, modelFootprint } from '../../controller/planner/input/memory.ts';
-import { describeEnds } from '../../controller/text/end-tokens.ts';
 import type { Bus } from '../../platform/bus/bus.ts';
 import { memberErrorLog } from '../../platform/process/error-log.ts';
+import type { ApiKeys } from '../../platform/rpc/api-keys.ts';
 import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
-import type { ModelSpec } from '../../proto/messages.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
-import { unusedMemory } from '../config/given-memory.ts';
-import { ConfigError } from '../config/load-config.ts';
+import { type ClusterCheckpoint, prepareClusterCheckpoint } from './cluster-checkpoint.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
@@ -41,7 +36,7 @@ export interface ClusterServer {
   /** host:port. */
   readonly grpcAddress: string;
   readonly model: ClusterModel;
-  readonly node: ControllerNode;
+  readonly controller: ClusterController;
   /** Sends clients elsewhere, and goes on answering those that come. */
   retire(): void;
   /** Refuses new requests, finishes those that run within `graceMs`, gives the lease up, and closes everything but the bus. */
@@ -59,92 +54,96 @@ export interface ClusterModel {
 
 /** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
-  const { config, tls, bus, log } = options;
-  const { host, maxNumSeqs, maxNumBatchedTokens } = config;
-  const id = config.id ?? `${hostname()}-${process.pid}`;
+  const { config, tls, log } = options;
   const apiKeys = readApiKeys(config, log);
   const access = adminAccess(readAdminKeys(config, log), apiKeys);
-  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
-  log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
-  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
-  const maxModelLen = longestSequence(config, spec);
-  const blocks = cacheBlocks(config, spec, weights, maxModelLen, log);
-  const node = await startControllerNode({
-    bus,
-    cluster: config.cluster,
-    id,
-    directory,
-    spec,
-    weights,
-    maxModelLen,
-    maxNumSeqs,
-    maxNumBatchedTokens,
-    constraints: planConstraints(config, blocks.wanted),
-    leastKvBlocks: blocks.least,
-    minWorkers: config.minWorkers ?? 1,
-    verifyWeights: config.verifyWeights,
-    credentials: tls.credentials,
-    onError: memberErrorLog(log, bus, () => performance.now()),
-  });
+  const checkpoint = await prepareClusterCheckpoint(config, log);
+  const id = config.id ?? `${hostname()}-${process.pid}`;
+  const controller = await joinCluster(id, checkpoint, options);
   try {
-    logEvents(node, log);
-    const gateway = createGateway({
-      model: {
-        names,
-        maxModelLen,
-        vocabSize: spec.vocabSize,
-        eosTokenIds: spec.eosTokenIds,
-        parameters: report.total.parameters,
-        activeParameters: report.activeParameters,
-        digest: spec.digest,
-        created: Math.floor(Date.now() / 1_000),
-      },
-      text,
-      router: node.router,
-      http: { host, port: config.port },
-      grpc: { host, port: config.grpcPort },
-      logger: log,
-      tls: tls.server,
-      apiKeys,
-      defaultSeed: config.seed,
-      obstacles: () => node.obstacles(),
-      patient: () => node.patient(),
-      notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
-      limits: {
-        maxRequests: maxNumSeqs * config.pipelines + config.maxQueue,
-        requestTimeoutMs: config.requestTimeout,
-        maxBodyBytes: config.maxBodySize,
-      },
-    });
+    logEvents(controller, log);
+    const gateway = openGateway({ checkpoint, controller, apiKeys }, options);
+    const { spec, weights, served } = checkpoint;
     // The client library takes a second to load: only where it is used.
     const kubernetes = config.kubernetes ? await import('./kubernetes.ts') : null;
-    const operator = kubernetes?.startOperator({ node, config, id, spec, log }) ?? null;
-    if (gateway.grpc !== null) node.serve(gateway.grpc, access, operator?.pools ?? null);
-    clusterMetrics(gateway.metrics.registry, node, bus);
-    certificateMetrics(gateway.metrics.registry, tls.files);
+    const operator = kubernetes?.startOperator({ controller, config, id, spec, log }) ?? null;
+    if (gateway.grpc !== null) controller.serve(gateway.grpc, access, operator?.pools ?? null);
     const { httpPort, grpcPort } = await gateway.start();
+    const { host } = config;
     const authority = host.includes(':') ? `[${host}]` : host;
-    const { parameters } = report.total;
+    const { parameters, activeParameters, maxModelLen } = served;
     return {
       id,
       httpUrl: `${tls.server === null ? 'http' : 'https'}://${authority}:${httpPort}`,
       grpcAddress: `${authority}:${grpcPort}`,
-      model: { name: spec.name, parameters, activeParameters: report.activeParameters, weights, maxModelLen },
-      node,
+      model: { name: spec.name, parameters, activeParameters, weights, maxModelLen },
+      controller,
       retire: () => gateway.retire(),
       stop: async (graceMs) => {
         await gateway.close(graceMs);
         operator?.stop();
-        await node.close();
+        await controller.close();
       },
     };
   } catch (error) {
-    await node.close();
+    await controller.close();
     throw error;
   }
 }
 
-function logEvents({ events }: ControllerNode, log: Logger): void {
+function joinCluster(
+  id: string,
+  { directory, spec, weights, served, cacheBlocks }: ClusterCheckpoint,
+  { config, tls, bus, log }: ClusterServerOptions,
+): Promise<ClusterController> {
+  const { cluster, maxNumSeqs, maxNumBatchedTokens, minWorkers, verifyWeights } = config;
+  return startClusterController({
+    ...{ bus, cluster, id, directory, spec, weights, maxNumSeqs, maxNumBatchedTokens, verifyWeights },
+    credentials: tls.credentials,
+    maxModelLen: served.maxModelLen,
+    constraints: planConstraints(config, cacheBlocks.wanted),
+    leastKvBlocks: cacheBlocks.least,
+    minWorkers: minWorkers ?? 1,
+    onError: memberErrorLog(log, bus, () => performance.now()),
+  });
+}
+
+interface GatewayParts {
+  readonly checkpoint: ClusterCheckpoint;
+  readonly controller: ClusterController;
+  readonly apiKeys: ApiKeys;
+}
+
+function openGateway(
+  { checkpoint, controller, apiKeys }: GatewayParts,
+  { config, tls, bus, log }: ClusterServerOptions,
+): Gateway {
+  const { host } = config;
+  const gateway = createGateway({
+    model: checkpoint.served,
+    text: checkpoint.text,
+    router: controller.router,
+    http: { host, port: config.port },
+    grpc: { host, port: config.grpcPort },
+    logger: log,
+    tls: tls.server,
+    apiKeys,
+    defaultSeed: config.seed,
+    obstacles: () => controller.obstacles(),
+    patient: () => controller.patient(),
+    notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
+    limits: {
+      maxRequests: config.maxNumSeqs * config.pipelines + config.maxQueue,
+      requestTimeoutMs: config.requestTimeout,
+      maxBodyBytes: config.maxBodySize,
+    },
+  });
+  clusterMetrics(gateway.metrics.registry, controller, bus);
+  certificateMetrics(gateway.metrics.registry, tls.files);
+  return gateway;
+}
+
+function logEvents({ events }: ClusterController, log: Logger): void {
   events.watch(({ severity, code, subject, message }) => {
     const line = { code, subject };
     if (severity === 'info') log.info(line, message);
@@ -161,47 +160,4 @@ function planConstraints(config: ControllerConfig, kvBlocks: number): PlanConstr
     blockSize: config.blockSize,
     kvBlocks,
   };
-}
-
-/** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
-function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: ModelSpec): number {
-  if (maxModelLen !== null && maxModelLen > maxPosition) {
-    throw new ConfigError([
-      `--max-model-len: expected at most ${maxPosition}, the positions that the model was made for, got ${maxModelLen}`,
-    ]);
-  }
-  return maxModelLen ?? maxPosition;
-}
-
-interface CacheBlocks {
-  /** Blocks of a pipeline's cache if memory allows. */
-  readonly wanted: number;
-  /** Blocks below which nothing is planned. */
-  readonly least: number;
-}
-
-/** As asked for by --kv-memory, or enough for all sequences at full length and at least for one. */
-function cacheBlocks(
-  { kvMemory, blockSize, maxNumSeqs, maxModelLen }: ControllerConfig,
-  spec: ModelSpec,
-  weights: WeightsFormat,
-  longest: number,
-  log: Logger,
-): CacheBlocks {
-  const perSequence = Math.ceil(longest / blockSize);
-  if (kvMemory === null) {
-    return { wanted: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
-  }
-  const blockBytes = blockSize * kvBytesPerToken(modelFootprint(spec, weights));
-  const blocks = Math.floor(kvMemory / blockBytes);
-  const needed = maxModelLen === null ? 1 : perSequence;
-  if (blocks < needed) {
-    throw new ConfigError([
-      `--kv-memory: ${needed * blockSize} tokens need ${needed * blockBytes} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
-    ]);
-  }
-  const useful = maxNumSeqs * perSequence;
-  if (blocks > useful) log.warn(unusedMemory(kvMemory, useful * blockBytes, maxNumSeqs, longest));
-  const wanted = Math.min(blocks, useful);
-  return { wanted, least: wanted };
 }

@@ -3,8 +3,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { ClusterController } from '../../controller/cluster/cluster-controller.ts';
 import type { PoolScaling } from '../../controller/cluster/control/control-service.ts';
-import type { ControllerNode } from '../../controller/cluster/controller-node.ts';
 import type { Controllers, KnownOptions } from '../../controller/kubernetes/desired/controllers.ts';
 import { Operator } from '../../controller/kubernetes/operate/operator.ts';
 import { poolScaling } from '../../controller/kubernetes/operate/pool-scaling.ts';
@@ -21,7 +21,7 @@ import { connectKubernetes, ownNamespace } from './connect-kubernetes.ts';
 const ownGroups: ReadonlySet<string> = new Set(['NATS', 'TLS', 'Kubernetes', 'Access']);
 
 export interface OperatorParts {
-  readonly node: ControllerNode;
+  readonly controller: ClusterController;
   readonly config: ControllerConfig;
   readonly id: string;
   readonly spec: ModelSpec;
@@ -35,16 +35,16 @@ export interface RunningOperator {
 }
 
 /** Begins to watch, and to act while the controller leads. Throws a ConfigError where it is not told where it is. */
-export function startOperator({ node, config, id, spec, log }: OperatorParts): RunningOperator {
+export function startOperator({ controller, config, id, spec, log }: OperatorParts): RunningOperator {
   const namespace = config.kubernetesNamespace ?? ownNamespace();
   const api = connectKubernetes(namespace);
   const operator = new Operator({
     ...{ api, id, clock: systemClock, wallClock: Date.now, random: Math.random },
-    cluster: node,
+    cluster: controller,
     controllers: controllersOf(config, namespace),
     expertsOf: (layer) => expertCount(spec.layers[layer]),
     publish: ({ kind, name }, { code, warning, message }) =>
-      node.events.publish({ code, severity: warning ? 'warning' : 'info', subject: `${kind}/${name}`, message }),
+      controller.events.publish({ code, severity: warning ? 'warning' : 'info', subject: `${kind}/${name}`, message }),
     onError: (what, error) => log.warn({ err: error }, what),
   });
   operator.start();

@@ -77,7 +77,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
       server,
       metricsUrls: new Map(specs.map(({ id, metricsPort }) => [id, `http://127.0.0.1:${metricsPort}`])),
       untilReady: async () => {
-        while (server.node.obstacles().length > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        while (server.controller.obstacles().length > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       },
       stop,
     };

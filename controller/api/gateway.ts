@@ -19,7 +19,8 @@ import type { PipelineRouter } from '../gateway/router.ts';
 import type { TextModel } from '../text/text-model.ts';
 import { addInferenceService } from './grpc/inference-service.ts';
 import { createHttpServer, type HttpServer } from './http/http-server.ts';
-import { createMetrics, type EngineSnapshot, type Metrics } from './http/metrics.ts';
+import type { EngineSnapshot } from './metrics/engine-metrics.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
 
 export interface Listen {
   readonly host: string;

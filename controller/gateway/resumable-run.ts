@@ -47,27 +47,11 @@ export async function* runResumable(
   options: ResumeOptions,
 ): AsyncGenerator<RunResponse, void, undefined> {
   const log = new TokenLog(request);
-  const avoid = new Set<Pipeline>();
-  let interrupted = false;
-  let failures = 0;
-  let lostAt: number | null = null;
-  const wait = async (delay: number, error: unknown): Promise<void> => {
-    if (signal.aborted) throw signal.reason;
-    lostAt ??= options.now();
-    const leftMs = options.maxLostMs - (options.now() - lostAt);
-    if (failures >= options.maxAttempts || leftMs <= 0) throw toServiceError(error);
-    await options.sleep(Math.min(delay, leftMs), signal);
-    avoid.clear();
-  };
-  const failed = (error: unknown): Promise<void> => {
-    failures++;
-    return wait(Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs), error);
-  };
-
+  const retries = new Retries(request, log, signal, options);
   for (;;) {
-    const pipeline = options.router.pick(request, avoid);
+    const pipeline = retries.pick();
     if (pipeline === null) {
-      await wait(lookDelayMs, new ServiceError('UNAVAILABLE', 'no pipeline can take the request now'));
+      await retries.noPipeline();
       continue;
     }
     try {
@@ -78,10 +62,7 @@ export async function* runResumable(
         refuseFailure(response);
         const fresh = log.accept(response);
         if (fresh !== null) {
-          failures = 0;
-          lostAt = null;
-          if (interrupted) options.onResumed();
-          interrupted = false;
+          retries.progressed();
           yield fresh;
           if (signal.aborted) throw signal.reason;
         }
@@ -93,20 +74,72 @@ export async function* runResumable(
       if (log.ended) return;
       throw new PipelineLost('the pipeline ended its answer before the sequences had ended');
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const code = errorCode(error);
-      const lost = code !== null && lostCodes.has(code);
-      const full = code === 'OVERLOADED';
-      if (!lost && !full) throw toServiceError(error);
-      avoid.add(pipeline);
-      const other = options.router.pick(request, avoid);
-      if (full && !log.begun && other === null) throw toServiceError(error);
-      if (lost) {
-        interrupted ||= log.begun;
-        options.onLost(request.requestId, error);
-      }
-      if (other === null) await failed(error);
+      await retries.failed(pipeline, error);
     }
+  }
+}
+
+/** Where a request has failed, and whether and when it is tried again. */
+class Retries {
+  readonly #request: RunRequest;
+  readonly #log: TokenLog;
+  readonly #signal: AbortSignal;
+  readonly #options: ResumeOptions;
+  readonly #avoid = new Set<Pipeline>();
+  #interrupted = false;
+  #failures = 0;
+  #lostAt: number | null = null;
+
+  constructor(request: RunRequest, log: TokenLog, signal: AbortSignal, options: ResumeOptions) {
+    this.#request = request;
+    this.#log = log;
+    this.#signal = signal;
+    this.#options = options;
+  }
+
+  pick(): Pipeline | null {
+    return this.#options.router.pick(this.#request, this.#avoid);
+  }
+
+  progressed(): void {
+    this.#failures = 0;
+    this.#lostAt = null;
+    if (this.#interrupted) this.#options.onResumed();
+    this.#interrupted = false;
+  }
+
+  /** Waits a moment for a pipeline. Throws when that has taken too long. */
+  noPipeline(): Promise<void> {
+    return this.#wait(lookDelayMs, new ServiceError('UNAVAILABLE', 'no pipeline can take the request now'));
+  }
+
+  /** Settles when the request may be tried elsewhere, or there again. Throws when it has failed for good. */
+  async failed(pipeline: Pipeline, error: unknown): Promise<void> {
+    if (this.#signal.aborted) throw this.#signal.reason;
+    const code = errorCode(error);
+    const lost = code !== null && lostCodes.has(code);
+    const full = code === 'OVERLOADED';
+    if (!lost && !full) throw toServiceError(error);
+    this.#avoid.add(pipeline);
+    const other = this.pick();
+    if (full && !this.#log.begun && other === null) throw toServiceError(error);
+    if (lost) {
+      this.#interrupted ||= this.#log.begun;
+      this.#options.onLost(this.#request.requestId, error);
+    }
+    if (other !== null) return;
+    this.#failures++;
+    await this.#wait(Math.min(firstDelayMs * 2 ** (this.#failures - 1), longestDelayMs), error);
+  }
+
+  async #wait(delay: number, error: unknown): Promise<void> {
+    if (this.#signal.aborted) throw this.#signal.reason;
+    const { now, maxLostMs, maxAttempts, sleep } = this.#options;
+    this.#lostAt ??= now();
+    const leftMs = maxLostMs - (now() - this.#lostAt);
+    if (this.#failures >= maxAttempts || leftMs <= 0) throw toServiceError(error);
+    await sleep(Math.min(delay, leftMs), this.#signal);
+    this.#avoid.clear();
   }
 }
 

@@ -97,7 +97,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   };
 }
 
-/** Finds every weight in the checkpoint; null when that would tell nothing, because the files do not fit the model at all. */
+/** Finds every weight in the checkpoint; null when that would show nothing, because the files do not fit the model at all. */
 function claimWeights(
   model: ConfiguredFamily,
   dimensions: Dimensions,

@@ -2,8 +2,8 @@ import type { PlanInput, PlanResult } from './input/input.ts';
 import { plan } from './plan.ts';
 
 /**
- * Plans with a cache of the wished size, or with the largest of its halves that is feasible, down to `leastBlocks`. With
- * `leastBlocks` at the wished size only that one will do. What is missing is said of the smallest.
+ * Plans with a cache of the requested size, or with the largest of its halves that is feasible, down to `leastBlocks`. With
+ * `leastBlocks` at the requested size only that one will do. What is missing is said of the smallest.
  */
 export function planFittingCache(input: PlanInput, leastBlocks: number): PlanResult {
   let { kvBlocks } = input.constraints;

@@ -1,7 +1,8 @@
 /** Prometheus metrics of a worker. Label values come from fixed sets, but for peers, whose number is capped. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import type { BusConnection } from '../../platform/bus/bus.ts';
-import { collectProcessMetrics } from '../../proto/process-metrics.ts';
+import { Instruments } from '../../platform/metrics/instruments.ts';
+import { collectProcessMetrics } from '../../platform/metrics/process-metrics.ts';
 import type { EngineSnapshot } from '../engine/run/observer.ts';
 import { refusalLabel, refusalLabels } from '../errors.ts';
 import { type ShardFailureCode, shardFailureCodes } from '../wire/failure.ts';
@@ -32,36 +33,40 @@ export interface WorkerMetrics {
 }
 
 /** Seconds: a dispatch on one machine takes a fraction of a millisecond. */
-const dispatchBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const secondsBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Peers with series of their own; those beyond are counted together as "other". */
 const MAX_PEERS = 256;
 
 export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
   const registry = new Registry();
   collectProcessMetrics(registry);
-  addGauges(registry, input);
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name: `conclave_${name}`, help, labelNames, registers: [registry] });
-  const histogram = (name: string, help: string) =>
-    new Histogram({ name: `conclave_${name}`, help, buckets: dispatchBuckets, registers: [registry] });
-  const latency = histogram(
+  const make = new Instruments(registry);
+  addGauges(make, input);
+  const latency = make.histogram(
     'dispatch_latency_seconds',
     'Time from sending rows to another worker to its partial sums.',
+    secondsBuckets,
   );
-  const dispatches = counter('dispatches_total', 'Dispatches that another worker answered.', ['peer']);
-  const rows = counter('dispatch_rows_total', 'Rows that another worker answered.', ['peer']);
-  const bytes = counter('dispatch_bytes_total', 'Bytes of rows sent and partial sums received.', ['peer']);
-  const retries = counter('dispatch_retries_total', 'Dispatches that went elsewhere after a failure, by its code.', [
-    'code',
-  ]);
-  const hedges = counter('dispatch_hedges_total', 'Dispatches that were also sent to another replica.');
-  const coldLoads = counter('cold_loads_total', 'Experts loaded by a stage because no replica answered.');
-  const coldRowCount = counter('cold_rows_total', 'Rows that a stage computed because no replica answered.');
-  const forwardTime = histogram('shard_forward_seconds', 'Time to answer a dispatch, queueing included.');
-  const forwardRows = counter('shard_rows_total', 'Rows computed for other workers.');
-  const refusedCount = counter('shard_refusals_total', 'Dispatches refused, by code.', ['code']);
-  const steps = histogram('engine_step_seconds', 'Time that steps of the pipeline took.');
-  const stepFailures = counter(
+  const dispatches = make.counter('dispatches_total', 'Dispatches that another worker answered.', ['peer']);
+  const rows = make.counter('dispatch_rows_total', 'Rows that another worker answered.', ['peer']);
+  const bytes = make.counter('dispatch_bytes_total', 'Bytes of rows sent and partial sums received.', ['peer']);
+  const retries = make.counter(
+    'dispatch_retries_total',
+    'Dispatches that went elsewhere after a failure, by its code.',
+    ['code'],
+  );
+  const hedges = make.counter('dispatch_hedges_total', 'Dispatches that were also sent to another replica.');
+  const coldLoads = make.counter('cold_loads_total', 'Experts loaded by a stage because no replica answered.');
+  const coldRowCount = make.counter('cold_rows_total', 'Rows that a stage computed because no replica answered.');
+  const forwardTime = make.histogram(
+    'shard_forward_seconds',
+    'Time to answer a dispatch, queueing included.',
+    secondsBuckets,
+  );
+  const forwardRows = make.counter('shard_rows_total', 'Rows computed for other workers.');
+  const refusedCount = make.counter('shard_refusals_total', 'Dispatches refused, by code.', ['code']);
+  const steps = make.histogram('engine_step_seconds', 'Time that steps of the pipeline took.', secondsBuckets);
+  const stepFailures = make.counter(
     'engine_step_failures_total',
     'Steps that could not be computed; sequences go on in another.',
   );
@@ -96,23 +101,13 @@ export function createWorkerMetrics(input: WorkerMetricsInput): WorkerMetrics {
 }
 
 /** Read when scraped. */
-function addGauges(registry: Registry, input: WorkerMetricsInput): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name: `conclave_${name}`,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  gauge('bus_connected', '1 while the bus answers.', () => (input.bus() === 'connected' ? 1 : 0));
-  gauge('plan_epoch', 'Epoch of the plan in force here.', input.planEpoch);
-  gauge('expert_slots', 'Expert slots held.', input.slots);
-  gauge('expert_bytes', 'Bytes of the expert slots held.', input.expertBytes);
-  gauge('cold_slots', 'Expert slots held only because no replica answers.', input.coldSlots);
-  gauge('num_requests_running', 'Sequences that the engine computes.', () => input.engine()?.running ?? 0);
-  gauge('num_requests_waiting', 'Sequences that wait in the engine.', () => input.engine()?.waiting ?? 0);
-  gauge('kv_cache_usage_ratio', 'Part of the KV cache in use, 0 to 1.', () => input.engine()?.kvUsage ?? 0);
+function addGauges(make: Instruments, input: WorkerMetricsInput): void {
+  make.readGauge('bus_connected', '1 while the bus answers.', () => (input.bus() === 'connected' ? 1 : 0));
+  make.readGauge('plan_epoch', 'Epoch of the plan in force here.', input.planEpoch);
+  make.readGauge('expert_slots', 'Expert slots held.', input.slots);
+  make.readGauge('expert_bytes', 'Bytes of the expert slots held.', input.expertBytes);
+  make.readGauge('cold_slots', 'Expert slots held only because no replica answers.', input.coldSlots);
+  make.readGauge('num_requests_running', 'Sequences that the engine computes.', () => input.engine()?.running ?? 0);
+  make.readGauge('num_requests_waiting', 'Sequences that wait in the engine.', () => input.engine()?.waiting ?? 0);
+  make.readGauge('kv_cache_usage_ratio', 'Part of the KV cache in use, 0 to 1.', () => input.engine()?.kvUsage ?? 0);
 }

@@ -7,12 +7,12 @@ import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
 import type { TlsFiles } from '../../platform/tls/tls-source.ts';
 import type { Readiness } from '../agent/readiness.ts';
 import type { EngineObserver } from '../engine/run/observer.ts';
+import { type ClusterWorker, type ClusterWorkerOptions, startClusterWorker } from './cluster-worker.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
-import { startWorkerNode, type WorkerNode, type WorkerNodeOptions } from './worker-node.ts';
 import type { WorkerObserver } from './worker-observer.ts';
 
-export interface WorkerProcessOptions extends Omit<WorkerNodeOptions, 'observer'> {
+export interface WorkerProcessOptions extends Omit<ClusterWorkerOptions, 'observer'> {
   readonly log: Logger;
   /** Shown in the metrics; null: connections are not encrypted. */
   readonly certificate: TlsFiles | null;
@@ -21,7 +21,7 @@ export interface WorkerProcessOptions extends Omit<WorkerNodeOptions, 'observer'
 }
 
 export interface WorkerProcess {
-  readonly node: WorkerNode;
+  readonly member: ClusterWorker;
   /** Such as "http://127.0.0.1:9100"; null without a port. */
   readonly metricsUrl: string | null;
   /** Settles when the engine has failed for good. */
@@ -29,36 +29,36 @@ export interface WorkerProcess {
   close(): Promise<void>;
 }
 
-/** Joins a cluster; see startWorkerNode. */
+/** Joins a cluster; see startClusterWorker. */
 export async function startWorkerProcess(options: WorkerProcessOptions): Promise<WorkerProcess> {
   const { log, bus } = options;
-  let node: WorkerNode | null = null;
+  let member: ClusterWorker | null = null;
   const metrics = createWorkerMetrics({
     bus: () => bus.state,
-    planEpoch: () => node?.snapshot().planEpoch ?? 0,
-    slots: () => node?.snapshot().slots ?? 0,
-    expertBytes: () => node?.snapshot().expertBytes ?? 0,
-    coldSlots: () => node?.snapshot().coldSlots ?? 0,
-    engine: () => node?.snapshot().engine ?? null,
+    planEpoch: () => member?.snapshot().planEpoch ?? 0,
+    slots: () => member?.snapshot().slots ?? 0,
+    expertBytes: () => member?.snapshot().expertBytes ?? 0,
+    coldSlots: () => member?.snapshot().coldSlots ?? 0,
+    engine: () => member?.snapshot().engine ?? null,
   });
   certificateMetrics(metrics.registry, options.certificate);
   let onFault: (error: Error) => void = () => undefined;
   const fault = new Promise<Error>((resolve) => {
     onFault = resolve;
   });
-  const http = options.metricsPort === null ? null : metricsServer(metrics, () => node?.readiness() ?? JOINING);
+  const http = options.metricsPort === null ? null : metricsServer(metrics, () => member?.readiness() ?? JOINING);
   const metricsPort = http === null ? null : await http.listen(options.host, options.metricsPort ?? 0);
-  const requestIds = (): readonly string[] => node?.snapshot().requestIds ?? [];
+  const requestIds = (): readonly string[] => member?.snapshot().requestIds ?? [];
   try {
-    node = await startWorkerNode({ ...options, observer: observe(log, bus, metrics, requestIds, onFault) });
+    member = await startClusterWorker({ ...options, observer: observe(log, bus, metrics, requestIds, onFault) });
   } catch (error) {
     await http?.close();
     throw error;
   }
-  const started = node;
+  const started = member;
   const authority = options.host.includes(':') ? `[${options.host}]` : options.host;
   return {
-    node: started,
+    member: started,
     metricsUrl: metricsPort === null ? null : `http://${authority}:${metricsPort}`,
     fault,
     close: async () => {

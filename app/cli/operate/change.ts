@@ -11,10 +11,11 @@ import { CliError } from '../../command/exit.ts';
 import { ConfigError } from '../../config/load-config.ts';
 import { cordonSchema, drainSchema, forgetSchema, scaleSchema } from '../../config/operate-config.ts';
 import { previewJson, rolloutPhase } from './cluster-json.ts';
-import { type ControlClient, withControl } from './control-client.ts';
+import type { ControlClient } from './control-client.ts';
 import { json, operate, write } from './operate-command.ts';
 import { previewText, scaledText } from './preview-text.ts';
 import { scalePool } from './scale-pool.ts';
+import { withControl } from './with-control.ts';
 
 const scaleExamples = `
 Examples:

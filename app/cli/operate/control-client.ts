@@ -56,6 +56,11 @@ export class ControlClient {
     return this.call((metadata, options, done) => this.#client.GetStatus({}, metadata, options, done));
   }
 
+  /** Whether a call ended because this side gave it up. */
+  cancelled(error: ServiceError): boolean {
+    return error.code === status.CANCELLED;
+  }
+
   /** What a failed call means for the person at the terminal. */
   async explain(error: ServiceError): Promise<CliError> {
     const { server, timeout } = this.#config;
@@ -93,19 +98,6 @@ export class ControlClient {
 
   close(): void {
     this.#client.close();
-  }
-}
-
-/** Runs `work` with a client that is closed afterwards. */
-export async function withControl<T>(
-  config: ConnectionConfig,
-  work: (control: ControlClient) => Promise<T>,
-): Promise<T> {
-  const control = new ControlClient(config);
-  try {
-    return await work(control);
-  } finally {
-    control.close();
   }
 }
 

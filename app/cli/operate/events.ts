@@ -1,4 +1,4 @@
-import { status as grpcStatus, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { Metadata, ServiceError } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import type { z } from 'zod';
 import type { WatchEventsResponse__Output as WatchEventsResponse } from '../../../proto/generated/conclave/v1/WatchEventsResponse.ts';
@@ -6,8 +6,9 @@ import { addOptions, configOf } from '../../command/command-options.ts';
 import { CliError } from '../../command/exit.ts';
 import { eventsSchema } from '../../config/operate-config.ts';
 import { eventJson } from './cluster-json.ts';
-import { type ControlClient, withControl } from './control-client.ts';
+import type { ControlClient } from './control-client.ts';
 import { eventText } from './status-text.ts';
+import { withControl } from './with-control.ts';
 
 type EventsConfig = Readonly<z.output<typeof eventsSchema>>;
 
@@ -51,10 +52,11 @@ function watch(control: ControlClient, config: EventsConfig): Promise<void> {
     call.on('end', resolve);
     call.on('error', (error: ServiceError) => {
       clearTimeout(timer);
-      if (error.code === grpcStatus.CANCELLED && answered) resolve();
-      else if (error.code === grpcStatus.CANCELLED) {
+      if (!control.cancelled(error)) reject(error);
+      else if (answered) resolve();
+      else {
         reject(new CliError(`${config.server} did not answer within ${config.timeout / 1_000} s`));
-      } else reject(error);
+      }
     });
   });
 }

@@ -5,10 +5,11 @@ import type { GetPlanResponse__Output as GetPlanResponse } from '../../../proto/
 import { CliError } from '../../command/exit.ts';
 import { lookSchema, statusSchema } from '../../config/operate-config.ts';
 import { planJson, statusJson } from './cluster-json.ts';
-import { type ControlClient, withControl } from './control-client.ts';
+import type { ControlClient } from './control-client.ts';
 import { json, lineWidth, operate, write } from './operate-command.ts';
 import { screen } from './screen.ts';
 import { requestsText, statusLine, statusText } from './status-text.ts';
+import { withControl } from './with-control.ts';
 
 const statusExamples = `
 Examples:

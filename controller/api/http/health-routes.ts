@@ -1,7 +1,7 @@
 /** GET /health, /ready and /metrics: open to everyone, so that probes and scrapers need no key. */
 import type { FastifyInstance } from 'fastify';
 import type { Inference } from '../../gateway/inference.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 
 export function addHealthRoutes(app: FastifyInstance, inference: Inference, metrics: Metrics): void {
   const open = { config: { open: true } };

@@ -27,7 +27,7 @@ export class ModelError extends Error {
   }
 }
 
-/** Gathers what is wrong with a checkpoint, so that one error tells all of it. Bounded, whatever is added. */
+/** Gathers what is wrong with a checkpoint, so that one error names all of it. Bounded, whatever is added. */
 export class Problems {
   readonly #messages: string[] = [];
   #count = 0;

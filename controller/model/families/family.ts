@@ -23,7 +23,7 @@ export interface ConfiguredFamily {
 export interface Family {
   /** `model_type` in config.json. */
   readonly modelType: string;
-  /** What `architectures` holds; tells the family when `model_type` is missing. */
+  /** What `architectures` holds; names the family when `model_type` is missing. */
   readonly architecture: string;
   /** Reads a parsed config.json; reports what is wrong and returns null. */
   configure(file: Readonly<Record<string, unknown>>, report: (problem: string) => void): ConfiguredFamily | null;

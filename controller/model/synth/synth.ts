@@ -12,8 +12,6 @@ import { type ShapeConfig, type ShapeName, shapeConfig } from './shapes.ts';
 import { endOfMessage, endOfText, tokenizerConfigJson, tokenizerJson } from './tokenizer.ts';
 import { WeightGenerator } from './weights.ts';
 
-export { type ShapeName, shapeNames } from './shapes.ts';
-
 export interface SynthOptions {
   /** The same seed gives the same bytes. Default 0. */
   readonly seed?: number;

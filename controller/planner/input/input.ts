@@ -26,7 +26,7 @@ export interface ExpertLoad {
 }
 
 /** How operators want the model to be split. Null: the planner chooses. */
-export interface LayoutWishes {
+export interface LayoutConstraints {
   /** Ranks per stage. */
   readonly tensorParallelSize: number | null;
   /** Stages per pipeline. */
@@ -38,7 +38,7 @@ export interface LayoutWishes {
 }
 
 export interface PlanConstraints {
-  readonly layout: LayoutWishes;
+  readonly layout: LayoutConstraints;
   /** Replicas of every expert unless overridden; ≥ 1. */
   readonly defaultReplicas: number;
   readonly overrides: readonly { readonly layer: number; readonly expert: number; readonly replicas: number }[];

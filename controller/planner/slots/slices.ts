@@ -9,26 +9,26 @@ export interface SliceChoice {
 }
 
 /**
- * Slices per expert of a layer: as wished, as before, or the fewest that divide the intermediate dimension evenly and fit
+ * Slices per expert of a layer: as requested, as before, or the fewest that divide the intermediate dimension evenly and fit
  * into `room`, the bytes that the largest worker has for slots.
  */
 export function chooseSlices(
   experts: ExpertsFootprint,
   layer: number,
-  wished: number | null,
+  requested: number | null,
   room: number,
   before: number | null,
 ): SliceChoice {
   const fits = (slices: number) => experts.intermediate % slices === 0 && sliceBytes(experts, slices) <= room;
-  if (wished !== null) {
-    if (experts.intermediate % wished !== 0) {
+  if (requested !== null) {
+    if (experts.intermediate % requested !== 0) {
       return {
         slices: 1,
-        problem: `expert-tensor-parallel size ${wished} does not divide the intermediate dimension ${experts.intermediate} of layer ${layer}'s experts`,
+        problem: `expert-tensor-parallel size ${requested} does not divide the intermediate dimension ${experts.intermediate} of layer ${layer}'s experts`,
       };
     }
-    if (!fits(wished)) return { slices: 1, problem: tooLarge(experts, layer, wished, room) };
-    return { slices: wished, problem: null };
+    if (!fits(requested)) return { slices: 1, problem: tooLarge(experts, layer, requested, room) };
+    return { slices: requested, problem: null };
   }
   if (before !== null && fits(before)) return { slices: before, problem: null };
   for (let slices = 1; slices <= Math.min(experts.intermediate, 64); slices++) {

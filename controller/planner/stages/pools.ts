@@ -81,7 +81,9 @@ function poolLayersOf(
     const { slices } = layers.get(layer)!;
     const copies = pools.filter((other) => other.first <= layer && layer < other.end).length;
     const asked = new Array<number>(experts.count).fill(constraints.defaultReplicas);
-    for (const wish of constraints.overrides) if (wish.layer === layer) asked[wish.expert] = wish.replicas;
+    for (const override of constraints.overrides) {
+      if (override.layer === layer) asked[override.expert] = override.replicas;
+    }
     const measured = load?.find((entry) => entry.layer === layer);
     const before = formerPlacement(former, layer, slices);
     return [

@@ -4,7 +4,7 @@
 // another worker; only where that fails is the pipeline laid out from the start, with the fewest ranks that fit (stages before
 // tensor-parallel ranks, which talk twice a layer) unless the sizes are given.
 import { formatBytes } from '../../../platform/process/quantities.ts';
-import type { LayoutWishes, PlannerWorker } from '../input/input.ts';
+import type { LayoutConstraints, PlannerWorker } from '../input/input.ts';
 import type { ModelFootprint } from '../input/memory.ts';
 import { speedOf } from '../slots/capacity.ts';
 import { type LayerRange, partitionLayers } from './partition.ts';
@@ -26,7 +26,7 @@ export interface FormerStage extends LayerRange {
 export interface StageProblem {
   readonly model: ModelFootprint;
   readonly memory: StageMemory;
-  readonly layout: LayoutWishes;
+  readonly layout: LayoutConstraints;
   /** Workers that may hold stages, by id. */
   readonly workers: readonly PlannerWorker[];
   /** Ids of workers that keep their ranks and get no other. */
@@ -151,8 +151,9 @@ function shapes(
   const result: { stages: number; ranks: number }[] = [];
   for (const ranks of layout.tensorParallelSize === null ? rankChoices : [layout.tensorParallelSize]) {
     const most = Math.min(model.layers.length, Math.floor(workers / ranks));
-    const wished = layout.pipelineParallelSize;
-    for (let stages = wished ?? 1; stages <= Math.min(most, wished ?? most); stages++) result.push({ stages, ranks });
+    const requested = layout.pipelineParallelSize;
+    for (let stages = requested ?? 1; stages <= Math.min(most, requested ?? most); stages++)
+      result.push({ stages, ranks });
   }
   return result.sort((a, b) => a.stages * a.ranks - b.stages * b.ranks || a.ranks - b.ranks);
 }

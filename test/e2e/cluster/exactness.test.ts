@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { statusJson } from '../../../app/cli/operate/cluster-json.ts';
-import { withControl } from '../../../app/cli/operate/control-client.ts';
+import { withControl } from '../../../app/cli/operate/with-control.ts';
 import { findNatsServer } from '../../integration/nats-server.ts';
 import { root, Server, until } from '../server.ts';
 import { clusterTests } from './harness/cluster.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { statusJson } from '../../../app/cli/operate/cluster-json.ts';
-import { withControl } from '../../../app/cli/operate/control-client.ts';
+import { withControl } from '../../../app/cli/operate/with-control.ts';
 import { findNatsServer } from '../../integration/nats-server.ts';
 import { completeGolden, expectGolden } from '../expect-golden.ts';
 import { goldenFolder, readGoldens } from '../golden.ts';

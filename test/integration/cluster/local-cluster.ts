@@ -1,13 +1,13 @@
 import { credentials } from '@grpc/grpc-js';
 import { expect, vi } from 'vitest';
-import { type ControllerNode, startControllerNode } from '../../../controller/cluster/controller-node.ts';
+import { type ClusterController, startClusterController } from '../../../controller/cluster/cluster-controller.ts';
 import { compileModel } from '../../../controller/model/compile.ts';
-import { defaultConstraints, type LayoutWishes } from '../../../controller/planner/input/input.ts';
+import { defaultConstraints, type LayoutConstraints } from '../../../controller/planner/input/input.ts';
 import { loadNative } from '../../../native/load.ts';
 import { MemoryBus } from '../../../platform/bus/memory-bus.ts';
 import { systemClock } from '../../../platform/process/clock.ts';
 import type { ShardFailure } from '../../../worker/wire/failure.ts';
-import { startWorkerNode, type WorkerNode } from '../../../worker/wiring/worker-node.ts';
+import { type ClusterWorker, startClusterWorker } from '../../../worker/wiring/cluster-worker.ts';
 
 export interface WorkerSetup {
   readonly id: string;
@@ -19,19 +19,19 @@ export interface WorkerSetup {
 export interface ClusterSetup {
   readonly directory: string;
   readonly workers: readonly WorkerSetup[];
-  readonly layout?: Partial<LayoutWishes>;
+  readonly layout?: Partial<LayoutConstraints>;
   readonly replicas?: number;
   readonly overlapRows?: number;
 }
 
 /** A cluster whose members share this process and a bus in memory, but talk over real sockets. */
 export interface LocalCluster {
-  readonly controller: ControllerNode;
-  readonly workers: Map<string, WorkerNode>;
+  readonly controller: ClusterController;
+  readonly workers: Map<string, ClusterWorker>;
   readonly failures: ShardFailure[];
   readonly coldLoads: string[];
   readonly errors: string[];
-  addWorker(setup: WorkerSetup): Promise<WorkerNode>;
+  addWorker(setup: WorkerSetup): Promise<ClusterWorker>;
   /** Resolves once the newest plan is in force and requests can be answered. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -47,7 +47,7 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
   const errors: string[] = [];
   const onError = (what: string, error: unknown): void => void errors.push(`${what}: ${String(error)}`);
   const bus = new MemoryBus({ clock: systemClock, onError: (error) => onError('bus', error) });
-  const controller = await startControllerNode({
+  const controller = await startClusterController({
     bus,
     cluster: 'test',
     id: 'c1',
@@ -70,9 +70,9 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
     credentials: credentials.createInsecure(),
     onError,
   });
-  const workers = new Map<string, WorkerNode>();
-  const addWorker = async ({ id, roles, directory }: WorkerSetup): Promise<WorkerNode> => {
-    const worker = await startWorkerNode({
+  const workers = new Map<string, ClusterWorker>();
+  const addWorker = async ({ id, roles, directory }: WorkerSetup): Promise<ClusterWorker> => {
+    const worker = await startClusterWorker({
       native,
       bus,
       cluster: 'test',

@@ -39,7 +39,7 @@ class Region {
     const auto behind = static_cast<size_t>(first + mapped - (base_ + size));
     if (behind > 0) munmap(base_ + size, behind);
 #ifdef MADV_HUGEPAGE
-    madvise(base_, size, MADV_HUGEPAGE);  // a wish: the system may not have huge pages
+    madvise(base_, size, MADV_HUGEPAGE);  // a hint: the system may not have huge pages
 #endif
     free_[0] = size;
   }

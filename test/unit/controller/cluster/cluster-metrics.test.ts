@@ -26,8 +26,8 @@ const status: GetStatusResponse = {
 
 function registry(): Registry {
   const made = new Registry();
-  const node = { status: () => status, leads: () => true, obstacles: () => ['no plan'] };
-  clusterMetrics(made, node, { state: 'reconnecting', droppedEvents: 2 });
+  const controller = { status: () => status, leads: () => true, obstacles: () => ['no plan'] };
+  clusterMetrics(made, controller, { state: 'reconnecting', droppedEvents: 2 });
   return made;
 }
 

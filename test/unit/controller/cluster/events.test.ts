@@ -8,27 +8,27 @@ it('knows what happened before it started, once and in order, and keeps a bounde
   const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   let now = 0;
   const open = (): EventLog => new EventLog({ bus, cluster: 'c', wallClock: () => now });
-  const tell = (log: EventLog, message: string): void => {
+  const publish = (log: EventLog, message: string): void => {
     now += 1;
     log.publish({ code: 'X', severity: 'info', subject: 's', message });
   };
   const first = open();
   await first.load();
-  tell(first, 'one');
-  tell(first, 'two');
+  publish(first, 'one');
+  publish(first, 'two');
   await vi.waitFor(() => expect(first.recent(10)).toHaveLength(2));
   first.close();
 
   const second = open();
   const received: string[] = [];
   second.watch(({ message }) => received.push(message));
-  tell(second, 'three'); // Heard live, and in the journal too.
+  publish(second, 'three'); // Heard live, and in the journal too.
   await vi.waitFor(() => expect(received).toEqual(['three']));
   await second.load();
   expect(second.recent(10).map(({ message }) => message)).toEqual(['one', 'two', 'three']);
   expect(received).toEqual(['three']);
 
-  for (let i = 0; i < JOURNAL_LENGTH; i++) tell(second, `more ${i}`);
+  for (let i = 0; i < JOURNAL_LENGTH; i++) publish(second, `more ${i}`);
   await vi.waitFor(() => expect(received).toHaveLength(JOURNAL_LENGTH + 1));
   expect(second.recent(10_000)).toHaveLength(JOURNAL_LENGTH);
   await second.load();
@@ -36,7 +36,7 @@ it('knows what happened before it started, once and in order, and keeps a bounde
   expect(second.recent(1)[0]?.message).toBe(`more ${JOURNAL_LENGTH - 1}`);
 });
 
-it('tells others what happened while the bus was away once it is back, and itself once', async () => {
+it('reports to others what happened while the bus was away once it is back, and itself once', async () => {
   const bus = new MemoryBus({ clock: systemClock, onError: (error) => expect.fail(error) });
   const cut = { state: 'reconnecting' };
   const here = new Proxy(bus, {

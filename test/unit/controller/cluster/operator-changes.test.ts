@@ -144,7 +144,7 @@ describe('operators', () => {
     expect([view.target, view.constraints ?? noConstraints]).toEqual([target, noConstraints]);
   });
 
-  it('are told which experts are the busiest, and may not name more than there are', async () => {
+  it('see which experts are the busiest, and may not name more than there are', async () => {
     const { load, options } = await rig(['s1', 'a', 'b']);
     await expect(scale(hot(1), 'ada', options)).rejects.toThrow('no load was measured yet');
     const expertRows = Array.from({ length: expertCount(spec.layers[layer]) }, (_, expert) => [0, 10, 30][expert] ?? 0);

@@ -132,7 +132,7 @@ describe('a request whose pipelines die', () => {
     );
   });
 
-  it('tells the next pipeline which tokens came', async () => {
+  it('passes the tokens that came to the next pipeline', async () => {
     let calls = 0;
     const fake = new FakePipeline({
       token: (_request, _index, position) => position,

@@ -161,7 +161,7 @@ test.each([
 });
 
 describe('a checkpoint folder', () => {
-  test('gives the model its name unless told otherwise', async () => {
+  test('gives the model its name unless another one is given', async () => {
     expect((await compileModel(join(goldenRoot, 'llama', '.'))).spec.name).toBe('llama');
     expect((await compileModel(join(goldenRoot, 'llama'), { name: 'mine' })).report.name).toBe('mine');
   });

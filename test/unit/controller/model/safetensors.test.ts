@@ -24,7 +24,7 @@ function prefix(length: bigint): Buffer {
 
 const f32 = (shape: unknown, data_offsets: unknown) => ({ dtype: 'F32', shape, data_offsets });
 
-test('a header tells where each tensor lies', async () => {
+test('a header says where each tensor lies', async () => {
   const header = headerBytes({
     __metadata__: { format: 'pt' },
     b: { dtype: 'BF16', shape: [2, 3], data_offsets: [8, 20] },

@@ -124,7 +124,7 @@ test('planning again from its own result changes nothing, through the wire and i
   );
 });
 
-test('a plan made after workers, load or wishes changed is as valid, and a fixed point again', () => {
+test('a plan made after workers, load or constraints changed is as valid, and a fixed point again', () => {
   fc.assert(
     fc.property(inputs, inputs, (before, after) => {
       const old = plan(before);

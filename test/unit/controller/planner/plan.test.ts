@@ -4,7 +4,7 @@ import { describePlan } from '../../../../controller/planner/describe.ts';
 import { diffPlans } from '../../../../controller/planner/diff.ts';
 import {
   defaultConstraints,
-  type LayoutWishes,
+  type LayoutConstraints,
   type PlanConstraints,
   type PlanInput,
   type PlannerWorker,
@@ -54,7 +54,7 @@ function inputOf(workers: readonly PlannerWorker[], more: Partial<PlanInput> = {
   };
 }
 
-function wishes(layout: Partial<LayoutWishes>, more: Partial<PlanConstraints> = {}): PlanConstraints {
+function constrain(layout: Partial<LayoutConstraints>, more: Partial<PlanConstraints> = {}): PlanConstraints {
   return { ...defaultConstraints, ...more, layout: { ...defaultConstraints.layout, ...layout } };
 }
 
@@ -182,7 +182,7 @@ test('layers are split over stages by memory and speed', () => {
     { ...worker('b', 'stage', 1e6), cores: 1 },
     worker('e', 'expert', 1e6),
   ];
-  const constraints = wishes({ pipelineParallelSize: 2 });
+  const constraints = constrain({ pipelineParallelSize: 2 });
   expect(stages(planned(inputOf(uneven, { constraints })))).toEqual(['p0 0-2: a', 'p0 3-3: b']);
 });
 
@@ -193,7 +193,7 @@ test('tensor-parallel ranks take contiguous heads, on one node where one has eno
     worker('b2', 'stage', 1e6, 'b'),
     worker('e', 'expert', 1e6, 'a'),
   ];
-  const result = planned(inputOf(workers, { constraints: wishes({ tensorParallelSize: 2 }) }));
+  const result = planned(inputOf(workers, { constraints: constrain({ tensorParallelSize: 2 }) }));
   expect(stages(result)).toEqual(['p0 0-3: b1 b2']);
   expect(result.pipelines[0]?.stages[0]?.ranks.map((rank) => ({ ...rank, worker: 0 }))).toEqual([
     { worker: 0, share: { begin: 0, end: 1, parts: 2 }, cacheBytes: 0 },
@@ -203,13 +203,13 @@ test('tensor-parallel ranks take contiguous heads, on one node where one has eno
 
 test('several pipelines stand on distinct workers', () => {
   const workers = ['a', 'b', 'c'].map((id) => worker(id, 'stage,expert', 1e6));
-  const result = planned(inputOf(workers, { constraints: wishes({ pipelines: 2 }) }));
+  const result = planned(inputOf(workers, { constraints: constrain({ pipelines: 2 }) }));
   expect(stages(result)).toEqual(['p0 0-3: a', 'p1 0-3: b']);
 });
 
 test('without expert workers every pipeline holds its own experts, those of its layers on each stage', () => {
   const workers = ['a', 'b', 'c', 'd'].map((id) => worker(id, 'stage', 1e6));
-  const result = planned(inputOf(workers, { constraints: wishes({ pipelines: 2, pipelineParallelSize: 2 }) }));
+  const result = planned(inputOf(workers, { constraints: constrain({ pipelines: 2, pipelineParallelSize: 2 }) }));
   expect(stages(result)).toEqual(['p0 0-1: a', 'p0 2-3: b', 'p1 0-1: c', 'p1 2-3: d']);
   expect(slots(result, 0).filter((slot) => slot.startsWith('0.'))).toEqual(['0.0@a', '0.0@c']);
   expect(slots(result, 3).filter((slot) => slot.startsWith('0.'))).toEqual(['0.0@b', '0.0@d']);
@@ -224,7 +224,7 @@ test('an expert that fits on no worker is sliced, on distinct workers', () => {
   expect(slots(result, 0).map((slot) => slot.split('@')[0])).toEqual(['0.0', '0.1', '1.0', '1.1']);
   expect(new Set(slots(result, 0).map((slot) => slot.split('@')[1])).size).toBe(4);
   const asked = inputOf([worker('s', 'stage', 1e6), ...small], {
-    constraints: wishes({ expertTensorParallelSize: 2 }),
+    constraints: constrain({ expertTensorParallelSize: 2 }),
   });
   for (const placement of planned(asked).experts) {
     expect(placement.slices).toBe(2);
@@ -319,7 +319,7 @@ describe('what does not fit', () => {
     [
       'slices that do not fit',
       inputOf([worker('a', 'stage', 1e6), worker('e', 'expert', 5_000)], {
-        constraints: wishes({ expertTensorParallelSize: 2 }),
+        constraints: constrain({ expertTensorParallelSize: 2 }),
       }),
       [0, 1, 2, 3].map(
         (l) =>
@@ -328,21 +328,21 @@ describe('what does not fit', () => {
     ],
     [
       'slices that do not divide the expert',
-      inputOf([worker('a', 'stage', 1e6)], { constraints: wishes({ expertTensorParallelSize: 3 }) }),
+      inputOf([worker('a', 'stage', 1e6)], { constraints: constrain({ expertTensorParallelSize: 3 }) }),
       [0, 1, 2, 3].map(
         (l) => `expert-tensor-parallel size 3 does not divide the intermediate dimension 32 of layer ${l}'s experts`,
       ),
     ],
     [
       'more ranks than key/value heads',
-      inputOf([worker('a', 'stage', 1e6)], { constraints: wishes({ tensorParallelSize: 4 }) }),
+      inputOf([worker('a', 'stage', 1e6)], { constraints: constrain({ tensorParallelSize: 4 }) }),
       ['tensor-parallel size 4: layer 0 has 2 key/value heads, and every rank needs at least one'],
     ],
     [
       'heads that are normalised together',
       inputOf([worker('a', 'stage', 1e6), worker('b', 'stage', 1e6)], {
         spec: moeSpec({ ...shape, qkNorm: 'QK_NORM_FULL_WIDTH' }),
-        constraints: wishes({ tensorParallelSize: 2 }),
+        constraints: constrain({ tensorParallelSize: 2 }),
       }),
       [
         'tensor-parallel size 2: layer 0 normalises queries and keys over all heads together, so its attention cannot be split by heads; use 1',
@@ -350,19 +350,19 @@ describe('what does not fit', () => {
     ],
     [
       'more stages than layers',
-      inputOf([worker('a', 'stage', 1e6)], { constraints: wishes({ pipelineParallelSize: 5 }) }),
+      inputOf([worker('a', 'stage', 1e6)], { constraints: constrain({ pipelineParallelSize: 5 }) }),
       ['pipeline-parallel size 5: the model has 4 layers'],
     ],
     [
       'more pipelines than workers',
-      inputOf([worker('a', 'stage', 1e6), worker('e', 'expert', 1e6)], { constraints: wishes({ pipelines: 2 }) }),
+      inputOf([worker('a', 'stage', 1e6), worker('e', 'expert', 1e6)], { constraints: constrain({ pipelines: 2 }) }),
       ['pipeline p1 needs 1 workers that may hold stages (1 stages of 1 ranks); 0 are free'],
     ],
     [
       'nonsense, all of it at once',
       inputOf([worker('a', 'stage', 1e6), worker('a', 'stage', -1)], {
         constraints: {
-          ...wishes({ tensorParallelSize: 0 }),
+          ...constrain({ tensorParallelSize: 0 }),
           defaultReplicas: 1.5,
           overrides: [
             { layer: 9, expert: 0, replicas: 1 },
@@ -412,7 +412,7 @@ test('a plan reads well', () => {
     worker('a', 'expert', 1e6),
     worker('b', 'expert', 1e6),
   ];
-  const constraints = wishes({ pipelineParallelSize: 2 }, { kvBlocks: 100, defaultReplicas: 2 });
+  const constraints = constrain({ pipelineParallelSize: 2 }, { kvBlocks: 100, defaultReplicas: 2 });
   const result = planned(inputOf(workers, { constraints }));
   expect(describePlan(result, null)).toBe(
     [

@@ -69,7 +69,7 @@ describe('ClusterView', () => {
     expect([view.target?.epoch, view.constraints?.value.defaultReplicas]).toEqual([3, 2]);
   });
 
-  it('tells of workers that come, change and go, not of heartbeats', async () => {
+  it('reports workers that come, change and go, not of heartbeats', async () => {
     const { view, workers, changes } = await rig();
     await view.start();
     const announce = (more: object) =>

@@ -155,7 +155,7 @@ describe('a request in the forms that steps use', () => {
     expect(check(runRequest('a', new Array<number>(16).fill(1), { maxTokens: 0 })).maxTokens).toBe(0);
   });
 
-  it('stops at the model’s tokens unless told to ignore them', () => {
+  it('stops at the model’s tokens unless the request ignores them', () => {
     expect(check(runRequest('a', [1], { stopTokenIds: [9] })).stopTokens).toEqual(new Set([9, 2, 3]));
     expect(check(runRequest('a', [1], { stopTokenIds: [9], ignoreEos: true })).stopTokens).toEqual(new Set([9]));
   });

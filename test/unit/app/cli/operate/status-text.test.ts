@@ -10,7 +10,7 @@ import { conclave, decode, encode } from '../../../../../proto/messages.ts';
 
 const now = Date.UTC(2026, 10, 30, 5, 12, 4);
 
-/** A cluster of so many workers, as a controller tells of it. */
+/** A cluster of so many workers, as a controller reports it. */
 function cluster(workers: number, rest: GetStatusResponse = {}) {
   const message: GetStatusResponse = {
     ...{ model: 'm', atMs: now, tokensPerSecond: 41.25, running: 3, waiting: 1, leader: 'c1' },

@@ -58,18 +58,18 @@ describe('the list of missing workers', () => {
 it('every change is reported once: lost, unreachable, returned', () => {
   const entries = [entry('a', 'lost'), entry('b', 'unreachable')];
   const first = listMissing([], entries, 20);
-  const tell = (before: typeof first, now: typeof first, entries: readonly RosterEntry[]) =>
+  const changes = (before: typeof first, now: typeof first, entries: readonly RosterEntry[]) =>
     missingEvents(before, now, (id) => entries.find(({ worker }) => worker.id === id)).map(
       ({ code, severity, message }) => `${severity} ${code}: ${message}`,
     );
-  expect(tell([], first, entries)).toEqual([
+  expect(changes([], first, entries)).toEqual([
     'error WORKER_LOST: a at a:9000 on n1 is lost: why a',
     'warning WORKER_UNREACHABLE: b at b:9000 on n1 is not reached and gets nothing: why b',
   ]);
-  expect(tell(first, first, entries)).toEqual([]);
+  expect(changes(first, first, entries)).toEqual([]);
   const back = [entry('a', 'reached'), entry('b', 'reached', { session: 2 })];
   // Another process has joined, and is reported as such.
-  expect(tell(first, listMissing(first, back, 20), back)).toEqual([
+  expect(changes(first, listMissing(first, back, 20), back)).toEqual([
     'info WORKER_RETURNED: a at a:9000 on n1 answers again',
   ]);
 });

@@ -119,7 +119,7 @@ describe('cache blocks', () => {
     expect(found(manager, [1, 2, 3, 4]).positions).toBe(0);
   });
 
-  it('with the same hash are told apart by their tokens', () => {
+  it('with the same hash are distinguished by their tokens', () => {
     // Among 100,000 contents about 100,000² / 2 / 2³² = 1.2 pairs share a hash; the later of a pair displaces the earlier.
     const manager = blocks(100_001);
     const contents = (i: number): number[] => [i % 449, Math.floor(i / 449)];

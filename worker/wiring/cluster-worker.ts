@@ -1,10 +1,10 @@
 /**
  * A worker process: native engine, shards, stages and the agent that follows the cluster's plans.
  *
- *   const node = await startWorkerNode({ native, bus, directory, … });
+ *   const worker = await startClusterWorker({ native, bus, directory, … });
  *   …
- *   await node.drain(25_000);
- *   await node.close();
+ *   await worker.drain(25_000);
+ *   await worker.close();
  */
 import { MemberKeys } from '../../platform/membership/membership.ts';
 import { ExpertAgent } from '../agent/expert-agent.ts';
@@ -23,7 +23,12 @@ import { type ServiceOptions, startServices } from './services.ts';
 import { createStages, type StageOptions } from './stages.ts';
 import type { WorkerObserver } from './worker-observer.ts';
 
-export interface WorkerNodeOptions extends NativeOptions, AgentOptions, StageOptions, ServiceOptions, ObserverOptions {
+export interface ClusterWorkerOptions
+  extends NativeOptions,
+    AgentOptions,
+    StageOptions,
+    ServiceOptions,
+    ObserverOptions {
   /** Least milliseconds that a dispatch may take before its rows go elsewhere. */
   readonly dispatchDeadlineMs: number;
   /** Milliseconds to wait for a controller to say what is served. */
@@ -45,7 +50,7 @@ export interface WorkerSnapshot {
   readonly requestIds: readonly string[];
 }
 
-export interface WorkerNode {
+export interface ClusterWorker {
   readonly address: string;
   readonly agent: WorkerAgent;
   /** What it holds and does at this moment. */
@@ -61,7 +66,7 @@ export interface WorkerNode {
 const MAX_DISPATCH_MS = 10_000;
 
 /** Joins a cluster. Rejects when no controller says what is served, or the checkpoint here does not fit it. */
-export async function startWorkerNode(options: WorkerNodeOptions): Promise<WorkerNode> {
+export async function startClusterWorker(options: ClusterWorkerOptions): Promise<ClusterWorker> {
   const closers = new Closers();
   try {
     return await joinCluster(options, closers);
@@ -71,7 +76,7 @@ export async function startWorkerNode(options: WorkerNodeOptions): Promise<Worke
   }
 }
 
-async function joinCluster(options: WorkerNodeOptions, closers: Closers): Promise<WorkerNode> {
+async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Promise<ClusterWorker> {
   const { bus, id, credentials } = options;
   const model = await servedModel(bus, options.modelDeadlineMs);
   const parts = await openNativeParts(options, model, closers);

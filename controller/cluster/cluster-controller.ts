@@ -32,7 +32,7 @@ import { obstacles } from './obstacles.ts';
 import { Attendance } from './roster/attendance.ts';
 import { grpcConnections } from './roster/connection.ts';
 
-export interface ControllerNodeOptions {
+export interface ClusterControllerOptions {
   readonly bus: Bus;
   readonly cluster: string;
   readonly id: string;
@@ -55,7 +55,7 @@ export interface ControllerNodeOptions {
   readonly onError: (what: string, error: unknown) => void;
 }
 
-export interface ControllerNode {
+export interface ClusterController {
   readonly router: ClusterRouter;
   readonly events: EventLog;
   readonly view: ClusterView;
@@ -81,16 +81,16 @@ export interface ControllerNode {
 const PATIENCE_MS = 30_000;
 
 /** Joins the cluster as a controller. Rejects when the cluster serves another model. */
-export async function startControllerNode(options: ControllerNodeOptions): Promise<ControllerNode> {
+export async function startClusterController(options: ClusterControllerOptions): Promise<ClusterController> {
   const { bus } = options;
   const buckets = {
     control: await bus.bucket('control'),
     plans: await bus.bucket('plans'),
     reports: await bus.bucket('reports'),
   };
-  const node = new Node(options, buckets);
-  await node.start();
-  return node;
+  const controller = new Controller(options, buckets);
+  await controller.start();
+  return controller;
 }
 
 interface Buckets {
@@ -100,11 +100,11 @@ interface Buckets {
 }
 
 /** The parts of a controller in a cluster, and what each does when another one has seen something. */
-class Node implements ControllerNode {
+class Controller implements ClusterController {
   readonly router: ClusterRouter;
   readonly events: EventLog;
   readonly view: ClusterView;
-  readonly #options: ControllerNodeOptions;
+  readonly #options: ClusterControllerOptions;
   readonly #control: Bucket;
   readonly #served: Buffer;
   readonly #keys = new MemberKeys();
@@ -119,7 +119,7 @@ class Node implements ControllerNode {
   #stops: readonly (() => void)[] = [];
   #readyAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ControllerNodeOptions, buckets: Buckets) {
+  constructor(options: ClusterControllerOptions, buckets: Buckets) {
     const { bus, cluster, spec, credentials, onError } = options;
     this.#options = options;
     this.#control = buckets.control;

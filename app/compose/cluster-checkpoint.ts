@@ -1,0 +1,84 @@
+import type { Logger } from 'pino';
+import type { ServedModel } from '../../controller/gateway/inference.ts';
+import { openCheckpoint } from '../../controller/gateway/open-checkpoint.ts';
+import { ownFormat } from '../../controller/model/own-format.ts';
+import { kvBytesPerToken, modelFootprint } from '../../controller/planner/input/memory.ts';
+import { describeEnds } from '../../controller/text/end-tokens.ts';
+import type { TextModel } from '../../controller/text/text-model.ts';
+import type { ModelSpec } from '../../proto/messages.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
+import type { ControllerConfig } from '../config/controller-config.ts';
+import { unusedMemory } from '../config/given-memory.ts';
+import { ConfigError } from '../config/load-config.ts';
+
+/** A checkpoint that has been read, and how a cluster will serve it. */
+export interface ClusterCheckpoint {
+  readonly directory: string;
+  readonly spec: ModelSpec;
+  readonly text: TextModel;
+  readonly weights: WeightsFormat;
+  readonly cacheBlocks: CacheBlocks;
+  readonly served: ServedModel;
+}
+
+export interface CacheBlocks {
+  /** Blocks of a pipeline's cache if memory allows. */
+  readonly wanted: number;
+  /** Blocks below which nothing is planned. */
+  readonly least: number;
+}
+
+/** Opens the checkpoint and sizes its cache. Throws a ModelError or a ConfigError. */
+export async function prepareClusterCheckpoint(config: ControllerConfig, log: Logger): Promise<ClusterCheckpoint> {
+  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
+  log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
+  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
+  const maxModelLen = longestSequence(config, spec);
+  const served = {
+    names,
+    maxModelLen,
+    vocabSize: spec.vocabSize,
+    eosTokenIds: spec.eosTokenIds,
+    parameters: report.total.parameters,
+    activeParameters: report.activeParameters,
+    digest: spec.digest,
+    created: Math.floor(Date.now() / 1_000),
+  };
+  return { directory, spec, text, weights, served, cacheBlocks: sizeCache(config, spec, weights, maxModelLen, log) };
+}
+
+/** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
+function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: ModelSpec): number {
+  if (maxModelLen !== null && maxModelLen > maxPosition) {
+    throw new ConfigError([
+      `--max-model-len: expected at most ${maxPosition}, the positions that the model was made for, got ${maxModelLen}`,
+    ]);
+  }
+  return maxModelLen ?? maxPosition;
+}
+
+/** As asked for by --kv-memory, or enough for all sequences at full length and at least for one. */
+function sizeCache(
+  { kvMemory, blockSize, maxNumSeqs, maxModelLen }: ControllerConfig,
+  spec: ModelSpec,
+  weights: WeightsFormat,
+  longest: number,
+  log: Logger,
+): CacheBlocks {
+  const perSequence = Math.ceil(longest / blockSize);
+  if (kvMemory === null) {
+    return { wanted: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
+  }
+  const blockBytes = blockSize * kvBytesPerToken(modelFootprint(spec, weights));
+  const blocks = Math.floor(kvMemory / blockBytes);
+  const needed = maxModelLen === null ? 1 : perSequence;
+  if (blocks < needed) {
+    throw new ConfigError([
+      `--kv-memory: ${needed * blockSize} tokens need ${needed * blockBytes} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
+    ]);
+  }
+  const useful = maxNumSeqs * perSequence;
+  if (blocks > useful) log.warn(unusedMemory(kvMemory, useful * blockBytes, maxNumSeqs, longest));
+  const wanted = Math.min(blocks, useful);
+  return { wanted, least: wanted };
+}
