@@ -13,7 +13,7 @@ import { poolScaling } from '../../../../controller/kubernetes/operate/pool-scal
 function ask(request: object, pools: PoolScaling | null): Promise<unknown> {
   const options = { pools, nameOf: () => 'key 1f3870be (ada@ops1)' } as unknown as ControlServiceOptions;
   const { Scale } = controlService(options) as unknown as {
-    Scale: (call: object, done: (error: object | null, response?: unknown) => void) => void;
+    Scale: (call: object, done: (error: Error | null, response?: unknown) => void) => void;
   };
   const call = { request: { target: 'pool', dryRun: false, ...request }, metadata: new Metadata() };
   return new Promise((resolve, reject) => {
