@@ -9,6 +9,7 @@ import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
 import { exposureWarning } from '../config/exposure.ts';
+import { findModel, serverProgress } from './find-model.ts';
 
 const examples = `
 Examples:
@@ -30,11 +31,12 @@ export function controllerCommand(): Command {
     });
 }
 
-async function runController(config: ControllerConfig, warnings: readonly string[]): Promise<void> {
-  const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+async function runController(given: ControllerConfig, warnings: readonly string[]): Promise<void> {
+  const log = createLog({ level: given.logLevel, format: given.logFormat }, process.stderr);
   outliveOutput(process, log);
-  for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
+  for (const warning of [...warnings, exposureWarning(given)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
+  const config = await findModel(given, log, serverProgress(given, log), signal);
   const started = start(config, log);
   const early = await Promise.race([started.then(() => null), signal]);
   if (early !== null) {

@@ -1,29 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { CheckpointReport } from '../../controller/gateway/open-checkpoint.ts';
+import type { ModelReference } from '../../controller/hub/pull.ts';
 import { windowText } from '../../controller/model/report.ts';
 import { describeEnds } from '../../controller/text/end-tokens.ts';
 import { formatBytes, formatCount } from '../../platform/process/quantities.ts';
 import { CliError, exitCodes } from '../command/exit.ts';
+import { createLog } from '../command/log.ts';
 
 const examples = `
 Examples:
   conclave inspect models/clerk
+  conclave inspect Qwen/Qwen3-30B-A3B    from the local Hugging Face cache, or headers alone from the Hub
   conclave inspect ~/models/Qwen3-30B-A3B --output json | jq .activeParameters`;
 
 /** `conclave inspect`: what a checkpoint is and needs. Reads headers only. */
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Says what a checkpoint is and what serving it needs, or why it cannot be served. Reads no weights.')
-    .argument('<MODEL>', 'Checkpoint folder.')
+    .argument('<MODEL>', 'Checkpoint folder, or the name of a model on the Hub, ORG/NAME.')
+    .addOption(new Option('--revision <REV>', 'Branch, tag or commit of a model on the Hub. (default: main)'))
+    .addOption(new Option('--offline', 'Ask nothing of the Hub: a model must be in the local cache.'))
     .addOption(new Option('--output <FORM>', 'Form of the report.').choices(['text', 'json']).default('text'))
     .addHelpText('after', examples)
-    .action(async (directory: string, { output }: { readonly output: 'text' | 'json' }) => {
-      if (directory === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
-      const { openCheckpoint } = await import('../../controller/gateway/open-checkpoint.ts');
-      const { report, text } = await openCheckpoint(directory, null);
-      await text.close();
-      process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));
-    });
+    .action(inspect);
+}
+
+interface InspectFlags {
+  readonly revision?: string;
+  readonly offline?: true;
+  readonly output: 'text' | 'json';
+}
+
+async function inspect(model: string, { revision, offline, output }: InspectFlags): Promise<void> {
+  if (model === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
+  const { modelReference } = await import('../compose/model-folder.ts');
+  const reference = modelReference({ model, revision: revision ?? null });
+  const report = reference === null ? await reportOn(model, null) : await reportOnHub(reference, offline === true);
+  process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));
+}
+
+async function reportOn(directory: string, names: readonly string[] | null): Promise<CheckpointReport> {
+  const { openCheckpoint } = await import('../../controller/gateway/open-checkpoint.ts');
+  const { report, text } = await openCheckpoint(directory, names);
+  await text.close();
+  return report;
+}
+
+/** Of the cached copy where there is one, else of what the Hub has, without fetching the weights. */
+async function reportOnHub(reference: ModelReference, offline: boolean): Promise<CheckpointReport> {
+  const { pullContext } = await import('../compose/model-folder.ts');
+  const { findCached, findOrPull } = await import('../../controller/hub/pull.ts');
+  const context = pullContext({ offline }, reference, {
+    log: createLog({ level: 'warn', format: 'text' }, process.stderr),
+    signal: new AbortController().signal,
+    onProgress: () => () => undefined,
+  });
+  const cached = await findCached(reference, context.settings);
+  if (cached !== null) return reportOn(cached.directory, null);
+  if (context.settings.offline) return reportOn((await findOrPull(reference, context)).directory, null);
+  const { outlineModel } = await import('../../controller/hub/outline.ts');
+  const directory = await mkdtemp(join(tmpdir(), 'conclave-inspect-'));
+  try {
+    await outlineModel(reference, directory, context);
+    return await reportOn(directory, [reference.model]);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** The report for people. */
@@ -63,6 +108,7 @@ export function describeModel(report: CheckpointReport): string {
       report.chatObstacle === null ? 'by the chat template of the checkpoint' : `not served: ${report.chatObstacle}`,
     ],
     ['digest', report.digest],
+    ...report.warnings.map((warning) => ['warning', warning] as const),
   ];
   const roles = Object.entries(report.byRole)
     .filter(([, size]) => size.bytes > 0)

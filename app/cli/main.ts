@@ -9,6 +9,7 @@ import { kubernetesCommand } from './kubernetes/kubernetes-command.ts';
 import { cordonCommand, drainCommand, forgetCommand, scaleCommand, uncordonCommand } from './operate/change.ts';
 import { eventsCommand } from './operate/events.ts';
 import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
+import { pullCommand } from './pull.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
 import { workerCommand } from './worker.ts';
@@ -60,6 +61,7 @@ const commands = [
   forgetCommand(),
   eventsCommand(),
   inspectCommand(),
+  pullCommand(),
   synthCommand(),
   kubernetesCommand(),
 ];

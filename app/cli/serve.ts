@@ -5,11 +5,11 @@ import { exitCodes } from '../command/exit.ts';
 import { hintsFor } from '../command/hints.ts';
 import { createLog } from '../command/log.ts';
 import { outliveOutput } from '../command/output.ts';
-import { progressReporter, rewritable } from '../command/progress.ts';
 import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
 import { exposureWarning } from '../config/exposure.ts';
 import { type ServeConfig, serveSchema } from '../config/serve-config.ts';
+import { findModel, serverProgress } from './find-model.ts';
 import { readyLine, readyText } from './ready.ts';
 import { checkWorkerOptions, serveWithWorkers } from './serve-workers.ts';
 
@@ -17,6 +17,7 @@ const examples = `
 Examples:
   conclave serve                                     the bundled demo model on 127.0.0.1:8000
   conclave serve ~/models/Qwen3-30B-A3B --weights q8 int8 weights, made while loading
+  conclave serve Qwen/Qwen3-30B-A3B                  from the local Hugging Face cache, or fetched into it
   conclave serve MODEL --host 0.0.0.0 --api-key-file keys.txt
   conclave serve MODEL --config conclave.yaml        with lines such as max-num-seqs: 32
   CONCLAVE_THREADS=4 conclave serve MODEL
@@ -41,19 +42,16 @@ export function serveCommand(): Command {
     });
 }
 
-async function serve(config: ServeConfig, warnings: readonly string[]): Promise<void> {
+async function serve(given: ServeConfig, warnings: readonly string[]): Promise<void> {
   const { stderr, stdout } = process;
-  const log = createLog({ level: config.logLevel, format: config.logFormat }, stderr);
+  const log = createLog({ level: given.logLevel, format: given.logFormat }, stderr);
   outliveOutput(process, log);
-  for (const warning of [...warnings, exposureWarning(config)]) if (warning !== null) log.warn(warning);
+  for (const warning of [...warnings, exposureWarning(given)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
-  checkWorkerOptions(config);
+  checkWorkerOptions(given);
+  const onProgress = serverProgress(given, log);
+  const config = await findModel(given, log, onProgress, signal);
   if (config.workers !== null) return serveWithWorkers(config, config.workers, log, signal);
-  const onProgress = progressReporter({
-    terminal: config.logFormat === 'json' ? null : rewritable(stderr, process.env),
-    log: (state, line) => log.info(state, line),
-    now: () => performance.now(),
-  });
   const { startEmbedded } = await import('../compose/single-process.ts');
   const embedded = await Promise.race([startEmbedded(config, { log, onProgress }), signal]);
   if (typeof embedded === 'string') {

@@ -7,6 +7,7 @@ import { outliveOutput } from '../command/output.ts';
 import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
 import { type WorkerConfig, workerSchema } from '../config/worker-config.ts';
+import { findModel, serverProgress } from './find-model.ts';
 
 const examples = `
 Examples:
@@ -28,13 +29,14 @@ export function workerCommand(): Command {
     });
 }
 
-async function runWorker(config: WorkerConfig, warnings: readonly string[]): Promise<void> {
-  const log = createLog({ level: config.logLevel, format: config.logFormat }, process.stderr);
+async function runWorker(given: WorkerConfig, warnings: readonly string[]): Promise<void> {
+  const log = createLog({ level: given.logLevel, format: given.logFormat }, process.stderr);
   outliveOutput(process, log);
   for (const warning of warnings) log.warn(warning);
   // A worker that another process started for itself ends with that process.
   process.once('disconnect', () => process.exit(exitCodes.failure));
   const signal = firstSignal();
+  const config = await findModel(given, log, serverProgress(given, log), signal);
   const { startWorker } = await import('../compose/worker-process.ts');
   const started = startWorker(config, { log, version });
   const early = await Promise.race([started.then(() => null), signal]);

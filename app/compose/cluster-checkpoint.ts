@@ -32,6 +32,7 @@ export interface CacheBlocks {
 export async function prepareClusterCheckpoint(config: ControllerConfig, log: Logger): Promise<ClusterCheckpoint> {
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
+  for (const warning of report.warnings) log.warn(warning);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const maxModelLen = longestSequence(config, spec);
   const served = {

@@ -61,7 +61,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   const checkpoint = await prepareCheckpoint(config);
   const { endTokens } = checkpoint.report;
   log[endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(endTokens)}`);
-  for (const warning of checkpoint.memory.warnings) log.warn(warning);
+  for (const warning of [...checkpoint.report.warnings, ...checkpoint.memory.warnings]) log.warn(warning);
   const engine = new EmbeddedEngine({ config, checkpoint, native, log, onProgress });
   const gateway = openGateway(config, { checkpoint, engine, tls, apiKeys, log });
   const stop = async (graceMs: number): Promise<void> => {

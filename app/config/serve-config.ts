@@ -8,10 +8,21 @@ import { choice, duration, integer, integer64, keys, list, size, text, toggle } 
 export const model = {
   model: option(text().nullable().default(null), {
     group: 'Model',
-    description: 'Checkpoint folder: config.json, safetensors and tokenizer.json as Hugging Face lays them out.',
-    placeholder: 'DIR',
+    description:
+      'Checkpoint folder: config.json, safetensors and tokenizer.json as Hugging Face lays them out; or the name of a model on the Hub, ORG/NAME, which is fetched unless the local cache has it.',
+    placeholder: 'MODEL',
     fallback: 'the bundled demo model',
     positional: true,
+  }),
+  revision: option(text().nullable().default(null), {
+    group: 'Model',
+    description: 'Branch, tag or commit of a model on the Hub.',
+    placeholder: 'REV',
+    fallback: 'main',
+  }),
+  offline: option(toggle().default(false), {
+    group: 'Model',
+    description: 'Ask nothing of the Hub: a model must be in the local cache. HF_HUB_OFFLINE=1 does the same.',
   }),
   servedModelName: option(list().nullable().default(null), {
     group: 'Model',

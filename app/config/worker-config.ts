@@ -74,6 +74,8 @@ const worker = {
 /** The configuration of `conclave worker`. */
 export const workerSchema = z.strictObject({
   model: model.model,
+  revision: model.revision,
+  offline: model.offline,
   ...nats,
   ...worker,
   threads: engine.threads,

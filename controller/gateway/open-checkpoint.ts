@@ -18,6 +18,8 @@ export interface CheckpointReport extends ModelReport {
   readonly endTokens: readonly NamedEndToken[];
   /** Why chat requests cannot be answered; null when they can. */
   readonly chatObstacle: string | null;
+  /** What is odd about the checkpoint and no obstacle. */
+  readonly warnings: readonly string[];
 }
 
 export interface OpenCheckpoint {
@@ -51,13 +53,13 @@ export async function openCheckpoint(
     if (loaded.status === 'fulfilled') await loaded.value.close();
     throw together([compiled, loaded].flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : [])));
   }
-  const { directory, spec, report, endTokens } = compiled.value;
+  const { directory, spec, report, endTokens, warnings } = compiled.value;
   const text = loaded.value;
   const ends = gatherEnds([...endTokens, ...text.endTokens], spec, text.table);
   return {
     directory,
     spec: { ...spec, eosTokenIds: ends.map(({ id }) => id) },
-    report: { ...report, endTokens: ends, chatObstacle: text.chatObstacle },
+    report: { ...report, endTokens: ends, chatObstacle: text.chatObstacle, warnings },
     text,
     names: [spec.name, ...aliases],
   };

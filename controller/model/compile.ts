@@ -24,6 +24,8 @@ export interface CompiledModel {
   readonly report: ModelReport;
   /** The tokens that end a sequence, once for each file that names them. */
   readonly endTokens: readonly EndToken[];
+  /** What is odd about the checkpoint and no obstacle. */
+  readonly warnings: readonly string[];
 }
 
 export interface EndToken {
@@ -45,7 +47,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const folder = resolve(directory);
   const problems = new Problems();
   if (!(await isFolder(folder)))
-    problems.add('expected a checkpoint folder; there is none at this path (checkpoints are not downloaded)');
+    problems.add('expected a checkpoint folder; there is none at this path (models of the Hub are named ORG/NAME)');
   problems.throwIfAny(folder);
 
   const inConfig = (problem: string) => problems.add(`config.json: ${problem}`);
@@ -94,6 +96,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
     spec,
     report: reportModel(spec, family.modelType),
     endTokens,
+    warnings: checkpoint.warnings,
   };
 }
 

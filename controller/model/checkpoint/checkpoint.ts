@@ -17,6 +17,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   /** Whether every file could be read: only then is a tensor that is not there missing. */
   readonly complete: boolean;
+  /** What is odd and no obstacle. */
+  readonly warnings: readonly string[];
 }
 
 const single = 'model.safetensors';
@@ -24,7 +26,10 @@ const index = 'model.safetensors.index.json';
 const maxIndexBytes = 100_000_000;
 const maxFiles = 10_000;
 
-/** Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. */
+/**
+ * Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. Of these the index
+ * says which tensors count, as in every loader that goes by it: files may hold more.
+ */
 export async function readCheckpoint(directory: string, problems: Problems): Promise<Checkpoint> {
   const weightMap = await findWeightMap(directory, problems).catch((error: Error) => {
     problems.add(describe(error));
@@ -33,6 +38,8 @@ export async function readCheckpoint(directory: string, problems: Problems): Pro
   const paths = weightMap === null ? [single] : [...new Set(weightMap.values())].sort();
   const files: CheckpointFile[] = [];
   const tensors = new Map<string, CheckpointTensor>();
+  /** Tensors of which the index does not say that they are where they are. */
+  const unnamed = new Map<string, CheckpointTensor>();
   for (const path of paths) {
     const header = await readSafetensorsHeader(join(directory, path), (problem) =>
       problems.add(`${path}: ${problem}`),
@@ -43,13 +50,25 @@ export async function readCheckpoint(directory: string, problems: Problems): Pro
     if (header === null) continue;
     const file = files.push({ path, bytes: header.fileBytes }) - 1;
     for (const [name, tensor] of header.tensors) {
-      const other = tensors.get(name);
-      if (other === undefined) tensors.set(name, { ...tensor, file });
-      else problems.add(`tensor ${quote(name)} is in both ${files[other.file]?.path} and ${path}`);
+      if (weightMap === null || weightMap.get(name) === path) tensors.set(name, { ...tensor, file });
+      else unnamed.set(name, { ...tensor, file });
     }
   }
-  if (weightMap !== null) compareWithIndex(weightMap, files, tensors, problems);
-  return { files, tensors, complete: paths.length > 0 && files.length === paths.length };
+  const read = new Set(files.map((file) => file.path));
+  for (const [name, path] of weightMap ?? []) {
+    if (tensors.has(name) || !read.has(path)) continue;
+    const found = unnamed.get(name);
+    if (found === undefined) problems.add(`${path} lacks tensor ${quote(name)}, which the index puts there`);
+    else problems.add(`tensor ${quote(name)} is in ${files[found.file]?.path}; the index says ${path}`);
+    if (found !== undefined) tensors.set(name, found);
+  }
+  const complete = paths.length > 0 && files.length === paths.length;
+  return { files, tensors, complete, warnings: unnamed.size === 0 ? [] : [unnamedWarning([...unnamed.keys()])] };
+}
+
+function unnamedWarning([first, ...others]: readonly string[]): string {
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return `the weight files hold ${quote(first)}${more} where ${index} does not put them; they are not loaded`;
 }
 
 /** Tensor name → file from the index; null for a checkpoint of a single file. Throws when there is neither. */
@@ -92,26 +111,6 @@ export function parseWeightMap(text: string, problems: Problems): ReadonlyMap<st
 function isInside(path: string): boolean {
   const unsafe = path.includes('\\') || path.includes('\0') || path.includes(':');
   return !unsafe && path.endsWith('.safetensors') && path.split('/').every((part) => !['', '.', '..'].includes(part));
-}
-
-function compareWithIndex(
-  weightMap: ReadonlyMap<string, string>,
-  files: readonly CheckpointFile[],
-  tensors: ReadonlyMap<string, CheckpointTensor>,
-  problems: Problems,
-): void {
-  const read = new Set(files.map((file) => file.path));
-  for (const [name, path] of weightMap) {
-    const tensor = tensors.get(name);
-    if (!read.has(path)) continue;
-    if (tensor === undefined) problems.add(`${path} lacks tensor ${quote(name)}, which the index puts there`);
-    else if (files[tensor.file]?.path !== path) {
-      problems.add(`tensor ${quote(name)} is in ${files[tensor.file]?.path}; the index says ${path}`);
-    }
-  }
-  for (const [name, tensor] of tensors) {
-    if (!weightMap.has(name)) problems.add(`tensor ${quote(name)} of ${files[tensor.file]?.path} is not in the index`);
-  }
 }
 
 function describe(error: Error): string {

@@ -167,7 +167,9 @@ describe('a checkpoint folder', () => {
   });
 
   test('that does not exist, or is a file, is refused', async () => {
-    const expected = ['expected a checkpoint folder; there is none at this path (checkpoints are not downloaded)'];
+    const expected = [
+      'expected a checkpoint folder; there is none at this path (models of the Hub are named ORG/NAME)',
+    ];
     expect(await problemsOf(join(goldenRoot, 'absent'))).toEqual(expected);
     expect(await problemsOf(join(goldenRoot, 'llama/config.json'))).toEqual(expected);
   });
