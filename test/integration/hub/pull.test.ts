@@ -74,7 +74,8 @@ describe('pulling', () => {
     const context = await pulling(server);
     for (const revision of ['v1.0', 'refs/pr/3', commit]) {
       expect(await pullIntoCache({ ...main, revision }, context)).toMatchObject({ commit });
-      expect(await findOrPull({ ...main, revision }, { ...context, settings: { ...context.settings, offline: true } }));
+      const offline = { ...context, settings: { ...context.settings, offline: true } };
+      expect(await findOrPull({ ...main, revision }, offline)).toMatchObject({ fetchedBytes: 0 });
     }
   });
 
