@@ -16,9 +16,10 @@ import { readNatsUrls } from '../config/nats-urls.ts';
 import { optionsOf } from '../config/option.ts';
 import { workerSchema } from '../config/worker-config.ts';
 import { connectKubernetes, ownNamespace } from './connect-kubernetes.ts';
+import { startRenewal } from './kubernetes-certificates.ts';
 
 /** Groups of flags that say who and where a process is: the operator, or the chart, gives those. */
-const ownGroups: ReadonlySet<string> = new Set(['NATS', 'TLS', 'Kubernetes', 'Access']);
+const ownGroups: ReadonlySet<string> = new Set(['NATS', 'TLS', 'Kubernetes', 'Certificates', 'Access']);
 
 export interface OperatorParts {
   readonly controller: ClusterController;
@@ -48,10 +49,12 @@ export function startOperator({ controller, config, id, spec, log }: OperatorPar
     onError: (what, error) => log.warn({ err: error }, what),
   });
   operator.start();
+  const renewal = startRenewal(config, namespace, controller);
   return {
     pools: poolScaling(api, namespace),
     stop: () => {
       operator.stop();
+      renewal?.close();
       api.close();
     },
   };

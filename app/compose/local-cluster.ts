@@ -34,6 +34,7 @@ const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
 /** Workers are processes here, whatever else there may be. */
 const noKubernetes = {
   ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesService: null },
+  ...{ authority: null, certificate: null, certificateDays: 0, authorityDays: 0, authorityOverlap: 0 },
 };
 /** Share of the free memory that workers divide among them. */
 const MEMORY_SHARE = 0.9;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { certificates } from './certificate-options.ts';
 import { clientTls, id, kubernetes, layout, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import {
@@ -42,7 +43,12 @@ export const controllerSchema = z
     ...tls,
     ...clientTls,
     ...kubernetes,
+    ...certificates,
     ...reporting,
+  })
+  .refine(({ kubernetes: operator, authority }) => operator || authority === null, {
+    path: ['authority'],
+    message: 'expected --kubernetes too: the operator replaces certificates',
   })
   .refine(stepHoldsSequences, stepTooSmall)
   .refine(portsDiffer, portsEqual);

@@ -1,0 +1,71 @@
+/** Certificates in Secrets, as the options describe them. */
+import type { ClusterController } from '../../controller/cluster/cluster-controller.ts';
+import { CertificateRenewal } from '../../controller/kubernetes/certificates/certificate-renewal.ts';
+import { type CertificateOptions, defaultPolicy } from '../../controller/kubernetes/certificates/keep-certificates.ts';
+import type { SecretStore } from '../../controller/kubernetes/certificates/secret.ts';
+import { throttledErrorLog } from '../../platform/process/error-log.ts';
+import { ConfigError } from '../config/load-config.ts';
+import { connectSecrets } from './connect-kubernetes.ts';
+
+export interface CertificateConfig {
+  readonly authority: string | null;
+  readonly certificate: ReadonlyMap<string, readonly string[]> | null;
+  readonly certificateDays: number;
+  readonly authorityDays: number;
+  /** Milliseconds. */
+  readonly authorityOverlap: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Null where certificates come from elsewhere. Throws a ConfigError where half of them is told. `labels`: of new Secrets. */
+export function certificateOptions(
+  config: CertificateConfig,
+  store: SecretStore,
+  labels: Readonly<Record<string, string>>,
+): CertificateOptions | null {
+  const { authority, certificate } = config;
+  if ((authority === null) !== (certificate === null)) {
+    throw new ConfigError(['--authority and --certificate belong together: expected both or neither']);
+  }
+  if (authority === null || certificate === null) return null;
+  return {
+    ...{ store, labels, authority, wallClock: Date.now },
+    certificates: () => certificate,
+    policy: {
+      ...defaultPolicy,
+      leafLifeMs: config.certificateDays * DAY_MS,
+      authorityLifeMs: config.authorityDays * DAY_MS,
+      overlapMs: config.authorityOverlap,
+    },
+  };
+}
+
+/** Renews them while this controller leads; null where they come from elsewhere. */
+export function startRenewal(
+  config: CertificateConfig,
+  namespace: string,
+  controller: ClusterController,
+): CertificateRenewal | null {
+  const options = certificateOptions(config, connectSecrets(namespace), {});
+  if (options === null) return null;
+  const report = throttledErrorLog(
+    (subject, error) => {
+      const message = error instanceof Error ? error.message : String(error);
+      controller.events.publish({ code: 'CERTIFICATES_NOT_RENEWED', severity: 'error', subject, message });
+    },
+    () => performance.now(),
+  );
+  return new CertificateRenewal({
+    ...options,
+    leads: () => controller.leads(),
+    onChange: ({ secret, message }) =>
+      controller.events.publish({
+        code: 'CERTIFICATE_CHANGED',
+        severity: 'info',
+        subject: `secret/${secret}`,
+        message,
+      }),
+    onError: (error) => report(`secret/${options.authority}`, error),
+  });
+}
