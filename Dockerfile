@@ -6,8 +6,12 @@ ARG NODE_IMAGE=node:20.20-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends cmake g++ ninja-build \
+ && apt-get install -y --no-install-recommends ccache cmake g++ ninja-build \
  && rm -rf /var/lib/apt/lists/*
+# Where a builder mounts /root/.cache/ccache and /root/.npm, what has not changed is neither compiled nor downloaded again.
+ENV CMAKE_CXX_COMPILER_LAUNCHER=ccache \
+    CCACHE_BASEDIR=/app \
+    CCACHE_NOHASHDIR=1
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-progress
@@ -28,15 +32,17 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/bin bin
+COPY --from=build /app/charts charts
 COPY --from=build /app/proto proto
 COPY --from=build /app/models models
 COPY --from=build /app/charts/conclave/crds charts/conclave/crds
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --from=build /app/native/build/conclave.node native/build/
+RUN ln -s /app/bin/conclave.js /usr/local/bin/conclave
 # Nothing is written but to /tmp: the root file system may be read-only.
 USER 1000:1000
-EXPOSE 8000 8001 8002 9100
+EXPOSE 8000 8001 8002 8003
 ENTRYPOINT ["/usr/bin/tini", "--", "node", "/app/bin/conclave.js"]
 CMD ["--help"]
 

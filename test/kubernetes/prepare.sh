@@ -16,4 +16,7 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 cp "$(command -v nats-server)" "$context"
 "$here/cluster/images/build.sh" localhost/nats:test "$context" "$CACHE/nats.tar" -f "$here/cluster/images/nats.Dockerfile"
-"$here/cluster/images/build.sh" localhost/conclave:test "$root" "$CACHE/conclave.tar"
+# What this machine has compiled and downloaded already need not be again.
+caches=(--volume "$(npm config get cache):/root/.npm")
+! command -v ccache >/dev/null || caches+=(--volume "$(ccache --get-config cache_dir):/root/.cache/ccache")
+"$here/cluster/images/build.sh" localhost/conclave:test "$root" "$CACHE/conclave.tar" "${caches[@]}"

@@ -83,7 +83,6 @@ export class StepLoop implements Engine {
     return {
       running: running.length,
       waiting: waiting.length,
-      waitingTokens: uncomputed(running) + uncomputed(waiting),
       held: live - running.length - waiting.length,
       stepsInFlight: this.#stepsInFlight,
       kvBlocks: blocks.blockCount,
@@ -309,11 +308,6 @@ export class StepLoop implements Engine {
       this.#options.observer?.onFault(error);
     }
   }
-}
-
-/** Tokens that are not in the cache, but for those that sequences decode. */
-function uncomputed({ items }: { readonly items: readonly Sequence[] }): number {
-  return items.reduce((sum, { pending }) => (pending > 1 ? sum + pending : sum), 0);
 }
 
 function requestId(sequence: Sequence): string {

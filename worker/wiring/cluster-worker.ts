@@ -44,8 +44,6 @@ export interface WorkerSnapshot {
   readonly expertBytes: number;
   /** Slots held only because no replica answers. */
   readonly coldSlots: number;
-  /** Part of the time in which it computed, as its last report says. */
-  readonly busyRatio: number;
   /** Null on a worker that leads no pipeline. */
   readonly engine: EngineSnapshot | null;
   /** Ids of the requests that its pipeline runs. */
@@ -101,8 +99,7 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
   const { stages, cold } = createStages(options, { model, parts, observers, targets, metadata, agent }, closers);
   const { bank } = parts;
   const hidden = model.spec.hiddenSize;
-  const context = { keys, session, bank, hidden, stages, agent, observer: observers.shard };
-  const { server, address } = await startServices(options, context, closers);
+  const { server, address } = await startServices(options, { keys, session, bank, hidden, stages, agent }, closers);
   const experts = new ExpertAgent({
     workerId: id,
     bank,
@@ -115,14 +112,14 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
   return {
     address,
     agent,
-    snapshot: () => ({ ...snapshot(agent, parts, cold, stages), busyRatio: observers.activity.busyRatio }),
+    snapshot: () => snapshot(agent, parts, cold, stages),
     readiness: () => agent.readiness(),
     drain: (deadlineMs) => agent.drain(deadlineMs),
     close: () => closers.close(),
   };
 }
 
-function snapshot(agent: WorkerAgent, { bank }: NativeParts, cold: ColdExperts, { engine }: StageHost) {
+function snapshot(agent: WorkerAgent, { bank }: NativeParts, cold: ColdExperts, { engine }: StageHost): WorkerSnapshot {
   return {
     planEpoch: agent.view.committed?.epoch ?? 0,
     slots: bank.slotCount,

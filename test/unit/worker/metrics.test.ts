@@ -8,7 +8,6 @@ function metrics() {
     slots: () => 3,
     expertBytes: () => 4_096,
     coldSlots: () => 1,
-    busyRatio: () => 0.5,
     engine: () => null,
   });
 }

@@ -34,11 +34,7 @@ afterEach(async () => {
   await bus.close();
 });
 
-async function rig(
-  minWorkers = 1,
-  checksums: () => Promise<readonly number[]> = async () => [],
-  rebalance: 'auto' | 'off' = 'off',
-) {
+async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> = async () => []) {
   const [plans, workers, reports, control] = await Promise.all([
     bus.bucket('plans'),
     bus.bucket('workers'),
@@ -46,7 +42,6 @@ async function rig(
     bus.bucket('control'),
   ]);
   const errors: string[] = [];
-  const load = new ExpertLoadBook(spec);
   /** What this controller does not reach: milliseconds for which it is lost, or null where it was never reached. */
   const missing = new Map<string, number | null>();
   const view = new ClusterView({
@@ -68,8 +63,7 @@ async function rig(
     plans,
     reports,
     control,
-    load,
-    rebalance,
+    load: new ExpertLoadBook(spec),
     events,
     checksums: () => checksums(),
     now: () => clock.now,
@@ -117,7 +111,6 @@ async function rig(
     vi.waitFor(async () => expect((await plan(COMMITTED_PLAN))?.epoch).toBe(epoch));
   return {
     leader,
-    load,
     view,
     events,
     plans,

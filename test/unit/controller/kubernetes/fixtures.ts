@@ -64,7 +64,7 @@ export function pod(ordinal: number, more: Partial<ObservedPod> = {}, set = 'exp
   const name = `${set}-${ordinal}`;
   return {
     ...{ name, uid: `uid-${ordinal}`, ordinal, revision: 'new', ready: true, terminating: false },
-    ...{ unschedulable: false, problem: null, ...more },
+    ...{ unschedulableSince: null, problem: null, ...more },
   };
 }
 
@@ -104,8 +104,7 @@ export interface Scene {
   readonly replicas?: number;
   readonly pods: readonly ObservedPod[];
   readonly cluster?: Cluster;
-  /** Milliseconds for which one pod more has been asked for. */
-  readonly surgeFor?: number;
+  readonly surge?: boolean;
   readonly busyElsewhere?: string;
   readonly role?: 'stage' | 'expert';
   /** The StatefulSet was applied from another template, or by another operator. */
@@ -127,7 +126,7 @@ export function setInput(scene: Scene): SetInput {
       replicas: scene.replicas ?? pods.length,
       applied: scene.applied ?? applied(objects.statefulSet),
       operator: scene.operator ?? OPERATOR,
-      surgeSince: scene.surgeFor === undefined ? null : NOW - scene.surgeFor,
+      surge: scene.surge ?? false,
       updateRevision: scene.updateRevision === undefined ? 'new' : scene.updateRevision,
     },
     service: applied(objects.service),
@@ -149,7 +148,7 @@ export function inShort(steps: readonly Step[]): readonly string[] {
     switch (step.kind) {
       case 'apply': {
         const { kind, spec, metadata: of } = step.object;
-        const surge = of.annotations?.[annotations.surge] !== undefined ? ' with one more' : '';
+        const surge = of.annotations?.[annotations.surge] === 'true' ? ' with one more' : '';
         return [kind === 'StatefulSet' ? `apply ${kind} ${String(spec['replicas'])}${surge}` : `apply ${kind}`];
       }
       case 'drain':

@@ -1,0 +1,78 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { combinations, refusals } from './combinations.ts';
+import { chart, helm, kubectl, kubectlWith, kubernetesTests } from './harness/programs.ts';
+
+const namespace = 'rendered';
+let folder = '';
+
+/** Writes values to a file; its path. */
+function file(values: object): string {
+  const path = join(folder, 'values.json');
+  writeFileSync(path, JSON.stringify(values));
+  return path;
+}
+
+const render = (values: object): Promise<string> =>
+  helm('template', 'conclave', chart, '-n', namespace, '--kube-version', '1.34', '-f', file(values));
+
+describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () => {
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'conclave-chart-'));
+    const labels = { 'pod-security.kubernetes.io/warn': 'restricted' };
+    const made = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } };
+    await kubectlWith(JSON.stringify(made), 'apply', '-f', '-');
+    await kubectl('apply', '--server-side', '-f', join(chart, 'crds'));
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await kubectl('delete', 'namespace', namespace, '--wait=false');
+  });
+
+  it('passes the strict linter', async () => {
+    expect(await helm('lint', '--strict', chart)).toContain('0 chart(s) failed');
+  });
+
+  it.each(refusals)('refuses $values by name', async ({ values, names }) => {
+    const refusal = await render(values).then(
+      () => 'nothing',
+      (error: unknown) => String(error),
+    );
+    for (const name of names) expect(refusal).toContain(name);
+  });
+
+  it.each(Object.keys(combinations))('with values for %s, is what the API server takes', async (name) => {
+    const manifests = await render(combinations[name] ?? {});
+    // Hooks are among them. Warnings of Pod Security Admission would be written to stderr, which fails the command.
+    const taken = await kubectlWith(
+      manifests,
+      ...['apply', '--server-side', '--dry-run=server', '--validate=strict', '--warnings-as-errors', '-f', '-'],
+    );
+    expect(taken.split('\n').length).toBeGreaterThan(8);
+  });
+
+  it('explains every value, and the schema knows every one', () => {
+    const text = readFileSync(join(chart, 'values.yaml'), 'utf8');
+    const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'));
+    expect(Object.keys(parse(text)).toSorted()).toEqual(
+      Object.keys(schema.properties)
+        .filter((key) => key !== 'global')
+        .toSorted(),
+    );
+  });
+
+  it('asks for nothing privileged, and for no rights beyond its namespace but to bring definitions up to date', async () => {
+    for (const values of Object.values(combinations)) {
+      const documents = parseAllDocuments(await render(values)).map((document) => document.toJS());
+      const clusterWide = documents.filter((object) => object?.kind.startsWith('ClusterRole'));
+      expect(clusterWide.every(({ metadata }) => metadata.name.endsWith('-crds'))).toBe(true);
+      const text = JSON.stringify(documents);
+      for (const forbidden of ['hostPath', 'hostNetwork', 'privileged', 'hostPort', 'hostPID']) {
+        expect(text).not.toContain(`"${forbidden}":`);
+      }
+    }
+  });
+});
