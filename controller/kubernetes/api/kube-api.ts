@@ -62,6 +62,7 @@ export class KubeError extends Error {
 
   constructor(what: string, status: number, reason: string) {
     super(`${what}: ${reason}${status === 0 ? '' : ` (HTTP ${status})`}`);
+    this.name = 'KubeError';
     this.status = status;
   }
 

@@ -16,7 +16,9 @@ export function withRememberedRefusals(cluster: ClusterSight, clock: Clock): Clu
     return reasons;
   };
   return {
-    view: cluster.view,
+    get view() {
+      return cluster.view;
+    },
     status: () => cluster.status(),
     obstacles: () => cluster.obstacles(),
     managed: () => ({ drainRefusals }),

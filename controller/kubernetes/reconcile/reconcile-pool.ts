@@ -45,7 +45,8 @@ export function reconcilePool(input: PoolInput): readonly Step[] {
   if (problems.length > 0 && !leaves)
     return statusSteps(pool.status, statusOf(input, set, idle, problems), input.measuredDue);
   const { steps, progress } = reconcileSet({ ...input, set, objects: setObjects(set, model, controllers) });
-  const empty = (observed.statefulSet?.replicas ?? 0) === 0 && observed.pods.length === 0;
+  // A drain that is left would be waiting for the next pool of the name.
+  const empty = (observed.statefulSet?.replicas ?? 0) === 0 && observed.pods.length === 0 && input.drained.length === 0;
   return [
     ...(metadata.finalizers.includes(FINALIZER) ? [] : [withFinalizer(pool, true)]),
     ...scaled(pool),

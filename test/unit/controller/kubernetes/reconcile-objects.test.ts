@@ -22,7 +22,8 @@ const nothing: ObservedSet = { statefulSet: null, service: null, budget: null, p
 
 function look(pods: readonly ReturnType<typeof pod>[], cluster: Cluster = {}, set = 'experts-expert') {
   return {
-    ...{ controllers, operator: OPERATOR, busyElsewhere: null, by: BY, drained: [], measuredDue: true, now: NOW },
+    ...{ controllers, operator: OPERATOR, busyElsewhere: null, by: BY, measuredDue: true, now: NOW },
+    drained: (cluster.drained ?? []).map((ordinal) => `${set}-${ordinal}`),
     workers: workers(pods, cluster, set),
   };
 }
@@ -157,6 +158,7 @@ describe('an ExpertPool', () => {
       inShort(poolSteps(pool({ replicas: 2 }, leaving), options)).filter((step) => step !== 'status');
     expect(short({})).toEqual(['drain experts-expert-1']);
     expect(short({ cluster: { drained: [0, 1], holding: [] } })).toEqual(['apply StatefulSet 0']);
+    expect(short({ pods: [], cluster: { drained: [1] } })).toEqual(['undrain experts-expert-1']);
     expect(short({ pods: [] })).toEqual(['finalizers ']);
   });
 
