@@ -41,7 +41,7 @@ export function decide(subject: Subject, context: DecideContext): readonly Step[
   if (pool === undefined) return [];
   const model = store.models.items.get(pool.spec.model) ?? null;
   const load = picture.pool((worker) => ordinalOf(set, worker) !== null);
-  return reconcilePool({ ...look, pool, model, observed, load, replicas, requests: picture.status.requests ?? [] });
+  return reconcilePool({ ...look, pool, model, observed, load, replicas, cluster: picture.status });
 }
 
 /** Who asks for what an object says, in requests and events of the cluster. */

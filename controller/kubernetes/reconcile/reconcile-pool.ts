@@ -1,4 +1,4 @@
-import type { RequestStatus } from '../../../proto/generated/conclave/v1/RequestStatus.ts';
+import type { GetStatusResponse } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import { setObjects } from '../desired/set-objects.ts';
 import { setProblems } from '../desired/spec-problems.ts';
 import { poolSet } from '../desired/worker-set.ts';
@@ -25,7 +25,7 @@ export interface PoolInput extends Look {
   readonly observed: ObservedSet;
   readonly load: PoolLoad;
   readonly replicas: WantedReplicas;
-  readonly requests: readonly RequestStatus[];
+  readonly cluster: Pick<GetStatusResponse, 'requests' | 'plan'>;
 }
 
 /** What to do about an ExpertPool. */
@@ -62,7 +62,7 @@ function statusOf(
   progress: typeof idle,
   problems: readonly string[],
 ) {
-  const replicas = replicasFinding(input.pool.metadata.name, input.replicas, input.requests);
+  const replicas = replicasFinding(input.pool.metadata.name, input.replicas, input.cluster);
   return poolStatus({ ...input, progress, problems, selector, replicas });
 }
 

@@ -1,4 +1,4 @@
-import type { RequestStatus } from '../../../proto/generated/conclave/v1/RequestStatus.ts';
+import type { GetStatusResponse } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { Finding } from '../resources/conditions.ts';
 import type { WantedReplicas } from './expert-replicas.ts';
 
@@ -9,12 +9,14 @@ export const OPERATOR = 'operator';
 export function replicasFinding(
   pool: string,
   { problems, waiting }: WantedReplicas,
-  requests: readonly RequestStatus[],
+  { requests = [], plan }: Pick<GetStatusResponse, 'requests' | 'plan'>,
 ): Finding {
   const type = 'ExpertReplicasApplied';
   const problem = problems.get(pool) ?? waiting;
   if (problem !== null && problem !== undefined) return { type, holds: false, reason: 'NotAsked', message: problem };
   const replicas = requests.filter(({ kind }) => kind === 'replicas');
+  if (Number(plan?.epoch ?? 0) === 0)
+    return { type, holds: false, reason: 'NoPlanYet', message: 'there is no plan yet' };
   const pending = replicas.find(({ state }) => state === 'REQUEST_STATE_PENDING');
   if (pending !== undefined) {
     return { type, holds: false, reason: 'Pending', message: `${pending.what}: ${pending.reason}` };

@@ -64,7 +64,7 @@ describe('replicas of experts', () => {
   it('of hot experts wait until load was measured', () => {
     const waiting = wanted({ a: { hot: { experts: 2, replicas: 4 } } });
     expect(waiting.ask).toBeNull();
-    expect(replicasFinding('a', waiting, [])).toMatchObject({ holds: false, reason: 'NotAsked' });
+    expect(replicasFinding('a', waiting, {})).toMatchObject({ holds: false, reason: 'NotAsked' });
   });
 
   it.each([
@@ -101,6 +101,13 @@ describe('what became of them', () => {
     [[{ ...request, state: 'REQUEST_STATE_IN_FORCE', asked: { by: 'key 1f3870be' } }], false, 'ChangedSince'],
     [[{ ...request, state: 'REQUEST_STATE_IN_FORCE', asked: { by: 'operator (ExpertPool/a)' } }], true, 'InForce'],
   ] as const)('%j', (requests, holds, reason) => {
-    expect(replicasFinding('a', none, requests)).toMatchObject({ holds, reason });
+    expect(replicasFinding('a', none, { requests: [...requests], plan: { epoch: 1 } })).toMatchObject({
+      holds,
+      reason,
+    });
+    expect(replicasFinding('a', none, { requests: [...requests] })).toMatchObject({
+      holds: false,
+      reason: 'NoPlanYet',
+    });
   });
 });

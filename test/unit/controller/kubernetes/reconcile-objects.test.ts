@@ -62,7 +62,7 @@ function poolSteps(
     observed: there,
     load: poolLoad,
     replicas,
-    requests: [],
+    cluster: { plan: { epoch: 7 } },
   });
 }
 
