@@ -32,8 +32,8 @@ export async function findTlsFailure({ servers, tls }: ProbedServers): Promise<E
   for (const server of servers) {
     const { host, port } = addressOf(server);
     const socket = connect(port, host);
-    const failure = await withinProbe(socket, async () => {
-      const [greeting] = (await once(socket, 'data')) as [Buffer];
+    const failure = await withinProbe(socket, async (gone) => {
+      const [greeting] = (await once(socket, 'data', { signal: gone })) as [Buffer];
       if (!/"tls_(required|available)":\s*true/.test(greeting.toString('latin1'))) return null;
       const name = isIP(host) === 0 ? { servername: host } : {};
       const checked = { ...tls, ...name, checkServerIdentity: serverIdentity(servers) };
@@ -45,10 +45,15 @@ export async function findTlsFailure({ servers, tls }: ProbedServers): Promise<E
   return null;
 }
 
-async function withinProbe(socket: Socket, work: () => Promise<Error | null>): Promise<Error | null> {
+async function withinProbe(
+  socket: Socket,
+  work: (gone: AbortSignal) => Promise<Error | null>,
+): Promise<Error | null> {
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort());
   socket.setTimeout(probeMs, () => socket.destroy());
   try {
-    return await work();
+    return await work(gone.signal);
   } catch {
     return null; // It does not answer at all.
   } finally {
