@@ -10,9 +10,13 @@ import {
 import { plan } from '../controller/planner/plan.ts';
 import { expectedBalance } from '../controller/planner/slots/balance.ts';
 import type { PlacementPlan } from '../proto/messages.ts';
+import { balanceCases, meanOf, packings, planInputOf } from './planner/balance-cases.ts';
+import { eplb } from './planner/eplb.ts';
 import { greedyPlan } from './planner/greedy-plan.ts';
+import { generator, logNormal } from './planner/loads.ts';
 import { moeSpec } from './planner/moe-spec.ts';
-import { type BenchRow, publish, rounded, spread } from './report.ts';
+import { rebalanceHour } from './planner/rebalance.ts';
+import { type BenchPart, type BenchRow, publish, rounded, spread } from './report.ts';
 
 const seed = 1;
 const workerCount = 1000;
@@ -35,21 +39,11 @@ const shape = {
 const spec = moeSpec(shape);
 const expertBytes = 3 * shape.hidden * shape.intermediate * 2;
 
-/** Minimal standard generator (Lehmer), in (0, 1). */
-function generator(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-}
-
-/** Rows per expert with a log-normal spread of `sigma`: around 1, measured loads of mixture-of-experts layers look like that. */
+/** Rows per expert of every layer. */
 function loads(random: () => number, sigma: number): ExpertLoad[] {
-  const normal = () => Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
   return Array.from({ length: shape.layers }, (_, layer) => ({
     layer,
-    expertRows: Array.from({ length: shape.experts }, () => 1000 * Math.exp(sigma * normal())),
+    expertRows: logNormal(shape.experts, sigma, random).map((load) => 1000 * load),
   }));
 }
 
@@ -167,6 +161,16 @@ function row(
   };
 }
 
+const evenness: BenchPart = {
+  title: 'How even a layer is beside EPLB, on the same loads and slots',
+  conditions: { measure: "mean over layers of the mean worker's load divided by the busiest worker's; 1 is even" },
+  rows: balanceCases.map((each) => ({
+    case: each.name,
+    conclave: meanOf(packings(each, planned(planInputOf(each)))).toFixed(4),
+    EPLB: meanOf(each.load.map(({ expertRows }) => eplb(expertRows, each.slots, each.workers))).toFixed(4),
+  })),
+};
+
 publish({
   name: 'planner',
   question: 'How long does a plan take, how even is it, and how much does it move?',
@@ -180,6 +184,7 @@ publish({
   },
   seed,
   rows,
+  parts: [evenness, rebalanceHour(seed)],
   notes: [
     'greedy: the same replica counts, heaviest slot first to the least loaded worker, with no regard to the plan before.',
     'balancedness: mean over busiest worker, 1 is even; in a layer it is bounded by the heaviest slot, as layers have fewer slots than there are workers.',

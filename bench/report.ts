@@ -17,19 +17,29 @@ export interface BenchReport {
   /** Seed of everything random; null where nothing is. */
   readonly seed: number | null;
   readonly rows: readonly BenchRow[];
+  /** What else was measured in the same run, with columns of its own. */
+  readonly parts?: readonly BenchPart[];
   /** What the figures say. */
   readonly notes: readonly string[];
 }
 
+export interface BenchPart {
+  readonly title: string;
+  readonly conditions: Readonly<Record<string, string | number>>;
+  readonly rows: readonly BenchRow[];
+}
+
 /** Prints the report as a table and writes it to bench/results/NAME.json. */
 export function publish(report: BenchReport): void {
-  const { name, question, conditions, rows, notes } = report;
+  const { name, question, conditions, rows, parts = [], notes } = report;
   const machine = describeMachine();
   const path = join(packageRoot, 'bench/results', `${name}.json`);
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, `${JSON.stringify({ ...report, machine }, null, 2)}\n`);
-  const facts = Object.entries({ ...machine, ...conditions }).map(([key, value]) => `${key}: ${value}`);
-  console.log([question, ...facts, '', table(rows), '', ...notes, `written to ${path}`].join('\n'));
+  const facts = (of: object) => Object.entries(of).map(([key, value]) => `${key}: ${value}`);
+  const further = parts.flatMap((part) => ['', part.title, ...facts(part.conditions), '', table(part.rows)]);
+  const lines = [question, ...facts({ ...machine, ...conditions }), '', table(rows), ...further];
+  console.log([...lines, '', ...notes, `written to ${path}`].join('\n'));
 }
 
 /** Middle and spread of repeated measurements. */

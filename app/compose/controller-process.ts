@@ -9,6 +9,8 @@ import { createGateway, type Gateway } from '../../controller/api/gateway.ts';
 import { type ClusterController, startClusterController } from '../../controller/cluster/cluster-controller.ts';
 import { clusterMetrics } from '../../controller/cluster/cluster-metrics.ts';
 import { adminAccess } from '../../controller/cluster/control/admin-access.ts';
+import type { ScalingInput } from '../../controller/cluster/load/scaling-signals.ts';
+import { FirstTokenTarget } from '../../controller/gateway/first-token-target.ts';
 import { defaultConstraints, type PlanConstraints } from '../../controller/planner/input/input.ts';
 import type { Bus } from '../../platform/bus/bus.ts';
 import { memberErrorLog } from '../../platform/process/error-log.ts';
@@ -19,6 +21,7 @@ import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { type ClusterCheckpoint, prepareClusterCheckpoint } from './cluster-checkpoint.ts';
+import { serveScaling } from './scaling.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
@@ -62,14 +65,17 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   const controller = await joinCluster(id, checkpoint, options);
   try {
     logEvents(controller, log);
-    const gateway = openGateway({ checkpoint, controller, apiKeys }, options);
+    const firstToken = new FirstTokenTarget(config.ttftTarget, () => performance.now());
+    const scaling = () => ({ maxNumSeqs: config.maxNumSeqs, firstTokenRatio: firstToken.ratio() });
+    const gateway = openGateway({ checkpoint, controller, apiKeys, firstToken, scaling }, options);
     const { spec, weights, served } = checkpoint;
     // The client library takes a second to load: only where it is used.
     const kubernetes = config.kubernetes ? await import('./kubernetes.ts') : null;
     const operator = kubernetes?.startOperator({ controller, config, id, spec, log }) ?? null;
     if (gateway.grpc !== null) controller.serve(gateway.grpc, access, operator?.pools ?? null);
+    const { host, externalMetricsPort: port } = config;
+    const external = await serveScaling({ host, port, tls: tls.files, controller, input: scaling });
     const { httpPort, grpcPort } = await gateway.start();
-    const { host } = config;
     const authority = host.includes(':') ? `[${host}]` : host;
     const { parameters, activeParameters, maxModelLen } = served;
     return {
@@ -82,6 +88,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       stop: async (graceMs) => {
         await gateway.close(graceMs);
         operator?.stop();
+        await external?.close();
         await controller.close();
       },
     };
@@ -104,6 +111,7 @@ function joinCluster(
     constraints: planConstraints(config, cacheBlocks.wanted),
     leastKvBlocks: cacheBlocks.least,
     minWorkers: minWorkers ?? 1,
+    rebalance: config.rebalance,
     onError: memberErrorLog(log, bus, () => performance.now()),
   });
 }
@@ -112,10 +120,12 @@ interface GatewayParts {
   readonly checkpoint: ClusterCheckpoint;
   readonly controller: ClusterController;
   readonly apiKeys: ApiKeys;
+  readonly firstToken: FirstTokenTarget;
+  readonly scaling: () => Omit<ScalingInput, 'status'>;
 }
 
 function openGateway(
-  { checkpoint, controller, apiKeys }: GatewayParts,
+  { checkpoint, controller, apiKeys, firstToken, scaling }: GatewayParts,
   { config, tls, bus, log }: ClusterServerOptions,
 ): Gateway {
   const { host } = config;
@@ -131,6 +141,7 @@ function openGateway(
     defaultSeed: config.seed,
     obstacles: () => controller.obstacles(),
     patient: () => controller.patient(),
+    onFirstToken: (ms) => firstToken.observe(ms),
     notices: () => (bus.state === 'connected' ? [] : ['the bus is away: requests are answered, plans do not change']),
     limits: {
       maxRequests: config.maxNumSeqs * config.pipelines + config.maxQueue,
@@ -138,7 +149,7 @@ function openGateway(
       maxBodyBytes: config.maxBodySize,
     },
   });
-  clusterMetrics(gateway.metrics.registry, controller, bus);
+  clusterMetrics(gateway.metrics.registry, controller, bus, scaling);
   certificateMetrics(gateway.metrics.registry, tls.files);
   return gateway;
 }
@@ -157,6 +168,7 @@ function planConstraints(config: ControllerConfig, kvBlocks: number): PlanConstr
     ...defaultConstraints,
     layout: { tensorParallelSize, pipelineParallelSize, expertTensorParallelSize, pipelines },
     defaultReplicas: config.expertReplicas,
+    redundancy: config.rebalance === 'off' ? 0 : config.expertRedundancy,
     blockSize: config.blockSize,
     kvBlocks,
   };

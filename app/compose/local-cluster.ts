@@ -35,6 +35,7 @@ const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
 const noKubernetes = {
   ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesService: null },
   ...{ authority: null, certificate: null, certificateDays: 0, authorityDays: 0, authorityOverlap: 0 },
+  externalMetricsPort: null,
 };
 /** Share of the free memory that workers divide among them. */
 const MEMORY_SHARE = 0.9;

@@ -1,6 +1,6 @@
 /** Options of clusters: how its parts find and trust each other, and how the model is laid out over workers. */
 import { option } from './option.ts';
-import { choice, duration, integer, list, password, text, toggle } from './values.ts';
+import { choice, duration, fraction, integer, list, password, text, toggle } from './values.ts';
 
 /** Where members meet. */
 export const nats = {
@@ -124,6 +124,19 @@ export const layout = {
     description: 'Copies of every expert on different workers, until "conclave scale" asks for others.',
     placeholder: 'N',
   }),
+  rebalance: option(choice('auto', 'off').default('auto'), {
+    group: 'Layout',
+    description:
+      'auto: experts follow the load that is measured; busy ones get replicas more and slots move, some at a time, while requests run. ' +
+      'What "conclave scale" asks for wins. off: load alone moves nothing.',
+    placeholder: 'MODE',
+  }),
+  expertRedundancy: option(fraction(0, 16).default(0.125), {
+    group: 'Layout',
+    description:
+      "Replicas that --rebalance auto may give to the busiest experts of a layer beyond those asked for, as a part of the layer's experts, where memory allows.",
+    placeholder: 'PART',
+  }),
   pipelines: option(integer(1, 1024).default(1), {
     group: 'Layout',
     description: 'Independent pipelines, each with a lead worker of its own; they share the experts.',
@@ -165,6 +178,24 @@ export const kubernetes = {
     description: 'Service in front of the controllers, for the addresses that the MoEModel shows.',
     placeholder: 'NAME',
     fallback: 'no addresses are shown',
+  }),
+};
+
+/** What autoscalers are told. */
+export const scaling = {
+  ttftTarget: option(duration(1).default(2_000), {
+    group: 'Scaling',
+    description:
+      'What the time to first token should be; conclave_time_to_first_token_target_ratio compares it with what it is.',
+    placeholder: 'TIME',
+    fallback: '2s',
+  }),
+  externalMetricsPort: option(integer(1, 65_535).nullable().default(null), {
+    group: 'Scaling',
+    description:
+      "Port of Kubernetes' external metrics API, over HTTPS with --tls-cert, for HorizontalPodAutoscalers: the figures for scaling that /metrics has.",
+    placeholder: 'PORT',
+    fallback: 'none',
   }),
 };
 

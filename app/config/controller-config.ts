@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { certificates } from './certificate-options.ts';
-import { clientTls, id, kubernetes, layout, nats, tls } from './cluster-options.ts';
+import { clientTls, id, kubernetes, layout, nats, scaling, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import {
   admin,
@@ -28,6 +28,7 @@ export const controllerSchema = z
     }),
     ...nats,
     ...layout,
+    ...scaling,
     kvMemory: engine.kvMemory,
     blockSize: engine.blockSize,
     ...scheduling,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { weightsFormats } from '../../proto/weights-formats.ts';
-import { clientTls, dispatching, layout, nats, tls } from './cluster-options.ts';
+import { clientTls, dispatching, layout, nats, scaling, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { choice, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
 
@@ -253,6 +253,7 @@ export const serveSchema = z
     ...admin,
     ...workers,
     ...layout,
+    ttftTarget: scaling.ttftTarget,
     ...dispatching,
     ...nats,
     ...tls,

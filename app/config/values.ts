@@ -19,6 +19,14 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): z.Z
   });
 }
 
+/** A number from `min` to `max`, such as 0.125. */
+export function fraction(min: number, max: number): z.ZodType<number> {
+  return reader(`a number from ${min} to ${max}`, (raw) => {
+    const value = typeof raw === 'string' && /^\d+(\.\d+)?$/.test(raw.trim()) ? Number(raw) : raw;
+    return typeof value === 'number' && value >= min && value <= max ? value : null;
+  });
+}
+
 /** A whole number of 64 bits, signed or not; those below 0 in two's complement. */
 export function integer64(): z.ZodType<bigint> {
   const [min, max] = [-(2n ** 63n), 2n ** 64n - 1n];

@@ -53,6 +53,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Whether /metrics reports the process itself. Default true. */
   readonly processMetrics?: boolean;
+  /** Called with each request's time to its first token, in milliseconds. */
+  readonly onFirstToken?: (sinceArrivalMs: number) => void;
 }
 
 export interface GatewayLimits {
@@ -160,7 +162,13 @@ function createInference(options: GatewayOptions, limits: GatewayLimits, metrics
     model: options.model,
     text: options.text,
     router: options.router,
-    observer: metrics,
+    observer: {
+      ...metrics,
+      onFirstToken(sinceArrivalMs, queueMs) {
+        metrics.onFirstToken(sinceArrivalMs, queueMs);
+        options.onFirstToken?.(sinceArrivalMs);
+      },
+    },
     maxRequests: limits.maxRequests,
     requestTimeoutMs: limits.requestTimeoutMs,
     maxLostMs: limits.maxLostMs,

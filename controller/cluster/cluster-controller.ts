@@ -47,6 +47,8 @@ export interface ClusterControllerOptions {
   /** The cache may be planned smaller than the constraints say, down to so many blocks, where memory is short. */
   readonly leastKvBlocks: number;
   readonly minWorkers: number;
+  /** Whether load alone is a reason for a plan. */
+  readonly rebalance: 'auto' | 'off';
   /** Whether workers must compare experts with checksums that this controller makes of its own copy. */
   readonly verifyWeights: boolean;
   /** For connections to workers. */
@@ -68,6 +70,8 @@ export interface ClusterController {
   onChange(listener: () => void): () => void;
   /** What an operator on Kubernetes changes. */
   managed(): ManagedChanges;
+  /** Expert slots that plans made here loaded because of load alone. */
+  expertMoves(): number;
   /** Why requests cannot be answered now; empty: they can. */
   obstacles(): readonly string[];
   /** Whether requests could be answered until a moment ago: those that come now may wait. */
@@ -178,10 +182,14 @@ class Controller implements ClusterController {
     return managedChanges(this.#changes());
   }
 
+  expertMoves(): number {
+    return this.#leader.expertMoves;
+  }
+
   status(): GetStatusResponse {
-    const { spec, constraints, minWorkers, bus } = this.#options;
+    const { spec, constraints, minWorkers, rebalance, bus } = this.#options;
     return clusterStatus({
-      ...{ spec, defaultReplicas: constraints.defaultReplicas, minWorkers, view: this.view },
+      ...{ spec, defaultReplicas: constraints.defaultReplicas, minWorkers, rebalance, view: this.view },
       ...{ roster: this.#attendance.roster, load: this.#load, activity: this.#activity, events: this.events },
       ...{ failures: this.#failures.byCode, bus: bus.state, wallClock: Date.now },
     });
@@ -232,7 +240,8 @@ class Controller implements ClusterController {
     return new Leader({
       ...{ spec, weights, baseConstraints: constraints, leastKvBlocks, minWorkers, joinSettleMs: 500 },
       ...{ view: this.view, roster: this.#attendance.roster, plans, reports, control },
-      ...{ load: this.#load, events: this.events, now: () => performance.now(), wallClock: Date.now, onError },
+      ...{ rebalance: this.#options.rebalance, load: this.#load, events: this.events },
+      ...{ now: () => performance.now(), wallClock: Date.now, onError },
       checksums: async (layer, slices) => (verifyWeights ? checksums.get(layer, slices) : []),
     });
   }

@@ -3,6 +3,7 @@ import type { Bus } from '../../platform/bus/bus.ts';
 import { Instruments } from '../../platform/metrics/instruments.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
 import type { ClusterController } from './cluster-controller.ts';
+import { type ScalingInput, scalingSignals } from './load/scaling-signals.ts';
 
 const phases = { complete: 'COMPLETE', loading: 'LOADING', rolled_back: 'ROLLED_BACK' } as const;
 const states = ['idle', 'loading', 'ready', 'draining', 'drained', 'lost', 'failed', 'unreachable'] as const;
@@ -21,13 +22,15 @@ const noFailures = Object.fromEntries(
  */
 export function clusterMetrics(
   registry: Registry,
-  controller: Pick<ClusterController, 'status' | 'leads' | 'obstacles'>,
+  controller: Pick<ClusterController, 'status' | 'leads' | 'obstacles' | 'expertMoves'>,
   bus: Pick<Bus, 'state' | 'droppedEvents'>,
+  scaling: () => Omit<ScalingInput, 'status'>,
 ): void {
   const status = oncePerScrape(() => controller.status());
   const make = new Instruments(registry);
   addPlan(make, status);
   addWorkers(make, status);
+  addScaling(make, () => ({ ...scaling(), status: status() }));
   make.readGauge('ready', '1 while this controller can answer requests.', () =>
     controller.obstacles().length === 0 ? 1 : 0,
   );
@@ -37,6 +40,9 @@ export function clusterMetrics(
     'bus_dropped_events_total',
     'Events that were not sent because the bus was away.',
     () => bus.droppedEvents,
+  );
+  make.readCounter('expert_moves_total', 'Expert slots that plans loaded because of load alone.', () =>
+    controller.expertMoves(),
   );
   make.readCounters('cluster_failures_total', 'Failures that members reported, by code.', 'code', () =>
     Object.entries({ ...noFailures, ...status().failures }).map(([code, count]) => [code, Number(count)]),
@@ -76,12 +82,13 @@ function addWorkers(make: Instruments, status: ReadStatus): void {
     (status().load ?? []).map(({ layer, imbalance }) => [String(layer), Number(imbalance)]),
   );
   make.readGauge('num_requests_running', 'Sequences that the leads compute.', () => status().running ?? 0);
-  make.readGauge('num_requests_waiting', 'Sequences that wait at the leads.', () => status().waiting ?? 0);
-  make.readGauge(
-    'kv_cache_usage_ratio',
-    'Part of the KV cache in use at the lead whose cache is the fullest, 0 to 1.',
-    () => Math.max(0, ...(status().workers ?? []).map(({ activity }) => Number(activity?.kvCacheUsageRatio ?? 0))),
-  );
+}
+
+function addScaling(make: Instruments, input: () => ScalingInput): void {
+  for (const { name, help, pools, read } of scalingSignals) {
+    if (pools) make.readGauges(name, help, 'pool', () => read(input()));
+    else make.readGauge(name, help, () => read(input()).get('') ?? 0);
+  }
 }
 
 /** Several metrics are read in one scrape; what they read is made once. */

@@ -1,7 +1,7 @@
 import type { PlacementPlan } from '../../proto/messages.ts';
 import type { PlanInput, PlannerWorker } from './input/input.ts';
 import type { ModelFootprint } from './input/memory.ts';
-import { sliceBytes } from './slots/experts.ts';
+import { sliceBytes } from './slots/pool.ts';
 import { formerPlacement, type PlannedExperts } from './stages/pools.ts';
 import { rankShare, type StageMemory } from './stages/stage-memory.ts';
 import type { PipelineLayout } from './stages/stages.ts';

@@ -83,6 +83,7 @@ export class StepLoop implements Engine {
     return {
       running: running.length,
       waiting: waiting.length,
+      waitingTokens: uncomputed(running) + uncomputed(waiting),
       held: live - running.length - waiting.length,
       stepsInFlight: this.#stepsInFlight,
       kvBlocks: blocks.blockCount,
@@ -308,6 +309,11 @@ export class StepLoop implements Engine {
       this.#options.observer?.onFault(error);
     }
   }
+}
+
+/** Tokens that are not in the cache, but for those that sequences decode. */
+function uncomputed({ items }: { readonly items: readonly Sequence[] }): number {
+  return items.reduce((sum, { pending }) => (pending > 1 ? sum + pending : sum), 0);
 }
 
 function requestId(sequence: Sequence): string {

@@ -44,6 +44,8 @@ export interface WorkerSnapshot {
   readonly expertBytes: number;
   /** Slots held only because no replica answers. */
   readonly coldSlots: number;
+  /** Part of the time in which it computed, as its last report says. */
+  readonly busyRatio: number;
   /** Null on a worker that leads no pipeline. */
   readonly engine: EngineSnapshot | null;
   /** Ids of the requests that its pipeline runs. */
@@ -99,7 +101,8 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
   const { stages, cold } = createStages(options, { model, parts, observers, targets, metadata, agent }, closers);
   const { bank } = parts;
   const hidden = model.spec.hiddenSize;
-  const { server, address } = await startServices(options, { keys, session, bank, hidden, stages, agent }, closers);
+  const context = { keys, session, bank, hidden, stages, agent, observer: observers.shard };
+  const { server, address } = await startServices(options, context, closers);
   const experts = new ExpertAgent({
     workerId: id,
     bank,
@@ -112,14 +115,14 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
   return {
     address,
     agent,
-    snapshot: () => snapshot(agent, parts, cold, stages),
+    snapshot: () => ({ ...snapshot(agent, parts, cold, stages), busyRatio: observers.activity.busyRatio }),
     readiness: () => agent.readiness(),
     drain: (deadlineMs) => agent.drain(deadlineMs),
     close: () => closers.close(),
   };
 }
 
-function snapshot(agent: WorkerAgent, { bank }: NativeParts, cold: ColdExperts, { engine }: StageHost): WorkerSnapshot {
+function snapshot(agent: WorkerAgent, { bank }: NativeParts, cold: ColdExperts, { engine }: StageHost) {
   return {
     planEpoch: agent.view.committed?.epoch ?? 0,
     slots: bank.slotCount,

@@ -15,6 +15,8 @@ export interface WorkerMetricsInput {
   readonly expertBytes: () => number;
   /** Slots held only because no replica answers. */
   readonly coldSlots: () => number;
+  /** Part of the time in which it computes, lately. */
+  readonly busyRatio: () => number;
   /** What the engine holds; null on a worker that leads no pipeline. */
   readonly engine: () => EngineSnapshot | null;
 }
@@ -107,6 +109,7 @@ function addGauges(make: Instruments, input: WorkerMetricsInput): void {
   make.readGauge('expert_slots', 'Expert slots held.', input.slots);
   make.readGauge('expert_bytes', 'Bytes of the expert slots held.', input.expertBytes);
   make.readGauge('cold_slots', 'Expert slots held only because no replica answers.', input.coldSlots);
+  make.readGauge('worker_busy_ratio', 'Part of the time in which this worker computes, 0 to 1.', input.busyRatio);
   make.readGauge('num_requests_running', 'Sequences that the engine computes.', () => input.engine()?.running ?? 0);
   make.readGauge('num_requests_waiting', 'Sequences that wait in the engine.', () => input.engine()?.waiting ?? 0);
   make.readGauge('kv_cache_usage_ratio', 'Part of the KV cache in use, 0 to 1.', () => input.engine()?.kvUsage ?? 0);

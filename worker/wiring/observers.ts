@@ -4,6 +4,7 @@ import { ActivityMeter } from '../agent/activity-meter.ts';
 import { FailureEvents } from '../agent/failure-events.ts';
 import type { EngineObserver } from '../engine/run/observer.ts';
 import type { DispatchObserver } from '../shard/dispatcher.ts';
+import type { ShardObserver } from '../shard/server.ts';
 import type { ShardFailure } from '../wire/failure.ts';
 import type { Closers } from './closers.ts';
 import type { WorkerObserver } from './worker-observer.ts';
@@ -21,6 +22,7 @@ export interface Observers {
   readonly activity: ActivityMeter;
   readonly dispatch: DispatchObserver;
   readonly engine: EngineObserver;
+  readonly shard: ShardObserver;
   onPeerFailure(failure: ShardFailure): void;
   onColdLoad(layer: number, experts: readonly number[]): void;
 }
@@ -28,13 +30,14 @@ export interface Observers {
 export function createObservers({ bus, cluster, id, observer }: ObserverOptions, closers: Closers): Observers {
   const events = new FailureEvents({ bus, cluster, clock: systemClock, wallClock: Date.now });
   closers.add(() => events.close());
-  const activity = new ActivityMeter();
+  const activity = new ActivityMeter(() => systemClock.now());
   return {
     activity,
     dispatch: countingDispatches(observer, activity),
     engine: reportingSteps(observer.engine, activity, (message) =>
       events.report('STEP_FAILED', `worker/${id}`, message),
     ),
+    shard: countingForwards(observer, activity),
     onPeerFailure(failure) {
       observer.onPeerFailure(failure);
       events.report(failure.code, `worker/${failure.peer}`, `seen by ${id}: ${failure.message}`);
@@ -57,6 +60,16 @@ function countingDispatches(observer: DispatchObserver, activity: ActivityMeter)
   };
 }
 
+function countingForwards(observer: ShardObserver, activity: ActivityMeter): ShardObserver {
+  return {
+    onRefused: (code, message) => observer.onRefused(code, message),
+    onForward(layer, rows, elapsedMs) {
+      observer.onForward(layer, rows, elapsedMs);
+      activity.forwarded(elapsedMs);
+    },
+  };
+}
+
 function reportingSteps(
   observer: EngineObserver,
   activity: ActivityMeter,
@@ -66,11 +79,11 @@ function reportingSteps(
     ...observer,
     onStep(step) {
       observer.onStep(step);
-      activity.generated(step.decodeTokens);
+      activity.stepped(step);
     },
     onFirstToken(requestId, index, sinceArrivalMs) {
       observer.onFirstToken(requestId, index, sinceArrivalMs);
-      activity.generated(1); // That of a prompt's last row.
+      activity.began();
     },
     onStepFailed(error, retried, failed) {
       observer.onStepFailed(error, retried, failed);

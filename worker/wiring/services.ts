@@ -26,7 +26,6 @@ export interface ServiceOptions {
   readonly advertiseHost: string;
   /** Null: not encrypted. */
   readonly tls: ServerTls | null;
-  readonly observer: ShardObserver;
 }
 
 /** What the services answer with. */
@@ -38,12 +37,13 @@ export interface ServiceContext {
   readonly hidden: number;
   readonly stages: StageHost;
   readonly agent: WorkerAgent;
+  readonly observer: ShardObserver;
 }
 
 /** The gRPC services that other members call, and the address by which they reach them. */
 export async function startServices(
-  { host, port: wantedPort, advertiseHost, tls, observer }: ServiceOptions,
-  { keys, session, bank, hidden, stages, agent }: ServiceContext,
+  { host, port: wantedPort, advertiseHost, tls }: ServiceOptions,
+  { keys, session, bank, hidden, stages, agent, observer }: ServiceContext,
   closers: Closers,
 ): Promise<{ readonly server: GrpcServer; readonly address: string }> {
   const maxMessageBytes = MAX_DATA_MESSAGE_BYTES;

@@ -39,6 +39,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
     slots: () => member?.snapshot().slots ?? 0,
     expertBytes: () => member?.snapshot().expertBytes ?? 0,
     coldSlots: () => member?.snapshot().coldSlots ?? 0,
+    busyRatio: () => member?.snapshot().busyRatio ?? 0,
     engine: () => member?.snapshot().engine ?? null,
   });
   certificateMetrics(metrics.registry, options.certificate);

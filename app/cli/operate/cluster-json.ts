@@ -10,7 +10,7 @@ import type { WorkerActivity__Output as WorkerActivity } from '../../../proto/ge
 import type { PlacementPlan } from '../../../proto/messages.ts';
 
 export function statusJson(status: ClusterStatus) {
-  const { model, plan, rollout, workers, leader, bus, load, events, failures } = status;
+  const { model, plan, rollout, workers, leader, bus, load, rebalance, events, failures } = status;
   return {
     at: isoTime(status.atMs),
     model,
@@ -51,6 +51,17 @@ export function statusJson(status: ClusterStatus) {
     waiting: status.waiting,
     leader,
     bus: word(bus, 'BUS_STATE_'),
+    rebalance: rebalance && {
+      mode: rebalance.mode,
+      imbalance: rounded(rebalance.imbalance),
+      loadsPerMinute: rebalance.loadsPerMinute,
+      last: rebalance.last && {
+        at: isoTime(rebalance.last.atMs),
+        epoch: rebalance.last.epoch,
+        loads: rebalance.last.loads,
+        reason: rebalance.last.reason,
+      },
+    },
     load: load.map(({ layer, imbalance, expertRows }) => ({ layer, imbalance, expertRows })),
     events: events.map(eventJson),
     failures,

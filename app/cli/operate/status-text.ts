@@ -66,6 +66,7 @@ function headText(status: StatusJson, width: number): string {
     `rollout  ${phaseText(status)}`,
     ...(rollout.error === '' ? [] : [`${' '.repeat(INDENT)}${rollout.error}`]),
     `traffic  ${trafficText(status)}`,
+    ...balanceText(status),
     `leader   ${status.leader || 'none'}`,
     `bus      ${status.bus}`,
   ];
@@ -79,6 +80,14 @@ function phaseText({ rollout }: StatusJson): string {
 
 function trafficText({ tokensPerSecond, running, waiting }: StatusJson): string {
   return `${amount(tokensPerSecond)} tokens/s, ${running} running, ${waiting} waiting`;
+}
+
+/** How even the load is, and what was moved for it last. */
+function balanceText({ rebalance }: StatusJson): readonly string[] {
+  if (rebalance === null || rebalance.imbalance === 0) return [];
+  const { mode, imbalance, last } = rebalance;
+  const moved = last === null ? '' : `; ${localTime(last.at)}: plan ${last.epoch} ${last.reason}`;
+  return [`balance  busiest worker over mean ${imbalance.toFixed(2)}, rebalance ${mode}${moved}`];
 }
 
 /** Flags that are in force are no news. */

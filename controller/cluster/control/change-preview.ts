@@ -3,7 +3,7 @@ import type { PlacementPlan } from '../../../proto/messages.ts';
 import { diffPlans, type SlotOf } from '../../planner/diff.ts';
 import type { PlanResult } from '../../planner/input/input.ts';
 import type { ModelFootprint } from '../../planner/input/memory.ts';
-import { sliceBytes } from '../../planner/slots/experts.ts';
+import { sliceBytes } from '../../planner/slots/pool.ts';
 
 /** What a change would do: from the plan that the cluster works towards to the one that it would get. */
 export function changePreview(

@@ -7,6 +7,7 @@ import type { EventLog } from '../events/events.ts';
 import { rolloutStep } from '../leader/rollout.ts';
 import type { ActivityBook } from '../load/activity.ts';
 import { type ExpertLoadBook, imbalance, workerRates } from '../load/expert-load.ts';
+import { slotsPerMinute } from '../load/rebalance-trigger.ts';
 import { clusterRequests, requestStatuses } from '../requests/requests.ts';
 import type { Roster } from '../roster/roster.ts';
 import { workerStatuses } from './worker-status.ts';
@@ -15,6 +16,8 @@ export interface StatusInput {
   readonly spec: ModelSpec;
   /** Replicas of every expert while operators asked for nothing. */
   readonly defaultReplicas: number;
+  /** Whether load alone is a reason for a plan. */
+  readonly rebalance: 'auto' | 'off';
   /** Workers without which the first plan is not made. */
   readonly minWorkers: number;
   readonly view: ClusterView;
@@ -38,6 +41,11 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
   const inForce = committed ?? target;
   const requests = clusterRequests(spec, input.defaultReplicas, constraints?.value ?? null);
   const activities = [...view.workers.keys()].flatMap((id) => activity.of(id) ?? []);
+  const layers = (load.rates() ?? []).map(({ layer, expertRows }) => ({
+    layer,
+    expertRows: [...expertRows],
+    imbalance: inForce === null ? 1 : imbalance(inForce, { layer, expertRows }),
+  }));
   const total = (key: 'tokensPerSecond' | 'running' | 'waiting'): number =>
     activities.reduce((sum, entry) => sum + entry[key], 0);
   return {
@@ -50,11 +58,7 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
     }),
     leader: view.lease?.controllerId ?? '',
     bus: input.bus === 'connected' ? 'BUS_STATE_CONNECTED' : 'BUS_STATE_RECONNECTING',
-    load: (load.rates() ?? []).map(({ layer, expertRows }) => ({
-      layer,
-      expertRows: [...expertRows],
-      imbalance: inForce === null ? 1 : imbalance(inForce, { layer, expertRows }),
-    })),
+    load: layers,
     events: [...events.recent(EVENTS)],
     failures: { ...input.failures },
     requests: requestStatuses(requests, view, planning),
@@ -62,6 +66,12 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
     tokensPerSecond: total('tokensPerSecond'),
     running: total('running'),
     waiting: total('waiting'),
+    rebalance: {
+      mode: input.rebalance,
+      imbalance: layers.reduce((sum, layer) => sum + layer.imbalance, 0) / Math.max(1, layers.length),
+      loadsPerMinute: input.rebalance === 'off' || inForce === null ? 0 : slotsPerMinute(inForce),
+      last: planning?.rebalanced ?? null,
+    },
   };
 }
 

@@ -3,9 +3,9 @@ import type { Bucket } from '../../../platform/bus/bus.ts';
 import type { ClusterView } from '../../../platform/membership/cluster-view.ts';
 import type { ClusterConstraints__Output as ClusterConstraints } from '../../../proto/generated/conclave/v1/ClusterConstraints.ts';
 import type { PlanningState__Output as PlanningState } from '../../../proto/generated/conclave/v1/PlanningState.ts';
-import type { ModelSpec } from '../../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import { planFittingCache } from '../../planner/fit-cache.ts';
-import type { PlanConstraints, PlanInput, PlanResult } from '../../planner/input/input.ts';
+import type { PlanConstraints, PlanInput, PlanResult, RebalanceBudget } from '../../planner/input/input.ts';
 import type { EventLog } from '../events/events.ts';
 import type { ExpertLoadBook } from '../load/expert-load.ts';
 import { planReason } from '../requests/plan-reason.ts';
@@ -20,6 +20,7 @@ import { PendingRequests } from './pending-requests.ts';
 import { planConstraints, type Restricted } from './plan-constraints.ts';
 import { PlanPublisher } from './plan-publisher.ts';
 import { PlanningRecord } from './planning-record.ts';
+import { Rebalancer } from './rebalancer.ts';
 import { restoreForgotten } from './restore.ts';
 import { Rollback } from './rollback.ts';
 import { rolloutStep } from './rollout.ts';
@@ -41,6 +42,8 @@ export interface LeaderOptions {
   readonly reports: Bucket;
   readonly control: Bucket;
   readonly load: ExpertLoadBook;
+  /** Whether load alone is a reason for a plan. */
+  readonly rebalance: 'auto' | 'off';
   readonly events: EventLog;
   /** Checksums by slice id that a layer's experts must have; empty when weights are not verified. */
   readonly checksums: (layer: number, slices: number) => Promise<readonly number[]>;
@@ -78,6 +81,7 @@ export class Leader {
   readonly #requests: PendingRequests;
   readonly #publisher: PlanPublisher;
   readonly #rollback: Rollback;
+  readonly #rebalancer: Rebalancer;
   /** Workers that were there, and those that were restricted, when the last plan was made. */
   #seen: ReadonlySet<string> = new Set();
   #restricted: ReadonlySet<string> = new Set();
@@ -94,6 +98,11 @@ export class Leader {
     this.#requests = new PendingRequests({ ...options, defaultReplicas, record: this.#record });
     this.#usable = new UsableWorkers(options);
     this.#publisher = new PlanPublisher(options);
+    this.#rebalancer = new Rebalancer({
+      ...{ ...options, record: this.#record },
+      plan: (budget) => this.#planNow('load', budget),
+      publish: (next, reason) => this.#publish(next, reason),
+    });
     this.#rollback = new Rollback({
       ...{ view: options.view, events: options.events, failing: this.#failing, publisher: this.#publisher },
       workers: () => this.#usable.now(),
@@ -108,6 +117,11 @@ export class Leader {
   /** What the bus says of members is old for a moment: nothing is to be concluded from who is missing. */
   get holds(): boolean {
     return this.#options.now() < this.#holdUntil;
+  }
+
+  /** Expert slots that plans of this leader loaded because of load alone. */
+  get expertMoves(): number {
+    return this.#rebalancer.moves;
   }
 
   /** Begins to plan under a term of the lease. */
@@ -143,7 +157,12 @@ export class Leader {
   }
 
   /** The plan that the cluster as it is now would get with these constraints. */
-  planFor(constraints: ClusterConstraints | null, revision: number, reason: string): PlanResult {
+  planFor(
+    constraints: ClusterConstraints | null,
+    revision: number,
+    reason: string,
+    rebalance?: RebalanceBudget,
+  ): PlanResult {
     const { spec, weights, view, load, leastKvBlocks } = this.#options;
     const input = {
       spec,
@@ -155,6 +174,7 @@ export class Leader {
       reason,
       constraintsRevision: revision,
       term: this.#term ?? view.target?.term ?? 0,
+      ...(rebalance !== undefined && { rebalance }),
     };
     return planFittingCache(input, leastKvBlocks);
   }
@@ -189,15 +209,19 @@ export class Leader {
     const inputs = this.#inputs();
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
     if (this.#term !== term) return;
-    if (inputs === this.#plannedFor) this.#requests.look();
+    if (inputs === this.#plannedFor) {
+      this.#requests.look();
+      if (target !== null && view.target === target && committed?.epoch === target.epoch)
+        await this.#rebalancer.look(target);
+    }
+    if (this.#term !== term) return;
     await this.#record.save(view.planning === null);
   }
 
   async #plan(inputs: string): Promise<void> {
     const { view, events } = this.#options;
-    const constraints = view.constraints;
     this.#usable.planned();
-    const result = this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, this.#reason());
+    const result = this.#planNow(this.#reason());
     if (result.kind === 'infeasible') {
       if (!isDeepStrictEqual(result.problems, this.#record.state.problems)) {
         const message = [...result.problems, ...this.#record.state.leftOut.map(leftOutText)].join('; ');
@@ -208,21 +232,30 @@ export class Leader {
       return;
     }
     if (result.plan !== view.target) {
-      // Checksums may take long: what is written replaces what this was decided from, nothing newer.
-      const [epoch, revision] = [leastEpoch(view), view.targetRevision];
-      const reason = this.#requests.nowPossible(result.plan);
-      const planned = {
-        ...(await withChecksums(result.plan, this.#options.checksums)),
-        epoch,
-        reason: `${result.plan.reason}${reason}`,
-      };
-      if (!(await this.#publisher.publish(planned, revision))) return;
+      const reason = `${result.plan.reason}${this.#requests.nowPossible(result.plan)}`;
+      const planned = await this.#publish(result.plan, reason);
+      if (planned === null) return;
       const message = [`plan ${planned.epoch}: ${planned.reason}`, ...result.shortfalls].join('; ');
       const severity = result.shortfalls.length > 0 ? 'warning' : 'info';
       events.publish({ code: 'PLAN_PUBLISHED', severity, subject: `plan/${planned.epoch}`, message });
     }
     this.#record.set({ problems: [], shortfalls: [...result.shortfalls] });
     this.#planned(inputs);
+  }
+
+  /** A plan for what is there and asked now. */
+  #planNow(reason: string, rebalance?: RebalanceBudget): PlanResult {
+    const { constraints } = this.#options.view;
+    return this.planFor(constraints?.value ?? null, constraints?.revision ?? 0, reason, rebalance);
+  }
+
+  /** The plan as it was written; null when something newer stands there. */
+  async #publish(next: PlacementPlan, reason: string): Promise<PlacementPlan | null> {
+    const { view, checksums } = this.#options;
+    // Checksums may take long: what is written replaces what this was decided from, nothing newer.
+    const [epoch, revision] = [leastEpoch(view), view.targetRevision];
+    const planned = { ...(await withChecksums(next, checksums)), epoch, reason };
+    return (await this.#publisher.publish(planned, revision)) ? planned : null;
   }
 
   #planned(inputs: string): void {

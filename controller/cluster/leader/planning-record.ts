@@ -6,7 +6,7 @@ import type { PlanningState__Output as PlanningState } from '../../../proto/gene
 import { conclave, encode } from '../../../proto/messages.ts';
 import { retryAfterMs } from './left-out.ts';
 
-const nothing: PlanningState = { problems: [], shortfalls: [], leftOut: [], pending: [] };
+const nothing: PlanningState = { problems: [], shortfalls: [], leftOut: [], pending: [], rebalanced: null };
 
 /**
  * What a leader found when it planned last. It is on the bus too, where other controllers read it, and where the next leader

@@ -3,7 +3,7 @@ import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import { expertCount } from '../../../proto/model/operators.ts';
 
 /** Seconds over which load is averaged: long enough to ride out a prompt, short enough to follow a change of traffic. */
-const HALF_LIFE_SECONDS = 30;
+const HALF_LIFE_SECONDS = 10;
 
 export interface LayerRates {
   readonly layer: number;
@@ -11,9 +11,16 @@ export interface LayerRates {
   readonly expertRows: readonly number[];
 }
 
+interface Measured {
+  /** [experts]; old ones count less. */
+  readonly rows: Float64Array;
+  /** Seconds that the rows came in, counted alike. */
+  seconds: number;
+}
+
 /** Rows per second that each expert is asked for: an exponentially weighted mean over the reports of all stages. */
 export class ExpertLoadBook {
-  readonly #rates = new Map<number, Float64Array>();
+  readonly #layers = new Map<number, Measured>();
   readonly #experts: ReadonlyMap<number, number>;
 
   constructor(spec: ModelSpec) {
@@ -25,36 +32,42 @@ export class ExpertLoadBook {
   /** Adds a report. One that does not fit the model is ignored. */
   add(report: LoadReport): void {
     if (!(report.seconds > 0)) return;
-    const weight = 1 - 0.5 ** (report.seconds / HALF_LIFE_SECONDS);
+    const decay = 0.5 ** (report.seconds / HALF_LIFE_SECONDS);
     for (const { layer, expertRows } of report.layers) {
       const experts = this.#experts.get(layer);
       if (experts === undefined || expertRows.length !== experts) continue;
-      const known = this.#rates.get(layer);
-      const rates = known ?? new Float64Array(experts);
-      const share = known === undefined ? 1 : weight;
+      const measured = this.#layers.get(layer) ?? { rows: new Float64Array(experts), seconds: 0 };
+      measured.seconds = measured.seconds * decay + report.seconds;
       expertRows.forEach((rows, expert) => {
-        const now = rows / report.seconds;
-        rates[expert] = (rates[expert] ?? 0) + share * (now - (rates[expert] ?? 0));
+        measured.rows[expert] = measured.rows[expert]! * decay + rows;
       });
-      this.#rates.set(layer, rates);
+      this.#layers.set(layer, measured);
     }
   }
 
   /** Rates by layer, or null before the first report. */
   rates(): readonly LayerRates[] | null {
-    if (this.#rates.size === 0) return null;
-    return [...this.#rates].sort(([a], [b]) => a - b).map(([layer, rates]) => ({ layer, expertRows: [...rates] }));
+    if (this.#layers.size === 0) return null;
+    return [...this.#layers]
+      .sort(([a], [b]) => a - b)
+      .map(([layer, { rows, seconds }]) => ({ layer, expertRows: Array.from(rows, (count) => count / seconds) }));
+  }
+
+  /** Rows that the rates of a layer rest on: few of them say little. */
+  rowsSeen(layer: number): number {
+    return this.#layers.get(layer)?.rows.reduce((sum, count) => sum + count, 0) ?? 0;
   }
 
   /** Rows per second of one expert; 0 before the first report. */
   rateOf({ layer, expert }: { readonly layer: number; readonly expert: number }): number {
-    return this.#rates.get(layer)?.[expert] ?? 0;
+    const measured = this.#layers.get(layer);
+    return (measured?.rows[expert] ?? 0) / (measured?.seconds ?? 1);
   }
 
   /** The `count` experts with the most load over all layers, busiest first; fewer where no more have any. */
   hottest(count: number): readonly { readonly layer: number; readonly expert: number }[] {
-    return [...this.#rates]
-      .flatMap(([layer, rates]) => Array.from(rates, (rate, expert) => ({ layer, expert, rate })))
+    return (this.rates() ?? [])
+      .flatMap(({ layer, expertRows }) => expertRows.map((rate, expert) => ({ layer, expert, rate })))
       .filter(({ rate }) => rate > 0)
       .sort((a, b) => b.rate - a.rate || a.layer - b.layer || a.expert - b.expert)
       .slice(0, count)

@@ -9,7 +9,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { KubeError } from './kube-api.ts';
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Such as "/api/v1/namespaces/moe/pods". */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;

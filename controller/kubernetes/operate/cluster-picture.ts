@@ -10,7 +10,7 @@ import type { PoolLoad } from '../reconcile/pool-status.ts';
 
 /** What the operator sees of the cluster that its controller belongs to. */
 export interface ClusterSight {
-  readonly view: ClusterView;
+  readonly view: Pick<ClusterView, 'workers' | 'reports' | 'target' | 'committed' | 'constraints'>;
   status(): GetStatusResponse;
   obstacles(): readonly string[];
   managed(): Pick<ManagedChanges, 'drainRefusals'>;
@@ -116,7 +116,7 @@ function modelLoad(cluster: ClusterSight, status: GetStatusResponse): ModelLoad 
 }
 
 /** Whether every rank of a pipeline is there and says that it is ready. */
-function pipelineReady({ committed, workers, reports }: ClusterView, id: string): boolean {
+function pipelineReady({ committed, workers, reports }: ClusterSight['view'], id: string): boolean {
   const pipeline = committed?.pipelines.find((other) => other.id === id);
   const ranks = pipeline?.stages.flatMap((stage) => stage.ranks) ?? [];
   return ranks.every(({ worker: index }) => {

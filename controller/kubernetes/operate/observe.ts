@@ -24,7 +24,6 @@ const condition = z.object({
   status: z.string(),
   reason: z.string().default(''),
   message: z.string().default(''),
-  lastTransitionTime: z.string().nullish(),
 });
 
 export const podSchema = z.object({
@@ -68,9 +67,15 @@ function observedStatefulSet({ metadata, spec, status }: StatefulSet): NonNullab
     replicas: spec.replicas,
     applied: metadata.annotations[annotations.applied] ?? null,
     operator: metadata.annotations[annotations.operator] ?? null,
-    surge: metadata.annotations[annotations.surge] === 'true',
+    surgeSince: timeOf(metadata.annotations[annotations.surge]),
     updateRevision: seen ? (status.updateRevision ?? null) : null,
   };
+}
+
+/** Milliseconds since the epoch; null: none is given. */
+function timeOf(text: string | undefined): number | null {
+  const at = Date.parse(text ?? '');
+  return Number.isFinite(at) ? at : null;
 }
 
 function observedPod(set: string, { metadata, status }: Pod): readonly ObservedPod[] {
@@ -79,7 +84,6 @@ function observedPod(set: string, { metadata, status }: Pod): readonly ObservedP
   const conditionOf = (type: string) => status.conditions.find((other) => other.type === type);
   const scheduled = conditionOf('PodScheduled');
   const unschedulable = scheduled?.status === 'False' && scheduled.reason === 'Unschedulable';
-  const since = Date.parse(scheduled?.lastTransitionTime ?? metadata.creationTimestamp ?? '');
   return [
     {
       name: metadata.name,
@@ -88,7 +92,7 @@ function observedPod(set: string, { metadata, status }: Pod): readonly ObservedP
       revision: metadata.labels['controller-revision-hash'] ?? '',
       ready: conditionOf('Ready')?.status === 'True',
       terminating: metadata.deletionTimestamp !== undefined,
-      unschedulableSince: unschedulable && Number.isFinite(since) ? since : null,
+      unschedulable,
       problem: unschedulable ? `Unschedulable: ${scheduled.message}` : containerProblem(status),
     },
   ];

@@ -8,8 +8,8 @@ export interface ObservedPod {
   readonly revision: string;
   readonly ready: boolean;
   readonly terminating: boolean;
-  /** Milliseconds since the epoch since when no node takes it; null: one has. */
-  readonly unschedulableSince: number | null;
+  /** No node takes it. */
+  readonly unschedulable: boolean;
   /** Why it does not run: "ImagePullBackOff: …"; null: nothing is known. */
   readonly problem: string | null;
 }
@@ -21,8 +21,8 @@ export interface ObservedStatefulSet {
   readonly applied: string | null;
   /** Who applied it. */
   readonly operator: string | null;
-  /** One pod more is there for the time of an update. */
-  readonly surge: boolean;
+  /** Milliseconds since the epoch since when one pod more is asked for, for the time of an update; null: none is. */
+  readonly surgeSince: number | null;
   /** Revision of the newest template; null while the API server's controllers have not seen it. */
   readonly updateRevision: string | null;
 }

@@ -40,7 +40,7 @@ export function reconcileSet(input: SetInput): SetOutcome {
     statefulSet.applied === objects.statefulSet.metadata.annotations?.[annotations.applied] &&
     statefulSet.operator === input.operator &&
     statefulSet.replicas === replicas &&
-    statefulSet.surge === update.surge;
+    (statefulSet.surgeSince !== null) === update.surge;
   const steps: readonly Step[] = [
     ...surroundings,
     ...(asApplied ? [] : [{ kind: 'apply', object: stated(input, replicas, update.surge) } as const]),
@@ -56,9 +56,9 @@ function applyWhere(object: KubeObject, applied: string | null): readonly Step[]
 }
 
 /** The StatefulSet with what is decided now. It is written only to the one that was seen. */
-function stated({ objects, observed, operator }: SetInput, replicas: number, surge: boolean): KubeObject {
+function stated({ objects, observed, operator, now }: SetInput, replicas: number, surge: boolean): KubeObject {
   const { statefulSet } = objects;
-  const { resourceVersion } = observed.statefulSet ?? {};
+  const { resourceVersion, surgeSince } = observed.statefulSet ?? {};
   return {
     ...statefulSet,
     metadata: {
@@ -67,7 +67,7 @@ function stated({ objects, observed, operator }: SetInput, replicas: number, sur
       annotations: {
         ...statefulSet.metadata.annotations,
         [annotations.operator]: operator,
-        ...(surge ? { [annotations.surge]: 'true' } : {}),
+        ...(surge ? { [annotations.surge]: new Date(surgeSince ?? now).toISOString() } : {}),
       },
     },
     spec: { ...statefulSet.spec, replicas },

@@ -24,7 +24,7 @@ export interface UpdateStep {
   readonly progress: Progress;
 }
 
-/** How long an extra pod may find no node before the update goes on without it. */
+/** How long the update waits for an extra pod that finds no node. */
 const SURGE_PATIENCE_MS = 60_000;
 
 /**
@@ -34,7 +34,8 @@ const SURGE_PATIENCE_MS = 60_000;
  */
 export function rollingUpdate(input: UpdateInput): UpdateStep {
   const { set, observed, workers } = input;
-  const { updateRevision = null, surge = false, replicas = 0 } = observed.statefulSet ?? {};
+  const { updateRevision = null, surgeSince = null, replicas = 0 } = observed.statefulSet ?? {};
+  const surge = surgeSince !== null;
   const pods = observed.pods.filter(({ ordinal }) => ordinal < set.replicas);
   const stale = pods.filter(({ revision }) => revision !== updateRevision).sort((a, b) => b.ordinal - a.ordinal);
   const wait = (reason: string, message: string, candidate: string | null = null): UpdateStep => ({
@@ -87,13 +88,14 @@ function waitFor(pod: ObservedPod, wait: Wait): UpdateStep {
 function withoutRoom(pod: ObservedPod, refusals: readonly string[], input: UpdateInput, wait: Wait): UpdateStep {
   const { set, observed, workers, now } = input;
   const why = `${pod.name} cannot be drained (${refusals.join('; ')})`;
-  if (!(observed.statefulSet?.surge ?? false)) {
+  const since = observed.statefulSet?.surgeSince ?? null;
+  if (since === null) {
     return { ...wait('Updating', `${why}: one pod more is made first`), surge: true };
   }
   const extra = observed.pods.find(({ ordinal }) => ordinal === set.replicas);
-  const since = extra?.unschedulableSince ?? null;
-  const hopeless = since !== null && now - since >= SURGE_PATIENCE_MS;
-  if (!hopeless && !(extra?.ready ?? false)) {
+  // No node has room for it, or no quota.
+  const homeless = extra === undefined || extra.unschedulable;
+  if (!(extra?.ready ?? false) && !(homeless && now - since >= SURGE_PATIENCE_MS)) {
     return wait('Updating', `${why}: waiting for ${podName(set.name, set.replicas)}`);
   }
   const only = set.role === 'stage' ? null : workers.onlyHolderOf(pod.name);

@@ -25,7 +25,7 @@ export const annotations = {
   applied: `${GROUP}/applied`,
   /** Which controller applied it, under which term of the lease. */
   operator: `${GROUP}/operator`,
-  /** One pod more is there for the time of an update. */
+  /** Since when one pod more is asked for, for the time of an update. */
   surge: `${GROUP}/surge`,
 } as const;
 

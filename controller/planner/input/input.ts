@@ -42,7 +42,10 @@ export interface PlanConstraints {
   /** Replicas of every expert unless overridden; ≥ 1. */
   readonly defaultReplicas: number;
   readonly overrides: readonly { readonly layer: number; readonly expert: number; readonly replicas: number }[];
-  /** Extra slots for the experts with the most load, as a fraction of a layer's experts; 0: none. */
+  /**
+   * Extra slots for the experts with the most load, as a fraction of a layer's experts; 0: none. They are given where nothing is
+   * placed yet and by `rebalance`. An expert with an override gets none.
+   */
   readonly redundancy: number;
   /** Ids of workers that must hold nothing. */
   readonly draining: readonly string[];
@@ -66,6 +69,14 @@ export const defaultConstraints: PlanConstraints = {
   blockSize: 16,
 };
 
+/** What a plan may do for the sake of load alone. */
+export interface RebalanceBudget {
+  /** Layers whose load asks for it. */
+  readonly layers: readonly number[];
+  /** Most slots to load. */
+  readonly loads: number;
+}
+
 export interface PlanInput {
   readonly spec: ModelSpec;
   /** "auto" counts the bytes of the checkpoint's own encoding. */
@@ -74,6 +85,8 @@ export interface PlanInput {
   /** Null while nothing is known: all experts count the same, and there are no extra replicas of hot ones. */
   readonly load: readonly ExpertLoad[] | null;
   readonly constraints: PlanConstraints;
+  /** Absent: what is placed stays, but for what workers and constraints ask for. */
+  readonly rebalance?: RebalanceBudget;
   /** Revision of the constraints as operators set them; 0 before they did. */
   readonly constraintsRevision: number;
   /** Term of the leader that plans. */

@@ -23,9 +23,13 @@ export function fairShares(
   let left = wanted;
   let speedLeft = workers.reduce((sum, worker) => sum + worker.speed, 0);
   for (const worker of byFullness) {
-    const share = Math.min(worker.capacityBytes, (left / speedLeft) * worker.speed);
-    shares[worker.index] = share;
-    left -= share;
+    const level = left / speedLeft;
+    if (worker.capacityBytes >= level * worker.speed) {
+      // So can all that follow. One level for them all: workers that are alike have the same share to the last bit.
+      for (const { index, capacityBytes, speed } of byFullness) shares[index] = Math.min(capacityBytes, level * speed);
+      break;
+    }
+    left -= worker.capacityBytes;
     speedLeft -= worker.speed;
   }
   return shares;

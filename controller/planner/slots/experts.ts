@@ -1,58 +1,40 @@
 // Places the routed experts on a pool of workers: how many replicas of each, then where. The two depend on what is there
 // already, so they repeat on their own result until nothing changes: a plan made from a plan is that plan.
 import { formatBytes } from '../../../platform/process/quantities.ts';
-import type { ExpertLoad, PlannerWorker } from '../input/input.ts';
-import type { ExpertsFootprint } from '../input/memory.ts';
+import type { RebalanceBudget } from '../input/input.ts';
 import { speedOf } from './capacity.ts';
-import { expertLoads, replicaCounts } from './replicas.ts';
+import { followLoad } from './follow-load.ts';
+import {
+  bytesOf,
+  type ExpertSlotOf,
+  formerBytes,
+  formerHolders,
+  type PoolLayer,
+  type PoolWorker,
+  replicasKept,
+} from './pool.ts';
+import { type Extras, expertLoads, type ReplicaLayer, replicaCounts } from './replicas.ts';
 import type { Holders, SlotBoard, SlotLayer, SlotWorker } from './slot-board.ts';
 import { placeSlots } from './slots.ts';
-
-export interface PoolLayer {
-  readonly layer: number;
-  readonly experts: ExpertsFootprint;
-  readonly slices: number;
-  /** Replicas asked for, [experts]. */
-  readonly asked: readonly number[];
-  /** Extra replicas of the layer's busiest experts. */
-  readonly extras: number;
-  readonly load: ExpertLoad | undefined;
-  /** Slots of the plan before with the same number of slices. */
-  readonly former: readonly ExpertSlotOf[];
-}
-
-/** One slot, with the id of its worker. */
-export interface ExpertSlotOf {
-  readonly expert: number;
-  readonly slice: number;
-  readonly worker: string;
-}
-
-export interface PoolWorker {
-  readonly worker: PlannerWorker;
-  /** Bytes left beside stage weights and cache. */
-  readonly freeBytes: number;
-  /** It keeps its slots and gets no other. */
-  readonly cordoned: boolean;
-}
 
 export interface PoolPlacement {
   /** Slots of each layer of the pool, in the order of the layers. */
   readonly slots: readonly (readonly ExpertSlotOf[])[];
+  /** Slots to load for the sake of load alone. */
+  readonly rebalanced: number;
   readonly shortfalls: readonly string[];
   readonly problems: readonly string[];
 }
 
 const maxPasses = 10;
 
-/** Bytes of one slice of an expert. */
-export function sliceBytes(experts: ExpertsFootprint, slices: number): number {
-  return Math.ceil(experts.bytes / slices);
-}
-
-/** Places the experts of `layers` on the pool. With problems there are no slots. */
-export function placeExperts(pool: readonly PoolWorker[], layers: readonly PoolLayer[]): PoolPlacement {
-  const smallest = Math.min(...layers.map((layer) => sliceBytes(layer.experts, layer.slices)));
+/** Places the experts of `layers` on the pool, and follows the load where `budget` says so. With problems there are no slots. */
+export function placeExperts(
+  pool: readonly PoolWorker[],
+  layers: readonly PoolLayer[],
+  budget: RebalanceBudget | null,
+): PoolPlacement {
+  const smallest = Math.min(...layers.map(bytesOf));
   const workers = pool
     .map(({ worker, freeBytes, cordoned }) => ({
       id: worker.id,
@@ -69,37 +51,53 @@ export function placeExperts(pool: readonly PoolWorker[], layers: readonly PoolL
   const largest = Math.max(...layers.map((layer) => layer.experts.bytes));
   const loads = layers.map((layer) => expertLoads(layer.load, layer.experts.count, layer.experts.bytes / largest));
   let kept = formerHolders(workers, layers);
+  const unloaded = kept.flat().every((holders) => holders.length === 0);
+  const counted = (extras: Extras) => {
+    const wanted = layers.map((layer, m) => replicaLayer(layer, loads[m]!, kept[m]!));
+    return replicaCounts(wanted, workers.length, capacity, extras);
+  };
+  const follow = unloaded ? null : budget;
   for (let pass = 1; ; pass++) {
-    const { counts, shortfalls } = replicaCounts(
-      layers.map((layer, m) => ({
-        layer: layer.layer,
-        loads: loads[m]!,
-        bytes: bytesOf(layer) * layer.slices,
-        asked: layer.asked,
-        kept: replicasKept(layer, kept[m]!),
-      })),
-      workers.length,
-      capacity,
-      layers.map((layer) => layer.extras),
-    );
-    const slotLayers = layers.map((layer, m) => ({
-      layer: layer.layer,
-      slices: layer.slices,
-      sliceBytes: bytesOf(layer),
-      loads: loads[m]!,
-      replicas: counts[m]!,
-    }));
-    const board = placeSlots(workers, slotLayers, kept.flat());
+    const { counts, shortfalls } = counted(unloaded && pass === 1 ? 'any' : 'kept');
+    const board = placeSlots(workers, slotLayers(layers, loads, counts), kept.flat(), follow === null);
     const next = holdersByLayer(board);
-    if (pass === maxPasses || sameHolders(kept, next)) return conclude(pool, board, slotLayers, shortfalls);
-    kept = next;
+    if (pass < maxPasses && !sameHolders(kept, next)) {
+      kept = next;
+      continue;
+    }
+    const rebalanced = follow === null ? 0 : followLoad(board, counted('any').counts, follow);
+    return conclude(pool, board, rebalanced, shortfalls);
   }
+}
+
+/** Without measured load there are no extra replicas: nothing is known of which experts are busy. */
+function replicaLayer(layer: PoolLayer, loads: readonly number[], kept: Holders): ReplicaLayer {
+  const { asked, fixed } = layer;
+  const measured = layer.load?.expertRows.some((rows) => rows > 0) ?? false;
+  const extras = measured ? layer.extras : 0;
+  const bytes = bytesOf(layer) * layer.slices;
+  return { layer: layer.layer, loads, bytes, asked, fixed, extras, kept: replicasKept(layer, kept) };
+}
+
+function slotLayers(
+  layers: readonly PoolLayer[],
+  loads: readonly (readonly number[])[],
+  counts: readonly (readonly number[])[],
+): SlotLayer[] {
+  return layers.map((layer, m) => ({
+    layer: layer.layer,
+    slices: layer.slices,
+    sliceBytes: bytesOf(layer),
+    loads: loads[m]!,
+    replicas: counts[m]!,
+    asked: layer.asked,
+  }));
 }
 
 function conclude(
   pool: readonly PoolWorker[],
   board: SlotBoard,
-  layers: readonly SlotLayer[],
+  rebalanced: number,
   shortfalls: readonly string[],
 ): PoolPlacement {
   const uncovered = board.holders.filter((holders) => holders.length === 0).length;
@@ -110,7 +108,7 @@ function conclude(
   }
   const missing = board.holders.reduce((sum, holders, unit) => sum + board.wanted[unit]! - holders.length, 0);
   const byLayer = holdersByLayer(board);
-  const slots = layers.map((layer, m) =>
+  const slots = board.layers.map((layer, m) =>
     byLayer[m]!.flatMap((holders, unit) =>
       holders.map((worker) => ({
         expert: Math.floor(unit / layer.slices),
@@ -122,15 +120,11 @@ function conclude(
   const closed = pool.filter(({ cordoned }) => cordoned).map(({ worker }) => worker.id);
   const why = closed.length > 0 ? `; ${closed.join(', ')} may take nothing new` : '';
   const unplaced = `${missing} expert replicas find no worker that has room and no replica yet${why}`;
-  return { slots, shortfalls: [...shortfalls, ...(missing > 0 ? [unplaced] : [])], problems: [] };
+  return { slots, rebalanced, shortfalls: [...shortfalls, ...(missing > 0 ? [unplaced] : [])], problems: [] };
 }
 
 function refuse(problems: readonly string[]): PoolPlacement {
-  return { slots: [], shortfalls: [], problems };
-}
-
-function bytesOf(layer: PoolLayer): number {
-  return sliceBytes(layer.experts, layer.slices);
+  return { slots: [], rebalanced: 0, shortfalls: [], problems };
 }
 
 /** Bytes that slots can really take: where all have one size, what is left over beside whole slots does not count. */
@@ -145,35 +139,6 @@ function usefulBytes(workers: readonly SlotWorker[], layers: readonly PoolLayer[
 function shortage(needed: number, capacity: number, workers: number, layers: readonly PoolLayer[]): string {
   const range = `layers ${layers[0]!.layer}-${layers.at(-1)!.layer}`;
   return `the experts of ${range} need ${formatBytes(needed)} for one replica of each; the ${workers} workers that may hold them have room for ${formatBytes(capacity)} beside stages and cache: ${formatBytes(needed - capacity)} are missing`;
-}
-
-/** Bytes of the slots that a worker had in the plan before. */
-function formerBytes(id: string, layers: readonly PoolLayer[]): number {
-  return layers.reduce(
-    (sum, layer) => sum + layer.former.filter(({ worker }) => worker === id).length * bytesOf(layer),
-    0,
-  );
-}
-
-/** Holders by layer and by unit within the layer. */
-function formerHolders(workers: readonly SlotWorker[], layers: readonly PoolLayer[]): Holders[] {
-  const indexOf = new Map(workers.map((worker, index) => [worker.id, index]));
-  return layers.map((layer) => {
-    const holders = Array.from({ length: layer.experts.count * layer.slices }, (): number[] => []);
-    for (const { expert, slice, worker } of layer.former) {
-      const index = indexOf.get(worker);
-      const unit = holders[expert * layer.slices + slice];
-      if (index !== undefined && unit !== undefined && !unit.includes(index)) unit.push(index);
-    }
-    return holders;
-  });
-}
-
-function replicasKept(layer: PoolLayer, holders: Holders): number[] {
-  return Array.from({ length: layer.experts.count }, (_, expert) => {
-    const slices = holders.slice(expert * layer.slices, (expert + 1) * layer.slices);
-    return slices.reduce((least, holders) => Math.min(least, holders.length), Number.POSITIVE_INFINITY);
-  });
 }
 
 function holdersByLayer(board: SlotBoard): Holders[] {

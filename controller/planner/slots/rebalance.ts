@@ -1,35 +1,31 @@
-// Moves slots, one at a time, while a worker has clearly more or less than its fair share of the load.
-//
-// Every move lowers the board's cost, so it ends; nothing moves while all are within the tolerance, or when a move would do
-// little more than change places, so small changes move little. A move needs room at its target while the slot still is at its source, and a swap needs it at both:
-// what is planned can be carried out by loading first and freeing afterwards, move by move.
+// Spreads replicas over nodes, then evens layers and totals out: as far as that goes where nothing is loaded yet, and else
+// only where a worker has clearly more or less than its fair share, so that small changes move little.
+import { type Effort, evenOut } from './even-out.ts';
 import type { SlotBoard } from './slot-board.ts';
 
 /** Load that a worker may have above or below its fair share of all load, as a fraction. */
 const tolerance = 0.1;
-/** The same within a layer, where slots are few and a worker's load comes in large pieces. */
-const layerTolerance = 0.25;
-/** A swap must shift at least this fraction of a worker's fair share of the layer's load: it loads two slots, not one. */
-const swapGain = 0.2;
+/** Where nothing is loaded, slots cost nothing to move. */
+const fresh: Effort = { enough: 1 + 1e-5, leastGain: 1e-6, leastPart: 0, unloaded: true };
+/** Where slots are loaded: within a layer they are few, and a worker's load comes in large pieces. */
+const settled: Effort = { enough: 1.25, leastGain: 0.1, leastPart: 0.5, unloaded: false };
 const epsilon = 1e-9;
 
 interface Move {
   readonly unit: number;
   readonly from: number;
   readonly to: number;
-  /** Unit that comes back in exchange, or -1. */
-  readonly back: number;
   readonly gain: number;
 }
 
-/** Resolves conflicts where it can, then balances layers and totals. `spreadLimit` as in placing. */
-export function rebalance(board: SlotBoard, spreadLimit: number): void {
+/** Resolves conflicts where it can, then balances layers and totals. `spreadLimit` as in placing; `unloaded`: see Effort. */
+export function rebalance(board: SlotBoard, spreadLimit: number, unloaded: boolean): void {
   if (board.workers.length < 2) return;
   if (board.nodeCount > 1 || board.layers.some((layer) => layer.slices > 1)) resolveConflicts(board, spreadLimit);
+  const effort = unloaded ? fresh : settled;
   for (let moved = true; moved; ) {
-    moved = false;
-    for (let m = 0; m < board.layers.length; m++) moved = balanceLayer(board, m) || moved;
-    moved = balanceTotals(board) || moved;
+    for (let m = 0; m < board.layers.length; m++) evenOut(board, m, effort);
+    moved = balanceTotals(board, effort);
   }
 }
 
@@ -63,29 +59,13 @@ function leastConflicting(board: SlotBoard, unit: number, from: number, now: num
   return best;
 }
 
-/** Relieves workers that have more than their share of the layer, the fullest first. */
-function balanceLayer(board: SlotBoard, m: number): boolean {
+/**
+ * Fills workers that have less than their share of all load, then relieves those that have more. No layer waits longer for it,
+ * and no worker comes so close to the busiest one of a layer that evening out would undo it.
+ */
+function balanceTotals(board: SlotBoard, { enough, leastGain }: Effort): boolean {
   let moved = false;
-  for (let again = true; again; ) {
-    again = false;
-    const fullness = board.workers.map((_, worker) => board.layerFullness(m, worker));
-    const over = fullness.flatMap((value, worker) => (value > 1 + layerTolerance ? [worker] : []));
-    for (const from of over.sort((a, b) => fullness[b]! - fullness[a]! || a - b)) {
-      const units = unitsInLayer(board, m, from);
-      const move = bestLayerMove(board, m, units, from) ?? bestSwap(board, m, units, from);
-      if (move === null) continue;
-      apply(board, move);
-      again = true;
-      break;
-    }
-    moved ||= again;
-  }
-  return moved;
-}
-
-/** Fills workers that have less than their share of all load, then relieves those that have more. */
-function balanceTotals(board: SlotBoard): boolean {
-  let moved = false;
+  const limits = board.layers.map((_, m) => Math.max(enough, board.layerFullness(m, board.busiest(m)) - leastGain));
   for (let again = true; again; ) {
     again = false;
     const order = board.workers
@@ -93,13 +73,13 @@ function balanceTotals(board: SlotBoard): boolean {
       .sort((a, b) => board.fullness(b) - board.fullness(a) || a - b);
     for (const to of order.toReversed()) {
       if (board.fullness(to) >= 1 - tolerance) break;
-      if (fill(board, to, order)) again = true;
+      if (fill(board, to, order, limits)) again = true;
     }
     for (const from of order) {
       if (board.fullness(from) <= 1 + tolerance) break;
-      const move = bestMove([...board.unitsOf[from]!], from, board, levelsTotal);
+      const move = bestMove(board, from, limits);
       if (move === null) continue;
-      apply(board, move);
+      board.move(move.unit, move.from, move.to);
       again = true;
     }
     moved ||= again;
@@ -108,91 +88,41 @@ function balanceTotals(board: SlotBoard): boolean {
 }
 
 /** Brings one slot to an underloaded worker, from the fullest worker that has one to give. */
-function fill(board: SlotBoard, to: number, order: readonly number[]): boolean {
+function fill(board: SlotBoard, to: number, order: readonly number[], limits: readonly number[]): boolean {
   for (const from of order) {
     if (board.fullness(from) <= board.fullness(to)) return false;
     let best: Move | null = null;
-    for (const unit of board.unitsOf[from]!) best = better(best, moveTo(board, unit, from, to, levelsTotal));
+    for (const unit of board.unitsOf[from]!) best = better(best, moveTo(board, unit, from, to, limits));
     if (best === null) continue;
-    apply(board, best);
+    board.move(best.unit, best.from, best.to);
     return true;
   }
   return false;
 }
 
-/** A worker of which nothing can go anywhere is passed by: where slots are few, most are like that. */
-function bestLayerMove(board: SlotBoard, m: number, units: readonly number[], from: number): Move | null {
-  const light = units.filter((unit) => {
-    const load = board.slotLoad[unit]!;
-    return load / board.largestShare <= (board.loadInLayer(m, from) - load / 2) / board.fairShare[from]!;
-  });
-  return bestMove(light, from, board, levelsLayer);
-}
-
-/** Whether a move leaves the fuller of two workers clearly less full: by half of what the slot is to it, at least. */
-type Levels = (board: SlotBoard, m: number, load: number, from: number, to: number) => boolean;
-
-const levelsLayer: Levels = (board, m, load, from, to) =>
-  (board.loadInLayer(m, to) + load) / board.fairShare[to]! <=
-  (board.loadInLayer(m, from) - load / 2) / board.fairShare[from]!;
-
-const levelsTotal: Levels = (board, _m, load, from, to) =>
-  (board.totalLoad[to]! + load) / board.fairShare[to]! <= (board.totalLoad[from]! - load / 2) / board.fairShare[from]!;
-
-function bestMove(units: readonly number[], from: number, board: SlotBoard, levels: Levels): Move | null {
+function bestMove(board: SlotBoard, from: number, limits: readonly number[]): Move | null {
   let best: Move | null = null;
-  for (const unit of units) {
-    for (let to = 0; to < board.workers.length; to++) best = better(best, moveTo(board, unit, from, to, levels));
+  for (const unit of board.unitsOf[from]!) {
+    for (let to = 0; to < board.workers.length; to++) best = better(best, moveTo(board, unit, from, to, limits));
   }
   return best;
 }
 
-function moveTo(board: SlotBoard, unit: number, from: number, to: number, levels: Levels): Move | null {
+/** A move that leaves the fuller of two workers clearly less full: by half of what the slot is to it, at least. */
+function moveTo(board: SlotBoard, unit: number, from: number, to: number, limits: readonly number[]): Move | null {
   const m = board.layerOf[unit]!;
   const load = board.slotLoad[unit]!;
-  if (to === from || !board.gives(from) || !levels(board, m, load, from, to)) return null;
+  const share = board.fairShare[to]!;
+  if (to === from || !board.gives(from)) return null;
+  if ((board.totalLoad[to]! + load) / share > (board.totalLoad[from]! - load / 2) / board.fairShare[from]!) return null;
+  if (board.loadInLayer(m, to) + load > limits[m]! * share * board.layerMean[m]!) return null;
   const gain = -board.costOfAdding(m, from, -load) - board.costOfAdding(m, to, load);
   if (gain <= epsilon * load || !board.fits(unit, to)) return null;
   if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) return null;
-  return { unit, from, to, back: -1, gain };
-}
-
-/** Exchanges a slot for a lighter one of the same layer, where there is no room for more slots. */
-function bestSwap(board: SlotBoard, m: number, units: readonly number[], from: number): Move | null {
-  let best: Move | null = null;
-  const leastShift = swapGain * board.fairShare[from]! * board.layerMean[m]!;
-  if (!board.gives(from) || board.freeBytes(from) < board.layers[m]!.sliceBytes) return null;
-  // A target ends with the slot's load at least: it holds the lighter one now.
-  const most = (board.largestShare * (board.loadInLayer(m, from) - leastShift / 2)) / board.fairShare[from]!;
-  const light = units.filter((unit) => board.slotLoad[unit]! <= most);
-  if (light.length === 0) return null;
-  for (let back = board.firstUnit[m]!; back < board.firstUnit[m + 1]!; back++) {
-    if (board.holds(back, from)) continue;
-    for (const to of board.holders[back]!) {
-      for (const unit of light) {
-        const shift = board.slotLoad[unit]! - board.slotLoad[back]!;
-        if (shift < leastShift || !levelsLayer(board, m, shift, from, to) || !board.fits(unit, to)) continue;
-        const gain = -board.costOfAdding(m, from, -shift) - board.costOfAdding(m, to, shift);
-        if (gain <= epsilon * shift || (best !== null && gain <= best.gain)) continue;
-        if (board.conflicts(unit, to, from) > board.conflicts(unit, from, from)) continue;
-        if (board.conflicts(back, from, to) > board.conflicts(back, to, to)) continue;
-        best = { unit, from, to, back, gain };
-      }
-    }
-  }
-  return best;
+  return { unit, from, to, gain };
 }
 
 function better(best: Move | null, move: Move | null): Move | null {
   if (best === null || move === null) return best ?? move;
   return move.gain > best.gain ? move : best;
-}
-
-function apply(board: SlotBoard, move: Move): void {
-  board.move(move.unit, move.from, move.to);
-  if (move.back >= 0) board.move(move.back, move.to, move.from);
-}
-
-function unitsInLayer(board: SlotBoard, m: number, worker: number): number[] {
-  return [...board.unitsOf[worker]!].filter((unit) => board.layerOf[unit] === m).sort((a, b) => a - b);
 }

@@ -1,6 +1,6 @@
 // How many replicas each expert gets: what operators ask for, then extra ones for the experts with the most load per
 // replica, as far as workers and memory allow. Replicas that exist already are preferred, so that small changes of load or
-// memory change few counts.
+// memory change few counts. An expert whose count operators asked for by name has just that.
 import { formatBytes } from '../../../platform/process/quantities.ts';
 import type { ExpertLoad } from '../input/input.ts';
 
@@ -14,7 +14,14 @@ export interface ReplicaLayer {
   readonly asked: readonly number[];
   /** Replicas that exist and may stay, [experts]. */
   readonly kept: readonly number[];
+  /** Experts that get no replica beyond those asked for, [experts]. */
+  readonly fixed: readonly boolean[];
+  /** Most replicas beyond those asked for, in all. */
+  readonly extras: number;
 }
+
+/** Which extra replicas are given: those that load asks for, or of those the ones that exist. */
+export type Extras = 'any' | 'kept';
 
 export interface ReplicaCounts {
   /** [layers][experts]. */
@@ -23,9 +30,9 @@ export interface ReplicaCounts {
 }
 
 /** Load resolution: the mean expert of a layer of the largest experts has this load. */
-const meanLoad = 1e6;
-/** Part of an expert's expected load that does not depend on what was measured; keeps idle experts from piling up. */
-const floorShare = 0.1;
+const meanLoad = 1e9;
+/** Part of an expert's expected load that does not depend on what was measured: what keeps idle experts from counting nothing. */
+const floorShare = 1e-6;
 /** A replica that exists is worth this many times one that would have to be loaded. */
 const keepBonus = 1.2;
 
@@ -42,13 +49,12 @@ export function expertLoads(load: ExpertLoad | undefined, experts: number, relat
 
 /**
  * Replica counts of all experts: at least 1, at most one per worker. `capacityBytes` is what all workers together can hold.
- * `extrasPerLayer` bounds the extra replicas of each layer.
  */
 export function replicaCounts(
   layers: readonly ReplicaLayer[],
   workers: number,
   capacityBytes: number,
-  extrasPerLayer: readonly number[],
+  extras: Extras,
 ): ReplicaCounts {
   const shortfalls: string[] = [];
   const most = layers.reduce((all, layer) => layer.asked.reduce((largest, asked) => Math.max(largest, asked), all), 0);
@@ -68,7 +74,7 @@ export function replicaCounts(
       shortfalls.push(`${removed.replicas} expert replicas do not fit: ${formatBytes(missingBytes)} are missing`);
     }
   }
-  addExtras(layers, counts, workers, capacityBytes - bytes, extrasPerLayer);
+  addExtras(layers, counts, workers, capacityBytes - bytes, extras);
   return { counts, shortfalls };
 }
 
@@ -110,14 +116,14 @@ function addExtras(
   counts: number[][],
   workers: number,
   freeBytes: number,
-  extrasPerLayer: readonly number[],
+  extras: Extras,
 ): void {
   let free = freeBytes;
-  const rounds = extrasPerLayer.reduce((most, extras) => Math.max(most, extras), 0);
+  const rounds = layers.reduce((most, layer) => Math.max(most, layer.extras), 0);
   for (let round = 0; round < rounds; round++) {
     layers.forEach((layer, m) => {
-      if (round >= extrasPerLayer[m]! || layer.bytes > free) return;
-      const expert = neediest(layer, counts[m]!, workers);
+      if (round >= layer.extras || layer.bytes > free) return;
+      const expert = neediest(layer, counts[m]!, workers, extras);
       if (expert < 0) return;
       counts[m]![expert]! += 1;
       free -= layer.bytes;
@@ -125,12 +131,13 @@ function addExtras(
   }
 }
 
-function neediest(layer: ReplicaLayer, counts: readonly number[], workers: number): number {
+function neediest(layer: ReplicaLayer, counts: readonly number[], workers: number, extras: Extras): number {
   let best = -1;
   let bestNeed = 0;
   counts.forEach((count, expert) => {
-    if (count >= workers) return;
-    const need = (layer.loads[expert]! / count) * (layer.kept[expert]! > count ? keepBonus : 1);
+    const exists = layer.kept[expert]! > count;
+    if (count >= workers || layer.fixed[expert] || (extras === 'kept' && !exists)) return;
+    const need = (layer.loads[expert]! / count) * (exists ? keepBonus : 1);
     if (need > bestNeed) {
       best = expert;
       bestNeed = need;

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../../platform/process/quantities.ts';
 import type { ExpertsFootprint } from '../input/memory.ts';
-import { sliceBytes } from './experts.ts';
+import { sliceBytes } from './pool.ts';
 
 export interface SliceChoice {
   readonly slices: number;

@@ -9,23 +9,34 @@ const spreadLimit = 2;
 
 /**
  * Places all slots, deterministically. `kept` says where they were before, by unit as SlotBoard numbers them. A unit that
- * finds no room at all is left without a holder, one that finds too little with fewer than wanted.
+ * finds no room at all is left without a holder, one that finds too little with fewer than wanted. `balance`: whether slots
+ * that have a place may get another one.
  */
-export function placeSlots(workers: readonly SlotWorker[], layers: readonly SlotLayer[], kept: Holders): SlotBoard {
+export function placeSlots(
+  workers: readonly SlotWorker[],
+  layers: readonly SlotLayer[],
+  kept: Holders,
+  balance: boolean,
+): SlotBoard {
   const board = new SlotBoard(workers, layers);
+  const unloaded = kept.every((holders) => holders.length === 0);
   for (let unit = 0; unit < board.unitCount; unit++) {
     for (const worker of [...(kept[unit] ?? [])].sort((a, b) => a - b)) board.place(unit, worker);
   }
   for (let unit = 0; unit < board.unitCount; unit++) dropSurplus(board, unit);
   for (let worker = 0; worker < board.workers.length; worker++) shrink(board, worker);
   const short = unitsShort(board);
-  for (const unit of short) if (board.holders[unit]!.length === 0) cover(board, unit);
+  if (unloaded) {
+    // What finds no place now is seen to below, in that of others if need be.
+    for (const unit of short) while (board.holders[unit]!.length < board.wanted[unit]! && placeBest(board, unit, true));
+  }
+  for (const unit of short) if (board.holders[unit]!.length === 0) cover(board, unit, unloaded);
   for (const unit of short) {
     while (board.holders[unit]!.length > 0 && board.holders[unit]!.length < board.wanted[unit]!) {
-      if (!placeBest(board, unit) && !placeBySwap(board, unit)) break;
+      if (!placeBest(board, unit, unloaded) && !placeBySwap(board, unit)) break;
     }
   }
-  rebalance(board, spreadLimit);
+  if (balance) rebalance(board, spreadLimit, unloaded);
   return board;
 }
 
@@ -38,11 +49,14 @@ function unitsShort(board: SlotBoard): number[] {
 }
 
 /** Takes replicas away until no more are left than wanted: crowded ones first, then those of the busiest workers. */
-function dropSurplus(board: SlotBoard, unit: number): void {
+export function dropSurplus(board: SlotBoard, unit: number): void {
   while (board.holders[unit]!.length > board.wanted[unit]!) {
     const [first] = [...board.holders[unit]!].sort(
       (a, b) =>
-        board.conflicts(unit, b, b) - board.conflicts(unit, a, a) || board.fullness(b) - board.fullness(a) || b - a,
+        Number(board.hasNeighbour(unit, b, b)) - Number(board.hasNeighbour(unit, a, a)) ||
+        board.conflicts(unit, b, b) - board.conflicts(unit, a, a) ||
+        board.fullness(b) - board.fullness(a) ||
+        b - a,
     );
     board.remove(unit, first!);
   }
@@ -64,8 +78,8 @@ function shrink(board: SlotBoard, worker: number): void {
 }
 
 /** First replica of a unit; where there is no room, in the place of another unit's second one. */
-function cover(board: SlotBoard, unit: number): void {
-  if (placeBest(board, unit)) return;
+function cover(board: SlotBoard, unit: number, unloaded: boolean): void {
+  if (placeBest(board, unit, unloaded)) return;
   const need = board.bytesOf(unit);
   const byFullness = board.workers.map((_, worker) => worker).sort((a, b) => board.fullness(a) - board.fullness(b));
   for (const worker of byFullness) {
@@ -80,28 +94,56 @@ function cover(board: SlotBoard, unit: number): void {
   }
 }
 
-/** Places one replica where it conflicts least and costs least. False when no worker can take it. */
-function placeBest(board: SlotBoard, unit: number): boolean {
+/**
+ * Places one replica where it stands best and costs least. False when no worker can take it. Where nothing is loaded yet, slots
+ * go out evenly by their number, too, each to the worker with the least load of the layer.
+ */
+export function placeBest(board: SlotBoard, unit: number, unloaded = false): boolean {
   const m = board.layerOf[unit]!;
   const load = board.slotLoad[unit]!;
-  let best = -1;
-  let bestConflicts = 0;
-  let bestCost = 0;
+  let best: Candidate | null = null;
   for (let worker = 0; worker < board.workers.length; worker++) {
+    const cost = unloaded
+      ? (board.loadInLayer(m, worker) + load) / board.fairShare[worker]!
+      : board.costOfAdding(m, worker, load);
+    if (best !== null && best.drawback === 0 && !isBetter(board, unit, worker, cost, best)) continue;
     if (!board.fits(unit, worker)) continue;
-    const overloaded = board.fullness(worker, load) > spreadLimit;
-    const conflicts = overloaded ? 4 : board.conflicts(unit, worker, -1);
-    if (best >= 0 && conflicts > bestConflicts) continue;
-    const cost = board.costOfAdding(m, worker, load);
-    if (best < 0 || conflicts < bestConflicts || cost < bestCost) {
-      best = worker;
-      bestConflicts = conflicts;
-      bestCost = cost;
-    }
+    const drawback = drawbackOf(board, unit, worker, unloaded);
+    if (best !== null && drawback > best.drawback) continue;
+    if (best !== null && drawback === best.drawback && !isBetter(board, unit, worker, cost, best)) continue;
+    const neighbour = board.hasNeighbour(unit, worker, -1);
+    best = { worker, drawback, cost, neighbour, fullness: board.fullness(worker) };
   }
-  if (best < 0) return false;
-  board.place(unit, best);
+  if (best === null) return false;
+  board.place(unit, best.worker);
   return true;
+}
+
+interface Candidate {
+  readonly worker: number;
+  /** See drawbackOf. */
+  readonly drawback: number;
+  readonly cost: number;
+  /** Whether another replica is on its node. */
+  readonly neighbour: boolean;
+  readonly fullness: number;
+}
+
+/** Whether the worker costs less than the best one or, where it costs the same, stands apart or is less full in all. */
+function isBetter(board: SlotBoard, unit: number, worker: number, cost: number, best: Candidate): boolean {
+  if (cost !== best.cost) return cost < best.cost;
+  const fuller = board.fullness(worker) >= best.fullness;
+  if (fuller && !best.neighbour) return false;
+  const neighbour = board.hasNeighbour(unit, worker, -1);
+  return neighbour === best.neighbour ? !fuller : best.neighbour;
+}
+
+/** What speaks against a worker, the worst first: overload, conflicts, many slots of the layer. */
+function drawbackOf(board: SlotBoard, unit: number, worker: number, unloaded: boolean): number {
+  const m = board.layerOf[unit]!;
+  if (board.fullness(worker, board.slotLoad[unit]) > spreadLimit) return 8;
+  const many = unloaded ? board.hasShare(m, worker, 1) : board.crowded(m, worker);
+  return 2 * board.conflicts(unit, worker, -1) + (many ? 1 : 0);
 }
 
 /** When only workers that hold the unit have room: moves another unit there, and takes its place. */

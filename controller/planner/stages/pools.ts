@@ -3,7 +3,8 @@ import type { ExpertPlacement__Output as ExpertPlacement } from '../../../proto/
 import type { PlacementPlan } from '../../../proto/messages.ts';
 import type { PlanInput, PlannerWorker } from '../input/input.ts';
 import type { ModelFootprint } from '../input/memory.ts';
-import { type ExpertSlotOf, type PoolLayer, placeExperts } from '../slots/experts.ts';
+import { placeExperts } from '../slots/experts.ts';
+import type { ExpertSlotOf, PoolLayer } from '../slots/pool.ts';
 import { chooseSlices } from '../slots/slices.ts';
 import type { PipelineLayout } from './stages.ts';
 
@@ -47,6 +48,7 @@ export function planExperts(
     layers.set(index, { slices: chosen.slices, slots: [] });
   }
   const shortfalls: string[] = [];
+  let { rebalance: budget = null } = input;
   for (const pool of problems.length > 0 ? [] : pools) {
     const poolLayers = poolLayersOf(input, model, former, pool, pools, layers);
     if (poolLayers.length === 0) continue;
@@ -57,7 +59,9 @@ export function planExperts(
         cordoned: input.constraints.cordoned.includes(worker.id),
       })),
       poolLayers,
+      budget,
     );
+    if (budget !== null) budget = { ...budget, loads: budget.loads - placed.rebalanced };
     placed.slots.forEach((slots, m) => {
       layers.get(poolLayers[m]!.layer)!.slots.push(...slots);
     });
@@ -81,10 +85,12 @@ function poolLayersOf(
     const { slices } = layers.get(layer)!;
     const copies = pools.filter((other) => other.first <= layer && layer < other.end).length;
     const asked = new Array<number>(experts.count).fill(constraints.defaultReplicas);
-    for (const override of constraints.overrides) {
-      if (override.layer === layer) asked[override.expert] = override.replicas;
+    const fixed = new Array<boolean>(experts.count).fill(false);
+    for (const { layer: named, expert, replicas } of constraints.overrides) {
+      if (named !== layer) continue;
+      asked[expert] = replicas;
+      fixed[expert] = true;
     }
-    const measured = load?.find((entry) => entry.layer === layer);
     const before = formerPlacement(former, layer, slices);
     return [
       {
@@ -92,8 +98,9 @@ function poolLayersOf(
         experts,
         slices,
         asked: asked.map((replicas) => Math.ceil(replicas / copies)),
-        extras: measured === undefined ? 0 : Math.ceil(constraints.redundancy * experts.count),
-        load: measured,
+        fixed,
+        extras: Math.ceil(constraints.redundancy * experts.count),
+        load: load?.find((entry) => entry.layer === layer),
         former: (before?.expert ?? []).map((expert, i) => ({
           expert,
           slice: before!.slice[i]!,

@@ -21,6 +21,8 @@ export interface ClusterSetup {
   readonly workers: readonly WorkerSetup[];
   readonly layout?: Partial<LayoutConstraints>;
   readonly replicas?: number;
+  readonly redundancy?: number;
+  readonly rebalance?: 'auto' | 'off';
   readonly overlapRows?: number;
 }
 
@@ -63,7 +65,9 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
       defaultReplicas: setup.replicas ?? 1,
       kvBlocks: 128,
       blockSize: 4,
+      redundancy: setup.redundancy ?? 0,
     },
+    rebalance: setup.rebalance ?? 'off',
     minWorkers: setup.workers.length,
     leastKvBlocks: 32,
     verifyWeights: true,

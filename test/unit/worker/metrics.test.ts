@@ -8,6 +8,7 @@ function metrics() {
     slots: () => 3,
     expertBytes: () => 4_096,
     coldSlots: () => 1,
+    busyRatio: () => 0.5,
     engine: () => null,
   });
 }

@@ -52,6 +52,8 @@ export interface EngineSnapshot {
   readonly running: number;
   /** Sequences that wait for blocks or a place. */
   readonly waiting: number;
+  /** Tokens of prompts, of sequences that run or wait, that are not in the cache yet. */
+  readonly waitingTokens: number;
   /** Sequences that wait for a sibling's prompt or for their consumer. */
   readonly held: number;
   readonly stepsInFlight: number;

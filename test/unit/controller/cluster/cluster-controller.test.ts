@@ -13,7 +13,14 @@ const { spec } = await compileModel(directory);
 function startController(bus: MemoryBus): Promise<ClusterController> {
   return startClusterController({
     ...{ bus, cluster: 'test', id: 'c1', directory, spec, weights: 'f32', maxModelLen: 64 },
-    ...{ maxNumSeqs: 4, maxNumBatchedTokens: 64, leastKvBlocks: 4, minWorkers: 1, verifyWeights: true },
+    ...{
+      maxNumSeqs: 4,
+      maxNumBatchedTokens: 64,
+      leastKvBlocks: 4,
+      minWorkers: 1,
+      verifyWeights: true,
+      rebalance: 'auto',
+    },
     constraints: { ...defaultConstraints, kvBlocks: 16, blockSize: 4 },
     credentials: credentials.createInsecure(),
     onError: (what, error) => expect.fail(`${what}: ${String(error)}`),

@@ -34,7 +34,11 @@ afterEach(async () => {
   await bus.close();
 });
 
-async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> = async () => []) {
+async function rig(
+  minWorkers = 1,
+  checksums: () => Promise<readonly number[]> = async () => [],
+  rebalance: 'auto' | 'off' = 'off',
+) {
   const [plans, workers, reports, control] = await Promise.all([
     bus.bucket('plans'),
     bus.bucket('workers'),
@@ -42,6 +46,7 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     bus.bucket('control'),
   ]);
   const errors: string[] = [];
+  const load = new ExpertLoadBook(spec);
   /** What this controller does not reach: milliseconds for which it is lost, or null where it was never reached. */
   const missing = new Map<string, number | null>();
   const view = new ClusterView({
@@ -63,7 +68,8 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     plans,
     reports,
     control,
-    load: new ExpertLoadBook(spec),
+    load,
+    rebalance,
     events,
     checksums: () => checksums(),
     now: () => clock.now,
@@ -111,6 +117,7 @@ async function rig(minWorkers = 1, checksums: () => Promise<readonly number[]> =
     vi.waitFor(async () => expect((await plan(COMMITTED_PLAN))?.epoch).toBe(epoch));
   return {
     leader,
+    load,
     view,
     events,
     plans,

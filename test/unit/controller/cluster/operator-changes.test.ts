@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { managedChanges } from '../../../../controller/cluster/control/managed-changes.ts';
 import {
   cordon,
   drain,
@@ -157,5 +158,42 @@ describe('operators', () => {
     for (const count of [0, experts + 1, 10_000]) {
       await expect(scale(hot(count), 'ada', options)).rejects.toThrow(`hot: expected 1 to ${experts}`);
     }
+  });
+});
+
+describe('changes for objects of Kubernetes', () => {
+  const by = 'operator (ExpertPool/a)';
+
+  it('ask for counts that nobody can give yet', async () => {
+    const { view, options } = await rig(['s1', 'a', 'b']);
+    const overrides = [{ replicas: 2, experts: [{ layer, expert: 1 }] }];
+    await managedChanges(options).askReplicas({ default: 9, overrides }, by);
+    expect(view.constraints?.value).toMatchObject({
+      defaultReplicas: 9,
+      overrides,
+      changes: [{ what: `scale replicas to 9 replicas of every expert, 2 of layer ${layer} expert 1`, asked: { by } }],
+    });
+  });
+
+  it('drain a worker once, and take that back', async () => {
+    const { view, options } = await rig(['s1', 'a', 'b']);
+    const changes = managedChanges(options);
+    await changes.drain('b', by);
+    await changes.drain('b', 'operator (ExpertPool/other)');
+    expect(view.constraints?.value.draining).toMatchObject([{ workerId: 'b', asked: { by } }]);
+    await changes.undrain('b', by);
+    await changes.undrain('b', by);
+    expect(view.constraints?.value.draining).toEqual([]);
+    expect(view.constraints?.value.changes).toHaveLength(2);
+  });
+
+  it('know what a drain would take away, without asking for it', async () => {
+    const { view, options } = await rig(['s1', 'a', 'b']);
+    await scale(all(2), 'ada', options);
+    const changes = managedChanges(options);
+    expect(changes.drainRefusals('b').join()).toMatch(/replicas/);
+    expect(view.constraints?.value.draining).toEqual([]);
+    await scale(all(1), 'ada', options);
+    expect(changes.drainRefusals('b')).toEqual([]);
   });
 });

@@ -64,7 +64,7 @@ export function pod(ordinal: number, more: Partial<ObservedPod> = {}, set = 'exp
   const name = `${set}-${ordinal}`;
   return {
     ...{ name, uid: `uid-${ordinal}`, ordinal, revision: 'new', ready: true, terminating: false },
-    ...{ unschedulableSince: null, problem: null, ...more },
+    ...{ unschedulable: false, problem: null, ...more },
   };
 }
 
@@ -104,7 +104,8 @@ export interface Scene {
   readonly replicas?: number;
   readonly pods: readonly ObservedPod[];
   readonly cluster?: Cluster;
-  readonly surge?: boolean;
+  /** Milliseconds for which one pod more has been asked for. */
+  readonly surgeFor?: number;
   readonly busyElsewhere?: string;
   readonly role?: 'stage' | 'expert';
   /** The StatefulSet was applied from another template, or by another operator. */
@@ -126,7 +127,7 @@ export function setInput(scene: Scene): SetInput {
       replicas: scene.replicas ?? pods.length,
       applied: scene.applied ?? applied(objects.statefulSet),
       operator: scene.operator ?? OPERATOR,
-      surge: scene.surge ?? false,
+      surgeSince: scene.surgeFor === undefined ? null : NOW - scene.surgeFor,
       updateRevision: scene.updateRevision === undefined ? 'new' : scene.updateRevision,
     },
     service: applied(objects.service),
@@ -148,7 +149,7 @@ export function inShort(steps: readonly Step[]): readonly string[] {
     switch (step.kind) {
       case 'apply': {
         const { kind, spec, metadata: of } = step.object;
-        const surge = of.annotations?.[annotations.surge] === 'true' ? ' with one more' : '';
+        const surge = of.annotations?.[annotations.surge] !== undefined ? ' with one more' : '';
         return [kind === 'StatefulSet' ? `apply ${kind} ${String(spec['replicas'])}${surge}` : `apply ${kind}`];
       }
       case 'drain':

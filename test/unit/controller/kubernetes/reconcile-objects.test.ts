@@ -33,7 +33,7 @@ function running(objects: ReturnType<typeof setObjects>, pods: readonly ReturnTy
   const applied = (object: typeof objects.service) => object.metadata.annotations?.['conclave.dev/applied'] ?? null;
   return {
     statefulSet: {
-      ...{ resourceVersion: '42', replicas: pods.length, operator: OPERATOR, surge: false, updateRevision: 'new' },
+      ...{ resourceVersion: '42', replicas: pods.length, operator: OPERATOR, surgeSince: null, updateRevision: 'new' },
       applied: applied(objects.statefulSet),
     },
     ...{ service: applied(objects.service), budget: applied(objects.budget), pods },

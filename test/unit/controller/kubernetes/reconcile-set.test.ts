@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { reconcileSet } from '../../../../controller/kubernetes/reconcile/reconcile-set.ts';
-import { inShort, NOW, pod, type Scene, setInput } from './fixtures.ts';
+import { inShort, pod, type Scene, setInput } from './fixtures.ts';
 
 const stale = { revision: 'old' };
 const w = (ordinal: number) => `experts-expert-${ordinal}`;
@@ -235,20 +235,20 @@ const updating: readonly Case[] = [
       wanted: 1,
       pods: [pod(0, stale), pod(1, { ready: false })],
       cluster: { refused: [0], holding: [0] },
-      surge: true,
+      surgeFor: 600_000,
     },
     steps: [],
     reason: 'Updating',
   },
   {
     name: 'then drains, and keeps it',
-    scene: { wanted: 1, pods: [pod(0, stale), pod(1)], surge: true },
+    scene: { wanted: 1, pods: [pod(0, stale), pod(1)], surgeFor: 600_000 },
     steps: [`drain ${w(0)}`],
     reason: 'Updating',
   },
   {
     name: 'drains the extra pod when the update is done',
-    scene: { wanted: 1, pods: [pod(0), pod(1)], surge: true },
+    scene: { wanted: 1, pods: [pod(0), pod(1)], surgeFor: 600_000 },
     steps: ['apply StatefulSet 2', `drain ${w(1)}`],
     reason: 'ScalingIn',
   },
@@ -256,9 +256,21 @@ const updating: readonly Case[] = [
     name: 'takes a pod whose experts others hold where no node has room for one more',
     scene: {
       wanted: 2,
-      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulableSince: NOW - 60_000 })],
+      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulable: true })],
       cluster: { refused: [1], holding: [0, 1] },
-      surge: true,
+      surgeFor: 60_000,
+    },
+    steps: [`delete ${w(1)} uid-1`],
+    reason: 'Updating',
+  },
+  {
+    name: 'does so too where no pod could be made, for want of a quota',
+    scene: {
+      wanted: 2,
+      replicas: 3,
+      pods: [pod(0, stale), pod(1, stale)],
+      cluster: { refused: [1] },
+      surgeFor: 60_000,
     },
     steps: [`delete ${w(1)} uid-1`],
     reason: 'Updating',
@@ -267,9 +279,9 @@ const updating: readonly Case[] = [
     name: 'is patient before it does',
     scene: {
       wanted: 2,
-      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulableSince: NOW - 59_000 })],
+      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulable: true })],
       cluster: { refused: [1], holding: [0, 1] },
-      surge: true,
+      surgeFor: 59_000,
     },
     steps: [],
     reason: 'Updating',
@@ -278,9 +290,9 @@ const updating: readonly Case[] = [
     name: 'never takes the last holder of an expert',
     scene: {
       wanted: 2,
-      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulableSince: NOW - 3_600_000 })],
+      pods: [pod(0, stale), pod(1, stale), pod(2, { ready: false, unschedulable: true })],
       cluster: { refused: [1], only: [1], holding: [0, 1] },
-      surge: true,
+      surgeFor: 3_600_000,
     },
     steps: [],
     reason: 'LastHolder',

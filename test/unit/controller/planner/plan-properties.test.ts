@@ -239,7 +239,8 @@ test('adding a worker moves at most about its fair share of the slots, most of i
       moved += loads;
       taken += slotsByWorker(after).get(input.workers.at(-1)!.id) ?? 0;
       fair += share;
-      expect(loads).toBeLessThanOrEqual(1.5 * share + 2 * choice.layers);
+      // Slots come in large pieces: a layer may ask for a swap besides.
+      expect(loads).toBeLessThanOrEqual(1.5 * share + 3 * choice.layers);
     }),
     { numRuns: 1000, seed: 25 },
   );

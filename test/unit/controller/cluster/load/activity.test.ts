@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ActivityBook } from '../../../../controller/cluster/load/activity.ts';
-import { conclave, decode, encode } from '../../../../proto/messages.ts';
+import { ActivityBook } from '../../../../../controller/cluster/load/activity.ts';
+import { conclave, decode, encode } from '../../../../../proto/messages.ts';
 
 function report(workerId: string, tokensPerSecond: number) {
   return decode(conclave.LoadReport, encode(conclave.LoadReport, { workerId, activity: { tokensPerSecond } }));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ExpertLoadBook, imbalance } from '../../../../controller/cluster/load/expert-load.ts';
-import { conclave, decode, encode } from '../../../../proto/messages.ts';
+import { ExpertLoadBook, imbalance } from '../../../../../controller/cluster/load/expert-load.ts';
+import { conclave, decode, encode } from '../../../../../proto/messages.ts';
 
 const spec = decode(
   conclave.ModelSpec,
@@ -24,13 +24,22 @@ describe('ExpertLoadBook', () => {
     expect(book.rates()).toEqual([{ layer: 1, expertRows: [5, 0, 2] }]);
   });
 
-  it('follows a change of load with a half-life of 30 s', () => {
+  it('follows a change of load with a half-life of 10 s', () => {
     const book = new ExpertLoadBook(spec);
-    book.add(report(1, 1, [8, 0, 0]));
-    for (let i = 0; i < 30; i++) book.add(report(1, 1, [0, 8, 0]));
+    for (let i = 0; i < 300; i++) book.add(report(1, 1, [8, 0, 0]));
+    for (let i = 0; i < 10; i++) book.add(report(1, 1, [0, 8, 0]));
     const [layer] = book.rates() ?? [];
     expect(layer?.expertRows[0]).toBeCloseTo(4, 5);
     expect(layer?.expertRows[1]).toBeCloseTo(4, 5);
+  });
+
+  it('counts the rows that it rests on, old ones less', () => {
+    const book = new ExpertLoadBook(spec);
+    expect(book.rowsSeen(1)).toBe(0);
+    book.add(report(1, 1, [8, 4, 0]));
+    expect(book.rowsSeen(1)).toBe(12);
+    for (let i = 0; i < 10; i++) book.add(report(1, 1, [0, 0, 0]));
+    expect(book.rowsSeen(1)).toBeCloseTo(6, 5);
   });
 
   it('ignores reports that do not fit the model', () => {
