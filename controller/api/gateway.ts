@@ -15,6 +15,7 @@ import { type ApiKeys, openAccess } from '../../platform/rpc/api-keys.ts';
 import { createGrpcServer, type GrpcServer } from '../../platform/rpc/server.ts';
 import type { ServerTls } from '../../platform/tls/tls-source.ts';
 import { Inference, type ServedModel } from '../gateway/inference.ts';
+import type { LatencyMeter } from '../gateway/latency/latency-meter.ts';
 import type { PipelineRouter } from '../gateway/router.ts';
 import type { TextModel } from '../text/text-model.ts';
 import { addInferenceService } from './grpc/inference-service.ts';
@@ -42,6 +43,8 @@ export interface GatewayOptions {
   readonly apiKeys?: ApiKeys;
   /** What the engine holds, for metrics; null where none runs in this process. */
   readonly engine?: (() => EngineSnapshot) | null;
+  /** Counts the times of requests; null, the default: only /metrics do. */
+  readonly latencies?: LatencyMeter | null;
   /** Seed of requests that bring none; null, the default: drawn at random for each. */
   readonly defaultSeed?: bigint | null;
   /** Why requests cannot be answered now, such as "the model is loading"; empty: they can. */
@@ -158,17 +161,18 @@ function createInference(options: GatewayOptions, limits: GatewayLimits, metrics
     const fields = { err, lead, ...(more > 0 && { repeated: more }) };
     logger.warn(fields, 'a pipeline was lost; its requests go on elsewhere, or there once it is back');
   }, now);
+  const observer = {
+    ...metrics,
+    onFirstToken(sinceArrivalMs: number, queueMs: number) {
+      metrics.onFirstToken(sinceArrivalMs, queueMs);
+      options.onFirstToken?.(sinceArrivalMs);
+    },
+  };
   return new Inference({
     model: options.model,
     text: options.text,
     router: options.router,
-    observer: {
-      ...metrics,
-      onFirstToken(sinceArrivalMs, queueMs) {
-        metrics.onFirstToken(sinceArrivalMs, queueMs);
-        options.onFirstToken?.(sinceArrivalMs);
-      },
-    },
+    observer: options.latencies?.observe(observer) ?? observer,
     maxRequests: limits.maxRequests,
     requestTimeoutMs: limits.requestTimeoutMs,
     maxLostMs: limits.maxLostMs,

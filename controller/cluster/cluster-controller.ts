@@ -9,16 +9,19 @@ import { ClusterView, type ViewChange } from '../../platform/membership/cluster-
 import { MemberKeys } from '../../platform/membership/membership.ts';
 import { systemClock } from '../../platform/process/clock.ts';
 import type { GrpcServer } from '../../platform/rpc/server.ts';
+import type { DrainRequest__Output as DrainRequest } from '../../proto/generated/conclave/v1/DrainRequest.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { ScaleRequest__Output as ScaleRequest } from '../../proto/generated/conclave/v1/ScaleRequest.ts';
 import { conclave, decode, type ModelSpec } from '../../proto/messages.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
+import type { LatencyMeter } from '../gateway/latency/latency-meter.ts';
 import type { PlanConstraints } from '../planner/input/input.ts';
 import { announce, compressed } from './announce-model.ts';
 import { ClusterRouter } from './cluster-router.ts';
 import type { AdminAccess } from './control/admin-access.ts';
 import { controlService, type PoolScaling } from './control/control-service.ts';
 import { type ManagedChanges, managedChanges } from './control/managed-changes.ts';
-import type { OperatorChangesOptions } from './control/operator-changes.ts';
+import { type ChangeOutcome, drain, type OperatorChangesOptions, scale } from './control/operator-changes.ts';
 import { clusterStatus, noPlanReasons } from './control/status.ts';
 import { EventLog } from './events/events.ts';
 import { FailureCounts } from './failure-counts.ts';
@@ -27,6 +30,7 @@ import { Leader } from './leader/leader.ts';
 import { Lease } from './leader/lease.ts';
 import { ActivityBook } from './load/activity.ts';
 import { ExpertLoadBook } from './load/expert-load.ts';
+import { GatewayReports } from './load/gateway-reports.ts';
 import { MemberWatch } from './member-watch.ts';
 import { obstacles } from './obstacles.ts';
 import { Attendance } from './roster/attendance.ts';
@@ -72,6 +76,11 @@ export interface ClusterController {
   managed(): ManagedChanges;
   /** Expert slots that plans made here loaded because of load alone. */
   expertMoves(): number;
+  /** Measures the requests of this controller's gateway, for the status of all controllers. */
+  readonly latencies: LatencyMeter;
+  /** What operators change other than over ControlService, for `by`. Refusals are ControlErrors. */
+  scale(request: ScaleRequest, by: string): Promise<ChangeOutcome>;
+  drain(request: DrainRequest, by: string): Promise<ChangeOutcome>;
   /** Why requests cannot be answered now; empty: they can. */
   obstacles(): readonly string[];
   /** Whether requests could be answered until a moment ago: those that come now may wait. */
@@ -115,6 +124,7 @@ class Controller implements ClusterController {
   readonly #load: ExpertLoadBook;
   readonly #activity = new ActivityBook(() => performance.now());
   readonly #failures = new FailureCounts();
+  readonly #gateways: GatewayReports;
   readonly #members: MemberWatch;
   readonly #attendance: Attendance;
   readonly #leader: Leader;
@@ -130,6 +140,7 @@ class Controller implements ClusterController {
     const { weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens } = options;
     this.#served = compressed({ spec, weights, maxModelLen, maxNumSeqs, maxNumBatchedTokens });
     this.#load = new ExpertLoadBook(spec);
+    this.#gateways = new GatewayReports({ bus, cluster, id: options.id, now: () => performance.now(), onError });
     this.events = new EventLog({ bus, cluster, wallClock: Date.now });
     this.view = new ClusterView({
       ...{ bus, keys: this.#keys },
@@ -162,7 +173,12 @@ class Controller implements ClusterController {
     await this.view.start();
     this.#members.start();
     this.#attendance.start();
+    this.#gateways.start();
     this.#lease.start();
+  }
+
+  get latencies(): LatencyMeter {
+    return this.#gateways.meter;
   }
 
   leads(): boolean {
@@ -191,7 +207,7 @@ class Controller implements ClusterController {
     return clusterStatus({
       ...{ spec, defaultReplicas: constraints.defaultReplicas, minWorkers, rebalance, view: this.view },
       ...{ roster: this.#attendance.roster, load: this.#load, activity: this.#activity, events: this.events },
-      ...{ failures: this.#failures.byCode, bus: bus.state, wallClock: Date.now },
+      ...{ failures: this.#failures.byCode, latency: this.#gateways.summary(), bus: bus.state, wallClock: Date.now },
     });
   }
 
@@ -207,6 +223,14 @@ class Controller implements ClusterController {
     return performance.now() - this.#readyAt < PATIENCE_MS;
   }
 
+  scale(request: ScaleRequest, by: string): Promise<ChangeOutcome> {
+    return scale(request, by, this.#changes());
+  }
+
+  drain(request: DrainRequest, by: string): Promise<ChangeOutcome> {
+    return drain(request, by, this.#changes());
+  }
+
   serve(grpc: GrpcServer, { allows, nameOf }: AdminAccess, pools: PoolScaling | null): void {
     const handlers = controlService({
       ...this.#changes(),
@@ -219,6 +243,7 @@ class Controller implements ClusterController {
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
     this.#attendance.close();
+    this.#gateways.close();
     await this.#lease.stop();
     this.view.stop();
     this.router.close();

@@ -57,3 +57,13 @@ export function loadSubject(cluster: string, workerId: string): string {
 export function loadSubjects(cluster: string): string {
   return `conclave.v1.${cluster}.load.>`;
 }
+
+/** GatewayReport, from each controller. */
+export function gatewaySubject(cluster: string, controllerId: string): string {
+  return `conclave.v1.${cluster}.gateway.${controllerId}`;
+}
+
+/** All gateway reports. */
+export function gatewaySubjects(cluster: string): string {
+  return `conclave.v1.${cluster}.gateway.>`;
+}

@@ -5,6 +5,7 @@
 import type { ChangePreview__Output as ChangePreview } from '../../../proto/generated/conclave/v1/ChangePreview.ts';
 import type { ClusterEvent__Output as ClusterEvent } from '../../../proto/generated/conclave/v1/ClusterEvent.ts';
 import type { GetStatusResponse__Output as ClusterStatus } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { LatencyPercentiles__Output as LatencyPercentiles } from '../../../proto/generated/conclave/v1/LatencyPercentiles.ts';
 import type { RequestStatus__Output as RequestStatus } from '../../../proto/generated/conclave/v1/RequestStatus.ts';
 import type { WorkerActivity__Output as WorkerActivity } from '../../../proto/generated/conclave/v1/WorkerActivity.ts';
 import type { PlacementPlan } from '../../../proto/messages.ts';
@@ -49,6 +50,11 @@ export function statusJson(status: ClusterStatus) {
     tokensPerSecond: rounded(status.tokensPerSecond),
     running: status.running,
     waiting: status.waiting,
+    latency: status.latency && {
+      timeToFirstToken: percentilesJson(status.latency.timeToFirstToken),
+      interToken: percentilesJson(status.latency.interToken),
+      queueTime: percentilesJson(status.latency.queueTime),
+    },
     leader,
     bus: word(bus, 'BUS_STATE_'),
     rebalance: rebalance && {
@@ -99,6 +105,13 @@ function activityJson({ dispatchMs, tokensPerSecond, running, waiting, kvCacheUs
     waiting,
     kvCacheUsageRatio: kvCacheUsageRatio === undefined ? null : rounded(kvCacheUsageRatio),
   };
+}
+
+/** Null where nothing was measured. */
+function percentilesJson(times: LatencyPercentiles | null) {
+  if (times === null) return null;
+  const { count, p50Ms, p90Ms, p99Ms } = times;
+  return { count, p50Ms: rounded(p50Ms), p90Ms: rounded(p90Ms), p99Ms: rounded(p99Ms) };
 }
 
 /** What a change would do. */

@@ -1,5 +1,6 @@
 import { formatBytes } from '../../../platform/process/quantities.ts';
 import { age, localTime } from '../../command/local-time.ts';
+import { amount, milliseconds } from './amount.ts';
 import type { StatusJson } from './cluster-json.ts';
 import { table } from './table.ts';
 import { wrap } from './wrap.ts';
@@ -67,6 +68,7 @@ function headText(status: StatusJson, width: number): string {
     ...(rollout.error === '' ? [] : [`${' '.repeat(INDENT)}${rollout.error}`]),
     `traffic  ${trafficText(status)}`,
     ...balanceText(status),
+    ...(status.latency === null ? [] : [`latency  ${latencyText(status.latency)}`]),
     `leader   ${status.leader || 'none'}`,
     `bus      ${status.bus}`,
   ];
@@ -88,6 +90,18 @@ function balanceText({ rebalance }: StatusJson): readonly string[] {
   const { mode, imbalance, last } = rebalance;
   const moved = last === null ? '' : `; ${localTime(last.at)}: plan ${last.epoch} ${last.reason}`;
   return [`balance  busiest worker over mean ${imbalance.toFixed(2)}, rebalance ${mode}${moved}`];
+}
+
+/** "first token 41 ms (p99 120 ms), between tokens 9.3 ms (p99 30 ms)", of the last minute. */
+export function latencyText(latency: NonNullable<StatusJson['latency']>): string {
+  const times = [
+    ['first token', latency.timeToFirstToken],
+    ['between tokens', latency.interToken],
+    ['in queue', latency.queueTime],
+  ] as const;
+  return times
+    .flatMap(([name, of]) => (of === null ? [] : [`${name} ${milliseconds(of.p50Ms)} (p99 ${milliseconds(of.p99Ms)})`]))
+    .join(', ');
 }
 
 /** Flags that are in force are no news. */
@@ -181,11 +195,6 @@ function progress({ loadedBytes, totalBytes }: StatusJson['rollout']): string {
 function counted(least: number, most: number): string {
   if (least !== most) return `are ${least} to ${most}`;
   return least === 1 ? 'is 1' : `are ${least}`;
-}
-
-/** Three digits, or the whole part where it has more. */
-function amount(value: number): string {
-  return value === 0 ? '0' : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }
 
 function count(n: number, what: string): string {

@@ -1,6 +1,7 @@
 import type { BusConnection } from '../../../platform/bus/bus.ts';
 import type { ClusterView } from '../../../platform/membership/cluster-view.ts';
 import type { GetStatusResponse } from '../../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { LatencySummary } from '../../../proto/generated/conclave/v1/LatencySummary.ts';
 import type { RolloutStatus } from '../../../proto/generated/conclave/v1/RolloutStatus.ts';
 import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import type { EventLog } from '../events/events.ts';
@@ -28,11 +29,13 @@ export interface StatusInput {
   readonly bus: BusConnection;
   /** Milliseconds since the epoch. */
   readonly wallClock: () => number;
+  /** Of tokens sent lately; null without any. */
+  readonly latency: LatencySummary | null;
   /** Failures counted here since the start, by code. */
   readonly failures: Readonly<Record<string, number>>;
 }
 
-const EVENTS = 20;
+const EVENTS = 30;
 
 /** The cluster in one message: what SREs and tools look at. */
 export function clusterStatus(input: StatusInput): GetStatusResponse {
@@ -72,6 +75,7 @@ export function clusterStatus(input: StatusInput): GetStatusResponse {
       loadsPerMinute: input.rebalance === 'off' || inForce === null ? 0 : slotsPerMinute(inForce),
       last: planning?.rebalanced ?? null,
     },
+    latency: input.latency,
   };
 }
 
