@@ -12,6 +12,7 @@ import { planCommand, replicasCommand, statusCommand } from './operate/look.ts';
 import { pullCommand } from './pull.ts';
 import { serveCommand } from './serve.ts';
 import { synthCommand } from './synth.ts';
+import { topCommand } from './top/top.ts';
 import { workerCommand } from './worker.ts';
 
 guardOutput(process);
@@ -52,6 +53,7 @@ const commands = [
   controllerCommand(),
   workerCommand(),
   statusCommand(),
+  topCommand(),
   planCommand(),
   replicasCommand(),
   scaleCommand(),

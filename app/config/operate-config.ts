@@ -72,6 +72,18 @@ export const statusSchema = z.strictObject({
   ...output,
 });
 
+/** `conclave top`. */
+export const topSchema = z.strictObject({
+  interval: option(duration(500).default(2_000), {
+    group: 'Reporting',
+    description: 'Ask the controller every TIME.',
+    placeholder: 'TIME',
+    fallback: '2s',
+  }),
+  ...connection,
+  ...output,
+});
+
 const dryRun = {
   dryRun: option(toggle().default(false), {
     group: 'Change',
