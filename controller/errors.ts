@@ -12,6 +12,7 @@ const catalogue = {
   MODEL_NOT_FOUND: { http: 404, type: 'invalid_request_error', grpc: status.NOT_FOUND },
   NOT_FOUND: { http: 404, type: 'invalid_request_error', grpc: status.NOT_FOUND },
   METHOD_NOT_ALLOWED: { http: 405, type: 'invalid_request_error', grpc: status.UNIMPLEMENTED },
+  CONFLICT: { http: 409, type: 'invalid_request_error', grpc: status.FAILED_PRECONDITION },
   PAYLOAD_TOO_LARGE: { http: 413, type: 'invalid_request_error', grpc: status.RESOURCE_EXHAUSTED },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, type: 'invalid_request_error', grpc: status.INVALID_ARGUMENT },
   OVERLOADED: { http: 429, type: 'rate_limit_error', grpc: status.RESOURCE_EXHAUSTED },

@@ -58,7 +58,7 @@ async function runController(given: ControllerConfig, warnings: readonly string[
     config.output === 'json'
       ? `${JSON.stringify(line)}\n`
       : `\nconclave ${version}: controller ${server.id} of cluster ${config.cluster} for ${model.name}\n` +
-          `  OpenAI API  ${httpUrl}/v1\n  gRPC        ${grpcAddress}\n  readiness   ${httpUrl}/ready\n\n`,
+          `  OpenAI API  ${httpUrl}/v1\n  gRPC        ${grpcAddress}\n  dashboard   ${httpUrl}/\n  readiness   ${httpUrl}/ready\n\n`,
   );
   const cause = await signal;
   if (config.shutdownDelay > 0) {

@@ -22,6 +22,7 @@ export function readyText(embedded: Embedded, version: string, keyed: boolean, h
     '',
     `  OpenAI API  ${httpUrl}/v1`,
     `  gRPC        ${grpcAddress}  conclave.v1.InferenceService`,
+    `  dashboard   ${httpUrl}/`,
     `  metrics     ${httpUrl}/metrics`,
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',

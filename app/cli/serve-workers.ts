@@ -100,6 +100,7 @@ function readyText({ server, metricsUrls }: LocalCluster, config: ServeConfig): 
     '',
     `  OpenAI API  ${httpUrl}/v1`,
     `  gRPC        ${grpcAddress}  conclave.v1.InferenceService, conclave.v1.ControlService`,
+    `  dashboard   ${httpUrl}/`,
     `  metrics     ${httpUrl}/metrics`,
     `  health      ${httpUrl}/health  ${httpUrl}/ready`,
     '',

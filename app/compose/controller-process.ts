@@ -21,6 +21,7 @@ import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { type ClusterCheckpoint, prepareClusterCheckpoint } from './cluster-checkpoint.ts';
+import { addClusterDashboard } from './dashboards.ts';
 import { serveScaling } from './scaling.ts';
 
 export interface ClusterServerOptions {
@@ -75,6 +76,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     if (gateway.grpc !== null) controller.serve(gateway.grpc, access, operator?.pools ?? null);
     const { host, externalMetricsPort: port } = config;
     const external = await serveScaling({ host, port, tls: tls.files, controller, input: scaling });
+    addClusterDashboard(gateway.app, controller, apiKeys, access);
     const { httpPort, grpcPort } = await gateway.start();
     const authority = host.includes(':') ? `[${host}]` : host;
     const { parameters, activeParameters, maxModelLen } = served;
@@ -138,6 +140,7 @@ function openGateway(
     logger: log,
     tls: tls.server,
     apiKeys,
+    latencies: controller.latencies,
     defaultSeed: config.seed,
     obstacles: () => controller.obstacles(),
     patient: () => controller.patient(),

@@ -16,7 +16,9 @@ import { readApiKeys } from '../config/api-keys.ts';
 import { readTls, type Tls } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { type PreparedCheckpoint, prepareCheckpoint } from './checkpoint.ts';
+import { addEmbeddedDashboard } from './dashboards.ts';
 import { EmbeddedEngine, type ShowProgress } from './embedded-engine.ts';
+import { EmbeddedStatus } from './embedded-status.ts';
 
 export interface EmbeddedOptions {
   readonly log: Logger;
@@ -63,9 +65,11 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   log[endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(endTokens)}`);
   for (const warning of [...checkpoint.report.warnings, ...checkpoint.memory.warnings]) log.warn(warning);
   const engine = new EmbeddedEngine({ config, checkpoint, native, log, onProgress });
-  const gateway = openGateway(config, { checkpoint, engine, tls, apiKeys, log });
+  const status = new EmbeddedStatus(checkpoint.spec, () => performance.now());
+  const gateway = openGateway(config, { checkpoint, engine, status, tls, apiKeys, log });
   const stop = async (graceMs: number): Promise<void> => {
     await gateway.close(graceMs);
+    status.stop();
     await engine.close();
   };
   try {
@@ -73,6 +77,7 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
     const { host } = config;
     log.info({ host, httpPort, grpcPort }, 'listening; the model is loading');
     const handles = await engine.load();
+    status.start(engine, handles);
     const authority = host.includes(':') ? `[${host}]` : host;
     return {
       httpUrl: `${tls.server === null ? 'http' : 'https'}://${authority}:${httpPort}`,
@@ -90,12 +95,13 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
 interface GatewayParts {
   readonly checkpoint: PreparedCheckpoint;
   readonly engine: EmbeddedEngine;
+  readonly status: EmbeddedStatus;
   readonly tls: Tls;
   readonly apiKeys: ApiKeys;
   readonly log: Logger;
 }
 
-function openGateway(config: ServeConfig, { checkpoint, engine, tls, apiKeys, log }: GatewayParts): Gateway {
+function openGateway(config: ServeConfig, { checkpoint, engine, status, tls, apiKeys, log }: GatewayParts): Gateway {
   const { host } = config;
   const gateway = createGateway({
     model: checkpoint.served,
@@ -107,6 +113,7 @@ function openGateway(config: ServeConfig, { checkpoint, engine, tls, apiKeys, lo
     tls: tls.server,
     apiKeys,
     engine: () => engine.snapshot(),
+    latencies: status.latencies,
     defaultSeed: config.seed,
     obstacles: () => engine.obstacles(),
     limits: {
@@ -116,6 +123,7 @@ function openGateway(config: ServeConfig, { checkpoint, engine, tls, apiKeys, lo
       maxBodyBytes: config.maxBodySize,
     },
   });
+  addEmbeddedDashboard(gateway.app, () => status.status(engine.obstacles()[0] ?? ''), apiKeys);
   certificateMetrics(gateway.metrics.registry, tls.files);
   return gateway;
 }

@@ -3,7 +3,7 @@ import type { Metadata } from '@grpc/grpc-js';
 import { type ApiKeys, openAccess } from '../../../platform/rpc/api-keys.ts';
 import type { AccessRule } from '../../../platform/rpc/server.ts';
 
-/** Who may operate the cluster, and what an operator is called in events. */
+/** Who may operate the cluster, and what an operator is called in events: over gRPC, and over anything else. */
 export interface AdminAccess {
   readonly allows: AccessRule;
   /**
@@ -11,6 +11,12 @@ export interface AdminAccess {
    * Where no key is needed, "local operator (ada@ops1)".
    */
   readonly nameOf: (metadata: Metadata) => string;
+  /** Without a key, processes on this machine may operate the cluster. */
+  readonly needsKey: boolean;
+  /** As `allows`, by the header with the key and the address and port of the peer. */
+  readonly operates: (authorization: string | undefined, peer: string) => boolean;
+  /** As `nameOf`; `claim` is what the client says of itself. */
+  readonly operatorName: (authorization: string | undefined, claim: string) => string;
 }
 
 /** Header in which a client says who and where it is. A claim: nothing is decided from it. */
@@ -23,12 +29,14 @@ const CLAIM_LENGTH = 64;
  */
 export function adminAccess(adminKeys: ApiKeys, apiKeys: ApiKeys): AdminAccess {
   const keys = adminKeys === openAccess ? apiKeys : adminKeys;
-  if (keys === openAccess) {
-    return { allows: (_, peer) => isLoopback(peer), nameOf: (metadata) => `local operator${claim(metadata)}` };
-  }
+  const needsKey = keys !== openAccess;
+  const operates: AdminAccess['operates'] = (header, peer) => (needsKey ? keys.allows(header) : isLoopback(peer));
+  const operatorName: AdminAccess['operatorName'] = (header, claim) =>
+    `${needsKey ? `key ${fingerprint(header ?? '')}` : 'local operator'}${claimText(claim)}`;
   return {
-    allows: (metadata) => keys.allows(authorization(metadata)),
-    nameOf: (metadata) => `key ${fingerprint(authorization(metadata) ?? '')}${claim(metadata)}`,
+    ...{ needsKey, operates, operatorName },
+    allows: (metadata, peer) => operates(authorization(metadata), peer),
+    nameOf: (metadata) => operatorName(authorization(metadata), metadata.get(OPERATOR_HEADER)[0]?.toString() ?? ''),
   };
 }
 
@@ -50,8 +58,7 @@ function fingerprint(header: string): string {
   return createHash('sha256').update(key).digest('hex').slice(0, 8);
 }
 
-function claim(metadata: Metadata): string {
-  const given = metadata.get(OPERATOR_HEADER)[0]?.toString() ?? '';
-  const shown = given.replaceAll(/[^\w.@+-]/g, '').slice(0, CLAIM_LENGTH);
+function claimText(claim: string): string {
+  const shown = claim.replaceAll(/[^\w.@+-]/g, '').slice(0, CLAIM_LENGTH);
   return shown === '' ? '' : ` (${shown})`;
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import pino from 'pino';
-import { createGateway, type GatewayOptions } from '../../../controller/api/gateway.ts';
+import { createGateway, type Gateway, type GatewayOptions } from '../../../controller/api/gateway.ts';
 import { singlePipeline } from '../../../controller/gateway/router.ts';
 import { loadTextModel, type TextModel } from '../../../controller/text/text-model.ts';
 import { packageRoot } from '../../../proto/messages.ts';
@@ -18,7 +18,7 @@ export interface Harness {
   readonly grpcAddress: string;
   readonly pipeline: FakePipeline;
   readonly text: TextModel;
-  readonly gateway: ReturnType<typeof createGateway>;
+  readonly gateway: Gateway;
   readonly openai: OpenAI;
   close(): Promise<void>;
 }
@@ -27,6 +27,7 @@ export interface Harness {
 export async function startHarness(
   fake: Partial<FakeOptions> & { readonly answer?: string } = {},
   options: Partial<GatewayOptions> = {},
+  prepare: (app: Gateway['app']) => void = () => {},
 ): Promise<Harness> {
   const text = await loadTextModel(clerkDirectory);
   const ids = await text.encode(fake.answer ?? 'Hello, wörld! 日本 👋🏽 ', false, maxModelLen);
@@ -55,6 +56,7 @@ export async function startHarness(
     processMetrics: false,
     ...options,
   });
+  prepare(gateway.app);
   const { httpPort, grpcPort } = await gateway.start();
   const url = `http://127.0.0.1:${httpPort}`;
   return {
