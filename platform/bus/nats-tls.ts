@@ -45,10 +45,7 @@ export async function findTlsFailure({ servers, tls }: ProbedServers): Promise<E
   return null;
 }
 
-async function withinProbe(
-  socket: Socket,
-  work: (gone: AbortSignal) => Promise<Error | null>,
-): Promise<Error | null> {
+async function withinProbe(socket: Socket, work: (gone: AbortSignal) => Promise<Error | null>): Promise<Error | null> {
   const gone = new AbortController();
   socket.once('close', () => gone.abort());
   socket.setTimeout(probeMs, () => socket.destroy());
