@@ -1,7 +1,9 @@
 /** Certificates in Secrets, as the options describe them. */
 import type { ClusterController } from '../../controller/cluster/cluster-controller.ts';
+import type { KubeApi } from '../../controller/kubernetes/api/kube-api.ts';
 import { CertificateRenewal } from '../../controller/kubernetes/certificates/certificate-renewal.ts';
 import { type CertificateOptions, defaultPolicy } from '../../controller/kubernetes/certificates/keep-certificates.ts';
+import { withPoolNames } from '../../controller/kubernetes/certificates/pool-names.ts';
 import type { SecretStore } from '../../controller/kubernetes/certificates/secret.ts';
 import { throttledErrorLog } from '../../platform/process/error-log.ts';
 import { ConfigError } from '../config/load-config.ts';
@@ -31,7 +33,7 @@ export function certificateOptions(
   if (authority === null || certificate === null) return null;
   return {
     ...{ store, labels, authority, wallClock: Date.now },
-    certificates: () => certificate,
+    certificates: async () => certificate,
     policy: {
       ...defaultPolicy,
       leafLifeMs: config.certificateDays * DAY_MS,
@@ -41,10 +43,10 @@ export function certificateOptions(
   };
 }
 
-/** Renews them while this controller leads; null where they come from elsewhere. */
+/** Renews them while this controller leads; null where they come from elsewhere. `model`: the MoEModel that is served. */
 export function startRenewal(
   config: CertificateConfig,
-  namespace: string,
+  { api, namespace, model }: { readonly api: KubeApi; readonly namespace: string; readonly model: string },
   controller: ClusterController,
 ): CertificateRenewal | null {
   const options = certificateOptions(config, connectSecrets(namespace), {});
@@ -58,6 +60,16 @@ export function startRenewal(
   );
   return new CertificateRenewal({
     ...options,
+    certificates: async () => {
+      const [models, pools] = await Promise.all([api.list('moemodels'), api.list('expertpools')]);
+      const served = models.items.find(({ metadata }) => metadata.name === model);
+      return withPoolNames({
+        certificates: await options.certificates(),
+        model: served,
+        pools: pools.items,
+        namespace,
+      });
+    },
     leads: () => controller.leads(),
     onChange: ({ secret, message }) =>
       controller.events.publish({

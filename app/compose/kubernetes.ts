@@ -49,7 +49,8 @@ export function startOperator({ controller, config, id, spec, log }: OperatorPar
     onError: (what, error) => log.warn({ err: error }, what),
   });
   operator.start();
-  const renewal = startRenewal(config, namespace, controller);
+  const model = config.kubernetesModel ?? config.cluster;
+  const renewal = startRenewal(config, { api, namespace, model }, controller);
   return {
     pools: poolScaling(api, namespace),
     stop: () => {

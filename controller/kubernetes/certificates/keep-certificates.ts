@@ -19,7 +19,7 @@ export interface CertificateOptions {
   /** Name of the authority's Secret. */
   readonly authority: string;
   /** DNS names and addresses of each certificate by the name of its Secret; asked each time. */
-  readonly certificates: () => ReadonlyMap<string, readonly string[]>;
+  readonly certificates: () => Promise<ReadonlyMap<string, readonly string[]>>;
   /** Of Secrets that are made. */
   readonly labels: Readonly<Record<string, string>>;
   readonly policy: CertificatePolicy;
@@ -61,7 +61,7 @@ export async function keepCertificates(options: CertificateOptions): Promise<rea
 }
 
 async function readSecrets({ store, authority, certificates }: CertificateOptions): Promise<CertificateSecrets> {
-  const wanted = [...certificates()];
+  const wanted = [...(await certificates())];
   const [first, ...others] = await Promise.all(
     [authority, ...wanted.map(([name]) => name)].map((name) => store.read(name)),
   );

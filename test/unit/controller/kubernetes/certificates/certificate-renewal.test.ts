@@ -14,7 +14,7 @@ function start(store: SecretStore, leads: () => boolean) {
   const errors: unknown[] = [];
   renewal = new CertificateRenewal({
     ...{ store, clock, leads, authority: 'ca', labels: {}, policy: defaultPolicy, wallClock: Date.now },
-    certificates: () => new Map([['worker-tls', ['localhost']]]),
+    certificates: async () => new Map([['worker-tls', ['localhost']]]),
     onChange: ({ secret, message }) => changes.push(`${secret}: ${message}`),
     onError: (error) => errors.push(error),
   });

@@ -22,7 +22,12 @@ function cluster(changes: Partial<CertificateOptions> = {}) {
   const store = new MemorySecrets();
   const time = { now: start };
   const options: CertificateOptions = {
-    ...{ store, authority: 'ca', certificates: () => certificates, labels: { 'app.kubernetes.io/name': 'conclave' } },
+    ...{
+      store,
+      authority: 'ca',
+      certificates: async () => certificates,
+      labels: { 'app.kubernetes.io/name': 'conclave' },
+    },
     policy: { leafLifeMs: 6 * day, authorityLifeMs: 24 * day, overlapMs: day, backdateMs: hour },
     wallClock: () => time.now,
     ...changes,
