@@ -42,18 +42,24 @@ export function rollingUpdate(input: UpdateInput): UpdateStep {
     ...{ steps: [], surge, candidate, progress: { reason, message, blocked: false } },
   });
   if (updateRevision === null) return wait('Updating', 'the API server has not seen the newest template yet');
-  if (stale.length === 0) return { steps: [], surge: false, candidate: null, progress: idle };
+  const missing = Math.min(set.replicas, replicas) - pods.length;
+  // A worker that somebody else drains is not ready, and is not waited for.
+  const coming = pods.find(
+    ({ name, ready, terminating }) => terminating || (!ready && workers.drainedBy(name) === null),
+  );
+  if (stale.length === 0) {
+    // The extra pod stays until the last new one can do without it.
+    const last = surge && (missing > 0 || coming !== undefined);
+    return last
+      ? wait('Updating', `waiting for ${coming?.name ?? 'the last pod'}`)
+      : { ...wait('', ''), surge: false, progress: idle };
+  }
 
   const taken = stale.find(({ name }) => workers.drainedBy(name) === input.by);
   if (taken !== undefined) return take(taken, surge, workers, wait);
   const broken = stale.find(({ name, ready, terminating }) => !ready && !terminating && !workers.holds(name));
   if (broken !== undefined) return replace(broken, surge, 'it is not ready and holds nothing');
-  const missing = Math.min(set.replicas, replicas) - pods.length;
   if (missing > 0) return wait('Updating', `${missing} pods are about to be made`);
-  // A worker that somebody else drains is not ready, and is not waited for.
-  const coming = pods.find(
-    ({ name, ready, terminating }) => terminating || (!ready && workers.drainedBy(name) === null),
-  );
   if (coming !== undefined) return waitFor(coming, wait);
   if (input.busyElsewhere !== null) return wait('Updating', input.busyElsewhere);
 
@@ -98,7 +104,7 @@ function withoutRoom(pod: ObservedPod, refusals: readonly string[], input: Updat
   if (!(extra?.ready ?? false) && !(homeless && now - since >= SURGE_PATIENCE_MS)) {
     return wait('Updating', `${why}: waiting for ${podName(set.name, set.replicas)}`);
   }
-  const only = set.role === 'stage' ? null : workers.onlyHolderOf(pod.name);
+  const only = workers.onlyHolderOf(pod.name);
   if (only === null) return replace(pod, true, `${why}, and others hold its experts`);
   const step = wait(
     'LastHolder',

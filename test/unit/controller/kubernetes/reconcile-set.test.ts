@@ -253,6 +253,17 @@ const updating: readonly Case[] = [
     reason: 'ScalingIn',
   },
   {
+    name: 'keeps the extra pod until the last new one is ready',
+    scene: {
+      wanted: 1,
+      pods: [pod(0, { ready: false }), pod(1)],
+      cluster: { refused: [1], holding: [1] },
+      surgeFor: 600_000,
+    },
+    steps: [],
+    reason: 'Updating',
+  },
+  {
     name: 'takes a pod whose experts others hold where no node has room for one more',
     scene: {
       wanted: 2,
