@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests on a real Kubernetes: brings a cluster up on this machine, runs them, and takes it down again. Where the machine
-# cannot run containers they are skipped, with the reason.
+# The tests on a real Kubernetes: builds the image, brings a cluster up on this machine, runs them, and takes it down again.
+# Where the machine cannot run a cluster they are skipped, with the reason.
 # usage: run.sh [vitest arguments]     KUBE_KEEP=1: the cluster stays, and is used again; cluster/down.sh ends it
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,16 +8,36 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/obstacle.sh"
 cd "$here/../.."
 tests=(npx vitest run --project kubernetes "$@")
+log=$(mktemp)
+finish() {
+  rm -f "$log"
+  [ -n "${KUBE_KEEP:-}" ] || "$here/cluster/down.sh"
+}
+trap finish EXIT
+
+skip() { # REASON
+  KUBERNETES_OBSTACLE=$1 "${tests[@]}"
+  exit
+}
+or_skip() { # WHAT COMMAND...: of this machine, not of what is tested
+  local what=$1
+  shift
+  "$@" >"$log" 2>&1 && return
+  cat "$log"
+  skip "$what: $(tail -n 1 "$log")"
+}
 
 reason=$(obstacle)
-if [ -n "$reason" ]; then
-  KUBERNETES_OBSTACLE=$reason exec "${tests[@]}"
-fi
-if [ -z "${KUBE_KEEP:-}" ]; then
-  "$here/cluster/down.sh"
-  trap '"$here/cluster/down.sh"' EXIT
-fi
-"$here/prepare.sh"
-"$here/cluster/up.sh"
+[ -z "$reason" ] || skip "$reason"
+[ -n "${KUBE_KEEP:-}" ] || "$here/cluster/down.sh"
+or_skip 'the cluster cannot be built' "$here/prepare.sh"
+
+# What this machine has compiled and downloaded already need not be again.
+caches=(--volume "$(npm config get cache):/root/.npm")
+if command -v ccache >/dev/null; then caches+=(--volume "$(ccache --get-config cache_dir):/root/.cache/ccache"); fi
+"$here/cluster/images/build.sh" localhost/conclave:test . "$CACHE/conclave.tar" "${caches[@]}"
+
+or_skip 'the cluster does not start' "$here/cluster/up.sh"
+or_skip 'definitions of other projects are missing' "$here/cluster/definitions.sh"
 "$here/cluster/up.sh" load "$CACHE/nats.tar" "$CACHE/conclave.tar"
 KUBE_STATE=$STATE "${tests[@]}"

@@ -108,10 +108,17 @@ async function natsRefusal(host: string): Promise<string> {
 /** Whether a pod with these labels gets a connection. */
 async function reaches(host: string, port: number, labels: object): Promise<boolean> {
   const name = 'stranger';
+  // What enforces policies hears of a new pod a moment after it runs.
   const script = `
-    const socket = require('node:net').connect({ host: '${host}', port: ${port}, timeout: 3000 });
+    const { connect } = require('node:net');
     const end = (word) => { console.log(word); process.exit(); };
-    socket.on('connect', () => end('open')).on('error', () => end('closed')).on('timeout', () => end('closed'));`;
+    const attempt = (left) => {
+      if (left === 0) end('closed');
+      const socket = connect({ host: '${host}', port: ${port}, timeout: 2000 });
+      const again = () => { socket.destroy(); setTimeout(attempt, 500, left - 1); };
+      socket.once('connect', () => end('open')).once('error', again).once('timeout', again);
+    };
+    attempt(4);`;
   const security = { allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: { drop: ['ALL'] } };
   const pod = {
     apiVersion: 'v1',
@@ -130,8 +137,12 @@ async function reaches(host: string, port: number, labels: object): Promise<bool
   };
   await kubectlWith(JSON.stringify(pod), 'apply', '-f', '-');
   try {
-    const said = await until('what the pod says', 60_000, async () => release.kubectl('logs', name));
-    return said.trim() === 'open';
+    const said = await until(
+      'a word of the pod',
+      60_000,
+      async () => (await release.kubectl('logs', name)).trim() || null,
+    );
+    return said === 'open';
   } finally {
     await release.kubectl('delete', 'pod', name, '--grace-period=0', '--force');
   }
