@@ -36,6 +36,7 @@ COPY --from=build /app/charts charts
 COPY --from=build /app/proto proto
 COPY --from=build /app/models models
 COPY --from=build /app/charts/conclave/crds charts/conclave/crds
+COPY --from=build /app/controller/text/template-process.mjs controller/text/
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --from=build /app/native/build/conclave.node native/build/

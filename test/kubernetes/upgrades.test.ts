@@ -28,7 +28,7 @@ describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesT
   it('a rolling update by "helm upgrade" with a changed option, and a rollback', async () => {
     const revision = JSON.parse(await helm('status', release.name, '-n', release.namespace, '-o', 'json')).version;
     const seen = await underStreams(release, async () => {
-      await release.apply('--set', 'workers.options.hedge-after=500ms,model.options.max-num-seqs=48');
+      await release.apply('--set-string', 'workers.options.hedge-after=500ms,model.options.max-num-seqs=48');
       await release.settled(settleMs);
       expect(await variable('stage', 'CONCLAVE_HEDGE_AFTER')).toBe('500ms');
       await helm('rollback', release.name, String(revision), '-n', release.namespace);
