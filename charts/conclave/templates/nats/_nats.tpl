@@ -28,9 +28,9 @@ pid_file: /run/nats/nats.pid
 # Clients are sent to the other servers before this one ends.
 lame_duck_grace_period: 2s
 lame_duck_duration: 30s
+# A list, although it is one: a server with a single "user" drops every client when it reads new certificates.
 authorization {
-  user: $NATS_USER
-  password: $NATS_PASSWORD
+  users: [{user: $NATS_USER, password: $NATS_PASSWORD}]
 }
 {{- if ne .Values.security.tls.mode "disabled" }}
 {{ include "conclave.natsTls" . }}
