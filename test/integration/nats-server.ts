@@ -39,8 +39,8 @@ export class NatsServer {
     return `nats://127.0.0.1:${this.#port}`;
   }
 
-  /** Sends a signal: SIGKILL and SIGTERM end it, SIGSTOP and SIGCONT freeze it and thaw it. */
-  async signal(name: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+  /** Sends a signal: SIGKILL and SIGTERM end it, SIGSTOP and SIGCONT freeze it and thaw it, SIGHUP has it read its files again. */
+  async signal(name: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT' | 'SIGHUP'): Promise<void> {
     const running = this.#process;
     if (running === null) return;
     running.kill(name);

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { type StatusJson, statusJson } from '../../../../app/cli/operate/cluster-json.ts';
 import type { ControlClient } from '../../../../app/cli/operate/control-client.ts';
 import { withControl } from '../../../../app/cli/operate/with-control.ts';
@@ -36,7 +37,7 @@ export interface ClusterOptions {
   /** Flags of all workers. */
   readonly workerFlags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Everything is encrypted and proves who it is; the same certificate signs, serves and connects. */
+  /** Everything is encrypted and proves who it is; the same certificate serves and connects. */
   readonly tls?: TlsPaths;
   readonly adminKey?: string;
 }
@@ -44,6 +45,16 @@ export interface ClusterOptions {
 export interface TlsPaths {
   readonly certificate: string;
   readonly key: string;
+  /** Default: the certificate, which has signed itself. */
+  readonly authority?: string;
+}
+
+/** Path of a configuration with these certificates: only from a file does the server read them again. */
+function natsConfiguration({ certificate, key, authority = certificate }: TlsPaths): string {
+  const path = join(dirname(certificate), 'nats.conf');
+  const files = `cert_file: "${certificate}", key_file: "${key}", ca_file: "${authority}"`;
+  writeFileSync(path, `tls { ${files}, verify: true }\n`);
+  return path;
 }
 
 /** `describe` where nats-server is; elsewhere a skip that names what is missing. */
@@ -66,10 +77,7 @@ export class Cluster implements AsyncDisposable {
   /** Starts everything and waits until requests are answered. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const { tls } = options;
-    const natsFlags =
-      tls === undefined
-        ? []
-        : ['--tlsverify', '--tlscert', tls.certificate, '--tlskey', tls.key, '--tlscacert', tls.certificate];
+    const natsFlags = tls === undefined ? [] : ['-c', natsConfiguration(tls)];
     const cluster = new Cluster(await NatsServer.start(natsFlags), options);
     try {
       const ids = Object.keys(options.workers);
@@ -156,7 +164,7 @@ export class Cluster implements AsyncDisposable {
           headers: { 'Content-Type': 'application/json' },
           agent: false,
           timeout: 60_000,
-          ...(tls !== undefined && { ca: readFileSync(tls.certificate) }),
+          ...(tls !== undefined && { ca: readFileSync(tls.authority ?? tls.certificate) }),
         },
         (response) => {
           let text = '';
@@ -214,8 +222,12 @@ export class Cluster implements AsyncDisposable {
   #control<T>(controller: number, work: (control: ControlClient) => Promise<T>): Promise<T> {
     const server = this.controllers[controller]?.line.grpc ?? '';
     const { adminKey = null, tls } = this.#options;
-    const tlsCert = tls?.certificate ?? null;
-    const config = { server, adminKey, timeout: 15_000, tls: false, tlsCa: tlsCert, tlsCert, tlsKey: tls?.key ?? null };
+    const [tlsCert, tlsKey, tlsCa] = [
+      tls?.certificate ?? null,
+      tls?.key ?? null,
+      tls?.authority ?? tls?.certificate ?? null,
+    ];
+    const config = { server, adminKey, timeout: 15_000, tls: false, tlsCa, tlsCert, tlsKey };
     return withControl(config, work);
   }
 
@@ -268,7 +280,7 @@ export class Cluster implements AsyncDisposable {
   #tlsFlags(): readonly string[] {
     const { tls } = this.#options;
     if (tls === undefined) return [];
-    return ['--tls-cert', tls.certificate, '--tls-key', tls.key, '--tls-ca', tls.certificate];
+    return ['--tls-cert', tls.certificate, '--tls-key', tls.key, '--tls-ca', tls.authority ?? tls.certificate];
   }
 
   async #port(name: string): Promise<number> {
