@@ -8,11 +8,13 @@ export class RankSeat {
   readonly kind = 'rank';
   readonly spec: SeatSpec;
   readonly #shard: RankShard;
-  readonly #guard = new CacheGuard();
+  readonly #guard: CacheGuard;
 
-  constructor(spec: SeatSpec, shard: RankShard) {
+  /** `epoch`: of the plan that gives the seat to this worker. */
+  constructor(spec: SeatSpec, epoch: number, shard: RankShard) {
     this.spec = spec;
     this.#shard = shard;
+    this.#guard = new CacheGuard(epoch);
   }
 
   /** For parts that keep nothing. */
@@ -31,7 +33,7 @@ export class RankSeat {
   }
 }
 
-/** Loads a rank's weights. Rejects with a native error when they cannot be loaded. */
-export async function takeRankSeat(spec: SeatSpec, options: SeatOptions): Promise<RankSeat> {
-  return new RankSeat(spec, await options.createRankShard(spec, options.onProgress));
+/** Loads the weights of a rank, which a plan of this epoch gives to this worker. Rejects with a native error when they cannot be loaded. */
+export async function takeRankSeat(spec: SeatSpec, epoch: number, options: SeatOptions): Promise<RankSeat> {
+  return new RankSeat(spec, epoch, await options.createRankShard(spec, options.onProgress));
 }

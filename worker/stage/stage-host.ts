@@ -226,8 +226,8 @@ export class StageHost {
     }
     try {
       const { seat: options } = this.#options;
-      const owns = spec.rank.rank === 0;
-      this.#seats.set(pipeline, owns ? await takeStageSeat(spec, epoch, options) : await takeRankSeat(spec, options));
+      const take = spec.rank.rank === 0 ? takeStageSeat : takeRankSeat;
+      this.#seats.set(pipeline, await take(spec, epoch, options));
     } catch (error) {
       this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${messageOf(error)}`;
       return;

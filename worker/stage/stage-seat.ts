@@ -31,11 +31,13 @@ export class StageSeat {
   readonly kind = 'stage';
   readonly spec: SeatSpec;
   readonly #parts: StageParts;
-  readonly #guard = new CacheGuard();
+  readonly #guard: CacheGuard;
 
-  constructor(spec: SeatSpec, parts: StageParts) {
+  /** `epoch`: of the plan that gives the seat to this worker. */
+  constructor(spec: SeatSpec, epoch: number, parts: StageParts) {
     this.spec = spec;
     this.#parts = parts;
+    this.#guard = new CacheGuard(epoch);
   }
 
   get stage(): Stage {
@@ -125,7 +127,7 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
     clock: options.clock ?? systemClock,
   });
   const engine = spec.rank.stage === 0 ? createLeadEngine(spec, executor, options) : null;
-  return new StageSeat(spec, { stage, targets, replicas, claim, runner, executor, next, engine });
+  return new StageSeat(spec, epoch, { stage, targets, replicas, claim, runner, executor, next, engine });
 }
 
 function createDispatcher(

@@ -63,7 +63,12 @@ export class CacheRefused extends Error implements CodedError {
 /** The holder's side. */
 export class CacheGuard {
   #id = 0;
-  #epoch = 0;
+  #epoch: number;
+
+  /** `epoch`: of the plan for which this cache was made. Who owned one like it by an older plan owns none of this. */
+  constructor(epoch: number) {
+    this.#epoch = epoch;
+  }
 
   /** Throws CacheRefused unless the step may use this cache. */
   admit({ cacheId, cacheFresh, cacheEpoch }: CacheFields): void {

@@ -86,7 +86,7 @@ async function startWorker(
   session: WorkerSession | null = null,
 ): Promise<Running> {
   const server = new Server(dataChannelOptions);
-  const guard = new CacheGuard();
+  const guard = new CacheGuard(0);
   const shards = {
     bank: bankOf(forward),
     rank: (_pipeline: string, cache: CacheFields) => {

@@ -59,7 +59,7 @@ type Run = (batch: StepBatch) => Promise<StepOutput>;
 /** A stage that answers as given, for pipeline "p0". */
 async function startStage(run: Run): Promise<{ readonly address: string; kill(): void }> {
   const server = new Server(dataChannelOptions);
-  const guard = new CacheGuard();
+  const guard = new CacheGuard(0);
   server.addService(conclave.StageService.service, {
     Run: () => undefined,
     Step: (stream: Parameters<typeof serveSteps>[0]) =>
