@@ -174,6 +174,8 @@ export interface CacheOptions {
   readonly kvBlocks: number;
   /** Positions per block. */
   readonly blockSize: number;
+  /** Sequences whose state of fixed size is kept; 0 ≤ slot < stateSlots. 0 for a model that keeps none. */
+  readonly stateSlots: number;
 }
 
 /** Where rows stand in their sequences: rows of a sequence are consecutive, in order of position. */
@@ -186,11 +188,16 @@ export interface SequenceRows {
   readonly blockTables: Int32Array;
   /** First entry of each sequence in blockTables, [sequences + 1]. */
   readonly blockOffsets: Int32Array;
+  /**
+   * Slot of each sequence's state of fixed size, [sequences]; -1 where none is kept. A state begins with zeros at position 0;
+   * rows that do not follow those that it has seen are refused.
+   */
+  readonly stateSlots: Int32Array;
 }
 
 /** A rank other than 0 of a stage: slices of heads with their cache, and of dense parts. Owns no residual stream. */
 export interface RankShard {
-  /** Partial sums of attention; reads no experts of `rows`. Writes keys and values of the rows into the cache. */
+  /** Partial sums of attention, or of what the layer has instead; reads no experts of `rows`. Keeps what later rows need. */
   attention(rows: ExpertRows, where: SequenceRows): Promise<EncodedTotals>;
   /**
    * Partial sums of the layer's dense or shared feed-forward part, and of the experts that `rows` names where topK > 0:

@@ -102,6 +102,9 @@ export function describeModel(report: CheckpointReport): string {
       `${formatBytes(kvBytesPerToken.bf16)} a token in bf16, ${formatBytes(kvBytesPerToken.f32)} in f32; ` +
         `${formatBytes(kvBytesPerToken.bf16 * report.maxPosition)} for the longest sequence in bf16`,
     ],
+    ...(report.stateBytesPerSequence > 0
+      ? [['states', `${formatBytes(report.stateBytesPerSequence)} a sequence, however long`] as const]
+      : []),
     ['end tokens', describeEnds(report.endTokens)],
     [
       'chat',

@@ -2,10 +2,10 @@ import type { Logger } from 'pino';
 import type { ServedModel } from '../../controller/gateway/inference.ts';
 import { openCheckpoint } from '../../controller/gateway/open-checkpoint.ts';
 import { ownFormat } from '../../controller/model/own-format.ts';
-import { kvBytesPerToken, modelFootprint } from '../../controller/planner/input/memory.ts';
 import { describeEnds } from '../../controller/text/end-tokens.ts';
 import type { TextModel } from '../../controller/text/text-model.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
+import { cacheBytes, cacheType, fittingBlocks, stateSlotsFor, wholeModel } from '../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
@@ -70,16 +70,18 @@ function sizeCache(
   if (kvMemory === null) {
     return { wanted: maxNumSeqs * perSequence, least: maxModelLen === null ? 1 : perSequence };
   }
-  const blockBytes = blockSize * kvBytesPerToken(modelFootprint(spec, weights));
-  const blocks = Math.floor(kvMemory / blockBytes);
+  const type = cacheType(weights);
+  const room = { blockSize, stateSlots: stateSlotsFor(spec, maxNumSeqs) };
+  const bytesFor = (kvBlocks: number): number => cacheBytes(spec, type, wholeModel(spec), { ...room, kvBlocks });
+  const blocks = fittingBlocks(spec, type, room, kvMemory);
   const needed = maxModelLen === null ? 1 : perSequence;
   if (blocks < needed) {
     throw new ConfigError([
-      `--kv-memory: ${needed * blockSize} tokens need ${needed * blockBytes} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
+      `--kv-memory: ${needed * blockSize} tokens need ${bytesFor(needed)} bytes, got ${kvMemory}; raise it or lower --max-model-len`,
     ]);
   }
   const useful = maxNumSeqs * perSequence;
-  if (blocks > useful) log.warn(unusedMemory(kvMemory, useful * blockBytes, maxNumSeqs, longest));
+  if (blocks > useful) log.warn(unusedMemory(kvMemory, bytesFor(useful), maxNumSeqs, longest));
   const wanted = Math.min(blocks, useful);
   return { wanted, least: wanted };
 }

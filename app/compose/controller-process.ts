@@ -16,6 +16,7 @@ import type { Bus } from '../../platform/bus/bus.ts';
 import { memberErrorLog } from '../../platform/process/error-log.ts';
 import type { ApiKeys } from '../../platform/rpc/api-keys.ts';
 import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
+import { stateSlotsFor } from '../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import type { Tls } from '../config/connections.ts';
@@ -110,7 +111,7 @@ function joinCluster(
     ...{ bus, cluster, id, directory, spec, weights, maxNumSeqs, maxNumBatchedTokens, verifyWeights },
     credentials: tls.credentials,
     maxModelLen: served.maxModelLen,
-    constraints: planConstraints(config, cacheBlocks.wanted),
+    constraints: planConstraints(config, cacheBlocks.wanted, stateSlotsFor(spec, config.maxNumSeqs)),
     leastKvBlocks: cacheBlocks.least,
     minWorkers: minWorkers ?? 1,
     rebalance: config.rebalance,
@@ -165,7 +166,7 @@ function logEvents({ events }: ClusterController, log: Logger): void {
   });
 }
 
-function planConstraints(config: ControllerConfig, kvBlocks: number): PlanConstraints {
+function planConstraints(config: ControllerConfig, kvBlocks: number, stateSlots: number): PlanConstraints {
   const { tensorParallelSize, pipelineParallelSize, expertTensorParallelSize, pipelines } = config;
   return {
     ...defaultConstraints,
@@ -174,5 +175,6 @@ function planConstraints(config: ControllerConfig, kvBlocks: number): PlanConstr
     redundancy: config.rebalance === 'off' ? 0 : config.expertRedundancy,
     blockSize: config.blockSize,
     kvBlocks,
+    stateSlots,
   };
 }

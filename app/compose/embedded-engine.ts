@@ -72,11 +72,11 @@ export class EmbeddedEngine implements PipelineRouter {
   async load(): Promise<LocalHandles> {
     const { config, checkpoint, native, log } = this.#options;
     const { directory, spec, weights, threads, memory } = checkpoint;
-    const { kvBlocks, maxModelLen } = memory.cache;
+    const { kvBlocks, stateSlots, maxModelLen } = memory.cache;
     this.#executor = await createLocalExecutor({
       ...{ native, directory, spec, weights, threads },
       isa: config.isa === 'auto' ? null : config.isa,
-      limits: () => ({ kvBlocks, blockSize: config.blockSize, stateSlots: 0 }),
+      limits: () => ({ kvBlocks, blockSize: config.blockSize, stateSlots }),
       onProgress: this.#progress(),
     });
     this.#engine = createEngine({

@@ -2,8 +2,9 @@ import { defaultConstraints } from '../../controller/planner/input/input.ts';
 import { plan } from '../../controller/planner/plan.ts';
 import { formatBytes } from '../../platform/process/quantities.ts';
 import type { ModelSpec, PlacementPlan } from '../../proto/messages.ts';
+import { cacheType, fittingBlocks, stateSlotsFor } from '../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
-import { blockBytes, type CacheSize, cacheSize } from '../../worker/stage/cache-size.ts';
+import { type CacheSize, cacheSize, modelCacheBytes } from '../../worker/stage/cache-size.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 
 export interface MemoryRequest {
@@ -61,20 +62,27 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       'Give at most what the weights leave, or leave it out: the cache then takes what it can use.',
     );
   }
-  const weightBytes = place(request, 0).workers[0]?.weightBytes ?? 0;
+  const weightBytes = place(request, { kvBlocks: 0, stateSlots: 0 }).workers[0]?.weightBytes ?? 0;
   const budgetBytes = request.kvMemory ?? Math.floor((freeBytes - weightBytes) * cacheShare);
-  const perBlock = blockBytes(spec, weights, blockSize);
+  const { maxSequences } = request;
+  const room = { blockSize, stateSlots: stateSlotsFor(spec, maxSequences) };
+  const blocks = fittingBlocks(spec, cacheType(weights), room, budgetBytes);
   const given =
     request.kvMemory === null ? 'the memory that the weights leave' : `--kv-memory ${formatBytes(budgetBytes)}`;
-  const fitting = Math.floor(budgetBytes / perBlock) * blockSize;
+  const fitting = blocks * blockSize;
   if (fitting < 1 || (request.maxModelLen !== null && fitting < longest)) {
-    const needed = Math.ceil(longest / blockSize) * perBlock;
+    const needed = modelCacheBytes(spec, weights, { ...room, kvBlocks: Math.ceil(longest / blockSize) });
+    const besides = room.stateSlots > 0 ? ` beside the states of ${room.stateSlots} sequences` : '';
+    const remedies = [
+      `Raise --kv-memory to ${formatBytes(needed)}`,
+      ...(fitting < 1 ? [] : [`lower --max-model-len to ${fitting}`]),
+      ...(room.stateSlots > 0 ? ['lower --max-num-seqs'] : []),
+    ];
     throw new MemoryError(
-      `--max-model-len ${longest} needs ${formatBytes(needed)} of KV cache for one sequence, but ${given} holds ${fitting} tokens`,
-      `Raise --kv-memory to ${formatBytes(needed)}${fitting < 1 ? '' : ` or lower --max-model-len to ${fitting}`}.`,
+      `--max-model-len ${longest} needs ${formatBytes(needed)} of KV cache for one sequence${besides}, but ${given} holds ${fitting} tokens`,
+      `${remedies.join(' or ')}.`,
     );
   }
-  const { maxSequences } = request;
   const cache = cacheSize({ spec, weights, blockSize, maxModelLen: longest, maxSequences, budgetBytes });
   const warnings: string[] = [];
   if (cache.maxModelLen < longest) {
@@ -82,14 +90,17 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`,
     );
   }
-  if (request.kvMemory !== null && cache.kvBlocks < Math.floor(budgetBytes / perBlock)) {
+  if (request.kvMemory !== null && cache.kvBlocks < blocks) {
     warnings.push(unusedMemory(request.kvMemory, cache.bytes, maxSequences, longest));
   }
-  return { placement: place(request, cache.kvBlocks), cache, weightBytes, warnings };
+  return { placement: place(request, cache), cache, weightBytes, warnings };
 }
 
 /** A plan that puts everything on this process. */
-function place({ spec, weights, freeBytes, cores, blockSize }: MemoryRequest, kvBlocks: number): PlacementPlan {
+function place(
+  { spec, weights, freeBytes, cores, blockSize }: MemoryRequest,
+  { kvBlocks, stateSlots }: Pick<CacheSize, 'kvBlocks' | 'stateSlots'>,
+): PlacementPlan {
   const result = plan({
     spec,
     weights,
@@ -105,7 +116,7 @@ function place({ spec, weights, freeBytes, cores, blockSize }: MemoryRequest, kv
       },
     ],
     load: null,
-    constraints: { ...defaultConstraints, kvBlocks, blockSize },
+    constraints: { ...defaultConstraints, kvBlocks, blockSize, stateSlots },
     constraintsRevision: 0,
     term: 0,
     previous: null,

@@ -33,6 +33,7 @@ export function makeStep(
     sequenceOffsets: Int32Array.from(sequenceOffsets),
     blockTables: Int32Array.from(blockTables),
     blockOffsets: Int32Array.from(blockOffsets),
+    stateSlots: new Int32Array(rows.length).fill(-1),
     hidden: null,
     logits: {
       rows: Int32Array.from(wanted),

@@ -1,4 +1,5 @@
-import type { ScheduledBatch, StepExecutor } from '../../worker/engine/step/executor.ts';
+import type { StepBatch } from '../../native/native.ts';
+import type { StepExecutor } from '../../worker/engine/step/executor.ts';
 import { outputTokens, prompt, promptTokens } from './workload.ts';
 
 /** Drives the native stage without a scheduler: one step for all prompts, then one step per token. */
@@ -19,7 +20,7 @@ function step(
   rowsEach: number,
   firstPosition: number,
   tokenOf: (row: number) => number,
-): ScheduledBatch {
+): StepBatch {
   const rows = streams * rowsEach;
   const blocksEach = Math.ceil((promptTokens + outputTokens) / limits.blockSize);
   const count = (length: number, value: (index: number) => number): Int32Array =>

@@ -1,7 +1,7 @@
 /** How large a model is, counted from its specification. */
 import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/v1/FfnSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { type CacheType, positionBytes, wholeModel } from '../../proto/model/cache.ts';
+import { type CacheType, positionBytes, stateBytes, wholeModel } from '../../proto/model/cache.ts';
 import { distinctExperts } from '../../proto/model/experts.ts';
 import { gqaOf, moeOf } from '../../proto/model/operators.ts';
 import { checkpointBytes } from '../../proto/model/tensors.ts';
@@ -49,6 +49,8 @@ export interface ModelReport {
   readonly bytesByType: Readonly<Record<string, number>>;
   /** Bytes that a token takes in the cache of keys and values, all layers, by the cache's element type. */
   readonly kvBytesPerToken: { readonly f32: number; readonly bf16: number };
+  /** Bytes of the states of fixed size that a sequence keeps, all layers; 0 where all is keys and values. */
+  readonly stateBytesPerSequence: number;
   readonly files: { readonly count: number; readonly bytes: number };
 }
 
@@ -85,6 +87,7 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     byRole,
     bytesByType,
     kvBytesPerToken: { f32: cached('f32'), bf16: cached('bf16') },
+    stateBytesPerSequence: stateBytes(spec, wholeModel(spec)),
     files: { count: spec.files.length, bytes: spec.files.reduce((sum, file) => sum + file.bytes, 0) },
   };
 }

@@ -36,13 +36,14 @@ export function assemble(
     pipelines: pipelines.map((stages, p) => ({
       id: `p${p}`,
       kvBlocks: input.constraints.kvBlocks,
+      stateSlots: input.constraints.stateSlots,
       stages: stages.map((stage) => ({
         firstLayer: stage.first,
         endLayer: stage.end,
         ranks: stage.ranks.map((worker, rank) => ({
           worker: indexOf.get(worker.id)!,
           share: rankShare(rank, stage.ranks.length),
-          cacheBytes: memory.rank(stage, rank, stage.ranks.length).kvBytes,
+          cacheBytes: memory.rank(stage, rank, stage.ranks.length).cacheBytes,
         })),
       })),
     })),

@@ -24,7 +24,8 @@ export function describePlan(plan: PlacementPlan, load: readonly ExpertLoad[] | 
 }
 
 function describePipeline(plan: PlacementPlan, pipeline: PlacementPlan['pipelines'][number]): string[] {
-  const cache = `cache ${pipeline.kvBlocks} blocks of ${plan.blockSize} positions`;
+  const states = pipeline.stateSlots > 0 ? `, states of ${pipeline.stateSlots} sequences` : '';
+  const cache = `cache ${pipeline.kvBlocks} blocks of ${plan.blockSize} positions${states}`;
   return [
     `pipeline ${pipeline.id} (${cache})`,
     ...pipeline.stages.flatMap((stage) => {

@@ -14,7 +14,7 @@ export interface WorkerChange {
   readonly id: string;
   readonly load: readonly SlotOf[];
   readonly unload: readonly SlotOf[];
-  /** Its ranks, as "pipeline/stage/rank layers a-b part c of d, e blocks of f", when they are not what they were; else null. */
+  /** Its ranks, as "pipeline/stage/rank layers a-b part c of d, e blocks of f, g states", when they are not what they were; else null. */
   readonly ranks: { readonly before: readonly string[]; readonly after: readonly string[] } | null;
 }
 
@@ -67,7 +67,8 @@ function heldByWorker(plan: PlacementPlan): Map<string, Held> {
   for (const pipeline of plan.pipelines) {
     pipeline.stages.forEach((stage, s) => {
       stage.ranks.forEach((rank, r) => {
-        const cache = `${pipeline.kvBlocks} blocks of ${plan.blockSize}`;
+        const states = pipeline.stateSlots > 0 ? `, ${pipeline.stateSlots} states` : '';
+        const cache = `${pipeline.kvBlocks} blocks of ${plan.blockSize}${states}`;
         held[rank.worker]!.ranks.push(
           `${pipeline.id}/${s}/${r} layers ${stage.firstLayer}-${stage.endLayer - 1} part ${describeShare(rank.share)} ${cache}`,
         );

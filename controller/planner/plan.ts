@@ -27,8 +27,8 @@ function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan 
     .filter((worker) => !input.constraints.draining.includes(worker.id))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const hosts = workers.filter((worker) => worker.roles.includes('expert'));
-  const { kvBlocks, blockSize } = input.constraints;
-  const memory = new StageMemory(model, kvBlocks * blockSize, hosts.length === 0);
+  const { kvBlocks, blockSize, stateSlots } = input.constraints;
+  const memory = new StageMemory(model, { tokens: kvBlocks * blockSize, stateSlots }, hosts.length === 0);
   const stages = planStages({
     model,
     memory,
@@ -75,8 +75,8 @@ function stageBytes(pipelines: readonly PipelineLayout[], memory: StageMemory): 
   const bytes = new Map<string, number>();
   for (const stage of pipelines.flat()) {
     stage.ranks.forEach((worker, rank) => {
-      const { weightBytes, kvBytes } = memory.rank(stage, rank, stage.ranks.length);
-      bytes.set(worker.id, weightBytes + kvBytes);
+      const { weightBytes, cacheBytes } = memory.rank(stage, rank, stage.ranks.length);
+      bytes.set(worker.id, weightBytes + cacheBytes);
     });
   }
   return bytes;

@@ -1,7 +1,8 @@
 /**
  * Bytes of caches. The native engine lays them out; this says the same for those who plan, and tests hold it to the
- * engine's own figures. Per head and position, a cache keeps a key, in bf16 rounded up to an even number of elements, and a
- * value, rounded up to 16. Blocks of any size take their positions' bytes and no more.
+ * engine's own figures. Per head and position, a paged cache keeps a key, in bf16 rounded up to an even number of elements,
+ * and a value, rounded up to 16. Blocks of any size take their positions' bytes and no more. States of fixed size take 4 bytes
+ * an element, in each slot.
  */
 import type { CacheSpec__Output as CacheSpec } from '../generated/conclave/v1/CacheSpec.ts';
 import type { ModelSpec } from '../messages.ts';
@@ -26,10 +27,62 @@ export function wholeModel(spec: ModelSpec): CachedLayers {
   return { firstLayer: 0, endLayer: spec.layers.length, share: wholeShare };
 }
 
+/** For what a cache has room. */
+export interface CacheRoom {
+  readonly kvBlocks: number;
+  /** Positions per block. */
+  readonly blockSize: number;
+  /** Sequences whose states are kept. */
+  readonly stateSlots: number;
+}
+
+/** Bytes of a cache over a rank's layers. */
+export function cacheBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers, room: CacheRoom): number {
+  const { kvBlocks, blockSize, stateSlots } = room;
+  return kvBlocks * blockSize * positionBytes(spec, type, layers) + stateSlots * stateBytes(spec, layers);
+}
+
 /** Bytes of one position over a rank's layers. */
-export function positionBytes(spec: ModelSpec, type: CacheType, { firstLayer, endLayer, share }: CachedLayers): number {
+export function positionBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers): number {
+  return sumOver(spec, layers, (cache) => headBytes(cache, type) * partOf(cachedHeads(cache), layers.share));
+}
+
+/** Bytes of one sequence's states over a rank's layers; 0 where all is paged. */
+export function stateBytes(spec: ModelSpec, layers: CachedLayers): number {
+  return sumOver(spec, layers, (cache) => operatorStateBytes(cache, layers.share));
+}
+
+/** Blocks that fit into so many bytes beside the states, over all layers; infinitely many where they take none. */
+export function fittingBlocks(
+  spec: ModelSpec,
+  type: CacheType,
+  { blockSize, stateSlots }: Omit<CacheRoom, 'kvBlocks'>,
+  budgetBytes: number,
+): number {
+  const left = budgetBytes - stateSlots * stateBytes(spec, wholeModel(spec));
+  const perBlock = blockSize * positionBytes(spec, type, wholeModel(spec));
+  if (perBlock === 0) return left < 0 ? 0 : Number.POSITIVE_INFINITY;
+  return Math.max(0, Math.floor(left / perBlock));
+}
+
+/** Slots that a model needs for so many sequences at once: none where all is paged. */
+export function stateSlotsFor(spec: ModelSpec, sequences: number): number {
+  return stateBytes(spec, wholeModel(spec)) > 0 ? sequences : 0;
+}
+
+/** Bytes of one sequence's states that a share of an operator keeps. */
+export function operatorStateBytes(cache: CacheSpec | null, share: Part): number {
+  const states = cache?.fixed?.states ?? [];
+  return states.reduce((sum, { heads, elements }) => sum + partOf(heads, share) * elements * 4, 0);
+}
+
+function sumOver(
+  spec: ModelSpec,
+  { firstLayer, endLayer }: CachedLayers,
+  bytesOf: (cache: CacheSpec | null) => number,
+): number {
   const operators = spec.layers.slice(firstLayer, endLayer).flatMap(({ blocks }) => blocks.flatMap((b) => b.operators));
-  return operators.reduce((sum, { cache }) => sum + headBytes(cache, type) * partOf(cachedHeads(cache), share), 0);
+  return operators.reduce((sum, { cache }) => sum + bytesOf(cache), 0);
 }
 
 /** Heads of a paged cache; 0 for none. */

@@ -63,8 +63,11 @@ export function blockWeights({ preNorm, postNorm }: BlockSpec): Weight[] {
 }
 
 /** The weights of one operator of a block, but for routed experts. */
-export function operatorWeights({ gqa, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
+export function operatorWeights({ gqa, runningSum, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
   if (gqa) return gqaWeights(gqa);
+  if (runningSum) {
+    return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
+  }
   if (dense) return denseWeights(dense, isShared(block) ? 'sharedExperts' : 'denseFfn');
   return matrix('router', 'owner', moe?.gate?.weight ?? null, true);
 }

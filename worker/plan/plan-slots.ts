@@ -13,6 +13,8 @@ export interface PlannedRank extends RankSlice {
   readonly stage: number;
   readonly rank: number;
   readonly kvBlocks: number;
+  /** Sequences whose states of fixed size it keeps. */
+  readonly stateSlots: number;
   /** Bytes of its cache, as the plan counts them. */
   readonly cacheBytes: number;
 }
@@ -35,13 +37,13 @@ export function plannedSlots(plan: PlacementPlan, workerId: string): readonly Pl
 export function plannedRanks(plan: PlacementPlan, workerId: string): readonly PlannedRank[] {
   const worker = plan.workers.findIndex(({ id }) => id === workerId);
   if (worker < 0) return [];
-  return plan.pipelines.flatMap(({ id: pipeline, kvBlocks, stages }) =>
+  return plan.pipelines.flatMap(({ id: pipeline, kvBlocks, stateSlots, stages }) =>
     stages.flatMap(({ firstLayer, endLayer, ranks }, stage) =>
       ranks.flatMap((placement, rank) => {
         if (placement.worker !== worker) return [];
         const { cacheBytes } = placement;
         const share = placement.share ?? wholeShare;
-        return [{ pipeline, stage, rank, firstLayer, endLayer, share, kvBlocks, cacheBytes }];
+        return [{ pipeline, stage, rank, firstLayer, endLayer, share, kvBlocks, stateSlots, cacheBytes }];
       }),
     ),
   );

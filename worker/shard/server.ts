@@ -166,6 +166,7 @@ function attention(request: ForwardRequest, rows: ExpertRows, shards: HostedShar
     sequenceOffsets: toInt32(where.sequenceOffsets),
     blockTables: toInt32(where.blockTables),
     blockOffsets: toInt32(where.blockOffsets),
+    stateSlots: toInt32(where.stateSlots),
   });
 }
 

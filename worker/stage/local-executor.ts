@@ -14,7 +14,7 @@ import { wholeModel } from '../../proto/model/cache.ts';
 import { expertCount } from '../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ExecutorLimits, StepExecutor } from '../engine/step/executor.ts';
-import { blockBytes, checkCacheBytes } from './cache-size.ts';
+import { checkCacheBytes, modelCacheBytes } from './cache-size.ts';
 
 export interface LocalExecutorOptions {
   readonly native: Native;
@@ -48,8 +48,7 @@ export async function createLocalExecutor(options: LocalExecutorOptions): Promis
     await bank.load(allExperts(spec), onProgress && ((done, total) => onProgress('experts', done, total)));
     const limits = options.limits();
     const whole = { ...limits, ...wholeModel(spec) };
-    const cacheBytes = limits.kvBlocks * blockBytes(spec, weights, limits.blockSize);
-    checkCacheBytes(native, store, { ...whole, cacheBytes });
+    checkCacheBytes(native, store, { ...whole, cacheBytes: modelCacheBytes(spec, weights, limits) });
     const stage = await native.createStage(
       runtime,
       store,

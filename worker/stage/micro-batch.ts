@@ -30,6 +30,7 @@ function slice(batch: StepBatch, first: number, end: number, hidden: number): St
     sequenceOffsets: batch.sequenceOffsets.subarray(first, end + 1).map((offset) => offset - firstRow),
     blockTables: batch.blockTables.subarray(firstBlock, endBlock),
     blockOffsets: batch.blockOffsets.subarray(first, end + 1).map((offset) => offset - firstBlock),
+    stateSlots: batch.stateSlots.subarray(first, end),
     hidden: batch.hidden === null ? null : batch.hidden.subarray(firstRow * hidden * 4, endRow * hidden * 4),
     logits: sliceLogits(batch.logits, firstRow, endRow),
   };

@@ -102,6 +102,7 @@ export class StageRunner {
       sequenceOffsets: bytesOf(batch.sequenceOffsets),
       blockTables: bytesOf(batch.blockTables),
       blockOffsets: bytesOf(batch.blockOffsets),
+      stateSlots: bytesOf(batch.stateSlots),
     };
   }
 }

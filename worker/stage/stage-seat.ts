@@ -117,7 +117,7 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
     overlapRows,
   });
   const executor = new ClusterExecutor({
-    limits: { kvBlocks: spec.rank.kvBlocks, blockSize: spec.blockSize, stateSlots: 0 },
+    limits: { kvBlocks: spec.rank.kvBlocks, blockSize: spec.blockSize, stateSlots: spec.rank.stateSlots },
     run: (batch) => runner.run(batch),
     ready: () =>
       rankTargets.every((target) => targets.usable(target)) &&

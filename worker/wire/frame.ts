@@ -151,6 +151,7 @@ function decodeAttention(message: Buffer): AttentionRows {
     cacheId: 0,
     cacheFresh: false,
     cacheEpoch: 0,
+    stateSlots: empty,
   };
   const reader = new Reader(message);
   while (reader.next()) {
@@ -161,6 +162,7 @@ function decodeAttention(message: Buffer): AttentionRows {
     else if (reader.tag === 0x30) attention.cacheId = reader.number;
     else if (reader.tag === 0x38) attention.cacheFresh = reader.number !== 0;
     else if (reader.tag === 0x40) attention.cacheEpoch = reader.number;
+    else if (reader.tag === 0x4a) attention.stateSlots = reader.bytes();
   }
   return attention;
 }

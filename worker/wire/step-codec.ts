@@ -19,6 +19,7 @@ export function encodeBatch(batch: StepBatch): WireBatch {
     sequenceOffsets: toBytes(batch.sequenceOffsets),
     blockTables: toBytes(batch.blockTables),
     blockOffsets: toBytes(batch.blockOffsets),
+    stateSlots: toBytes(batch.stateSlots),
     logitsRows: Array.from(batch.logits.rows, (row, i) => encodeRow(batch.logits, row, i)),
   };
 }
@@ -31,6 +32,7 @@ export function decodeBatch(batch: WireBatch__Output, hidden: Uint8Array): StepB
     sequenceOffsets: toInt32(batch.sequenceOffsets),
     blockTables: toInt32(batch.blockTables),
     blockOffsets: toInt32(batch.blockOffsets),
+    stateSlots: toInt32(batch.stateSlots),
     hidden,
     logits: decodeRows(batch.logitsRows),
   };

@@ -156,6 +156,7 @@ export function planJson(plan: PlacementPlan) {
     pipelines: plan.pipelines.map((pipeline) => ({
       id: pipeline.id,
       kvBlocks: pipeline.kvBlocks,
+      stateSlots: pipeline.stateSlots,
       stages: pipeline.stages.map(({ firstLayer, endLayer, ranks }) => ({
         firstLayer,
         endLayer,

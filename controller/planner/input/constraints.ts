@@ -20,11 +20,12 @@ export function constraintProblems(input: PlanInput, model: ModelFootprint): str
     );
   }
   expect(isCount(layout.pipelines), 'constraints.layout.pipelines', layout.pipelines, 'an integer ≥ 1');
-  const { defaultReplicas, redundancy, kvBlocks, blockSize } = constraints;
+  const { defaultReplicas, redundancy, kvBlocks, blockSize, stateSlots } = constraints;
   expect(isCount(defaultReplicas), 'constraints.defaultReplicas', defaultReplicas, 'an integer ≥ 1');
   expect(Number.isFinite(redundancy) && redundancy >= 0, 'constraints.redundancy', redundancy, 'a number ≥ 0');
   expect(Number.isInteger(kvBlocks) && kvBlocks >= 0, 'constraints.kvBlocks', kvBlocks, 'an integer ≥ 0');
   expect(isCount(blockSize), 'constraints.blockSize', blockSize, 'an integer ≥ 1');
+  expect(Number.isInteger(stateSlots) && stateSlots >= 0, 'constraints.stateSlots', stateSlots, 'an integer ≥ 0');
   constraints.overrides.forEach(({ layer, expert, replicas }, i) => {
     const path = `constraints.overrides[${i}]`;
     const count = model.layers[layer]?.experts?.count ?? 0;

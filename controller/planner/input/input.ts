@@ -55,6 +55,8 @@ export interface PlanConstraints {
   readonly kvBlocks: number;
   /** Positions per cache block. */
   readonly blockSize: number;
+  /** Sequences whose states of fixed size every rank of a pipeline keeps; 0 for a model without such states. */
+  readonly stateSlots: number;
 }
 
 /** One replica of everything, one pipeline, the layout left to the planner. */
@@ -67,6 +69,7 @@ export const defaultConstraints: PlanConstraints = {
   cordoned: [],
   kvBlocks: 0,
   blockSize: 16,
+  stateSlots: 0,
 };
 
 /** What a plan may do for the sake of load alone. */

@@ -3,10 +3,10 @@
 import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { cachedHeads, cacheType, headBytes } from '../../../proto/model/cache.ts';
+import { cachedHeads, cacheType, headBytes, operatorStateBytes } from '../../../proto/model/cache.ts';
 import { distinctExperts } from '../../../proto/model/experts.ts';
 import { moeOf } from '../../../proto/model/operators.ts';
-import { type Part, partOf } from '../../../proto/model/share.ts';
+import { type Part, partOf, wholeShare } from '../../../proto/model/share.ts';
 import { checkpointBytes } from '../../../proto/model/tensors.ts';
 import {
   blockWeights,
@@ -20,11 +20,16 @@ import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 
 /** What of an operator tensor-parallel ranks share. */
 export interface SharedPart {
-  /** Ranks hold whole key/value heads with the query heads that read them; null: any fraction, of the intermediate dimension. */
+  /**
+   * Ranks hold whole heads: key/value heads with the query heads that read them, or a recurrence's. Null: any fraction, of the
+   * intermediate dimension.
+   */
   readonly heads: number | null;
   readonly weightBytes: number;
   /** Cache of one position, all heads. */
   readonly kvBytesPerToken: number;
+  /** States of one sequence, all heads. */
+  readonly stateBytesPerSequence: number;
   /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
   readonly inseparable: boolean;
 }
@@ -68,12 +73,6 @@ export function modelFootprint(spec: ModelSpec, weights: Format): ModelFootprint
   };
 }
 
-/** Cache of one position over all layers, in bytes. */
-export function kvBytesPerToken(footprint: ModelFootprint): number {
-  const parts = footprint.layers.flatMap(({ shared }) => shared);
-  return parts.reduce((total, part) => total + part.kvBytesPerToken, 0);
-}
-
 /** The fraction of an operator that a rank has. */
 export function fractionOf({ heads }: SharedPart, share: Part): number {
   return heads === null ? (share.end - share.begin) / share.parts : partOf(heads, share) / heads;
@@ -97,11 +96,12 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
   return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
 }
 
-function sharedPart({ gqa, cache }: OperatorSpec, weightBytes: number, weights: Format): SharedPart {
+function sharedPart({ gqa, runningSum, cache }: OperatorSpec, weightBytes: number, weights: Format): SharedPart {
   return {
-    heads: gqa?.kvHeads ?? null,
+    heads: gqa?.kvHeads ?? runningSum?.heads ?? null,
     weightBytes,
     kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
+    stateBytesPerSequence: operatorStateBytes(cache, wholeShare),
     inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH',
   };
 }

@@ -5,16 +5,25 @@ import type { LayerRange } from './partition.ts';
 /** Bytes of one rank of a stage. */
 export interface RankBytes {
   readonly weightBytes: number;
-  readonly kvBytes: number;
+  /** Keys and values, and states of sequences. */
+  readonly cacheBytes: number;
   /** Its part of the range's routed experts, when stages hold those themselves. */
   readonly expertBytes: number;
+}
+
+/** For what the cache of a pipeline has room. */
+export interface PipelineCache {
+  /** Positions of all sequences. */
+  readonly tokens: number;
+  /** Sequences whose states are kept. */
+  readonly stateSlots: number;
 }
 
 /** Sizes of stages over any range of layers, from prefix sums: each answer takes constant time. */
 export class StageMemory {
   readonly layers: number;
   private readonly model: ModelFootprint;
-  private readonly kvTokens: number;
+  private readonly cache: PipelineCache;
   private readonly resident: readonly number[];
   private readonly experts: readonly number[];
   private readonly active: readonly number[];
@@ -22,10 +31,10 @@ export class StageMemory {
   private readonly shares = new Map<string, ShareSums>();
 
   /** `ownExperts`: the stages hold the routed experts of their layers. */
-  constructor(model: ModelFootprint, kvTokens: number, ownExperts: boolean) {
+  constructor(model: ModelFootprint, cache: PipelineCache, ownExperts: boolean) {
     this.model = model;
     this.layers = model.layers.length;
-    this.kvTokens = kvTokens;
+    this.cache = cache;
     this.resident = prefixSums(model.layers.map((layer) => layer.residentBytes));
     const experts = model.layers.map((layer) => (ownExperts ? layer.experts : null));
     this.experts = prefixSums(experts.map((e) => (e === null ? 0 : e.count * e.bytes)));
@@ -34,7 +43,7 @@ export class StageMemory {
 
   /** Bytes of rank `rank` of `ranks` for the range. */
   rank(range: LayerRange, rank: number, ranks: number): RankBytes {
-    const { weights, kv } = this.shared(rank, ranks);
+    const { weights, cache } = this.shared(rank, ranks);
     const own =
       rank > 0
         ? 0
@@ -43,7 +52,7 @@ export class StageMemory {
           (range.end === this.layers ? this.model.headBytes : 0);
     return {
       weightBytes: Math.ceil(between(weights, range)) + own,
-      kvBytes: between(kv, range) * this.kvTokens,
+      cacheBytes: between(cache, range),
       expertBytes: Math.ceil(between(this.experts, range) / ranks),
     };
   }
@@ -65,18 +74,24 @@ export class StageMemory {
     const share = rankShare(rank, ranks);
     const sums = {
       weights: prefixSums(this.model.layers.map((layer) => sharedBytes(layer, share, 'weightBytes'))),
-      // Whole heads have whole bytes: the rounding mends what dividing by their number leaves.
-      kv: prefixSums(this.model.layers.map((layer) => Math.round(sharedBytes(layer, share, 'kvBytesPerToken')))),
+      cache: prefixSums(this.model.layers.map((layer) => this.cacheBytes(layer, share))),
     };
     this.shares.set(key, sums);
     return sums;
+  }
+
+  /** Whole heads have whole bytes: the rounding mends what dividing by their number leaves. */
+  private cacheBytes(layer: LayerFootprint, share: Part): number {
+    const { tokens, stateSlots } = this.cache;
+    const perToken = Math.round(sharedBytes(layer, share, 'kvBytesPerToken'));
+    return perToken * tokens + Math.round(sharedBytes(layer, share, 'stateBytesPerSequence')) * stateSlots;
   }
 }
 
 /** Prefix sums over the layers of what one rank holds. */
 interface ShareSums {
   readonly weights: readonly number[];
-  readonly kv: readonly number[];
+  readonly cache: readonly number[];
 }
 
 /** What tensor-parallel rank `rank` of `ranks` holds: near-even, rank 0, which also owns what is not split, no more than others. */
@@ -84,13 +99,17 @@ export function rankShare(rank: number, ranks: number): Part {
   return { begin: rank, end: rank + 1, parts: ranks };
 }
 
-function sharedBytes({ shared }: LayerFootprint, share: Part, what: 'weightBytes' | 'kvBytesPerToken'): number {
+function sharedBytes(
+  { shared }: LayerFootprint,
+  share: Part,
+  what: 'weightBytes' | 'kvBytesPerToken' | 'stateBytesPerSequence',
+): number {
   return shared.reduce((sum, part) => sum + part[what] * fractionOf(part, share), 0);
 }
 
 /** All bytes of a rank. */
 export function totalBytes(bytes: RankBytes): number {
-  return bytes.weightBytes + bytes.kvBytes + bytes.expertBytes;
+  return bytes.weightBytes + bytes.cacheBytes + bytes.expertBytes;
 }
 
 function prefixSums(values: readonly number[]): number[] {

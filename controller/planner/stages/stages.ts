@@ -219,7 +219,7 @@ function shortages(problem: StageProblem, p: number, free: readonly PlannerWorke
     stage.ranks.flatMap((worker, rank) => {
       const bytes = memory.rank(stage, rank, stage.ranks.length);
       if (totalBytes(bytes) <= worker.memoryBytes) return [];
-      const parts = [`weights ${formatBytes(bytes.weightBytes)}`, `cache ${formatBytes(bytes.kvBytes)}`];
+      const parts = [`weights ${formatBytes(bytes.weightBytes)}`, `cache ${formatBytes(bytes.cacheBytes)}`];
       if (bytes.expertBytes > 0) parts.push(`experts ${formatBytes(bytes.expertBytes)}`);
       const what = `stage layers ${stage.first}-${stage.end - 1}${stage.ranks.length > 1 ? ` rank ${rank}` : ''}`;
       return [

@@ -27,6 +27,12 @@ GqaSpec ReadGqa(const Fields& fields) {
   return gqa;
 }
 
+RunningSumSpec ReadRunningSum(const Fields& fields) {
+  return {static_cast<int>(fields.Integer("heads", 1, 65536)),
+          static_cast<int>(fields.Integer("headDim", 1, 65536)), ReadLinear(fields, "value"),
+          ReadLinear(fields, "output")};
+}
+
 FfnSpec ReadFfn(const Fields& fields) {
   FfnSpec ffn;
   ffn.gate = ReadLinear(fields, "gate");
@@ -112,11 +118,13 @@ MoeSpec ReadMoe(const Fields& fields) {
   return {ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts"))};
 }
 
-PagedCacheSpec ReadCache(const Fields& fields) {
-  if (!fields.Has("paged")) {
-    throw Error(ErrorCode::kUnsupported, fields.path() + ": the engine knows paged caches only");
-  }
-  const Fields paged = fields.Object("paged");
+StateSpec ReadState(Napi::Value value, const std::string& path) {
+  const Fields fields(value, path);
+  return {static_cast<int>(fields.Integer("heads", 1, 65536)),
+          fields.Integer("elements", 1, kMaxInt32)};
+}
+
+PagedCacheSpec ReadPagedCache(const Fields& paged) {
   if (paged.Boolean("valuesInsideKeys")) {
     throw Error(ErrorCode::kUnsupported,
                 paged.PathOf("valuesInsideKeys") + ": the engine keeps values beside keys");
@@ -124,6 +132,12 @@ PagedCacheSpec ReadCache(const Fields& fields) {
   return {static_cast<int>(paged.Integer("heads", 1, 65536)),
           static_cast<int>(paged.Integer("keyWidth", 1, 65536)),
           static_cast<int>(paged.Integer("valueWidth", 1, 65536))};
+}
+
+decltype(OperatorSpec::cache) ReadCache(const Fields& fields) {
+  if (fields.Has("paged")) return ReadPagedCache(fields.Object("paged"));
+  if (fields.Has("fixed")) return FixedCacheSpec{fields.Object("fixed").Map("states", ReadState)};
+  throw Error(ErrorCode::kUnsupported, fields.path() + ": the engine does not know this cache");
 }
 
 }  // namespace
@@ -137,6 +151,8 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
     op.kind = ReadDense(fields.Object("dense"));
   } else if (fields.Has("moe")) {
     op.kind = ReadMoe(fields.Object("moe"));
+  } else if (fields.Has("runningSum")) {
+    op.kind = ReadRunningSum(fields.Object("runningSum"));
   } else {
     throw Error(ErrorCode::kUnsupported, path + ": the engine does not know this operator");
   }

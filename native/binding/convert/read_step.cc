@@ -139,7 +139,8 @@ RankSlice ReadRankSlice(Napi::Value value, const std::string& path) {
 
 CacheOptions ReadCacheOptions(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Integer("kvBlocks", 1, kMaxInt32), fields.Int32("blockSize")};
+  return {fields.Integer("kvBlocks", 1, kMaxInt32), fields.Int32("blockSize"),
+          fields.Integer("stateSlots", 0, kMaxInt32)};
 }
 
 StageOptions ReadStageOptions(Napi::Value value, const std::string& path) {
@@ -158,7 +159,7 @@ StageOptions ReadStageOptions(Napi::Value value, const std::string& path) {
 SequenceRowsData ReadSequenceRows(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
   return {fields.Int32s("positions"), fields.Int32s("sequenceOffsets"),
-          fields.Int32s("blockTables"), fields.Int32s("blockOffsets")};
+          fields.Int32s("blockTables"), fields.Int32s("blockOffsets"), fields.Int32s("stateSlots")};
 }
 
 StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool first, bool last) {

@@ -34,6 +34,8 @@ class CpuBackend final : public HostBackend {
               std::span<const Tensor> tensors) override;
   void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
               const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) override;
+  void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
+                  const Tensor& output) override;
   void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
             const GateChoice& choice) override;
   void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) override;

@@ -33,7 +33,7 @@ size_t ReferenceBackend::CacheBytes(const KvCacheShape& shape, KvType) const {
 
 void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
                               std::span<const Tensor> tensors) {
-  const auto& positions = HostRows(where).positions;
+  const auto& positions = where.where().positions;
   for (const Tensor& x : tensors) {
     const int64_t heads = x.width / head_dim;
     for (int64_t i = 0; i < x.rows * heads; ++i) {
@@ -49,7 +49,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
                               const Tensor& k, const Tensor& v, PagedCache& paged,
                               const Tensor& output) {
   auto& cache = static_cast<ReferenceCache&>(paged);
-  const SequenceRows& where = HostRows(rows);
+  const SequenceRows& where = rows.where();
   const int dims = params.head_dim;
   const int block_size = cache.shape().block_size;
   for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "conclave/backend/host_embedding.h"
+#include "conclave/backend/host_states.h"
 #include "conclave/base/message.h"
 
 namespace conclave {
@@ -49,8 +50,21 @@ EmbeddingPtr HostBackend::PackEmbedding(MatrixSource& source, WeightsFormat form
   return std::make_shared<const HostEmbedding>(source, format);
 }
 
+std::unique_ptr<StateStore> HostBackend::CreateStates(const StateShape& shape) {
+  return std::make_unique<HostStates>(shape);
+}
+
+size_t HostBackend::StateBytes(const StateShape& shape) const {
+  return HostStates::BytesFor(shape);
+}
+
+void HostBackend::ClearStates(std::span<const int32_t> slots, StateStore& states) {
+  auto& host = static_cast<HostStates&>(states);
+  for (const int32_t slot : slots) std::fill_n(host.Slot(slot), host.elements(), 0.0f);
+}
+
 std::unique_ptr<StepRows> HostBackend::Place(const SequenceRows& where) {
-  return std::make_unique<HostStepRows>(where);
+  return std::make_unique<StepRows>(where);
 }
 
 void HostBackend::Embed(const Embedding& table, std::span<const int32_t> tokens, float multiplier,

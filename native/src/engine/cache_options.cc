@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <limits>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "conclave/base/message.h"
 #include "conclave/engine/cache_options.h"
@@ -27,6 +28,30 @@ void CheckOffsets(const std::string& name, std::span<const int32_t> offsets, siz
   }
 }
 
+void CheckStateSlots(const std::string& name, std::span<const int32_t> slots, size_t sequences,
+                     int64_t count) {
+  if (slots.size() != sequences) {
+    Fail(ErrorCode::kInvalidArgument, name, ": expected ", sequences,
+         " entries, one per sequence, got ", slots.size());
+  }
+  std::unordered_set<int32_t> taken;
+  for (size_t s = 0; s < sequences; ++s) {
+    if (count == 0 && slots[s] == -1) continue;
+    if (count == 0) {
+      Fail(ErrorCode::kInvalidArgument, name, "[", s,
+           "]: expected -1 where no states are kept, got ", slots[s]);
+    }
+    if (slots[s] < 0 || slots[s] >= count) {
+      Fail(ErrorCode::kInvalidArgument, name, "[", s, "]: expected 0 to ", count - 1, ", got ",
+           slots[s]);
+    }
+    if (!taken.insert(slots[s]).second) {
+      Fail(ErrorCode::kInvalidArgument, name, "[", s, "]: expected a slot of its own, got ",
+           slots[s], " again");
+    }
+  }
+}
+
 }  // namespace
 
 void ValidateCacheOptions(const CacheOptions& cache) {
@@ -35,6 +60,10 @@ void ValidateCacheOptions(const CacheOptions& cache) {
   }
   if (cache.block_size < 1 || cache.block_size > 4096) {
     Fail(ErrorCode::kInvalidArgument, "blockSize: expected 1 to 4096, got ", cache.block_size);
+  }
+  if (cache.state_slots < 0 || cache.state_slots > std::numeric_limits<int32_t>::max()) {
+    Fail(ErrorCode::kInvalidArgument, "stateSlots: expected 0 to 2^31 - 1, got ",
+         cache.state_slots);
   }
 }
 
@@ -48,6 +77,7 @@ void ValidateSequenceRows(const std::string& path, const SequenceRows& where,
          count);
   CheckOffsets(path + "sequenceOffsets", where.sequence_offsets, count, rows, true);
   CheckOffsets(path + "blockOffsets", where.block_offsets, count, where.block_tables.size(), false);
+  CheckStateSlots(path + "stateSlots", where.state_slots, count - 1, cache.state_slots);
   for (size_t i = 0; i < where.block_tables.size(); ++i) {
     if (where.block_tables[i] < 0 || where.block_tables[i] >= cache.kv_blocks) {
       Fail(ErrorCode::kInvalidArgument, path, "blockTables[", i, "]: expected 0 to ",

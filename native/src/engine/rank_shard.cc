@@ -30,14 +30,14 @@ RankShard::RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const Wei
       layers_[task].emplace_back(loader, spec, block, slice, cache, false);
   });
   monitor.Finish();
-  std::vector<GqaOperator*> slices;
+  std::vector<Mixer*> mixers;
   for (std::vector<BlockSlice>& blocks : layers_) {
     for (BlockSlice& block : blocks) {
       bytes_ += block.weight_bytes() + block.cache_bytes();
-      if (block.attention) slices.push_back(&*block.attention);
+      if (block.mixer) mixers.push_back(block.mixer.get());
     }
   }
-  TakeCaches(*backend_, slices, monitor);
+  TakeCaches(*backend_, mixers, monitor);
 }
 
 std::vector<BlockSlice>& RankShard::Layer(int layer) {
@@ -49,11 +49,11 @@ std::vector<BlockSlice>& RankShard::Layer(int layer) {
 }
 
 EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& where) {
-  GqaOperator* attention = nullptr;
+  Mixer* mixer = nullptr;
   for (BlockSlice& block : Layer(rows.layer)) {
-    if (block.attention) attention = &*block.attention;
+    if (block.mixer) mixer = block.mixer.get();
   }
-  if (attention == nullptr)
+  if (mixer == nullptr)
     Fail(ErrorCode::kInvalidArgument, "layer: layer ", rows.layer, " has no attention");
   ValidateSequenceRows("where.", where, cache_);
   Arena& arena = backend_->scratch();
@@ -64,7 +64,7 @@ EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& w
          " entries, one per row, got ", where.positions.size());
   }
   const Tensor output = arena.Rows(rows.row_count, hidden_);
-  attention->Forward(*backend_, *backend_->Place(where), input.rows, output);
+  mixer->Forward(*backend_, *backend_->Place(where), input.rows, output);
   const auto totals = arena.Take<double>(rows.row_count, hidden_);
   backend_->Clear(totals);
   backend_->AddTerms(output, input.grid, totals);

@@ -67,12 +67,12 @@ void Stage::Load(LoadMonitor& monitor) {
   if (embedding_) weight_bytes_ += embedding_->bytes();
   if (head_) weight_bytes_ += head_->weight_bytes();
   ExpertRoutes routes;
-  std::vector<GqaOperator*> slices;
+  std::vector<Mixer*> mixers;
   for (const auto& layer : layers_) {
     for (Block& block : layer->blocks) {
       weight_bytes_ += block.weight_bytes();
       cache_bytes_ += block.slice.cache_bytes();
-      if (block.slice.attention) slices.push_back(&*block.slice.attention);
+      if (block.slice.mixer) mixers.push_back(block.slice.mixer.get());
     }
     const int experts = layer->gate() != nullptr ? layer->gate()->experts() : 0;
     routes.push_back(experts > 0 ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
@@ -81,7 +81,7 @@ void Stage::Load(LoadMonitor& monitor) {
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
   monitor.Finish();
-  TakeCaches(*backend_, slices, monitor);
+  TakeCaches(*backend_, mixers, monitor);
 }
 
 bool Stage::has_last_layer() const {

@@ -30,9 +30,7 @@ struct Stage::Block {
            (moe != nullptr ? moe->gate.weight.data.bytes() : 0);
   }
 
-  LayerOperator op() const {
-    return slice.attention ? LayerOperator::kAttention : LayerOperator::kFfn;
-  }
+  LayerOperator op() const { return slice.mixer ? LayerOperator::kAttention : LayerOperator::kFfn; }
 
   Norm norm;  // before the operators
   BlockSlice slice;

@@ -50,7 +50,7 @@ bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
   Normalize(step);
   if (step.exact) Await(step, options_.rank_targets, {}, deliver);
   const Profile::Span span(profile_, ProfilePart::kAttention);
-  BlockOf(step).slice.attention->Forward(*backend_, *step.where, step.normalized, step.sum);
+  BlockOf(step).slice.mixer->Forward(*backend_, *step.where, step.normalized, step.sum);
   if (step.exact) {
     backend_->Clear(step.totals);
     backend_->AddTerms(step.sum, step.grid, step.totals);

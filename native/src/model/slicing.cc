@@ -28,13 +28,17 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
          share.begin, ", ", share.end, ", ", share.parts);
   }
   for (int layer = slice.first_layer; layer < slice.end_layer; ++layer) {
-    const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
-    if (gqa == nullptr || HoldsEverything(slice)) continue;
-    if (share.Heads(gqa->heads.kv_heads).size() == 0) {
+    if (HoldsEverything(slice)) continue;
+    const auto need_heads = [&](int heads, const char* kind) {
+      if (share.Heads(heads).size() > 0) return;
       Fail(ErrorCode::kInvalidArgument, "share: [", share.begin, ", ", share.end, ") of ",
-           share.parts, " parts has none of the ", gqa->heads.kv_heads,
-           " key/value heads of layer ", layer);
-    }
+           share.parts, " parts has none of the ", heads, kind, " of layer ", layer);
+    };
+    if (const auto* sum = spec.layers[layer].Find<RunningSumSpec>())
+      need_heads(sum->heads, " heads");
+    const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
+    if (gqa == nullptr) continue;
+    need_heads(gqa->heads.kv_heads, " key/value heads");
     if (gqa->qk_norm == QkNorm::kFullWidth && (gqa->q_norm || gqa->k_norm)) {
       Fail(ErrorCode::kUnsupported, "layer ", layer,
            ": a slice of the heads cannot compute query and key norms over all heads; ",

@@ -115,9 +115,10 @@ class SpecValidator {
       CheckBlock(Message(path, ".blocks[", i, "]"), layer.blocks[i], seen);
   }
 
-  // Operators of each kind that a layer has had so far.
+  // Operators of each kind that a layer has had so far: those that keep something of sequences are
+  // one kind.
   struct Kinds {
-    int gqa = 0;
+    int mixers = 0;
     int dense = 0;
     int moe = 0;
   };
@@ -125,9 +126,11 @@ class SpecValidator {
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
-    if (block.Find<GqaSpec>() != nullptr && block.operators.size() > 1) {
-      Fail(ErrorCode::kUnsupported, path,
-           ".operators: attention shares a block with other operators, which is not supported");
+    if (block.FindMixer() != nullptr && block.operators.size() > 1) {
+      Fail(
+          ErrorCode::kUnsupported, path,
+          ".operators: one that keeps something of sequences shares a block with others, which is ",
+          "not supported");
     }
     if (!block.pre_norm) {
       Fail(ErrorCode::kUnsupported, path, ".preNorm: operators without a norm before them are ",
@@ -149,11 +152,15 @@ class SpecValidator {
   }
 
   void CheckOperator(const std::string& path, const OperatorSpec& op, Kinds& seen) {
-    std::optional<PagedCacheSpec> cache;
+    decltype(op.cache) cache;
     if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
-      CheckOnly(path + ".gqa", seen.gqa);
+      CheckOnly(path + ".gqa", seen.mixers);
       CheckGqa(path + ".gqa", *gqa);
-      cache = {gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+      cache = PagedCacheSpec{gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+    } else if (const auto* sum = std::get_if<RunningSumSpec>(&op.kind)) {
+      CheckOnly(path + ".runningSum", seen.mixers);
+      CheckRunningSum(path + ".runningSum", *sum);
+      cache = FixedCacheSpec{{{sum->heads, sum->head_dim}}};
     } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
       CheckOnly(path + ".dense", seen.dense);
       CheckFfn(path + ".dense.ffn", dense->ffn);
@@ -167,6 +174,16 @@ class SpecValidator {
       Fail(ErrorCode::kInvalidArgument, path, ".cache: expected ",
            cache ? "the operator's heads and their widths" : "none");
     }
+  }
+
+  void CheckRunningSum(const std::string& path, const RunningSumSpec& spec) {
+    if (spec.heads < 1 || spec.head_dim < 1) {
+      Fail(ErrorCode::kInvalidArgument, path, ".heads, headDim: expected at least 1, got ",
+           spec.heads, ", ", spec.head_dim);
+    }
+    const int64_t width = int64_t{spec.heads} * spec.head_dim;
+    Linear(path + ".value", spec.value, width, spec_.hidden_size);
+    Linear(path + ".output", spec.output, spec_.hidden_size, width);
   }
 
   void CheckGqa(const std::string& path, const GqaSpec& spec) {

@@ -21,13 +21,14 @@ RankSlice WholeSlice(const ModelSpec& spec) {
 
 // Rows [begin, end) of the tokens as one sequence; every row's log-probability of the token after
 // it is wanted.
-StepBatch Batch(const std::vector<int32_t>& tokens, int32_t begin, int32_t end) {
+StepBatch Batch(const std::vector<int32_t>& tokens, int32_t begin, int32_t end, int32_t slot = -1) {
   StepBatch batch;
   batch.where.sequence_offsets = {0, end - begin};
   const int32_t blocks = (static_cast<int32_t>(tokens.size()) + kBlockSize - 1) / kBlockSize;
   for (int32_t block = 0; block < blocks; ++block)
     batch.where.block_tables.push_back(blocks - block);
   batch.where.block_offsets = {0, blocks};
+  batch.where.state_slots = {slot};
   for (int32_t position = begin; position < end; ++position) {
     batch.where.positions.push_back(position);
     batch.token_ids.push_back(tokens[static_cast<size_t>(position)]);
@@ -117,11 +118,12 @@ class StageTest : public testing::Test {
 
   std::unique_ptr<Stage> MakeStage(const std::shared_ptr<const WeightStore>& store,
                                    const std::shared_ptr<ExpertBank>& bank, const RankSlice& slice,
-                                   std::vector<int32_t> ranks = {}) {
+                                   std::vector<int32_t> ranks = {}, int64_t state_slots = 0) {
     LoadMonitor monitor({}, {});
     return std::make_unique<Stage>(
         backend_, store, bank,
-        StageOptions{slice, {8, kBlockSize}, std::move(ranks), ActivationType::kF32}, monitor);
+        StageOptions{slice, {8, kBlockSize, state_slots}, std::move(ranks), ActivationType::kF32},
+        monitor);
   }
 
   static std::vector<double> Expected(const TestModel& model) {
@@ -227,6 +229,84 @@ TEST_F(StageTest, AnyLayoutGivesTheSame) {
   const Remote both{other.get(), &rank};
   Driver driver({first.get(), second.get()}, {{-1, both}, {1, both}, {2, both}});
   ExpectClose(driver.Run(Batch(kTokens, 0, 11)), Expected(model));
+}
+
+// Layers with states of a fixed size before layers with a paged cache.
+class HybridTest : public StageTest {
+ protected:
+  static TestModelShape Shape() {
+    TestModelShape shape;
+    shape.layers = 3;
+    shape.running_sums = 2;
+    shape.biases = true;
+    return shape;
+  }
+  const TestModel model_{Shape()};
+};
+
+TEST_F(HybridTest, ComputesWhatTheSpecificationSaysInAnyChunks) {
+  const auto store = model_.Open();
+  const auto stage = MakeStage(store, Bank(store), WholeSlice(model_.spec()), {}, 2);
+  Driver driver({stage.get()});
+  const std::vector<float> whole = driver.Run(Batch(kTokens, 0, 11, 1));
+  ExpectClose(whole, Expected(model_), 1e-3);
+  for (const int32_t chunk : {1, 2, 3, 5, 10}) {
+    std::vector<float> pieces;
+    for (int32_t begin = 0; begin < 11; begin += chunk) {
+      const std::vector<float> piece =
+          driver.Run(Batch(kTokens, begin, std::min(11, begin + chunk), 0));
+      pieces.insert(pieces.end(), piece.begin(), piece.end());
+    }
+    EXPECT_EQ(pieces, whole) << "chunks of " << chunk;
+  }
+}
+
+TEST_F(HybridTest, RanksAndStagesGiveTheSame) {
+  const auto store = model_.Open();
+  const auto bank = Bank(store);
+  LoadMonitor monitor({}, {});
+  RankShard rank(backend_, store, {0, 3, {1, 2, 2}}, {8, kBlockSize, 4}, monitor);
+  const auto first = MakeStage(store, bank, {0, 1, {0, 1, 2}}, {2}, 4);
+  const auto second = MakeStage(store, bank, {1, 3, {0, 1, 2}}, {2}, 4);
+  Driver driver({first.get(), second.get()}, {{2, {nullptr, &rank}}});
+  std::vector<float> pieces;
+  for (const auto& [begin, end] : {std::pair{0, 7}, {7, 8}, {8, 11}}) {
+    const std::vector<float> piece = driver.Run(Batch(kTokens, begin, end, 3));
+    pieces.insert(pieces.end(), piece.begin(), piece.end());
+  }
+  ExpectClose(pieces, Expected(model_), 1e-3);
+}
+
+TEST_F(HybridTest, RefusesRowsThatDoNotFollowThoseOfTheirState) {
+  const auto store = model_.Open();
+  const auto stage = MakeStage(store, Bank(store), WholeSlice(model_.spec()), {}, 2);
+  Driver driver({stage.get()});
+  driver.Run(Batch(kTokens, 0, 4, 1));
+  const auto refused = [&](int32_t begin, int32_t slot, const char* problem) {
+    ExpectError(ErrorCode::kInvalidArgument, problem,
+                [&] { driver.Run(Batch(kTokens, begin, begin + 2, slot)); });
+  };
+  refused(5, 1, "positions[0]: expected 0 or 4, which the state in slot 1 waits for, got 5");
+  refused(3, 1, "positions[0]: expected 0 or 4, which the state in slot 1 waits for, got 3");
+  refused(4, 0, "positions[0]: expected 0 or 0, which the state in slot 0 waits for, got 4");
+  refused(4, 2, "batch.stateSlots[0]: expected 0 to 1, got 2");
+  refused(4, -1, "batch.stateSlots[0]: expected 0 to 1, got -1");
+  EXPECT_NO_THROW(driver.Run(Batch(kTokens, 4, 6, 1)));
+  ExpectError(ErrorCode::kInvalidArgument, "stateSlots: expected at least 1",
+              [&] { MakeStage(store, Bank(store), WholeSlice(model_.spec())); });
+}
+
+TEST_F(HybridTest, RefusesStatesAndSharesThatDoNotFitTheOperator) {
+  ModelSpec spec = model_.spec();
+  std::get<FixedCacheSpec>(*spec.layers[1].blocks[0].operators[0].cache).states[0].heads = 1;
+  ExpectError(ErrorCode::kInvalidArgument,
+              "layers[1].blocks[0].operators[0].cache: expected the operator's heads",
+              [&] { ValidateSpec(spec); });
+  const auto store = model_.Open();
+  ExpectError(ErrorCode::kInvalidArgument,
+              "share: [0, 1) of 8 parts has none of the 4 heads of layer 0", [&] {
+                MakeStage(store, Bank(store), {0, 1, {0, 1, 8}}, {2}, 1);
+              });
 }
 
 TEST_F(StageTest, ARouteHoldsForMicroBatchesThatBeginAfterIt) {

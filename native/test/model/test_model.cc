@@ -139,19 +139,11 @@ FfnSpec TestModel::AddFfn(const std::string& name) {
           AddLinear(name + ".down", shape_.hidden, shape_.width, false), Activation::kSilu};
 }
 
-void TestModel::AddLayer(int index) {
-  const std::string name = "layers." + std::to_string(index);
-  LayerSpec layer;
-  const auto add_block = [&](const std::string& kind) -> BlockSpec& {
-    BlockSpec& block = layer.blocks.emplace_back();
-    block.pre_norm = AddNorm(name + "." + kind + "_norm", shape_.hidden);
-    return block;
-  };
+OperatorSpec TestModel::AddAttention(const std::string& name) {
   GqaSpec a;
   a.heads = {shape_.heads, shape_.kv_heads, shape_.head_dim,
              static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim))),
              shape_.sliding_window};
-  BlockSpec& attention = add_block("attention");
   a.q = AddLinear(name + ".q", shape_.heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.k = AddLinear(name + ".k", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.v = AddLinear(name + ".v", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
@@ -164,8 +156,29 @@ void TestModel::AddLayer(int index) {
     a.k_norm =
         AddNorm(name + ".k_norm", per_head ? shape_.head_dim : shape_.kv_heads * shape_.head_dim);
   }
-  attention.operators.push_back(
-      {std::move(a), PagedCacheSpec{shape_.kv_heads, shape_.head_dim, shape_.head_dim}});
+  return {std::move(a), PagedCacheSpec{shape_.kv_heads, shape_.head_dim, shape_.head_dim}};
+}
+
+OperatorSpec TestModel::AddRunningSum(const std::string& name) {
+  RunningSumSpec sum;
+  sum.heads = shape_.heads;
+  sum.head_dim = shape_.head_dim;
+  const int width = shape_.heads * shape_.head_dim;
+  sum.value = AddLinear(name + ".value", width, shape_.hidden, shape_.biases);
+  sum.output = AddLinear(name + ".output", shape_.hidden, width, shape_.biases);
+  return {std::move(sum), FixedCacheSpec{{{shape_.heads, shape_.head_dim}}}};
+}
+
+void TestModel::AddLayer(int index) {
+  const std::string name = "layers." + std::to_string(index);
+  LayerSpec layer;
+  const auto add_block = [&](const std::string& kind) -> BlockSpec& {
+    BlockSpec& block = layer.blocks.emplace_back();
+    block.pre_norm = AddNorm(name + "." + kind + "_norm", shape_.hidden);
+    return block;
+  };
+  add_block("attention")
+      .operators.push_back(index < shape_.running_sums ? AddRunningSum(name) : AddAttention(name));
   BlockSpec& ffn = add_block("ffn");
   if (shape_.experts == 0) {
     ffn.operators.push_back({DenseSpec{AddFfn(name + ".dense"), {}}, {}});
@@ -263,6 +276,17 @@ std::vector<Row> TestModel::Attention(const GqaSpec& gqa, const std::vector<Row>
   return output;
 }
 
+std::vector<Row> TestModel::RunningSums(const RunningSumSpec& spec,
+                                        const std::vector<Row>& x) const {
+  std::vector<Row> output;
+  Row sum(static_cast<size_t>(spec.value.out()), 0.0);
+  for (const Row& row : x) {
+    sum = Sum(sum, Linear(spec.value, row), 1);
+    output.push_back(Linear(spec.output, sum));
+  }
+  return output;
+}
+
 std::vector<double> TestModel::Ffn(const FfnSpec& ffn, const Row& x) const {
   Row gate = Linear(ffn.gate, x);
   const Row up = Linear(ffn.up, x);
@@ -298,6 +322,8 @@ std::vector<Row> TestModel::Block(const BlockSpec& block, const std::vector<Row>
   for (const OperatorSpec& op : block.operators) {
     std::vector<Row> output;
     if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) output = Attention(*gqa, input);
+    if (const auto* sums = std::get_if<RunningSumSpec>(&op.kind))
+      output = RunningSums(*sums, input);
     for (const Row& row : input) {
       if (const auto* dense = std::get_if<DenseSpec>(&op.kind))
         output.push_back(Dense(*dense, row));

@@ -16,6 +16,7 @@ namespace conclave {
 
 struct TestModelShape {
   int layers = 2;
+  int running_sums = 0;  // leading layers that have these instead of attention
   int hidden = 32;
   int heads = 4;
   int kv_heads = 2;
@@ -62,11 +63,15 @@ class TestModel {
   FfnSpec AddFfn(const std::string& name);
   NormSpec AddNorm(const std::string& name, int64_t width);
   void AddLayer(int index);
+  OperatorSpec AddAttention(const std::string& name);
+  OperatorSpec AddRunningSum(const std::string& name);
 
   std::vector<double> Linear(const LinearSpec& linear, const std::vector<double>& x) const;
   std::vector<double> Norm(const NormSpec& norm, const std::vector<double>& x) const;
   std::vector<std::vector<double>> Attention(const GqaSpec& gqa,
                                              const std::vector<std::vector<double>>& x) const;
+  std::vector<std::vector<double>> RunningSums(const RunningSumSpec& spec,
+                                               const std::vector<std::vector<double>>& x) const;
   std::vector<double> Routed(const MoeSpec& moe, const std::vector<double>& x) const;
   std::vector<double> Dense(const DenseSpec& dense, const std::vector<double>& x) const;
   // What a block adds to the residual stream.

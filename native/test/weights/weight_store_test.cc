@@ -242,7 +242,8 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
          [](ModelSpec& spec) { spec.layers[1].blocks[0].pre_norm.reset(); });
   refuse(ErrorCode::kUnsupported, "blocks[1].postNorm: norms after operators",
          [](ModelSpec& spec) { spec.layers[1].blocks[1].post_norm = spec.final_norm; });
-  refuse(ErrorCode::kUnsupported, "blocks[0].operators: attention shares a block",
+  refuse(ErrorCode::kUnsupported,
+         "blocks[0].operators: one that keeps something of sequences shares a block",
          [](ModelSpec& spec) {
            std::vector<BlockSpec>& blocks = spec.layers[0].blocks;
            blocks[0].operators.push_back(blocks[1].operators[0]);
@@ -253,7 +254,9 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
            blocks.push_back(BlockSpec(blocks[0]));
          });
   refuse(ErrorCode::kInvalidArgument, "operators[0].cache: expected the operator's heads",
-         [](ModelSpec& spec) { spec.layers[0].blocks[0].operators[0].cache->heads = 1; });
+         [](ModelSpec& spec) {
+           std::get<PagedCacheSpec>(*spec.layers[0].blocks[0].operators[0].cache).heads = 1;
+         });
   refuse(ErrorCode::kInvalidArgument, "operators[0].cache: expected none", [](ModelSpec& spec) {
     spec.layers[0].blocks[1].operators[0].cache = PagedCacheSpec{2, 8, 8};
   });

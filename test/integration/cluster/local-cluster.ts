@@ -6,6 +6,8 @@ import { defaultConstraints, type LayoutConstraints } from '../../../controller/
 import { loadNative } from '../../../native/load.ts';
 import { MemoryBus } from '../../../platform/bus/memory-bus.ts';
 import { systemClock } from '../../../platform/process/clock.ts';
+import type { ModelSpec } from '../../../proto/messages.ts';
+import { stateSlotsFor } from '../../../proto/model/cache.ts';
 import type { ShardFailure } from '../../../worker/wire/failure.ts';
 import { type ClusterWorker, startClusterWorker } from '../../../worker/wiring/cluster-worker.ts';
 
@@ -18,6 +20,8 @@ export interface WorkerSetup {
 
 export interface ClusterSetup {
   readonly directory: string;
+  /** Instead of what the folder says. */
+  readonly spec?: ModelSpec;
   readonly workers: readonly WorkerSetup[];
   readonly layout?: Partial<LayoutConstraints>;
   readonly replicas?: number;
@@ -43,7 +47,8 @@ const native = loadNative();
 const nothing = (): void => undefined;
 
 export async function startLocalCluster(setup: ClusterSetup): Promise<LocalCluster> {
-  const { spec } = await compileModel(setup.directory);
+  const spec = setup.spec ?? (await compileModel(setup.directory)).spec;
+  const maxNumSeqs = 16;
   const failures: ShardFailure[] = [];
   const coldLoads: string[] = [];
   const errors: string[] = [];
@@ -57,7 +62,7 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
     spec,
     weights: 'f32',
     maxModelLen: 128,
-    maxNumSeqs: 16,
+    maxNumSeqs,
     maxNumBatchedTokens: 256,
     constraints: {
       ...defaultConstraints,
@@ -65,6 +70,7 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
       defaultReplicas: setup.replicas ?? 1,
       kvBlocks: 128,
       blockSize: 4,
+      stateSlots: stateSlotsFor(spec, maxNumSeqs),
       redundancy: setup.redundancy ?? 0,
     },
     rebalance: setup.rebalance ?? 'off',

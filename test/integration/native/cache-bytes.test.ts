@@ -6,11 +6,12 @@ import { plan } from '../../../controller/planner/plan.ts';
 import { loadNative } from '../../../native/load.ts';
 import type { WeightStore } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { cacheType, positionBytes, wholeModel } from '../../../proto/model/cache.ts';
+import { type CacheRoom, cacheBytes, cacheType, positionBytes, wholeModel } from '../../../proto/model/cache.ts';
 import { gqaOf } from '../../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 import { goldenFolder } from '../../e2e/golden.ts';
-import { kvBlocks, openModel } from './model.ts';
+import { withRunningSums } from '../../unit/controller/model/running-sums.ts';
+import { kvBlocks, openModel, wholeStage } from './model.ts';
 
 const native = loadNative();
 const goldenNames = readdirSync(goldenFolder('.'));
@@ -18,7 +19,7 @@ const formats = ['f32', 'bf16', 'q8'] as const;
 const blockSizes = Array.from({ length: 1024 }, (_, i) => i + 1);
 
 /** What a planner puts into a plan for each of `ranks` tensor-parallel ranks. */
-function plannedCaches(spec: ModelSpec, weights: WeightsFormat, ranks: number, kvBlocks: number, blockSize: number) {
+function plannedCaches(spec: ModelSpec, weights: WeightsFormat, ranks: number, room: CacheRoom) {
   const worker = (id: string) => ({
     id,
     address: '',
@@ -34,7 +35,7 @@ function plannedCaches(spec: ModelSpec, weights: WeightsFormat, ranks: number, k
     weights,
     workers: Array.from({ length: ranks }, (_, i) => worker(`w${i}`)),
     load: null,
-    constraints: { ...defaultConstraints, layout, kvBlocks, blockSize },
+    constraints: { ...defaultConstraints, layout, ...room },
     constraintsRevision: 0,
     term: 0,
     previous: null,
@@ -44,9 +45,23 @@ function plannedCaches(spec: ModelSpec, weights: WeightsFormat, ranks: number, k
   return result.plan.pipelines[0]!.stages[0]!;
 }
 
-async function withStore(name: string, weights: WeightsFormat, use: (spec: ModelSpec, store: WeightStore) => void) {
+/** Each rank's cache takes what the planner counts for it. */
+function expectPlanned(spec: ModelSpec, store: WeightStore, ranks: number, room: CacheRoom): void {
+  const { firstLayer, endLayer, ranks: placed } = plannedCaches(spec, store.weights, ranks, room);
+  expect(placed).toHaveLength(ranks);
+  for (const { share, cacheBytes } of placed) {
+    expect(native.cacheBytes(store, { firstLayer, endLayer, share: share!, ...room })).toBe(cacheBytes);
+  }
+}
+
+async function withStore(
+  name: string,
+  weights: WeightsFormat,
+  use: (spec: ModelSpec, store: WeightStore) => void,
+  change = (spec: ModelSpec): ModelSpec => spec,
+) {
   const directory = goldenFolder(name);
-  const { spec } = await compileModel(directory);
+  const spec = change((await compileModel(directory)).spec);
   const runtime = native.createRuntime({ threads: 1, isa: null });
   const store = await native.openWeights(runtime, { directory, spec, weights });
   try {
@@ -64,7 +79,8 @@ describe.each(formats)('a cache beside %s weights', (weights) => {
       const perPosition = positionBytes(spec, cacheType(weights), whole);
       expect(perPosition).toBeGreaterThan(0);
       for (const blockSize of blockSizes) {
-        expect(native.cacheBytes(store, { ...whole, kvBlocks: 3, blockSize })).toBe(3 * blockSize * perPosition);
+        const room = { kvBlocks: 3, blockSize, stateSlots: 0 };
+        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(3 * blockSize * perPosition);
       }
     });
   });
@@ -75,16 +91,38 @@ describe.each(formats)('a cache beside %s weights', (weights) => {
       const separable = qkNorm !== 'QK_NORM_FULL_WIDTH' && kvHeads > 1;
       for (const ranks of separable ? [1, 2] : [1]) {
         for (const blockSize of [1, 7, 8, 16, 17, 1000]) {
-          const { firstLayer, endLayer, ranks: placed } = plannedCaches(spec, weights, ranks, 5, blockSize);
-          expect(placed).toHaveLength(ranks);
-          for (const { share, cacheBytes } of placed) {
-            const slice = { firstLayer, endLayer, share: share!, kvBlocks: 5, blockSize };
-            expect(native.cacheBytes(store, slice)).toBe(cacheBytes);
-          }
+          expectPlanned(spec, store, ranks, { kvBlocks: 5, blockSize, stateSlots: 0 });
         }
       }
     });
   });
+
+  it.each(['llama', 'qwen2_moe'])('of %s with states takes what is counted for it', async (name) => {
+    const hybrid = (spec: ModelSpec) => withRunningSums(spec, [0, 2]);
+    const use = (spec: ModelSpec, store: WeightStore): void => {
+      const whole = wholeModel(spec);
+      for (const stateSlots of [1, 7, 64]) {
+        const room = { kvBlocks: 5, blockSize: 16, stateSlots };
+        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(cacheBytes(spec, cacheType(weights), whole, room));
+        for (const ranks of [1, 2]) expectPlanned(spec, store, ranks, room);
+      }
+    };
+    await withStore(name, weights, use, hybrid);
+  });
+});
+
+it('a stage with states takes the bytes that were announced', async () => {
+  const folder = goldenFolder('qwen2_moe');
+  const spec = withRunningSums((await compileModel(folder)).spec, [0]);
+  const model = await openModel(native, folder, { spec });
+  try {
+    expect(model.stage.cacheBytes).toBe(native.cacheBytes(model.store, wholeStage(spec)));
+    expect(() => native.cacheBytes(model.store, { ...wholeStage(spec), stateSlots: 0 })).toThrow(
+      'stateSlots: expected at least 1 for layers that keep states of sequences, got 0',
+    );
+  } finally {
+    model.close();
+  }
 });
 
 it.each([1, 3, 8, 16, 17])(
@@ -99,6 +137,7 @@ it.each([1, 3, 8, 16, 17])(
         share,
         kvBlocks,
         blockSize,
+        stateSlots: 0,
       });
       expect(model.stage.cacheBytes).toBe(announced);
     } finally {

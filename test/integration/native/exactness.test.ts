@@ -53,15 +53,13 @@ async function open(family: string, weights: WeightsFormat, cut: boolean): Promi
     return { runtime, store, bank };
   };
   const [own, other] = [await opened(2), await opened(1)];
-  const lower = cut ? { firstKvHead: 0, endKvHead: 1, ffnBegin: 0, ffnEnd: 1, ffnParts: 2 } : {};
-  const upper = { firstKvHead: 1, endKvHead: 2, ffnBegin: 1, ffnEnd: 2, ffnParts: 2 };
   const options = {
     ...wholeStage(spec),
-    ...lower,
+    ...(cut && { share: { begin: 0, end: 1, parts: 2 } }),
     rankTargets: cut ? [RANK] : [],
     dispatchType: weights === 'f32' ? ('f32' as const) : ('bf16' as const),
   };
-  const rank = { ...wholeStage(spec), ...upper };
+  const rank = { ...wholeStage(spec), share: { begin: 1, end: 2, parts: 2 } };
   return {
     spec,
     stage: keep(await native.createStage(own.runtime, own.store, own.bank, options, null)),

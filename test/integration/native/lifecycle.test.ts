@@ -355,7 +355,7 @@ describe('a process', () => {
       const logits = { rows: ints([63]), targets: ints([-1]), logprobs: ints([-1]), sampling: [null], positions: ints([64]),
         sequenceIndices: ints([0]), promptTokens: [null], outputTokens: [null] };
       const batch = { positions: ints(Array(64).keys()), tokenIds: new Int32Array(64).fill(5), sequenceOffsets: ints([0, 64]),
-        blockTables: ints(Array(16).keys()), blockOffsets: ints([0, 16]), hidden: null, logits };`;
+        blockTables: ints(Array(16).keys()), blockOffsets: ints([0, 16]), stateSlots: ints([-1]), hidden: null, logits };`;
   });
 
   const node = async (body: string, ...flags: string[]) => {

@@ -11,14 +11,18 @@ import type {
   WeightStore,
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { wholeModel } from '../../../proto/model/cache.ts';
+import { stateSlotsFor, wholeModel } from '../../../proto/model/cache.ts';
 import { expertCount } from '../../../proto/model/operators.ts';
 import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 
 export const blockSize = 4;
 export const kvBlocks = 192;
+/** Sequences whose states are kept, of models that have such. */
+export const stateSlots = 16;
 
 export interface OpenOptions {
+  /** Instead of what the folder says. */
+  readonly spec?: ModelSpec;
   readonly weights?: WeightsFormat;
   /** Positions per cache block. */
   readonly blockSize?: number;
@@ -37,7 +41,7 @@ export interface Model {
 }
 
 export async function openModel(native: Native, folder: string, options: OpenOptions = {}): Promise<Model> {
-  const { spec } = await compileModel(folder);
+  const spec = options.spec ?? (await compileModel(folder)).spec;
   const runtime = native.createRuntime({ threads: options.threads ?? 2, isa: options.isa ?? null });
   const store = await native.openWeights(runtime, { directory: folder, spec, weights: options.weights ?? 'f32' });
   const bank = native.createExpertBank(runtime, store);
@@ -61,6 +65,7 @@ export function wholeStage(spec: ModelSpec) {
     ...wholeModel(spec),
     kvBlocks,
     blockSize,
+    stateSlots: stateSlotsFor(spec, stateSlots),
     rankTargets: [] as readonly number[],
     dispatchType: 'f32' as const,
   };
@@ -89,6 +94,8 @@ export interface SequenceStep {
   readonly begin: number;
   readonly end: number;
   readonly blocks: readonly number[];
+  /** Of its state; none unless given. */
+  readonly slot?: number;
   /** Positions whose logits are wanted, with the token to score there; null: the likeliest. */
   readonly wanted: readonly { readonly position: number; readonly target: number | null }[];
 }
@@ -99,9 +106,10 @@ export function stepBatch(sequences: readonly SequenceStep[], hidden: Uint8Array
   const sequenceOffsets = [0];
   const blockTables: number[] = [];
   const blockOffsets = [0];
+  const slots: number[] = [];
   const rows: number[] = [];
   const targets: number[] = [];
-  for (const { tokens, begin, end, blocks, wanted } of sequences) {
+  for (const { tokens, begin, end, blocks, slot = -1, wanted } of sequences) {
     for (const { position, target } of wanted) {
       rows.push(positions.length + position - begin);
       targets.push(target ?? -1);
@@ -113,6 +121,7 @@ export function stepBatch(sequences: readonly SequenceStep[], hidden: Uint8Array
     blockTables.push(...blocks);
     sequenceOffsets.push(positions.length);
     blockOffsets.push(blockTables.length);
+    slots.push(slot);
   }
   const none = rows.map(() => null);
   return {
@@ -121,6 +130,7 @@ export function stepBatch(sequences: readonly SequenceStep[], hidden: Uint8Array
     sequenceOffsets: Int32Array.from(sequenceOffsets),
     blockTables: Int32Array.from(blockTables),
     blockOffsets: Int32Array.from(blockOffsets),
+    stateSlots: Int32Array.from(slots),
     hidden,
     logits: {
       rows: Int32Array.from(rows),
@@ -166,11 +176,13 @@ export async function score(
   prompts: readonly (readonly number[])[],
   chunk = Number.POSITIVE_INFINITY,
   generate = 0,
+  keepsState = false,
 ): Promise<readonly Scores[]> {
   const perSequence = Math.ceil((Math.max(...prompts.map(({ length }) => length)) + generate) / blockSize);
   const sequences = prompts.map((prompt, index) => ({
     tokens: [...prompt],
     done: 0,
+    slot: keepsState ? stateSlots - 1 - index : -1,
     blocks: Array.from({ length: perSequence }, (_, block) => ((block * prompts.length + index) * 7) % kvBlocks),
     scores: {
       logprobs: [] as number[],
@@ -191,7 +203,14 @@ export async function score(
       const wanted = positions.map((position) => ({ position, target: sequence.tokens[position + 1] ?? null }));
       return {
         sequence,
-        step: { tokens: sequence.tokens, begin: sequence.done, end, blocks: sequence.blocks, wanted },
+        step: {
+          tokens: sequence.tokens,
+          begin: sequence.done,
+          end,
+          blocks: sequence.blocks,
+          slot: sequence.slot,
+          wanted,
+        },
       };
     });
     const output = await run(stepBatch(steps.map(({ step }) => step)));

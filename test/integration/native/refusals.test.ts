@@ -101,6 +101,12 @@ const batches: readonly (readonly [string, object, RegExp])[] = [
   ['no offsets', { sequenceOffsets: new Int32Array() }, /sequenceOffsets: expected at least 2 entries, got 0/],
   ['block offsets of another length', { blockOffsets: Int32Array.of(0, 3) }, /blockOffsets: expected 3 entries, got 2/],
   ['block offsets beyond the table', { blockOffsets: Int32Array.of(0, 2, 4) }, /blockOffsets\[2\]: expected 3, got 4/],
+  ['no state slots', { stateSlots: new Int32Array() }, /stateSlots: expected 2 entries, one per sequence, got 0/],
+  [
+    'a state where none is kept',
+    { stateSlots: Int32Array.of(-1, 0) },
+    /stateSlots\[1\]: expected -1 where no states are kept, got 0/,
+  ],
   [
     'a block beyond the cache',
     { blockTables: Int32Array.of(3, 192, 2) },
@@ -208,6 +214,7 @@ describe('a batch', () => {
       sequenceOffsets: fc.oneof(fc.constant(good().sequenceOffsets), ints(-1, 12, 4)),
       blockTables: fc.oneof(fc.constant(good().blockTables), ints(-1, 192, 4)),
       blockOffsets: fc.oneof(fc.constant(good().blockOffsets), ints(-1, 6, 4)),
+      stateSlots: fc.oneof(fc.constant(good().stateSlots), ints(-2, 2, 4)),
       rows: ints(-1, 10, 2).filter(({ length }) => length === 2),
       targets: ints(-2, vocab, 2).filter(({ length }) => length === 2),
     });

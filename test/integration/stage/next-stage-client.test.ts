@@ -24,6 +24,7 @@ function batchOf(rows: number): StepBatch {
     sequenceOffsets: Int32Array.of(0, rows),
     blockTables: Int32Array.of(0),
     blockOffsets: Int32Array.of(0, 1),
+    stateSlots: Int32Array.of(3),
     hidden: null,
     logits: {
       rows: Int32Array.of(rows - 1),

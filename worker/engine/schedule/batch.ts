@@ -1,6 +1,5 @@
-import type { NativeSampling } from '../../../native/native.ts';
+import type { NativeSampling, StepBatch } from '../../../native/native.ts';
 import type { EngineLimits } from '../request/limits.ts';
-import type { ScheduledBatch } from '../step/executor.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -80,7 +79,7 @@ export class StepPlan {
   }
 
   /** The batch as the executor takes it. */
-  batch(): ScheduledBatch {
+  batch(): StepBatch {
     const count = this.sequences.length;
     const logits = this.#logitsCount;
     return {

@@ -64,6 +64,9 @@ class Backend {
   virtual std::unique_ptr<PagedCache> CreateCache(const KvCacheShape& shape, KvType type) = 0;
   // What such a cache takes: the figure that every plan of memory must agree with.
   virtual size_t CacheBytes(const KvCacheShape& shape, KvType type) const = 0;
+  // The same for states of a fixed size. They hold no sequence's state yet.
+  virtual std::unique_ptr<StateStore> CreateStates(const StateShape& shape) = 0;
+  virtual size_t StateBytes(const StateShape& shape) const = 0;
 
   // Operations, on the executor.
 
@@ -87,6 +90,12 @@ class Backend {
   virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                       const Tensor& k, const Tensor& v, PagedCache& cache,
                       const Tensor& output) = 0;
+  // The states of sequences that begin: zeros.
+  virtual void ClearStates(std::span<const int32_t> slots, StateStore& states) = 0;
+  // Row by row of each sequence: state += x[r]; output[r] = state. x, output [rows, elements of a
+  // state]; x may be output.
+  virtual void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
+                          const Tensor& output) = 0;
   // Experts of each row of x by its logits x W^T, W [experts, H]. kNonFinite when a row's logits
   // have a NaN or +infinity, or are all -infinity.
   virtual void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,

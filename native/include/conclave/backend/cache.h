@@ -24,4 +24,18 @@ class PagedCache {
   virtual size_t bytes() const = 0;
 };
 
+// State of a fixed size: so many elements in f32 for each of `slots` sequences.
+struct StateShape {
+  int64_t slots;
+  int64_t elements;
+};
+
+// What a recurrence keeps of earlier positions, [slots, elements]: a sequence's is in the slot that
+// steps name.
+class StateStore {
+ public:
+  virtual ~StateStore() = default;
+  virtual size_t bytes() const = 0;
+};
+
 }  // namespace conclave

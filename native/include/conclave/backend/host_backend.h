@@ -29,21 +29,6 @@ inline const float* HostPointer(const Vector& vector) {
   return static_cast<const HostVector&>(vector).data();
 }
 
-// Rows of a step in a HostBackend: the caller's own arrays.
-class HostStepRows final : public StepRows {
- public:
-  explicit HostStepRows(const SequenceRows& where) : where_(where) {}
-  int64_t rows() const override { return static_cast<int64_t>(where_.positions.size()); }
-  const SequenceRows& where() const { return where_; }
-
- private:
-  SequenceRows where_;
-};
-
-inline const SequenceRows& HostRows(const StepRows& rows) {
-  return static_cast<const HostStepRows&>(rows).where();
-}
-
 // A backend whose memory is the host's and whose operations are done when they return.
 class HostBackend : public Backend {
  public:
@@ -52,6 +37,9 @@ class HostBackend : public Backend {
   std::unique_ptr<DeviceMemory> Allocate(size_t bytes) override;
   VectorPtr Store(std::vector<float> values) override;
   EmbeddingPtr PackEmbedding(MatrixSource& source, WeightsFormat format) override;
+  std::unique_ptr<StateStore> CreateStates(const StateShape& shape) override;
+  size_t StateBytes(const StateShape& shape) const override;
+  void ClearStates(std::span<const int32_t> slots, StateStore& states) override;
   std::unique_ptr<StepRows> Place(const SequenceRows& where) override;
   void Embed(const Embedding& table, std::span<const int32_t> tokens, float multiplier,
              const Tensor& output) override;

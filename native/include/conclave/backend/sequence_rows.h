@@ -11,6 +11,7 @@ struct SequenceRows {
   std::span<const int32_t> sequence_offsets;  // [sequences + 1]
   std::span<const int32_t> block_tables;
   std::span<const int32_t> block_offsets;  // [sequences + 1]
+  std::span<const int32_t> state_slots{};  // [sequences]; -1: no state is kept
 };
 
 }  // namespace conclave

@@ -1,11 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "conclave/engine/operators/dense.h"
-#include "conclave/engine/operators/gqa.h"
+#include "conclave/engine/operators/mixer.h"
 
 namespace conclave {
 
@@ -14,11 +15,11 @@ struct BlockSlice {
   BlockSlice(TensorLoader& loader, const ModelSpec& spec, const BlockSpec& block,
              const RankSlice& slice, const CacheOptions& cache, bool output_bias);
 
-  std::optional<GqaOperator> attention;
+  std::unique_ptr<Mixer> mixer;        // null: none
   std::optional<DenseOperator> dense;  // empty where the share of its width is
 
   uint64_t weight_bytes() const;
-  uint64_t cache_bytes() const { return attention ? attention->cache_bytes() : 0; }
+  uint64_t cache_bytes() const { return mixer ? mixer->cache_bytes() : 0; }
   static uint64_t SourceBytes(const BlockSpec& block);
 };
 
@@ -26,7 +27,7 @@ struct BlockSlice {
 uint64_t CacheBytes(const Backend& backend, const WeightStore& store, const RankSlice& slice,
                     const CacheOptions& cache);
 
-// Takes the memory of the caches of all layers.
-void TakeCaches(Backend& backend, std::span<GqaOperator* const> layers, LoadMonitor& monitor);
+// Takes the memory of all caches.
+void TakeCaches(Backend& backend, std::span<Mixer* const> mixers, LoadMonitor& monitor);
 
 }  // namespace conclave

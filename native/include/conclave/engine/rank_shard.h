@@ -16,8 +16,8 @@ class RankShard {
   RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore> store,
             const RankSlice& slice, const CacheOptions& cache, LoadMonitor& monitor);
 
-  // Partial sums, [row_count, hidden]. Attention reads no experts of `rows`; Ffn adds those that
-  // they name, of `bank`, which may be null where they name none.
+  // Partial sums, [row_count, hidden]. Attention, or another mixer, reads no experts of `rows`; Ffn
+  // adds those that they name, of `bank`, which may be null where they name none.
   EncodedTotals Attention(const ExpertRows& rows, const SequenceRows& where);
   EncodedTotals Ffn(const ExpertRows& rows, ExpertBank* bank);
 

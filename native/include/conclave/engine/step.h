@@ -22,8 +22,11 @@ struct SequenceRowsData {
   std::vector<int32_t> sequence_offsets;
   std::vector<int32_t> block_tables;
   std::vector<int32_t> block_offsets;
+  std::vector<int32_t> state_slots;
 
-  SequenceRows view() const { return {positions, sequence_offsets, block_tables, block_offsets}; }
+  SequenceRows view() const {
+    return {positions, sequence_offsets, block_tables, block_offsets, state_slots};
+  }
 };
 
 struct StepBatch {
@@ -56,6 +59,7 @@ struct PartialSum {
   std::vector<uint8_t> partial;
 };
 
+// Attention stands for every mixer.
 enum class LayerOperator { kAttention, kFfn };
 
 struct DispatchProgress {

@@ -63,6 +63,13 @@ struct GqaSpec {
   float clip_qkv = 0;
 };
 
+struct RunningSumSpec {
+  int heads = 0;
+  int head_dim = 0;
+  LinearSpec value;   // [heads * head_dim, H]
+  LinearSpec output;  // [H, heads * head_dim]
+};
+
 struct FfnSpec {
   LinearSpec gate, up, down;
   Activation activation = Activation::kSilu;
@@ -111,9 +118,22 @@ struct PagedCacheSpec {
   bool operator==(const PagedCacheSpec&) const = default;
 };
 
+struct StateSpec {
+  int heads = 0;
+  int64_t elements = 0;  // of a head, in f32
+
+  bool operator==(const StateSpec&) const = default;
+};
+
+struct FixedCacheSpec {
+  std::vector<StateSpec> states;
+
+  bool operator==(const FixedCacheSpec&) const = default;
+};
+
 struct OperatorSpec {
-  std::variant<GqaSpec, DenseSpec, MoeSpec> kind;
-  std::optional<PagedCacheSpec> cache;
+  std::variant<GqaSpec, DenseSpec, MoeSpec, RunningSumSpec> kind;
+  std::optional<std::variant<PagedCacheSpec, FixedCacheSpec>> cache;
 };
 
 struct BlockSpec {
@@ -130,6 +150,14 @@ struct BlockSpec {
     }
     return nullptr;
   }
+
+  // The operator that keeps something of sequences; null when there is none.
+  const OperatorSpec* FindMixer() const {
+    for (const OperatorSpec& op : operators) {
+      if (op.cache) return &op;
+    }
+    return nullptr;
+  }
 };
 
 struct LayerSpec {
@@ -140,6 +168,14 @@ struct LayerSpec {
   const Kind* Find() const {
     for (const BlockSpec& block : blocks) {
       if (const Kind* found = block.Find<Kind>()) return found;
+    }
+    return nullptr;
+  }
+
+  // Its operator that keeps something of sequences, at most one; null when there is none.
+  const OperatorSpec* FindMixer() const {
+    for (const BlockSpec& block : blocks) {
+      if (const OperatorSpec* found = block.FindMixer()) return found;
     }
     return nullptr;
   }

@@ -42,7 +42,7 @@ void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
                         std::span<const Tensor> tensors) {
   int64_t width = 0;
   for (const Tensor& tensor : tensors) width += tensor.width;
-  const int32_t* const positions = HostRows(where).positions.data();
+  const int32_t* const positions = where.where().positions.data();
   ParallelRows(pool(), where.rows(), width, [&](int64_t first, int64_t end) {
     for (const Tensor& x : tensors) {
       ApplyRope(rope, positions + first, end - first, static_cast<int>(x.width / head_dim),
@@ -53,7 +53,7 @@ void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
 
 void CpuBackend::Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                         const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) {
-  PagedAttention(isa_, pool(), params, HostRows(where), HostPointer(q), HostPointer(k),
+  PagedAttention(isa_, pool(), params, where.where(), HostPointer(q), HostPointer(k),
                  HostPointer(v), static_cast<KvCache&>(cache), HostPointer(output));
 }
 

@@ -4,6 +4,7 @@ import { MemoryError, type MemoryPlan, type MemoryRequest, planMemory } from '..
 import { compileModel } from '../../../../controller/model/compile.ts';
 import type { ModelSpec } from '../../../../proto/messages.ts';
 import { packageRoot } from '../../../../proto/package-root.ts';
+import { withRunningSums } from '../../controller/model/running-sums.ts';
 
 const MiB = 2 ** 20;
 /** The demo model: 6 layers of 2 key/value heads of 32, in bf16. */
@@ -42,7 +43,7 @@ function refusal(request: Partial<MemoryRequest>): string {
 describe('planMemory', () => {
   it('makes room for all sequences at full length where there is memory', () => {
     const { cache, warnings, placement } = plan({});
-    expect(cache).toEqual({ kvBlocks: 4 * 32, bytes: 4 * 512 * bytesPerToken, maxModelLen: 512 });
+    expect(cache).toEqual({ kvBlocks: 4 * 32, stateSlots: 0, bytes: 4 * 512 * bytesPerToken, maxModelLen: 512 });
     expect(warnings).toEqual([]);
     expect(placement).toMatchObject({ workers: [{ id: 'local' }], pipelines: [{ stages: [{ endLayer: 6 }] }] });
   });
@@ -67,6 +68,28 @@ describe('planMemory', () => {
     expect(warnings).toEqual([
       'the KV cache takes 3 MiB of --kv-memory 512 MiB: --max-num-seqs 4 of 512 tokens use no more',
     ]);
+  });
+
+  it('makes room for the states of all sequences first', () => {
+    const layers = [0, 1, 2];
+    const ofModel = withRunningSums(spec, layers);
+    const states = layers.length * 4 * 32 * 4; // 4 heads of 32 in f32, of one sequence.
+    const kvMemory = 4 * states + 10 * 16 * (bytesPerToken / 2);
+    const { cache, placement } = plan({ spec: ofModel, kvMemory });
+    expect(cache).toEqual({ kvBlocks: 10, stateSlots: 4, bytes: kvMemory, maxModelLen: 160 });
+    expect(placement.pipelines).toMatchObject([
+      { kvBlocks: 10, stateSlots: 4, stages: [{ ranks: [{ cacheBytes: kvMemory }] }] },
+    ]);
+    const refused =
+      /^--max-model-len 512 needs .* beside the states of 4 sequences, but .* holds 0 tokens\n.* or lower --max-num-seqs\.$/;
+    expect(refusal({ spec: ofModel, kvMemory: 4 * states })).toMatch(refused);
+    expect(refusal({ spec: ofModel, kvMemory: 100 })).toMatch(refused);
+  });
+
+  it('needs no blocks for a model that keeps states alone', () => {
+    const layers = spec.layers.map((_, layer) => layer);
+    const { cache } = plan({ spec: withRunningSums(spec, layers) });
+    expect(cache).toEqual({ kvBlocks: 4 * 32, stateSlots: 4, bytes: 4 * 6 * 4 * 32 * 4, maxModelLen: 512 });
   });
 
   it.each<[string, Partial<MemoryRequest>, RegExp]>([

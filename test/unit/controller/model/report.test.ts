@@ -1,8 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../../controller/model/compile.ts';
+import { reportModel } from '../../../../controller/model/report.ts';
 import { shapeConfig } from '../../../../controller/model/synth/shapes.ts';
 import { folderOf, goldenConfig, type Json } from './checkpoint-folder.ts';
+import { withRunningSums } from './running-sums.ts';
 
 /** Configurations of released models, and the sizes that are published for them, in billions of parameters. */
 const released: readonly (readonly [string, Json, Json])[] = [
@@ -118,6 +120,16 @@ describe('a report counts', () => {
     });
     expect(report.activeParameters).toBe(report.total.parameters - 6 * 3 * 32 * 64);
     expect(report.files.bytes).toBeGreaterThan(report.total.bytes);
+  });
+
+  test('states beside keys and values', async () => {
+    const { spec, report } = await compileModel(await folderOf(goldenConfig('qwen3')));
+    const { f32 } = report.kvBytesPerToken;
+    expect(report.stateBytesPerSequence).toBe(0);
+    const mixed = reportModel(withRunningSums(spec, [0, 2]), 'mixed');
+    expect(mixed.stateBytesPerSequence).toBe(2 * report.heads * report.headDim * 4);
+    expect(mixed.kvBytesPerToken.f32).toBe(f32 / 3);
+    expect(mixed.heads).toBe(report.heads);
   });
 
   test('layers with a sliding window', async () => {

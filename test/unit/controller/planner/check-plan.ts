@@ -32,17 +32,20 @@ export function checkPlan(plan: PlacementPlan, input: PlanInput): void {
         expect(share.end).toBeGreaterThan(share.begin);
         part = share.end;
         let perToken = 0;
+        let perSequence = 0;
         for (let layer = stage.firstLayer; layer < stage.endLayer; layer++) {
           const { shared, residentBytes } = model.layers[layer]!;
-          for (const { heads, weightBytes, kvBytesPerToken } of shared) {
+          for (const { heads, weightBytes, kvBytesPerToken, stateBytesPerSequence } of shared) {
             const held = heads === null ? 0 : partOf(heads, share);
             if (heads !== null) expect(held).toBeGreaterThan(0);
             grow(weights, idOf(rank.worker), weightBytes * (heads === null ? 1 / share.parts : held / heads));
             if (heads !== null) perToken += (kvBytesPerToken / heads) * held;
+            if (heads !== null) perSequence += (stateBytesPerSequence / heads) * held;
           }
           if (r === 0) grow(weights, idOf(rank.worker), residentBytes);
         }
-        expect(rank.cacheBytes).toBe(perToken * pipeline.kvBlocks * plan.blockSize);
+        const positions = pipeline.kvBlocks * plan.blockSize;
+        expect(rank.cacheBytes).toBe(perToken * positions + perSequence * pipeline.stateSlots);
         grow(cache, idOf(rank.worker), rank.cacheBytes);
         if (r === 0 && stage.firstLayer === 0) grow(weights, idOf(rank.worker), model.embeddingBytes);
         if (r === 0 && stage.endLayer === model.layers.length) grow(weights, idOf(rank.worker), model.headBytes);

@@ -5,6 +5,7 @@ import { diffPlans } from '../../../../controller/planner/diff.ts';
 import { defaultConstraints, type PlanInput, type PlannerWorker } from '../../../../controller/planner/input/input.ts';
 import { plan } from '../../../../controller/planner/plan.ts';
 import { conclave, decode, encode, type PlacementPlan } from '../../../../proto/messages.ts';
+import { withRunningSums } from '../model/running-sums.ts';
 import { checkPlan, slotsByWorker } from './check-plan.ts';
 
 // One expert takes 3 * 64 * 64 * 2 = 24576 bytes, the rest of a layer about as much: workers of 100 KB to 2 MB range from
@@ -51,18 +52,20 @@ const constraintSets = fc.record({
   cordoned: fc.constant([]),
   kvBlocks: fc.constantFrom(0, 8),
   blockSize: fc.constant(16),
+  stateSlots: fc.constantFrom(0, 5),
 });
 
 const inputs: fc.Arbitrary<PlanInput> = fc
   .record({
     shape: shapes,
+    states: fc.subarray([0, 1, 3]),
     workers: workerLists,
     constraints: constraintSets,
     loads: fc.option(fc.array(fc.nat(50), { minLength: 80, maxLength: 80 })),
     weights: fc.constantFrom('f32' as const, 'bf16' as const, 'q8' as const),
   })
-  .map(({ shape, workers, constraints, loads, weights }) => ({
-    spec: moeSpec(shape),
+  .map(({ shape, states, workers, constraints, loads, weights }) => ({
+    spec: withRunningSums(moeSpec(shape), states),
     weights,
     workers,
     load:

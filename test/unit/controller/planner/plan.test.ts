@@ -13,6 +13,7 @@ import { modelFootprint } from '../../../../controller/planner/input/memory.ts';
 import { plan } from '../../../../controller/planner/plan.ts';
 import { formatBytes } from '../../../../platform/process/quantities.ts';
 import type { PlacementPlan } from '../../../../proto/messages.ts';
+import { withRunningSums } from '../model/running-sums.ts';
 import { checkPlan } from './check-plan.ts';
 
 // In bf16: attention 2 * (64 * 64 * 2 + 32 * 64 * 2) = 24576 bytes a layer, an expert 3 * 64 * 32 * 2 = 12288, norms and gate
@@ -90,8 +91,8 @@ test('footprints count the bytes that each part takes in each format', () => {
   const shared = moeSpec({ ...shape, sharedIntermediate: 48 });
   expect(modelFootprint(shared, 'bf16').layers[0]).toEqual({
     shared: [
-      { heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2, inseparable: false },
-      { heads: null, weightBytes: 3 * 64 * 48 * 2, kvBytesPerToken: 0, inseparable: false },
+      { heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2, stateBytesPerSequence: 0, inseparable: false },
+      { heads: null, weightBytes: 3 * 64 * 48 * 2, kvBytesPerToken: 0, stateBytesPerSequence: 0, inseparable: false },
     ],
     residentBytes: 1_536,
     experts: { count: 4, bytes: expertBytes, intermediate: 32, topK: 2 },
@@ -100,6 +101,22 @@ test('footprints count the bytes that each part takes in each format', () => {
   expect(modelFootprint(shared, 'q8').layers[0]?.shared[1]?.weightBytes).toBe(48 * 2 * 36 * 2 + 64 * 2 * 36);
   expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.weightBytes).toBe(24_576);
   expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.kvBytesPerToken).toBe(2 * 2 * 16 * 4);
+});
+
+test('states of sequences are counted beside blocks, and said', () => {
+  const spec = withRunningSums(moeSpec(shape), [1, 2]);
+  const constraints = constrain({ tensorParallelSize: 2 }, { kvBlocks: 3, blockSize: 8, stateSlots: 5 });
+  const workers = [worker('a', 'stage', 1e6), worker('b', 'stage', 1e6)];
+  const result = planned(inputOf(workers, { spec, constraints }));
+  // Of 4 layers two keep keys and values of 2 heads of 16 in bf16, two a state of 4 heads of 16 in f32; each rank has half.
+  const each = 2 * (3 * 8 * 2 * 16 * 2) + 2 * (5 * 2 * 16 * 4);
+  expect(result.pipelines[0]?.stages[0]?.ranks.map(({ cacheBytes }) => cacheBytes)).toEqual([each, each]);
+  expect(describePlan(result, null)).toContain('pipeline p0 (cache 3 blocks of 8 positions, states of 5 sequences)');
+  expect(diffPlans(null, result).workers[0]?.ranks?.after).toEqual([
+    'p0/0/0 layers 0-3 part 1 of 2 3 blocks of 8, 5 states',
+  ]);
+  const tight = workers.map((each, i) => ({ ...each, memoryBytes: (result.workers[i]?.weightBytes ?? 0) + 100 }));
+  expect(problems(inputOf(tight, { spec, constraints }))).not.toEqual([]);
 });
 
 test('one worker holds everything', () => {

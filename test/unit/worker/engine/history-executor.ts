@@ -1,5 +1,5 @@
-import type { StepOutput } from '../../../../native/native.ts';
-import type { ExecutorLimits, ScheduledBatch, StepExecutor } from '../../../../worker/engine/step/executor.ts';
+import type { StepBatch, StepOutput } from '../../../../native/native.ts';
+import type { ExecutorLimits, StepExecutor } from '../../../../worker/engine/step/executor.ts';
 
 /** Next token of the "model": a hash of every token before it, and of what its randomness is keyed by. */
 export function nextToken(history: readonly number[], seed: number, sequenceIndex: number, vocabSize: number): number {
@@ -14,7 +14,7 @@ export function scoreOf(history: readonly number[], token: number): number {
 }
 
 export interface PendingStep {
-  readonly batch: ScheduledBatch;
+  readonly batch: StepBatch;
   /** A step that failed meanwhile has voided blocks that this one reads: its results for those are void too. */
   voided: boolean;
   /** Computes the step with what its arrays and the cache hold now. */
@@ -38,9 +38,9 @@ export class HistoryExecutor implements StepExecutor {
   readonly #cells: Float64Array;
   /** Per state slot: the tokens that its state has seen. */
   readonly #states: number[][];
-  readonly #onBatch: (batch: ScheduledBatch) => void;
+  readonly #onBatch: (batch: StepBatch) => void;
 
-  constructor(limits: ExecutorLimits, vocabSize: number, onBatch: (batch: ScheduledBatch) => void = () => {}) {
+  constructor(limits: ExecutorLimits, vocabSize: number, onBatch: (batch: StepBatch) => void = () => {}) {
     this.limits = limits;
     this.#vocabSize = vocabSize;
     this.#cells = new Float64Array(limits.kvBlocks * limits.blockSize);
@@ -48,7 +48,7 @@ export class HistoryExecutor implements StepExecutor {
     this.#onBatch = onBatch;
   }
 
-  execute(batch: ScheduledBatch): Promise<StepOutput> {
+  execute(batch: StepBatch): Promise<StepOutput> {
     this.steps++;
     this.#onBatch(batch);
     this.#check(batch);
@@ -91,7 +91,7 @@ export class HistoryExecutor implements StepExecutor {
   }
 
   /** No block that a step in flight writes may be written or read by another. */
-  #check(batch: ScheduledBatch): void {
+  #check(batch: StepBatch): void {
     const written = new Set<number>();
     for (const other of this.pending) for (const cell of this.#cellsOf(other.batch)) written.add(this.#blockOf(cell));
     const mine = this.#cellsOf(batch).map((cell) => this.#blockOf(cell));
@@ -121,13 +121,13 @@ export class HistoryExecutor implements StepExecutor {
     return Math.floor(cell / this.limits.blockSize);
   }
 
-  #cell(batch: ScheduledBatch, sequence: number, position: number): number {
+  #cell(batch: StepBatch, sequence: number, position: number): number {
     const { blockSize } = this.limits;
     const block = batch.blockTables[batch.blockOffsets[sequence]! + Math.floor(position / blockSize)]!;
     return block * blockSize + (position % blockSize);
   }
 
-  #cellsOf(batch: ScheduledBatch): number[] {
+  #cellsOf(batch: StepBatch): number[] {
     const cells: number[] = [];
     for (let s = 0; s + 1 < batch.sequenceOffsets.length; s++) {
       for (let row = batch.sequenceOffsets[s]!; row < batch.sequenceOffsets[s + 1]!; row++) {
@@ -137,14 +137,14 @@ export class HistoryExecutor implements StepExecutor {
     return cells;
   }
 
-  #write(batch: ScheduledBatch): void {
+  #write(batch: StepBatch): void {
     this.#cellsOf(batch).forEach((cell, row) => {
       this.#cells[cell] = 1 + batch.tokenIds[row]! + batch.positions[row]! * this.#vocabSize;
     });
   }
 
   /** State goes on from where the sequence's rows begin, and begins again at position 0. */
-  #advanceStates(batch: ScheduledBatch, voided: boolean): void {
+  #advanceStates(batch: StepBatch, voided: boolean): void {
     if (this.#states.length === 0) return;
     batch.stateSlots.forEach((slot, sequence) => {
       const rows = [batch.sequenceOffsets[sequence]!, batch.sequenceOffsets[sequence + 1]!] as const;
@@ -157,7 +157,7 @@ export class HistoryExecutor implements StepExecutor {
     });
   }
 
-  #history(batch: ScheduledBatch, sequence: number, position: number, voided: boolean): number[] {
+  #history(batch: StepBatch, sequence: number, position: number, voided: boolean): number[] {
     return Array.from({ length: position + 1 }, (_, at) => {
       const value = this.#cells[this.#cell(batch, sequence, at)]! - 1 - at * this.#vocabSize;
       if (!voided && (value < 0 || value >= this.#vocabSize))
@@ -166,7 +166,7 @@ export class HistoryExecutor implements StepExecutor {
     });
   }
 
-  #output(batch: ScheduledBatch, voided: boolean): StepOutput {
+  #output(batch: StepBatch, voided: boolean): StepOutput {
     const { rows, targets, logprobs, sampling, sequenceIndices, positions, outputTokens, promptTokens } = batch.logits;
     const tokens = new Int32Array(rows.length);
     const scores = new Float32Array(rows.length).fill(Number.NaN);

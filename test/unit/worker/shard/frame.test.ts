@@ -36,6 +36,7 @@ const request = fc.record({
       sequenceOffsets: bytes,
       blockTables: bytes,
       blockOffsets: bytes,
+      stateSlots: bytes,
       cacheId: uint53,
       cacheFresh: fc.boolean(),
       cacheEpoch: uint53,

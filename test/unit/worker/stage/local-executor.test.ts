@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Native, StepBatch, StepOutput, StepProgress } from '../../../../native/native.ts';
 import type { ModelSpec } from '../../../../proto/messages.ts';
-import { blockBytes, cacheSize } from '../../../../worker/stage/cache-size.ts';
+import { cacheSize, modelCacheBytes } from '../../../../worker/stage/cache-size.ts';
 import { createLocalExecutor } from '../../../../worker/stage/local-executor.ts';
 
 const limits = { kvBlocks: 8, blockSize: 16, stateSlots: 0 };
@@ -105,21 +105,37 @@ describe('the cache', () => {
     ['bf16', 256 * 2 * 16],
     ['q8', 256 * 2 * 16],
   ] as const)('of a model in %s takes %i bytes per block', (weights, bytes) => {
-    expect(blockBytes(spec, weights, 16)).toBe(bytes);
+    expect(modelCacheBytes(spec, weights, { kvBlocks: 1, blockSize: 16, stateSlots: 0 })).toBe(bytes);
   });
 
   const request = { spec, weights: 'f32', blockSize: 16, maxModelLen: 100, maxSequences: 3, budgetBytes: 1e9 } as const;
 
   it('holds all sequences at full length, and no more', () => {
-    expect(cacheSize(request)).toEqual({ kvBlocks: 21, bytes: 21 * 16_384, maxModelLen: 100 });
+    expect(cacheSize(request)).toEqual({ kvBlocks: 21, stateSlots: 0, bytes: 21 * 16_384, maxModelLen: 100 });
   });
 
   it('shrinks to its budget, and the longest sequence with it', () => {
     expect(cacheSize({ ...request, budgetBytes: 6 * 16_384 + 1 })).toEqual({
       kvBlocks: 6,
+      stateSlots: 0,
       bytes: 6 * 16_384,
       maxModelLen: 96,
     });
+  });
+
+  it('counts every state of every sequence, before blocks', () => {
+    const states = [
+      { heads: 4, elements: 100 },
+      { heads: 2, elements: 7 },
+    ];
+    const operators = [attention(2, 32), { kind: 'runningSum', cache: { kind: 'fixed', fixed: { states } } }];
+    const ofModel = { layers: [{ blocks: [{ operators }] }] } as unknown as ModelSpec;
+    const [perBlock, perSequence] = [2 * 2 * 32 * 4 * 16, 414 * 4];
+    const sized = { ...request, spec: ofModel, budgetBytes: 5 * perBlock + 3 * perSequence };
+    expect(cacheSize(sized)).toEqual({ kvBlocks: 5, stateSlots: 3, bytes: sized.budgetBytes, maxModelLen: 80 });
+    expect(() => cacheSize({ ...sized, budgetBytes: perBlock + 3 * perSequence - 1 })).toThrow(
+      `16 positions and states of 3 sequences take ${perBlock + 3 * perSequence} bytes`,
+    );
   });
 
   it.each([16_383, 0, -1, Number.NaN])('is refused a budget of %d bytes', (budgetBytes) => {

@@ -19,6 +19,7 @@ function batchOf(counts: readonly number[]): StepBatch {
     blockOffsets: Int32Array.from(
       counts.reduce((all, count) => [...all, (all.at(-1) ?? 0) + Math.ceil(count / 4)], [0]),
     ),
+    stateSlots: Int32Array.from(counts, (_, i) => 50 - i),
     hidden: new Uint8Array(Float32Array.from({ length: rows * HIDDEN }, (_, i) => i).buffer),
     logits: {
       rows: last,
@@ -46,11 +47,13 @@ describe('splitBatch', () => {
           expect(split.flatMap((part) => [...part.tokenIds])).toEqual([...batch.tokenIds]);
           expect(split.flatMap((part) => [...part.positions])).toEqual([...batch.positions]);
           expect(split.flatMap((part) => [...part.blockTables])).toEqual([...batch.blockTables]);
+          expect(split.flatMap((part) => [...part.stateSlots])).toEqual([...batch.stateSlots]);
           expect(split.flatMap((part) => [...(part.hidden ?? [])])).toEqual([...(batch.hidden ?? [])]);
           for (const part of split) {
             expect(part.sequenceOffsets[0]).toBe(0);
             expect(part.sequenceOffsets.at(-1)).toBe(part.positions.length);
             expect(part.blockOffsets.at(-1)).toBe(part.blockTables.length);
+            expect(part.stateSlots.length).toBe(part.sequenceOffsets.length - 1);
             // The wanted rows are still the last of each sequence.
             expect([...part.logits.rows]).toEqual([...part.sequenceOffsets.subarray(1)].map((end) => end - 1));
           }

@@ -22,6 +22,7 @@ const batch: StepBatch = {
   sequenceOffsets: Int32Array.of(0, 2, 3),
   blockTables: Int32Array.of(3, 1, 2, 9),
   blockOffsets: Int32Array.of(0, 1, 4),
+  stateSlots: Int32Array.of(2, 0),
   hidden: new Uint8Array(24).fill(3),
   logits: {
     rows: Int32Array.of(0, 1, 2),

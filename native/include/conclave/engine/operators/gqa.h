@@ -4,30 +4,24 @@
 #include <memory>
 #include <optional>
 
-#include "conclave/engine/cache_options.h"
 #include "conclave/engine/norm.h"
-#include "conclave/engine/tensor_loader.h"
-#include "conclave/model/slicing.h"
+#include "conclave/engine/operators/mixer.h"
 
 namespace conclave {
 
 // Grouped-query attention: some heads of one layer with their cache.
-class GqaOperator {
+class GqaOperator final : public Mixer {
  public:
-  // Loads the weights. `output_bias`: this share adds the output projection's bias (one share of
-  // each layer does).
   GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& rope, const Share& share,
               const CacheOptions& cache, bool output_bias);
 
-  // Takes the cache's memory, once, before the first Forward.
-  void TakeCache(Backend& backend);
+  void TakeCache(Backend& backend) override;
+  // Writes the rows' keys and values into the cache.
+  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+               const Tensor& output) override;
 
-  // output [rows, H] = this share's part of attention(input [rows, H]); writes the rows' keys and
-  // values into the cache.
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input, const Tensor& output);
-
-  uint64_t weight_bytes() const;
-  uint64_t cache_bytes() const { return cache_bytes_; }
+  uint64_t weight_bytes() const override;
+  uint64_t cache_bytes() const override { return cache_bytes_; }
   static uint64_t SourceBytes(const GqaSpec& spec);
   // Bytes that the cache of a share takes, beside weights of a format.
   static uint64_t CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,

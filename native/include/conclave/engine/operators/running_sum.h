@@ -1,0 +1,28 @@
+#pragma once
+
+#include "conclave/engine/operators/fixed_states.h"
+#include "conclave/engine/operators/mixer.h"
+
+namespace conclave {
+
+// Sums of a sequence's rows so far: some heads of one layer with their states.
+class RunningSumOperator final : public Mixer {
+ public:
+  RunningSumOperator(TensorLoader& loader, const RunningSumSpec& spec, const FixedCacheSpec& states,
+                     const Share& share, const CacheOptions& cache, bool output_bias);
+
+  void TakeCache(Backend& backend) override { states_.Take(backend); }
+  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+               const Tensor& output) override;
+
+  uint64_t weight_bytes() const override;
+  uint64_t cache_bytes() const override { return states_.bytes(); }
+  static uint64_t SourceBytes(const RunningSumSpec& spec);
+
+ private:
+  MatrixPtr value_, output_;
+  VectorPtr value_bias_, output_bias_;  // null: none
+  FixedStates states_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,38 @@
+#include "conclave/engine/operators/mixer.h"
+
+#include "conclave/engine/operators/gqa.h"
+#include "conclave/engine/operators/running_sum.h"
+
+namespace conclave {
+namespace {
+
+const FixedCacheSpec& FixedCacheOf(const OperatorSpec& op) {
+  return std::get<FixedCacheSpec>(*op.cache);
+}
+
+}  // namespace
+
+std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
+                                 const OperatorSpec& op, const Share& share,
+                                 const CacheOptions& cache, bool output_bias) {
+  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
+    return std::make_unique<GqaOperator>(loader, *gqa, spec.ropes[gqa->rope], share, cache,
+                                         output_bias);
+  }
+  return std::make_unique<RunningSumOperator>(loader, std::get<RunningSumSpec>(op.kind),
+                                              FixedCacheOf(op), share, cache, output_bias);
+}
+
+uint64_t MixerSourceBytes(const OperatorSpec& op) {
+  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) return GqaOperator::SourceBytes(*gqa);
+  return RunningSumOperator::SourceBytes(std::get<RunningSumSpec>(op.kind));
+}
+
+uint64_t MixerCacheBytes(const Backend& backend, const OperatorSpec& op, const Share& share,
+                         const CacheOptions& cache, WeightsFormat format) {
+  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind))
+    return GqaOperator::CacheBytes(backend, *gqa, share, cache, format);
+  return FixedStates(backend, FixedCacheOf(op), share, cache).bytes();
+}
+
+}  // namespace conclave
