@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly urls: readonly string[];
   readonly model: string;
   readonly clients: number;
+  /** Only tasks that begin so; default: all. */
+  readonly tasks?: string;
 }
 
 export interface LoadReport {
@@ -58,8 +60,9 @@ export class Load {
     const prompts = readFileSync(join(root, 'models/clerk/tasks.jsonl'), 'utf8')
       .trim()
       .split('\n')
-      .slice(0, options.clients)
-      .map((line) => (JSON.parse(line) as { readonly prompt: string }).prompt);
+      .map((line) => (JSON.parse(line) as { readonly prompt: string }).prompt)
+      .filter((prompt) => prompt.startsWith(options.tasks ?? ''))
+      .slice(0, options.clients);
     const expected: (readonly number[])[] = [];
     for (const prompt of prompts) {
       const tokens: number[] = [];
