@@ -1,5 +1,6 @@
 import type { BlockSpec__Output as BlockSpec } from '../../proto/generated/conclave/v1/BlockSpec.ts';
 import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/v1/FfnSpec.ts';
+import type { GateSpec__Output as GateSpec } from '../../proto/generated/conclave/v1/GateSpec.ts';
 import type { GqaSpec__Output as GqaSpec } from '../../proto/generated/conclave/v1/GqaSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../proto/generated/conclave/v1/LinearSpec.ts';
@@ -44,6 +45,7 @@ export function moeSpec(shape: MoeShape): ModelSpec {
     finalNorm: norm(hidden),
     head: linear(vocab, hidden),
     logitMultiplier: 1,
+    logitSoftcap: 0,
     bosTokenId: 0,
     eosTokenIds: [],
   };
@@ -76,7 +78,13 @@ function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): Opera
     qNorm: headNorm,
     kNorm: headNorm,
     qkNorm,
+    normAfterRope: false,
     clipQkv: 0,
+    chunk: 0,
+    softcap: 0,
+    sinks: null,
+    outputGate: null,
+    queryScaling: null,
   };
   const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
@@ -87,10 +95,20 @@ function dense(hidden: number, intermediate: number): OperatorSpec {
 }
 
 function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {
-  const weight = matrix(experts, hidden);
-  const gate = { weight, topK, scoring: 'GATE_SCORING_SOFTMAX_TOPK', weightMultiplier: 1 } as const;
+  const gate: GateSpec = {
+    weight: matrix(experts, hidden),
+    bias: null,
+    topK,
+    scoring: 'GATE_SCORING_SOFTMAX_TOPK',
+    weightMultiplier: 1,
+    correction: null,
+    renormalise: false,
+    smallestSum: 0,
+    groups: null,
+    jitter: 0,
+  };
   const all = new Array<FfnSpec>(experts).fill(ffn(hidden, intermediate));
-  return { kind: 'moe', moe: { gate, experts: packExperts(all, () => '') }, cache: null };
+  return { kind: 'moe', moe: { gate, experts: packExperts(all, () => ''), weightsOnInput: false }, cache: null };
 }
 
 function ffn(hidden: number, intermediate: number): FfnSpec {
@@ -99,6 +117,7 @@ function ffn(hidden: number, intermediate: number): FfnSpec {
     up: linear(intermediate, hidden),
     down: linear(hidden, intermediate),
     activation: 'ACTIVATION_SILU',
+    activationLimit: 0,
   };
 }
 
@@ -112,7 +131,7 @@ function matrix(rows: number, cols: number): MatrixSpec {
 }
 
 function norm(width: number): NormSpec {
-  return { weight: tensor(width), epsilon: 1e-6 };
+  return { weight: tensor(width), epsilon: 1e-6, kind: 'NORM_KIND_RMS', weightOffset: 0, bias: null };
 }
 
 function tensor(...shape: number[]): TensorRef {

@@ -62,7 +62,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const family = json && findFamily(json, inConfig);
   const model = json && family && family.configure(json, inConfig);
   const dimensions = model && deriveDimensions(model.config, inConfig);
-  const rope = json && dimensions && resolveRope(json, model.config, dimensions.headDim, inConfig);
+  const rope = json && dimensions && resolveRope(json, model, dimensions.headDim, inConfig);
   const weights = dimensions && claimWeights(model, dimensions, checkpoint, problems);
   const ends = model && chooseEnds(model.config, json?.['text_config'], generation, problems);
   problems.throwIfAny(folder);
@@ -84,10 +84,11 @@ export async function compileModel(directory: string, options: CompileOptions = 
     vocabSize: model.config.vocab_size,
     maxPosition: rope.maxPosition,
     files: [...checkpoint.files],
-    embeddingMultiplier: 1,
+    embeddingMultiplier: Math.fround(model.style.embeddingMultiplier),
     ropes: [rope.spec],
     ...weights,
-    logitMultiplier: 1,
+    logitMultiplier: Math.fround(model.style.logitMultiplier),
+    logitSoftcap: Math.fround(model.style.logitSoftcap),
     eosTokenIds,
     ...(bosTokenId !== null && { bosTokenId, _bosTokenId: 'bosTokenId' }),
   };
@@ -120,7 +121,11 @@ function claimWeights(
   const tensors = new TensorTable(checkpoint, problems);
   const weights = buildSpec(model, dimensions, tensors);
   tensors.reportUnclaimed(
-    (name) => name.endsWith('.rotary_emb.inv_freq') || name.startsWith('mtp.') || (tied && name === 'lm_head.weight'),
+    (name) =>
+      name.endsWith('.rotary_emb.inv_freq') ||
+      name.startsWith('mtp.') ||
+      (tied && name === 'lm_head.weight') ||
+      model.style.unused(name),
   );
   return weights;
 }

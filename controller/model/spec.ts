@@ -4,18 +4,25 @@ import type { OperatorSpec__Output as OperatorSpec } from '../../proto/generated
 import type { ModelSpec } from '../../proto/messages.ts';
 import { type Builder, linear, norm, type TensorSource } from './checkpoint/parts.ts';
 import type { Dimensions } from './config/dimensions.ts';
+import { activations } from './config/config.ts';
 import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
-import { buildDense, buildMoe } from './operators/ffn.ts';
+import { buildDense } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';
+import { buildMoe } from './operators/moe.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
 export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'layers' | 'finalNorm' | 'head'>;
 
 /** Claims every tensor of a model. */
 export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tensors: TensorSource): WeightSpecs {
-  const { config } = model;
+  const { config, style } = model;
   const { hidden } = dimensions;
-  const builder: Builder = { tensors, epsilon: config.rms_norm_eps };
+  const builder: Builder = {
+    tensors,
+    epsilon: config.rms_norm_eps,
+    normStyle: style.norm,
+    activation: activations[config.hidden_act],
+  };
   const embedding = tensors.matrix('model.embed_tokens.weight', config.vocab_size, hidden);
   return {
     embedding,
@@ -25,7 +32,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     finalNorm: norm(builder, 'model.norm', hidden),
     head: config.tie_word_embeddings
       ? { weight: embedding, bias: null }
-      : linear(builder, 'lm_head', config.vocab_size, hidden, false),
+      : linear(builder, 'lm_head', config.vocab_size, hidden, style.headBias),
   };
 }
 
@@ -33,8 +40,8 @@ function buildBlock(builder: Builder, layer: string, shape: BlockShape, dimensio
   return {
     preNorm: norm(builder, `${layer}.${shape.preNorm}`, dimensions.hidden),
     operators: shape.operators.map((operator) => buildOperator(builder, layer, operator, dimensions)),
-    postNorm: null,
-    residualMultiplier: 1,
+    postNorm: shape.postNorm === undefined ? null : norm(builder, `${layer}.${shape.postNorm}`, dimensions.hidden),
+    residualMultiplier: Math.fround(shape.residualMultiplier ?? 1),
   };
 }
 

@@ -69,7 +69,12 @@ export function operatorWeights({ gqa, runningSum, dense, moe }: OperatorSpec, b
     return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
   }
   if (dense) return denseWeights(dense, isShared(block) ? 'sharedExperts' : 'denseFfn');
-  return matrix('router', 'owner', moe?.gate?.weight ?? null, true);
+  const gate = moe?.gate;
+  return [
+    ...matrix('router', 'owner', gate?.weight ?? null, true),
+    ...vector('router', gate?.bias ?? null),
+    ...vector('router', gate?.correction ?? null),
+  ];
 }
 
 /** A feed-forward network's matrices and biases. */
@@ -79,7 +84,8 @@ export function ffnWeights(role: Role, holder: Weight['holder'], ffn: FfnSpec | 
 
 function gqaWeights(gqa: GqaSpec): Weight[] {
   return [
-    ...[gqa.q, gqa.k, gqa.v, gqa.o].flatMap((given) => linear('attention', 'ranks', given)),
+    ...[gqa.q, gqa.k, gqa.v, gqa.o, gqa.outputGate].flatMap((given) => linear('attention', 'ranks', given)),
+    ...vector('attention', gqa.sinks),
     ...norm(gqa.qNorm),
     ...norm(gqa.kNorm),
   ];
@@ -99,7 +105,7 @@ function isShared(block: BlockSpec): boolean {
 }
 
 function norm(given: NormSpec | null): Weight[] {
-  return vector('norms', given?.weight ?? null);
+  return [...vector('norms', given?.weight ?? null), ...vector('norms', given?.bias ?? null)];
 }
 
 function linear(role: Role, holder: Weight['holder'], given: LinearSpec | null): Weight[] {

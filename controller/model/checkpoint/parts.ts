@@ -1,26 +1,74 @@
 /** The parts that operators are made of. Floats are rounded to f32, as the wire rounds them. */
+import type { Activation__Output as Activation } from '../../../proto/generated/conclave/v1/Activation.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { MatrixSpec__Output as MatrixSpec } from '../../../proto/generated/conclave/v1/MatrixSpec.ts';
 import type { NormSpec__Output as NormSpec } from '../../../proto/generated/conclave/v1/NormSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
+import { checkpointBytes } from '../../../proto/model/tensors.ts';
 
 /** Where a model looks for its tensors. */
 export interface TensorSource {
   /** Where and how a matrix is stored. */
   matrix(name: string, rows: number, cols: number): MatrixSpec;
-  /** Where a vector lies. */
-  vector(name: string, length: number): TensorRef;
+  /** Where a vector lies; `shape` is how it is stored, where that has more than one dimension. */
+  vector(name: string, length: number, shape?: readonly number[]): TensorRef;
+  /** Where a stack of matrices [count, rows, cols] lies in one tensor. */
+  stack(name: string, shape: readonly number[]): TensorStack;
 }
+
+/** Matrices that a checkpoint stores in one tensor. */
+export interface TensorStack {
+  /** `rows` rows of matrix `index` from `firstRow` on. */
+  matrix(index: number, firstRow: number, rows: number): MatrixSpec;
+}
+
+/** The matrices [rows, cols] that lie one behind the other in `tensor` [..., rows, cols]. */
+export function stackOf(tensor: TensorRef): TensorStack {
+  const [stored = 0, cols = 0] = tensor.shape.slice(-2);
+  return {
+    matrix: (index, firstRow, rows) => {
+      const before = checkpointBytes({ ...tensor, shape: [index * stored + firstRow, cols] });
+      return plainMatrix(rows, cols, { ...tensor, offset: tensor.offset + before, shape: [rows, cols] });
+    },
+  };
+}
+
+/** How a family's norms work. */
+export interface NormStyle {
+  readonly kind: 'rms' | 'layer';
+  /** Added to weights: 1 where they are stored around 0. */
+  readonly weightOffset: number;
+  readonly bias: boolean;
+}
+
+export const rmsNorm: NormStyle = { kind: 'rms', weightOffset: 0, bias: false };
 
 /** What building any part needs. */
 export interface Builder {
   readonly tensors: TensorSource;
   /** Of every norm. */
   readonly epsilon: number;
+  readonly normStyle: NormStyle;
+  readonly activation: Activation;
 }
 
-export function norm({ tensors, epsilon }: Builder, name: string, width: number): NormSpec {
-  return { weight: tensors.vector(`${name}.weight`, width), epsilon: Math.fround(epsilon) };
+const normKinds = { rms: 'NORM_KIND_RMS', layer: 'NORM_KIND_LAYER' } as const;
+
+/** A norm in the family's style; `shape` is how its weight is stored, where that has more than one dimension. */
+export function norm(builder: Builder, name: string, width: number, shape?: readonly number[]): NormSpec {
+  const { tensors, epsilon, normStyle } = builder;
+  return {
+    weight: tensors.vector(`${name}.weight`, width, shape),
+    epsilon: Math.fround(epsilon),
+    kind: normKinds[normStyle.kind],
+    weightOffset: normStyle.weightOffset,
+    bias: normStyle.bias ? tensors.vector(`${name}.bias`, width, shape) : null,
+  };
+}
+
+/** A norm that only divides. */
+export function bareNorm({ epsilon }: Builder): NormSpec {
+  return { weight: null, epsilon: Math.fround(epsilon), kind: 'NORM_KIND_RMS', weightOffset: 0, bias: null };
 }
 
 export function linear({ tensors }: Builder, name: string, out: number, width: number, bias: boolean): LinearSpec {

@@ -2,7 +2,7 @@ import type { MatrixSpec__Output as MatrixSpec } from '../../../proto/generated/
 import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
 import { type Problems, quote } from '../config/problems.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { plainMatrix, type TensorSource } from './parts.ts';
+import { plainMatrix, stackOf, type TensorSource, type TensorStack } from './parts.ts';
 
 /** Element types that weights may have, and their names on the wire. */
 const dtypes: Readonly<Record<string, TensorRef['dtype']>> = {
@@ -26,8 +26,12 @@ export class TensorTable implements TensorSource {
     return plainMatrix(rows, cols, this.#claim(name, [rows, cols]));
   }
 
-  vector(name: string, length: number): TensorRef {
-    return this.#claim(name, [length]);
+  vector(name: string, length: number, shape: readonly number[] = [length]): TensorRef {
+    return { ...this.#claim(name, shape), shape: [length] };
+  }
+
+  stack(name: string, shape: readonly number[]): TensorStack {
+    return stackOf(this.#claim(name, shape));
   }
 
   /** What is wrong with the tensor is reported; the reference returned then cannot be used. */

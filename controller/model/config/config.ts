@@ -6,6 +6,7 @@ import { quote } from './problems.ts';
 import { windowKeys } from './window.ts';
 
 const size = z.int().min(1).max(0x7fffffff);
+const factor = z.number().positive().max(1e30);
 const tokenId = z.int().min(0).max(0x7fffffff);
 
 /** Every key that some family reads. */
@@ -19,7 +20,7 @@ const keys = {
   num_key_value_heads: size.nullable(),
   /** Null: hidden_size / num_attention_heads. */
   head_dim: z.int().min(2).max(65_536).multipleOf(2).nullable(),
-  hidden_act: z.enum(['silu', 'swish']),
+  hidden_act: z.enum(['silu', 'swish', 'gelu_pytorch_tanh']),
   max_position_embeddings: size,
   rms_norm_eps: z.number().positive().max(1),
   tie_word_embeddings: z.boolean(),
@@ -29,7 +30,7 @@ const keys = {
   eos_token_id: z.union([tokenId, z.array(tokenId)]).nullable(),
   ...windowKeys,
   /** Null: what the window keys say. */
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullable(),
+  layer_types: z.array(z.enum(['full_attention', 'sliding_attention', 'chunked_attention'])).nullable(),
   attention_bias: z.boolean(),
   qkv_bias: z.boolean(),
   mlp_bias: z.literal(false),
@@ -42,6 +43,51 @@ const keys = {
   norm_topk_prob: z.boolean(),
   mlp_only_layers: z.array(z.int().min(0)).nullable(),
   decoder_sparse_step: size,
+  use_qk_norm: z.boolean(),
+  use_bias: z.literal(false),
+  lm_head_bias: z.boolean(),
+  /** Layers before this one are dense. */
+  first_k_dense_replace: z.int().min(0),
+  /** Null: none. */
+  num_nextn_predict_layers: z.int().min(0).nullable(),
+  n_shared_experts: z.int().min(0),
+  shared_intermediate_size: z.int().min(0),
+  routed_scaling_factor: factor,
+  n_group: z.int().min(1),
+  topk_group: z.int().min(1),
+  moe_layer_start_index: z.int().min(0),
+  /** Below 0: the last layer. */
+  moe_layer_end_index: z.int().min(-1),
+  moe_layer_interval: size,
+  moe_norm_min: z.number().min(0).max(1),
+  router_jitter_noise: z.number().min(0).max(1),
+  attention_multiplier: factor,
+  embedding_multiplier: factor,
+  residual_multiplier: factor,
+  logits_scaling: factor,
+  logit_scale: factor,
+  query_pre_attn_scalar: factor,
+  attn_logit_softcapping: factor.nullable(),
+  final_logit_softcapping: factor.nullable(),
+  swiglu_limit: factor,
+  intermediate_size_mlp: size,
+  interleave_moe_layer_step: size,
+  /** Null: as interleave_moe_layer_step says. */
+  moe_layers: z.array(z.int().min(0)).nullable(),
+  /** 1: the layer has rope. Null: as no_rope_layer_interval says. */
+  no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullable(),
+  no_rope_layer_interval: size,
+  attention_chunk_size: size,
+  attn_temperature_tuning: z.union([z.boolean(), z.number()]),
+  floor_scale: size,
+  attn_scale: z.number().min(0).max(1e30),
+} as const;
+
+/** The engine's names of hidden_act. */
+export const activations = {
+  silu: 'ACTIVATION_SILU',
+  swish: 'ACTIVATION_SILU',
+  gelu_pytorch_tanh: 'ACTIVATION_GELU_TANH',
 } as const;
 
 /** config.json with every key that some family reads. */
@@ -67,6 +113,9 @@ export type SharedKey =
 
 /** Other names under which a key is found. */
 const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
+  hidden_act: ['hidden_activation'],
+  rms_norm_eps: ['layer_norm_eps'],
+  n_shared_experts: ['moe_num_shared_experts'],
   num_experts: ['num_local_experts', 'n_routed_experts', 'moe_num_experts'],
   num_experts_per_tok: ['moe_k', 'moe_topk'],
 };

@@ -27,6 +27,11 @@ export type RopeScaling = (parameters: unknown, base: RopeBase) => ScaledRope;
 
 const positive = z.number().positive();
 
+/** theta^(-2i/d), [d / 2]. */
+export function frequenciesOf(theta: number, dims: number): readonly number[] {
+  return Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
+}
+
 function rule<Schema extends z.ZodObject>(
   schema: Schema,
   apply: (parameters: z.infer<Schema>, base: RopeBase) => Partial<ScaledRope>,
@@ -105,10 +110,47 @@ function yarnAttentionFactor(factor: number, parameters: z.infer<typeof yarnPara
   return mscale && mscaleAllDim ? grow(mscale) / grow(mscaleAllDim) : grow(1);
 }
 
+/** A fixed alpha bends theta, whatever the sequence's length. */
+const dynamic = rule(z.object({ alpha: positive }), ({ alpha }, { theta, frequencies }) => {
+  const dims = frequencies.length * 2;
+  return { frequencies: frequenciesOf(theta * alpha ** (dims / (dims - 2)), dims) };
+});
+
+const longropeParameters = z.object({
+  short_factor: z.array(positive),
+  long_factor: z.array(positive),
+  original_max_position_embeddings: positive,
+  short_mscale: positive.nullish(),
+  long_mscale: positive.nullish(),
+  factor: positive.nullish(),
+  attention_factor: positive.nullish(),
+});
+
+/**
+ * Each wave has a factor of its own, and other ones beyond the original context. Keys that are cached were rotated by the
+ * ones before, so a sequence ends there.
+ */
+const longrope = rule(longropeParameters, (parameters, { frequencies, maxPosition }) => {
+  const { short_factor: factors, original_max_position_embeddings: original, short_mscale: mscale } = parameters;
+  if (factors.length !== frequencies.length) {
+    const message = `expected ${frequencies.length} numbers, one for each pair of dimensions, got ${factors.length}`;
+    throw new z.ZodError([{ code: 'custom', path: ['short_factor'], message, input: factors }]);
+  }
+  const factor = parameters.factor ?? maxPosition / original;
+  const grown = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+  return {
+    frequencies: frequencies.map((f, i) => f / (factors[i] ?? 1)),
+    attentionFactor: mscale ?? parameters.attention_factor ?? grown,
+    maxPosition: Math.min(original, maxPosition),
+  };
+});
+
 /** The rules by `rope_type`. */
 export const ropeScalings: ReadonlyMap<unknown, RopeScaling> = new Map([
   ['default', plain],
   ['linear', linear],
   ['llama3', llama3],
   ['yarn', yarn],
+  ['dynamic', dynamic],
+  ['longrope', longrope],
 ]);

@@ -4,7 +4,17 @@ import type { RopeSpec__Output as RopeSpec } from '../../../proto/generated/conc
 import type { ModelConfig } from './config.ts';
 import { isObject } from './json.ts';
 import { quote } from './problems.ts';
-import { ropeScalings } from './rope-scaling.ts';
+import { frequenciesOf, ropeScalings } from './rope-scaling.ts';
+
+export type RopeLayout = 'half' | 'interleaved';
+
+const layouts = { half: 'ROPE_LAYOUT_HALF', interleaved: 'ROPE_LAYOUT_INTERLEAVED' } as const;
+
+/** What of a family its rope depends on. */
+interface RopeUser {
+  readonly config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'>;
+  readonly style: { readonly ropeLayout: RopeLayout; readonly partialRotary: number | null };
+}
 
 export interface Rope {
   readonly spec: RopeSpec;
@@ -22,31 +32,31 @@ type Keys = Readonly<Record<string, unknown>>;
  */
 export function resolveRope(
   file: Keys,
-  config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'>,
+  { config, style }: RopeUser,
   headDim: number,
   report: (problem: string) => void,
 ): Rope | null {
   const keys = mergeKeys(file, report);
   if (keys === null) return null;
-  const { rope_type: type = 'default', rope_theta: theta = config.rope_theta, partial_rotary_factor: part = 1 } = keys;
+  const { rope_type: type = 'default', rope_theta: theta = config.rope_theta } = keys;
   const scaling = ropeScalings.get(type);
   const types = [...ropeScalings.keys()].join(', ');
   if (scaling === undefined) report(`rope_type is ${quote(type)}; supported: ${types}`);
-  if (part !== 1) report(`partial_rotary_factor is ${quote(part)}; supported: 1`);
+  const dims = rotaryDim(keys, style.partialRotary, headDim, report);
   if (typeof theta !== 'number' || !(theta > 1)) report(`rope_theta is ${quote(theta)}; expected a number above 1`);
-  else if (scaling !== undefined && part === 1) {
+  else if (scaling !== undefined && dims !== null) {
     try {
-      const frequencies = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
-      const scaled = scaling(keys, { theta, frequencies, maxPosition: config.max_position_embeddings });
+      const base = { theta, frequencies: frequenciesOf(theta, dims), maxPosition: config.max_position_embeddings };
+      const scaled = scaling(keys, base);
       const spec: RopeSpec = {
         inverseFrequencies: scaled.frequencies.map(Math.fround),
         attentionFactor: Math.fround(scaled.attentionFactor),
-        rotaryDim: headDim,
-        layout: 'ROPE_LAYOUT_HALF',
+        rotaryDim: dims,
+        layout: layouts[style.ropeLayout],
       };
       const inRange = [...spec.inverseFrequencies, spec.attentionFactor].every(Number.isFinite);
       if (inRange && scaled.maxPosition <= 0x7fffffff) {
-        return { spec, maxPosition: scaled.maxPosition, parameters: { type, theta, ...scaled.parameters } };
+        return { spec, maxPosition: scaled.maxPosition, parameters: { type, theta, dims, ...scaled.parameters } };
       }
       report(`rope parameters ${quote(keys)} give angles or positions out of range`);
     } catch (error) {
@@ -56,6 +66,28 @@ export function resolveRope(
       }
     }
   }
+  return null;
+}
+
+/** Dimensions of a head that rotate; reports what is wrong and returns null. */
+function rotaryDim(
+  keys: Keys,
+  partial: number | null,
+  headDim: number,
+  report: (problem: string) => void,
+): number | null {
+  const { partial_rotary_factor: part = partial ?? 1, rotary_dim: given } = keys;
+  if (partial === null && part !== 1) {
+    report(`partial_rotary_factor is ${quote(part)}; supported: 1`);
+    return null;
+  }
+  if (typeof part !== 'number' || !(part > 0 && part <= 1)) {
+    report(`partial_rotary_factor is ${quote(part)}; expected a number above 0, up to 1`);
+    return null;
+  }
+  const dims = keys['partial_rotary_factor'] === undefined && given !== undefined ? given : Math.floor(headDim * part);
+  if (typeof dims === 'number' && Number.isInteger(dims) && dims >= 2 && dims <= headDim && dims % 2 === 0) return dims;
+  report(`${quote(dims)} dimensions of a head rotate; expected an even number up to its ${headDim}`);
   return null;
 }
 
@@ -71,7 +103,8 @@ function mergeKeys(file: Keys, report: (problem: string) => void): Keys | null {
     const { type, ...others } = group;
     groups.push(others, { rope_type: type });
   }
-  groups.push({ rope_theta: file['rope_theta'], partial_rotary_factor: file['partial_rotary_factor'] });
+  const { rope_theta, partial_rotary_factor, rotary_dim } = file;
+  groups.push({ rope_theta, partial_rotary_factor, rotary_dim });
 
   const merged = new Map<string, unknown>();
   let consistent = true;

@@ -66,6 +66,7 @@ function isSliding({ layer_types: types }: Layered, index: number, otherwise: bo
 /** Why `layer_types` and the window's own keys contradict each other; null when they do not. */
 export function windowProblem(config: Partial<Layered>): string | null {
   const { layer_types: types, use_sliding_window: slides, sliding_window: tokens } = config;
-  if (!types?.includes('sliding_attention') || (slides && tokens)) return null;
-  return `layer_types has sliding_attention, but use_sliding_window is ${quote(slides)} and sliding_window ${quote(tokens)}`;
+  if (!types?.includes('sliding_attention') || (slides !== false && tokens)) return null;
+  const off = slides === undefined ? '' : `use_sliding_window is ${quote(slides)} and `;
+  return `layer_types has sliding_attention, but ${off}sliding_window is ${quote(tokens)}`;
 }

@@ -1,16 +1,43 @@
 import { quote } from '../config/problems.ts';
+import { cohere, cohere2 } from './cohere.ts';
+import { ernie45Moe } from './ernie4-5-moe.ts';
 import type { Family } from './family.ts';
+import { gemma2 } from './gemma2.ts';
+import { glm4Moe } from './glm4-moe.ts';
+import { granitemoe, granitemoeshared } from './granitemoe.ts';
+import { hunyuanV1Moe } from './hunyuan-v1-moe.ts';
 import { llama } from './llama.ts';
+import { minimaxM2 } from './minimax-m2.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
 import { olmoe } from './olmoe.ts';
+import { phimoe } from './phimoe.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
 
 /** Every family that can be compiled. */
-const families: readonly Family[] = [mixtral, qwen2Moe, qwen3Moe, olmoe, llama, mistral, qwen2, qwen3];
+const families: readonly Family[] = [
+  mixtral,
+  qwen2Moe,
+  qwen3Moe,
+  olmoe,
+  granitemoe,
+  granitemoeshared,
+  phimoe,
+  ernie45Moe,
+  glm4Moe,
+  minimaxM2,
+  hunyuanV1Moe,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  cohere,
+  cohere2,
+];
 
 /** The family of a parsed config.json, by `model_type` or else by `architectures`; reports what is unknown and returns null. */
 export function findFamily(file: Readonly<Record<string, unknown>>, report: (problem: string) => void): Family | null {

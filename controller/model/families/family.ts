@@ -1,7 +1,10 @@
 /** What a model family is, as data: its tensors' names, and what its configuration means. */
+import { type NormStyle, rmsNorm } from '../checkpoint/parts.ts';
 import { type ConfigKey, type ModelConfig, readConfig, type SharedKey } from '../config/config.ts';
-import type { DenseShape, MoeShape } from '../operators/ffn.ts';
+import type { RopeLayout } from '../config/rope.ts';
+import type { DenseShape } from '../operators/ffn.ts';
 import type { GqaShape } from '../operators/gqa.ts';
+import type { MoeShape } from '../operators/moe.ts';
 
 /** A part of a layer; see OperatorSpec in model.proto. */
 export type OperatorShape = GqaShape | DenseShape | MoeShape;
@@ -11,11 +14,42 @@ export interface BlockShape {
   /** Name of the norm before the operators, below the layer. */
   readonly preNorm: string;
   readonly operators: readonly OperatorShape[];
+  /** Name of the norm of their sum; absent: none. */
+  readonly postNorm?: string;
+  /** Multiplies what is added to the residual stream; absent: 1. */
+  readonly residualMultiplier?: number;
 }
+
+/** What a model has around its layers. */
+export interface ModelStyle {
+  readonly norm: NormStyle;
+  readonly ropeLayout: RopeLayout;
+  /** The part of a head's dimensions that rotates, where config.json does not say; null: it may not say either. */
+  readonly partialRotary: number | null;
+  readonly embeddingMultiplier: number;
+  readonly logitMultiplier: number;
+  /** Bounds logits; 0: does not. */
+  readonly logitSoftcap: number;
+  readonly headBias: boolean;
+  /** Tensors that only training or drafting uses. */
+  readonly unused: (name: string) => boolean;
+}
+
+export const plainStyle: ModelStyle = {
+  norm: rmsNorm,
+  ropeLayout: 'half',
+  partialRotary: null,
+  embeddingMultiplier: 1,
+  logitMultiplier: 1,
+  logitSoftcap: 0,
+  headBias: false,
+  unused: () => false,
+};
 
 /** A family's configuration, read and checked key by key. */
 export interface ConfiguredFamily {
   readonly config: Pick<ModelConfig, SharedKey> & Partial<ModelConfig>;
+  readonly style: ModelStyle;
   /** The blocks of layer `index`. */
   layer(index: number): readonly BlockShape[];
 }
@@ -34,6 +68,8 @@ export interface FamilyDefinition<Keys extends ConfigKey> {
   readonly architecture: string;
   /** The keys that the family reads, each with its value where config.json leaves it out. */
   readonly defaults: Pick<ModelConfig, Keys> & Pick<ModelConfig, SharedKey>;
+  /** Where it differs from plainStyle. */
+  style?(config: Pick<ModelConfig, Keys | SharedKey>): Partial<ModelStyle>;
   layer(config: Pick<ModelConfig, Keys | SharedKey>, index: number): readonly BlockShape[];
 }
 
@@ -45,7 +81,9 @@ export function defineFamily<Keys extends ConfigKey>(definition: FamilyDefinitio
     architecture,
     configure: (file, report) => {
       const config = readConfig(file, defaults as Pick<ModelConfig, Keys | SharedKey>, report);
-      return config && { config, layer: (index) => definition.layer(config, index) };
+      if (config === null) return null;
+      const style = { ...plainStyle, ...definition.style?.(config) };
+      return { config, style, layer: (index) => definition.layer(config, index) };
     },
   };
 }
@@ -56,6 +94,15 @@ export function attentionThenFfn(attention: OperatorShape, ...ffn: readonly Oper
     { preNorm: 'input_layernorm', operators: [attention] },
     { preNorm: 'post_attention_layernorm', operators: ffn },
   ];
+}
+
+/** Whether a tensor belongs to the layers behind the model's own that predict several tokens ahead. */
+export function isPredictionLayer(
+  name: string,
+  config: Pick<ModelConfig, 'num_hidden_layers' | 'num_nextn_predict_layers'>,
+): boolean {
+  const index = Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) - config.num_hidden_layers;
+  return index >= 0 && index < (config.num_nextn_predict_layers ?? 0);
 }
 
 /** Whether layer `index` has experts: every `decoder_sparse_step`-th does, unless `mlp_only_layers` names it. */

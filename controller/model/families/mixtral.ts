@@ -1,5 +1,7 @@
 import { window, windowDefaults } from '../config/window.ts';
+import { numbered } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../operators/moe.ts';
 import { attentionThenFfn, defineFamily } from './family.ts';
 
 export const mixtral = defineFamily({
@@ -28,13 +30,13 @@ export const mixtral = defineFamily({
     attentionThenFfn(
       { ...plainAttention, window: window(config) },
       {
-        kind: 'moe',
+        ...plainMoe,
         path: 'block_sparse_moe',
-        names: { gate: 'w1', up: 'w3', down: 'w2' },
+        names: numbered,
         experts: config.num_experts,
         topK: config.num_experts_per_tok,
         intermediate: config.intermediate_size,
-        renormalise: true,
+        gate: softmaxGate(true),
       },
     ),
 });

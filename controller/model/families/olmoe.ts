@@ -1,5 +1,5 @@
-import { projections } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../operators/moe.ts';
 import { attentionThenFfn, defineFamily } from './family.ts';
 
 export const olmoe = defineFamily({
@@ -36,13 +36,11 @@ export const olmoe = defineFamily({
         clip: config.clip_qkv ?? 0,
       },
       {
-        kind: 'moe',
-        path: 'mlp',
-        names: projections,
+        ...plainMoe,
         experts: config.num_experts,
         topK: config.num_experts_per_tok,
         intermediate: config.intermediate_size,
-        renormalise: config.norm_topk_prob,
+        gate: softmaxGate(config.norm_topk_prob),
       },
     ),
 });

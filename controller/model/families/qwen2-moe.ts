@@ -1,6 +1,7 @@
 import { alternatingWindow, layeredWindowDefaults } from '../config/window.ts';
-import { denseFfn, projections } from '../operators/ffn.ts';
+import { denseFfn, sharedExpert } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../operators/moe.ts';
 import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from './family.ts';
 
 export const qwen2Moe = defineFamily({
@@ -35,19 +36,14 @@ export const qwen2Moe = defineFamily({
     const attention = { ...plainAttention, qkvBias: config.qkv_bias, window: alternatingWindow(config, index) };
     if (!isSparse(config, index)) return attentionThenFfn(attention, denseFfn(config.intermediate_size));
     const routed: OperatorShape = {
-      kind: 'moe',
-      path: 'mlp',
-      names: projections,
+      ...plainMoe,
       experts: config.num_experts,
       topK: config.num_experts_per_tok,
       intermediate: config.moe_intermediate_size,
-      renormalise: config.norm_topk_prob,
+      gate: softmaxGate(config.norm_topk_prob),
     };
     const shared: OperatorShape = {
-      kind: 'dense',
-      path: 'mlp.shared_expert',
-      names: projections,
-      intermediate: config.shared_expert_intermediate_size,
+      ...sharedExpert('mlp.shared_expert', config.shared_expert_intermediate_size),
       outputGate: 'mlp.shared_expert_gate',
     };
     return attentionThenFfn(attention, routed, shared);

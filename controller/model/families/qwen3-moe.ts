@@ -1,6 +1,7 @@
 import { switchedWindow, switchedWindowDefaults } from '../config/window.ts';
-import { denseFfn, projections } from '../operators/ffn.ts';
+import { denseFfn } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../operators/moe.ts';
 import { attentionThenFfn, defineFamily, isSparse } from './family.ts';
 
 export const qwen3Moe = defineFamily({
@@ -41,13 +42,11 @@ export const qwen3Moe = defineFamily({
       },
       isSparse(config, index)
         ? {
-            kind: 'moe',
-            path: 'mlp',
-            names: projections,
+            ...plainMoe,
             experts: config.num_experts,
             topK: config.num_experts_per_tok,
             intermediate: config.moe_intermediate_size,
-            renormalise: config.norm_topk_prob,
+            gate: softmaxGate(config.norm_topk_prob),
           }
         : denseFfn(config.intermediate_size),
     ),

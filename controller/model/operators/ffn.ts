@@ -1,14 +1,23 @@
 import type { FfnSpec__Output as FfnSpec } from '../../../proto/generated/conclave/v1/FfnSpec.ts';
+import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
+import type { MatrixSpec__Output as MatrixSpec } from '../../../proto/generated/conclave/v1/MatrixSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
-import { packExperts } from '../../../proto/model/experts.ts';
 import { type Builder, linear } from '../checkpoint/parts.ts';
 
 /** Names of a feed-forward network's three matrices, below its path. */
-export interface FfnNames {
+export interface SeparateNames {
   readonly gate: string;
   readonly up: string;
   readonly down: string;
 }
+
+/** Names where gate and up are one matrix, gate's rows first. */
+export interface FusedNames {
+  readonly gateUp: string;
+  readonly down: string;
+}
+
+export type FfnNames = SeparateNames | FusedNames;
 
 /** A network for every row: a dense layer's, or a shared expert. */
 export interface DenseShape {
@@ -21,53 +30,45 @@ export interface DenseShape {
   readonly outputGate: string | null;
 }
 
-/** Routed experts. */
-export interface MoeShape {
-  readonly kind: 'moe';
-  /** Below the layer; the gate is `path.gate`, expert e is `path.experts.e`. */
-  readonly path: string;
-  readonly names: FfnNames;
-  readonly experts: number;
-  readonly topK: number;
-  readonly intermediate: number;
-  /** Whether the weights of the picked experts are divided by their sum. */
-  readonly renormalise: boolean;
-}
-
-export const projections: FfnNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+export const projections: SeparateNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+export const numbered: SeparateNames = { gate: 'w1', up: 'w3', down: 'w2' };
 
 /** The usual dense feed-forward network at `mlp`. */
 export function denseFfn(intermediate: number): DenseShape {
-  return { kind: 'dense', path: 'mlp', names: projections, intermediate, outputGate: null };
+  return sharedExpert('mlp', intermediate);
+}
+
+/** A network at `path` whose output is added as it is. */
+export function sharedExpert(path: string, intermediate: number, names: FfnNames = projections): DenseShape {
+  return { kind: 'dense', path, names, intermediate, outputGate: null };
 }
 
 export function buildDense(builder: Builder, layer: string, shape: DenseShape, hidden: number): OperatorSpec {
-  const ffn = buildFfn(builder, `${layer}.${shape.path}`, shape.names, shape.intermediate, hidden);
+  const ffn = buildFfn(builder, `${layer}.${shape.path}`, shape, hidden);
   const gate = shape.outputGate;
   const outputGate = gate === null ? null : builder.tensors.matrix(`${layer}.${gate}.weight`, 1, hidden);
   return { kind: 'dense', dense: { ffn, outputGate }, cache: null };
 }
 
-export function buildMoe(builder: Builder, layer: string, shape: MoeShape, hidden: number): OperatorSpec {
-  const path = `${layer}.${shape.path}`;
-  const prefix = (id: string) => `${path}.experts.${id}.`;
-  const gate = {
-    weight: builder.tensors.matrix(`${path}.gate.weight`, shape.experts, hidden),
-    topK: shape.topK,
-    scoring: shape.renormalise ? 'GATE_SCORING_SOFTMAX_TOPK' : 'GATE_SCORING_SOFTMAX_ALL',
-    weightMultiplier: 1,
-  } as const;
-  const experts = Array.from({ length: shape.experts }, (_, id) =>
-    buildFfn(builder, `${path}.experts.${id}`, shape.names, shape.intermediate, hidden),
-  );
-  return { kind: 'moe', moe: { gate, experts: packExperts(experts, prefix) }, cache: null };
+/** A network whose matrices lie at `path`. */
+export function buildFfn(
+  builder: Builder,
+  path: string,
+  { names, intermediate }: Pick<DenseShape, 'names' | 'intermediate'>,
+  hidden: number,
+): FfnSpec {
+  const { activation, tensors } = builder;
+  const down = linear(builder, `${path}.${names.down}`, hidden, intermediate, false);
+  if ('gate' in names) {
+    const gate = linear(builder, `${path}.${names.gate}`, intermediate, hidden, false);
+    const up = linear(builder, `${path}.${names.up}`, intermediate, hidden, false);
+    return { gate, up, down, activation, activationLimit: 0 };
+  }
+  const both = tensors.stack(`${path}.${names.gateUp}.weight`, [2 * intermediate, hidden]);
+  const [gate, up] = [both.matrix(0, 0, intermediate), both.matrix(0, intermediate, intermediate)].map(withoutBias);
+  return { gate: gate!, up: up!, down, activation, activationLimit: 0 };
 }
 
-function buildFfn(builder: Builder, path: string, names: FfnNames, intermediate: number, hidden: number): FfnSpec {
-  return {
-    gate: linear(builder, `${path}.${names.gate}`, intermediate, hidden, false),
-    up: linear(builder, `${path}.${names.up}`, intermediate, hidden, false),
-    down: linear(builder, `${path}.${names.down}`, hidden, intermediate, false),
-    activation: 'ACTIVATION_SILU',
-  };
+export function withoutBias(weight: MatrixSpec): LinearSpec {
+  return { weight, bias: null };
 }

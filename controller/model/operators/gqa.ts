@@ -1,6 +1,8 @@
 import type { GqaSpec__Output as GqaSpec } from '../../../proto/generated/conclave/v1/GqaSpec.ts';
+import type { NormSpec__Output as NormSpec } from '../../../proto/generated/conclave/v1/NormSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
-import { type Builder, linear, norm } from '../checkpoint/parts.ts';
+import type { QueryScaling__Output as QueryScaling } from '../../../proto/generated/conclave/v1/QueryScaling.ts';
+import { bareNorm, type Builder, linear, norm } from '../checkpoint/parts.ts';
 import type { Dimensions } from '../config/dimensions.ts';
 import { noWindow, type Window } from '../config/window.ts';
 
@@ -13,9 +15,23 @@ export interface GqaShape {
   readonly qkvBias: boolean;
   /** Bias on the output projection. */
   readonly outputBias: boolean;
-  /** Norm of queries and keys before rope. */
-  readonly qkNorm: 'none' | 'per-head' | 'full-width';
+  /** Norm of queries and keys: over each head (with the same weights, weights of its own, or none) or over all. */
+  readonly qkNorm: 'none' | 'per-head' | 'full-width' | 'each-head' | 'bare';
+  readonly normNames: { readonly q: string; readonly k: string };
+  /** The norms come after rope. */
+  readonly normAfterRope: boolean;
+  /** Whether queries and keys are rotated. */
+  readonly rope: boolean;
   readonly window: Window;
+  /** Positions see those of their chunk of so many; 0: of all. */
+  readonly chunk: number;
+  /** Multiplies q.k; null: head_dim ** -0.5. */
+  readonly scale: number | null;
+  /** Bounds scores; 0: does not. */
+  readonly softcap: number;
+  /** Each head has a learned logit that gives nothing, at `path.sinks`. */
+  readonly sinks: boolean;
+  readonly queryScaling: QueryScaling | null;
   /** q, k and v are clamped to this magnitude; 0: not. */
   readonly clip: number;
 }
@@ -26,7 +42,15 @@ export const plainAttention: GqaShape = {
   qkvBias: false,
   outputBias: false,
   qkNorm: 'none',
+  normNames: { q: 'q_norm', k: 'k_norm' },
+  normAfterRope: false,
+  rope: true,
   window: noWindow,
+  chunk: 0,
+  scale: null,
+  softcap: 0,
+  sinks: false,
+  queryScaling: null,
   clip: 0,
 };
 
@@ -34,6 +58,8 @@ const qkNorms = {
   none: 'QK_NORM_UNSPECIFIED',
   'per-head': 'QK_NORM_PER_HEAD',
   'full-width': 'QK_NORM_FULL_WIDTH',
+  'each-head': 'QK_NORM_EACH_HEAD',
+  bare: 'QK_NORM_PER_HEAD',
 } as const;
 
 export function buildGqa(
@@ -44,25 +70,41 @@ export function buildGqa(
 ): OperatorSpec {
   const path = `${layer}.${shape.path}`;
   const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
-  const headNorm = (name: string, fullWidth: number) =>
-    shape.qkNorm === 'none'
-      ? null
-      : norm(builder, `${path}.${name}`, shape.qkNorm === 'per-head' ? headDim : fullWidth);
+  const headNorm = (name: string, count: number): NormSpec | null => {
+    switch (shape.qkNorm) {
+      case 'none':
+        return null;
+      case 'bare':
+        return bareNorm(builder);
+      case 'per-head':
+        return norm(builder, `${path}.${name}`, headDim);
+      case 'full-width':
+        return norm(builder, `${path}.${name}`, count * headDim);
+      case 'each-head':
+        return norm(builder, `${path}.${name}`, count * headDim, [count, headDim]);
+    }
+  };
   const gqa: GqaSpec = {
     heads,
     kvHeads,
     headDim,
-    scale: Math.fround(headDim ** -0.5),
+    scale: Math.fround(shape.scale ?? headDim ** -0.5),
     ...shape.window,
-    rope: 0,
+    ...(shape.rope && { rope: 0, _rope: 'rope' as const }),
     q: linear(builder, `${path}.q_proj`, width, hidden, shape.qkvBias),
     k: linear(builder, `${path}.k_proj`, kvWidth, hidden, shape.qkvBias),
     v: linear(builder, `${path}.v_proj`, kvWidth, hidden, shape.qkvBias),
     o: linear(builder, `${path}.o_proj`, hidden, width, shape.outputBias),
-    qNorm: headNorm('q_norm', width),
-    kNorm: headNorm('k_norm', kvWidth),
+    qNorm: headNorm(shape.normNames.q, heads),
+    kNorm: headNorm(shape.normNames.k, kvHeads),
     qkNorm: qkNorms[shape.qkNorm],
+    normAfterRope: shape.normAfterRope,
     clipQkv: Math.fround(shape.clip),
+    chunk: shape.chunk,
+    softcap: Math.fround(shape.softcap),
+    sinks: shape.sinks ? builder.tensors.vector(`${path}.sinks`, heads) : null,
+    outputGate: null,
+    queryScaling: shape.queryScaling,
   };
   const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };

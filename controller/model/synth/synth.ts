@@ -1,7 +1,7 @@
 /** Writes checkpoints of known shapes with random weights: for benches, tests and capacity planning. */
 import { resolve } from 'node:path';
 import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
-import { plainMatrix } from '../checkpoint/parts.ts';
+import { plainMatrix, stackOf } from '../checkpoint/parts.ts';
 import { deriveDimensions } from '../config/dimensions.ts';
 import { Problems } from '../config/problems.ts';
 import { findFamily } from '../families/families.ts';
@@ -89,7 +89,8 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   };
   buildSpec(model, dimensions, {
     matrix: (name, rows, cols) => plainMatrix(rows, cols, claim(name, [rows, cols])),
-    vector: (name, length) => claim(name, [length]),
+    vector: (name, length, shape = [length]) => claim(name, shape),
+    stack: (name, shape) => stackOf(claim(name, shape)),
   });
   return layOut(tensors, maxDataBytes);
 }

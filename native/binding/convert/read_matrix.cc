@@ -32,6 +32,10 @@ SourceType ReadSourceType(Napi::Value value, const std::string& path) {
                                {"DATA_TYPE_BF16", SourceType::kBF16}});
 }
 
+std::optional<TensorRef> ReadOptionalTensor(const Fields& parent, const char* key) {
+  return parent.Has(key) ? std::optional(ReadTensor(parent, key)) : std::nullopt;
+}
+
 MatrixSpec ReadMatrix(const Fields& parent, const char* key) {
   const Fields fields = parent.Object(key);
   ReadEnum<bool>(fields, "encoding", {{"MATRIX_ENCODING_PLAIN", true}});
@@ -54,13 +58,20 @@ LinearSpec ReadLinear(const Fields& parent, const char* key) {
   const Fields fields = parent.Object(key);
   LinearSpec linear;
   linear.weight = ReadMatrix(fields, "weight");
-  if (fields.Has("bias")) linear.bias = ReadTensor(fields, "bias");
+  linear.bias = ReadOptionalTensor(fields, "bias");
   return linear;
 }
 
 NormSpec ReadNorm(const Fields& parent, const char* key) {
   const Fields fields = parent.Object(key);
-  return {ReadTensor(fields, "weight"), fields.Float("epsilon")};
+  NormSpec norm;
+  norm.kind = ReadEnum<NormKind>(
+      fields, "kind", {{"NORM_KIND_RMS", NormKind::kRms}, {"NORM_KIND_LAYER", NormKind::kLayer}});
+  norm.weight = ReadOptionalTensor(fields, "weight");
+  norm.weight_offset = fields.Float("weightOffset");
+  norm.bias = ReadOptionalTensor(fields, "bias");
+  norm.epsilon = fields.Float("epsilon");
+  return norm;
 }
 
 }  // namespace conclave::binding

@@ -36,6 +36,8 @@ Enum ReadEnum(const Fields& fields, const char* key,
 }
 
 SourceType ReadSourceType(Napi::Value value, const std::string& path);
+// Empty where the field is null or absent.
+std::optional<TensorRef> ReadOptionalTensor(const Fields& parent, const char* key);
 MatrixSpec ReadMatrix(const Fields& parent, const char* key);
 LinearSpec ReadLinear(const Fields& parent, const char* key);
 NormSpec ReadNorm(const Fields& parent, const char* key);

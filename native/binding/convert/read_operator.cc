@@ -12,7 +12,9 @@ GqaSpec ReadGqa(const Fields& fields) {
   gqa.heads.head_dim = static_cast<int>(fields.Integer("headDim", 1, 65536));
   gqa.heads.scale = fields.Float("scale");
   gqa.heads.sliding_window = static_cast<int>(fields.Integer("slidingWindow", 0, kMaxInt32));
-  gqa.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
+  gqa.heads.chunk = static_cast<int>(fields.Integer("chunk", 0, kMaxInt32));
+  gqa.heads.softcap = fields.Float("softcap");
+  if (fields.Has("rope")) gqa.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
   gqa.q = ReadLinear(fields, "q");
   gqa.k = ReadLinear(fields, "k");
   gqa.v = ReadLinear(fields, "v");
@@ -22,8 +24,18 @@ GqaSpec ReadGqa(const Fields& fields) {
   gqa.qk_norm = ReadEnum<QkNorm>(fields, "qkNorm",
                                  {{"QK_NORM_UNSPECIFIED", QkNorm::kNone},
                                   {"QK_NORM_PER_HEAD", QkNorm::kPerHead},
-                                  {"QK_NORM_FULL_WIDTH", QkNorm::kFullWidth}});
+                                  {"QK_NORM_FULL_WIDTH", QkNorm::kFullWidth},
+                                  {"QK_NORM_EACH_HEAD", QkNorm::kEachHead}});
+  gqa.norm_after_rope = fields.Boolean("normAfterRope");
   gqa.clip_qkv = fields.Float("clipQkv");
+  if (fields.Has("queryScaling")) {
+    const Fields scaling = fields.Object("queryScaling");
+    gqa.query_scaling = {scaling.Float("factor"),
+                         static_cast<int>(scaling.Integer("interval", 1, kMaxInt32)),
+                         static_cast<int>(scaling.Integer("offset", 0, kMaxInt32))};
+  }
+  gqa.sinks = ReadOptionalTensor(fields, "sinks");
+  if (fields.Has("outputGate")) gqa.output_gate = ReadLinear(fields, "outputGate");
   return gqa;
 }
 
@@ -38,8 +50,13 @@ FfnSpec ReadFfn(const Fields& fields) {
   ffn.gate = ReadLinear(fields, "gate");
   ffn.up = ReadLinear(fields, "up");
   ffn.down = ReadLinear(fields, "down");
-  ffn.activation =
-      ReadEnum<Activation>(fields, "activation", {{"ACTIVATION_SILU", Activation::kSilu}});
+  ffn.activation.function =
+      ReadEnum<Activation>(fields, "activation",
+                           {{"ACTIVATION_SILU", Activation::kSilu},
+                            {"ACTIVATION_GELU_TANH", Activation::kGeluTanh},
+                            {"ACTIVATION_CLAMPED_SWIGLU", Activation::kClampedSwiglu},
+                            {"ACTIVATION_CLAMPED_SILU", Activation::kClampedSilu}});
+  ffn.activation.limit = fields.Float("activationLimit");
   return ffn;
 }
 
@@ -52,12 +69,25 @@ DenseSpec ReadDense(const Fields& fields) {
 
 GateSpec ReadGate(const Fields& fields) {
   GateSpec gate;
-  gate.weight = ReadMatrix(fields, "weight");
+  gate.linear = {ReadMatrix(fields, "weight"), ReadOptionalTensor(fields, "bias")};
   gate.top_k = static_cast<int>(fields.Integer("topK", 1, 65536));
   gate.scoring = ReadEnum<GateScoring>(fields, "scoring",
                                        {{"GATE_SCORING_SOFTMAX_ALL", GateScoring::kSoftmaxAll},
-                                        {"GATE_SCORING_SOFTMAX_TOPK", GateScoring::kSoftmaxTopK}});
+                                        {"GATE_SCORING_SOFTMAX_TOPK", GateScoring::kSoftmaxTopK},
+                                        {"GATE_SCORING_SIGMOID", GateScoring::kSigmoid},
+                                        {"GATE_SCORING_SQRT_SOFTPLUS", GateScoring::kSqrtSoftplus},
+                                        {"GATE_SCORING_SPARSEMIXER", GateScoring::kSparsemixer}});
   gate.weight_multiplier = fields.Float("weightMultiplier");
+  gate.renormalise = fields.Boolean("renormalise");
+  gate.smallest_sum = fields.Float("smallestSum");
+  gate.jitter = fields.Float("jitter");
+  gate.correction = ReadOptionalTensor(fields, "correction");
+  if (fields.Has("groups")) {
+    const Fields groups = fields.Object("groups");
+    gate.groups = {static_cast<int>(groups.Integer("count", 1, 65536)),
+                   static_cast<int>(groups.Integer("kept", 1, 65536)),
+                   groups.Boolean("byTwo")};
+  }
   return gate;
 }
 
@@ -105,17 +135,20 @@ ExpertTable ReadExperts(const Fields& fields) {
   const std::vector<Napi::Value> places = fields.Array("places");
   size_t column = 0;
   for (size_t i = 0; i < table.places.size(); ++i) {
-    if (column < places.size()) {
-      table.places[i] =
-          ReadPlaces(places[column], fields.PathOf("places"), linears[i]->weight.data.type);
-    }
-    column += linears[i]->bias ? 2 : 1;
+    const auto read = [&](TensorPlaces& into, SourceType type) {
+      if (column < places.size())
+        into = ReadPlaces(places[column], fields.PathOf("places"), type);
+      ++column;
+    };
+    read(table.places[i], linears[i]->weight.data.type);
+    if (linears[i]->bias) read(table.biases[i], linears[i]->bias->type);
   }
   return table;
 }
 
 MoeSpec ReadMoe(const Fields& fields) {
-  return {ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts"))};
+  return {ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts")),
+          fields.Boolean("weightsOnInput") ? ExpertWeights::kOnInput : ExpertWeights::kOnOutput};
 }
 
 StateSpec ReadState(Napi::Value value, const std::string& path) {

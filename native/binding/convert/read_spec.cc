@@ -56,6 +56,7 @@ ModelSpec ReadModelSpec(Napi::Value value, const std::string& path) {
   spec.final_norm = ReadNorm(fields, "finalNorm");
   spec.head = ReadLinear(fields, "head");
   spec.logit_multiplier = fields.Float("logitMultiplier");
+  spec.logit_softcap = fields.Float("logitSoftcap");
   return spec;
 }
 

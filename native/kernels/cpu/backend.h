@@ -22,28 +22,34 @@ class CpuBackend final : public HostBackend {
   Isa isa() const { return isa_; }
 
   MatrixPtr Pack(MatrixSource& source, WeightsFormat format) override;
-  FfnPtr PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down, Activation activation,
-                 WeightsFormat format) override;
+  FfnPtr PackFfn(const FfnSource& source, WeightsFormat format) override;
   std::unique_ptr<PagedCache> CreateCache(const KvCacheShape& shape, KvType type) override;
   size_t CacheBytes(const KvCacheShape& shape, KvType type) const override;
 
   void RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
                const GridOutput* grid) override;
+  void LayerNorm(const Tensor& x, const Vector& weight, const Vector* bias, float epsilon,
+                 const Tensor& output, const GridOutput* grid) override;
   void Linear(const Tensor& x, std::span<const LinearOutput> outputs) override;
   void Rotate(const Rope& rope, const StepRows& where, int head_dim,
               std::span<const Tensor> tensors) override;
   void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
-              const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) override;
+              const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
+              const Tensor& output) override;
+  void ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
+                       const Tensor& x) override;
   void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                   const Tensor& output) override;
   void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
             const GateChoice& choice) override;
   void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) override;
   void Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
-               const Tensor& x, const Grid& grid, const Totals& totals) override;
+               ExpertWeights applied, const Tensor& x, const Grid& grid, const Totals& totals) override;
 
   void Clamp(const Tensor& x, float limit) override;
   void Scale(const Tensor& x, float factor) override;
+  void ScaleColumns(const Vector& factors, const Tensor& x) override;
+  void Softcap(const Tensor& x, float cap) override;
   void ScaleBySigmoid(const Tensor& gate, const Tensor& x) override;
   void AddScaled(const Tensor& y, float multiplier, const Tensor& x) override;
   void Round(const Tensor& x, ActivationType type) override;
@@ -54,6 +60,7 @@ class CpuBackend final : public HostBackend {
                   const Totals& totals) override;
   void AddTotals(const Totals& totals, const Grid& grid, float multiplier,
                  const Tensor& x) override;
+  void TakeTotals(const Totals& totals, const Grid& grid, const Tensor& output) override;
   EncodedTotals Encode(const Totals& totals) override;
 
  private:

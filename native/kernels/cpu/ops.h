@@ -20,21 +20,26 @@ namespace conclave {
 void RmsNorm(Isa isa, const float* input, const float* weight, float epsilon, int64_t rows,
              int64_t width, int64_t stride, float* output);
 
+// output[r, i] = (input[r, i] - mean) / sqrt(variance + epsilon) * weight[i] (+ bias[i] when not
+// null), for dense rows of `width` elements. input and output may be the same.
+void LayerNorm(const float* input, const float* weight, const float* bias, float epsilon,
+               int64_t rows, int64_t width, float* output);
+
 // Rotates, in place, `heads` heads of head_dim elements in each of `rows` rows (stride elements
 // apart) by positions[row].
 void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int heads, int head_dim,
                int64_t stride, float* x);
 
-// Picks top_k of `experts` for each row: ids [rows, top_k] by descending weight (ties: lower id
+// Picks params.top_k of `experts` for each row, whose logits have their bias: ids [rows, top_k] by descending weight (ties: lower id
 // first), weights [rows, top_k].
-void TopKGate(const float* logits, int64_t rows, int experts, int top_k, GateScoring scoring,
-              float weight_multiplier, int32_t* ids, float* weights);
+void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& params,
+              int32_t* ids, float* weights);
 
 // Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads *
 // head_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence. Softmax over
-// a fixed order of blocks, accumulated in f32.
+// a fixed order of blocks, accumulated in f32. sinks [heads], or null.
 void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
                     const SequenceRows& where, const float* q, const float* k, const float* v,
-                    KvCache& cache, float* output);
+                    const float* sinks, KvCache& cache, float* output);
 
 }  // namespace conclave

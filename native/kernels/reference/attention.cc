@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "kernels/reference/backend.h"
@@ -46,8 +47,8 @@ void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_
 }
 
 void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& rows, const Tensor& q,
-                              const Tensor& k, const Tensor& v, PagedCache& paged,
-                              const Tensor& output) {
+                              const Tensor& k, const Tensor& v, const Vector* sinks,
+                              PagedCache& paged, const Tensor& output) {
   auto& cache = static_cast<ReferenceCache&>(paged);
   const SequenceRows& where = rows.where();
   const int dims = params.head_dim;
@@ -69,9 +70,10 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
   for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
     for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
       const int64_t position = where.positions[static_cast<size_t>(row)];
-      const int64_t first = params.sliding_window > 0
-                                ? std::max<int64_t>(0, position + 1 - params.sliding_window)
-                                : 0;
+      int64_t first = 0;
+      if (params.sliding_window > 0)
+        first = std::max<int64_t>(0, position + 1 - params.sliding_window);
+      if (params.chunk > 0) first = std::max(first, position / params.chunk * params.chunk);
       for (int head = 0; head < params.heads; ++head) {
         const int kv_head = head / (params.heads / params.kv_heads);
         std::vector<double> keys;
@@ -84,8 +86,10 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
           values.insert(values.end(), value, value + dims);
         }
         const float* const query = HostPointer(q) + (row * params.heads + head) * dims;
+        const double sink = sinks != nullptr ? double{HostPointer(*sinks)[head]}
+                                             : -std::numeric_limits<double>::infinity();
         const std::vector<double> attended =
-            ReferenceAttention({query, query + dims}, keys, values, double{params.scale});
+            ReferenceAttention({query, query + dims}, keys, values, params, sink);
         std::copy(attended.begin(), attended.end(),
                   HostPointer(output) + (row * params.heads + head) * dims);
       }

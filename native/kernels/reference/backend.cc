@@ -31,9 +31,8 @@ MatrixPtr ReferenceBackend::Pack(MatrixSource& source, WeightsFormat format) {
   return std::make_shared<const ReferenceMatrix>(source, format);
 }
 
-FfnPtr ReferenceBackend::PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down,
-                                 Activation activation, WeightsFormat format) {
-  return std::make_shared<const ReferenceFfn>(gate, up, down, activation, format);
+FfnPtr ReferenceBackend::PackFfn(const FfnSource& source, WeightsFormat format) {
+  return std::make_shared<const ReferenceFfn>(source, format);
 }
 
 void ReferenceBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsilon,
@@ -45,6 +44,21 @@ void ReferenceBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsi
       HostPointer(grid->exponents)[r] = ReferenceGrid(row, double{epsilon}, grid->bits);
     const std::vector<double> normalised = ReferenceRmsNorm(row, weights, double{epsilon});
     std::copy(normalised.begin(), normalised.end(), HostPointer(output) + r * output.width);
+  }
+}
+
+void ReferenceBackend::LayerNorm(const Tensor& x, const Vector& weight, const Vector* bias,
+                                 float epsilon, const Tensor& output, const GridOutput* grid) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const std::vector<double> row = Row(x, r);
+    if (grid != nullptr)
+      HostPointer(grid->exponents)[r] = ReferenceGrid(row, double{epsilon}, grid->bits);
+    const std::vector<double> normalised = ReferenceLayerNorm(row, double{epsilon});
+    for (int64_t i = 0; i < x.width; ++i) {
+      const double added = bias != nullptr ? double{HostPointer(*bias)[i]} : 0;
+      HostPointer(output)[r * output.width + i] = static_cast<float>(
+          normalised[static_cast<size_t>(i)] * double{HostPointer(weight)[i]} + added);
+    }
   }
 }
 
@@ -64,15 +78,15 @@ void ReferenceBackend::Gate(const Tensor& x, const Matrix& weight, const GatePar
                             const GateChoice& choice) {
   const auto& matrix = static_cast<const ReferenceMatrix&>(weight);
   for (int64_t r = 0; r < x.rows; ++r) {
-    const std::vector<float> logits = matrix.Multiply(HostPointer(x) + r * x.width);
+    std::vector<float> logits = matrix.Multiply(HostPointer(x) + r * x.width);
+    for (size_t e = 0; params.bias != nullptr && e < logits.size(); ++e)
+      logits[e] += HostPointer(*params.bias)[e];
     const float infinity = std::numeric_limits<float>::infinity();
     const bool usable =
         std::all_of(logits.begin(), logits.end(), [&](float l) { return l < infinity; }) &&
         std::any_of(logits.begin(), logits.end(), [&](float l) { return l > -infinity; });
     if (!usable) Fail(ErrorCode::kNonFinite, "gate logits: some of a row are NaN or infinite");
-    const ReferenceGateResult result =
-        ReferenceGate({logits.begin(), logits.end()}, params.top_k, params.scoring,
-                      double{params.weight_multiplier});
+    const ReferenceGateResult result = ReferenceGate({logits.begin(), logits.end()}, params);
     std::copy(result.ids.begin(), result.ids.end(), HostPointer(choice.ids) + r * params.top_k);
     std::copy(result.weights.begin(), result.weights.end(),
               HostPointer(choice.weights) + r * params.top_k);
@@ -96,9 +110,33 @@ void ReferenceBackend::Scale(const Tensor& x, float factor) {
   for (int64_t i = 0; i < x.elements(); ++i) HostPointer(x)[i] *= factor;
 }
 
+void ReferenceBackend::ScaleColumns(const Vector& factors, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i)
+    HostPointer(x)[i] *= HostPointer(factors)[i % x.width];
+}
+
+void ReferenceBackend::Softcap(const Tensor& x, float cap) {
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    HostPointer(x)[i] = static_cast<float>(double{cap} *
+                                           std::tanh(double{HostPointer(x)[i]} / double{cap}));
+  }
+}
+
+void ReferenceBackend::ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
+                                       const Tensor& x) {
+  const auto& positions = where.where().positions;
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const int64_t position = positions[static_cast<size_t>(i / x.width)] + scaling.offset;
+    const double intervals = std::floor(static_cast<double>(position) / scaling.interval);
+    HostPointer(x)[i] *=
+        static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
+  }
+}
+
 void ReferenceBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   for (int64_t i = 0; i < x.elements(); ++i) {
-    const double weight = 1 / (1 + std::exp(-double{HostPointer(gate)[i / x.width]}));
+    const int64_t at = gate.width == x.width ? i : i / x.width;
+    const double weight = 1 / (1 + std::exp(-double{HostPointer(gate)[at]}));
     HostPointer(x)[i] = static_cast<float>(double{HostPointer(x)[i]} * weight);
   }
 }

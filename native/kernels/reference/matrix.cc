@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "conclave/backend/host_backend.h"
 #include "conclave/base/number_formats.h"
+#include "kernels/reference/rows.h"
 
 namespace conclave {
 namespace {
@@ -26,6 +28,11 @@ void Quantise(float* row, int64_t cols, std::vector<float>* scales) {
     for (int64_t i = first; i < end; ++i) row[i] = usable ? std::nearbyint(row[i] * inverse) : 0;
     scales->push_back(usable ? largest / 127 : finite ? 0 : std::nanf(""));
   }
+}
+
+std::vector<float> AddBias(std::vector<float> y, const VectorPtr& bias) {
+  for (size_t i = 0; bias && i < y.size(); ++i) y[i] += HostPointer(*bias)[i];
+  return y;
 }
 
 }  // namespace
@@ -72,17 +79,23 @@ std::vector<float> ReferenceMatrix::Multiply(const float* x) const {
   return output;
 }
 
+ReferenceFfn::ReferenceFfn(const FfnSource& source, WeightsFormat format)
+    : gate_(source.gate, format),
+      up_(source.up, format),
+      down_(source.down, format),
+      gate_bias_(source.gate_bias),
+      up_bias_(source.up_bias),
+      down_bias_(source.down_bias),
+      activation_(source.activation) {}
+
 std::vector<float> ReferenceFfn::Forward(const float* x) const {
-  std::vector<float> hidden = gate_.Multiply(x);
-  const std::vector<float> up = up_.Multiply(x);
-  switch (activation_) {
-    case Activation::kSilu:
-      for (size_t i = 0; i < hidden.size(); ++i) {
-        const double gate = hidden[i];
-        hidden[i] = static_cast<float>(gate / (1 + std::exp(-gate)) * double{up[i]});
-      }
+  std::vector<float> hidden = AddBias(gate_.Multiply(x), gate_bias_);
+  const std::vector<float> up = AddBias(up_.Multiply(x), up_bias_);
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    hidden[i] =
+        static_cast<float>(ReferenceActivation(activation_, double{hidden[i]}, double{up[i]}));
   }
-  return down_.Multiply(hidden.data());
+  return AddBias(down_.Multiply(hidden.data()), down_bias_);
 }
 
 }  // namespace conclave

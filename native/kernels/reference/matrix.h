@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "conclave/backend/weights.h"
+#include "conclave/backend/backend.h"
 #include "conclave/base/matrix_source.h"
 #include "conclave/base/operator_parameters.h"
 
@@ -30,19 +30,20 @@ class ReferenceMatrix final : public Matrix {
 
 class ReferenceFfn final : public Ffn {
  public:
-  ReferenceFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down, Activation activation,
-               WeightsFormat format)
-      : gate_(gate, format), up_(up, format), down_(down, format), activation_(activation) {}
+  ReferenceFfn(const FfnSource& source, WeightsFormat format);
 
   size_t bytes() const override { return gate_.bytes() + up_.bytes() + down_.bytes(); }
-  // down(act(gate(x)) * up(x)) of one row.
+  // down(act(gate(x), up(x))) of one row.
   std::vector<float> Forward(const float* x) const;
 
  private:
   ReferenceMatrix gate_;
   ReferenceMatrix up_;
   ReferenceMatrix down_;
-  Activation activation_;
+  VectorPtr gate_bias_;
+  VectorPtr up_bias_;
+  VectorPtr down_bias_;
+  ActivationParams activation_;
 };
 
 }  // namespace conclave

@@ -5,17 +5,6 @@
 #include <numeric>
 
 namespace conclave {
-namespace {
-
-std::vector<int32_t> DescendingOrder(const std::vector<double>& values) {
-  std::vector<int32_t> order(values.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return values[a] > values[b]; });
-  return order;
-}
-
-}  // namespace
 
 std::vector<double> ReferenceRmsNorm(const std::vector<double>& x,
                                      const std::vector<double>& weight, double epsilon) {
@@ -25,6 +14,35 @@ std::vector<double> ReferenceRmsNorm(const std::vector<double>& x,
   std::vector<double> y(x.size());
   for (size_t i = 0; i < x.size(); ++i) y[i] = x[i] / root * weight[i];
   return y;
+}
+
+std::vector<double> ReferenceLayerNorm(const std::vector<double>& x, double epsilon) {
+  const auto count = static_cast<double>(x.size());
+  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / count;
+  double squares = 0;
+  for (const double v : x) squares += (v - mean) * (v - mean);
+  std::vector<double> y(x.size());
+  for (size_t i = 0; i < x.size(); ++i)
+    y[i] = (x[i] - mean) / std::sqrt(squares / count + epsilon);
+  return y;
+}
+
+double ReferenceActivation(const ActivationParams& params, double gate, double up) {
+  const double limit = params.limit;
+  const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+  switch (params.function) {
+    case Activation::kSilu:
+      return gate * sigmoid(gate) * up;
+    case Activation::kGeluTanh:
+      return gate * sigmoid(2 * std::sqrt(2 / M_PI) * (gate + 0.044715 * gate * gate * gate)) * up;
+    case Activation::kClampedSwiglu:
+      gate = std::min(gate, limit);
+      return gate * sigmoid(1.702 * gate) * (std::clamp(up, -limit, limit) + 1);
+    case Activation::kClampedSilu:
+      gate = std::min(gate, limit);
+      return gate * sigmoid(gate) * std::clamp(up, -limit, limit);
+  }
+  return 0;
 }
 
 std::vector<double> ReferenceRope(const Rope& rope, int32_t position,
@@ -43,23 +61,6 @@ std::vector<double> ReferenceRope(const Rope& rope, int32_t position,
   return y;
 }
 
-ReferenceGateResult ReferenceGate(const std::vector<double>& logits, int top_k, GateScoring scoring,
-                                  double weight_multiplier) {
-  ReferenceGateResult result{.ids = DescendingOrder(logits), .weights = {}};
-  const double highest = logits[static_cast<size_t>(result.ids[0])];
-  double sum = 0;
-  for (size_t j = 0; j < logits.size(); ++j) {
-    if (scoring == GateScoring::kSoftmaxTopK && j >= static_cast<size_t>(top_k)) break;
-    sum += std::exp(logits[static_cast<size_t>(result.ids[j])] - highest);
-  }
-  result.ids.resize(static_cast<size_t>(top_k));
-  for (const int32_t id : result.ids) {
-    result.weights.push_back(std::exp(logits[static_cast<size_t>(id)] - highest) / sum *
-                             weight_multiplier);
-  }
-  return result;
-}
-
 int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits) {
   double squares = 0;
   for (const double v : x) squares += v * v;
@@ -71,15 +72,19 @@ int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits) {
 
 std::vector<double> ReferenceAttention(const std::vector<double>& query,
                                        const std::vector<double>& keys,
-                                       const std::vector<double>& values, double scale) {
+                                       const std::vector<double>& values,
+                                       const AttentionParams& params, double sink) {
   const size_t dims = query.size();
   std::vector<double> scores;
   for (size_t j = 0; j < keys.size(); j += dims) {
-    scores.push_back(std::inner_product(query.begin(), query.end(), keys.begin() + j, 0.0) * scale);
+    const double score = std::inner_product(query.begin(), query.end(), keys.begin() + j, 0.0) *
+                         double{params.scale};
+    const double cap = params.softcap;
+    scores.push_back(cap > 0 ? cap * std::tanh(score / cap) : score);
   }
-  const double highest = *std::max_element(scores.begin(), scores.end());
+  const double highest = std::max(sink, *std::max_element(scores.begin(), scores.end()));
   std::vector<double> output(dims, 0.0);
-  double sum = 0;
+  double sum = std::exp(sink - highest);
   for (size_t j = 0; j < scores.size(); ++j) {
     const double weight = std::exp(scores[j] - highest);
     sum += weight;

@@ -5,13 +5,18 @@
 #include <cstdint>
 #include <vector>
 
-#include "conclave/base/operator_parameters.h"
+#include "conclave/backend/operations.h"
 
 namespace conclave {
 
 // x / sqrt(mean(x^2) + epsilon) * weight, of one row.
 std::vector<double> ReferenceRmsNorm(const std::vector<double>& x,
                                      const std::vector<double>& weight, double epsilon);
+
+// (x - mean(x)) / sqrt(variance(x) + epsilon), of one row.
+std::vector<double> ReferenceLayerNorm(const std::vector<double>& x, double epsilon);
+
+double ReferenceActivation(const ActivationParams& params, double gate, double up);
 
 // One head, rotated by `position`.
 std::vector<double> ReferenceRope(const Rope& rope, int32_t position,
@@ -23,15 +28,16 @@ struct ReferenceGateResult {
 };
 
 // One row of logits, by a full sort.
-ReferenceGateResult ReferenceGate(const std::vector<double>& logits, int top_k, GateScoring scoring,
-                                  double weight_multiplier);
+ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateParams& params);
 
 // floor(log2(sqrt(mean(x^2) + epsilon))) - bits; see exact_sum.h.
 int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits);
 
-// Attention of one query vector over keys and values [positions, head_dim].
+// Attention of one query vector over keys and values [positions, head_dim]. `sink`: -infinity where
+// there is none.
 std::vector<double> ReferenceAttention(const std::vector<double>& query,
                                        const std::vector<double>& keys,
-                                       const std::vector<double>& values, double scale);
+                                       const std::vector<double>& values,
+                                       const AttentionParams& params, double sink);
 
 }  // namespace conclave

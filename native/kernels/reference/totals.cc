@@ -16,17 +16,20 @@ double Steps(float term, int exponent) {
 }  // namespace
 
 void ReferenceBackend::Experts(std::span<const ExpertGroup> groups,
-                               std::span<const ExpertEntry> entries, const Tensor& x,
-                               const Grid& grid, const Totals& totals) {
-  Clear(totals);
+                               std::span<const ExpertEntry> entries, ExpertWeights applied,
+                               const Tensor& x, const Grid& grid, const Totals& totals) {
   for (const ExpertGroup& group : groups) {
     for (int64_t e = group.begin; e < group.end; ++e) {
       const ExpertEntry& entry = entries[static_cast<size_t>(e)];
-      const std::vector<float> y = static_cast<const ReferenceFfn&>(*group.ffn)
-                                       .Forward(HostPointer(x) + entry.row * x.width);
+      const bool on_input = applied == ExpertWeights::kOnInput;
+      const float* const row = HostPointer(x) + entry.row * x.width;
+      std::vector<float> input(row, row + x.width);
+      for (float& v : input) v *= on_input ? entry.weight : 1;
+      const std::vector<float> y =
+          static_cast<const ReferenceFfn&>(*group.ffn).Forward(input.data());
       for (size_t i = 0; i < y.size(); ++i) {
         HostPointer(totals)[entry.row * totals.width + static_cast<int64_t>(i)] +=
-            Steps(entry.weight * y[i], HostPointer(grid)[entry.row]);
+            Steps((on_input ? 1 : entry.weight) * y[i], HostPointer(grid)[entry.row]);
       }
     }
   }
@@ -67,6 +70,13 @@ void ReferenceBackend::AddTotals(const Totals& totals, const Grid& grid, float m
   for (int64_t i = 0; i < totals.elements(); ++i) {
     const double exact = std::ldexp(HostPointer(totals)[i], HostPointer(grid)[i / totals.width]);
     HostPointer(x)[i] += multiplier * static_cast<float>(exact);
+  }
+}
+
+void ReferenceBackend::TakeTotals(const Totals& totals, const Grid& grid, const Tensor& output) {
+  for (int64_t i = 0; i < totals.elements(); ++i) {
+    HostPointer(output)[i] = static_cast<float>(
+        std::ldexp(HostPointer(totals)[i], HostPointer(grid)[i / totals.width]));
   }
 }
 

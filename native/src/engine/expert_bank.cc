@@ -22,8 +22,8 @@ std::string Name(const ExpertSlot& slot) {
 }
 
 uint64_t SourceBytes(const FfnSpec& expert, const ExpertSlot& slot) {
-  const uint64_t all = expert.gate.weight.data.bytes() + expert.up.weight.data.bytes() +
-                       expert.down.weight.data.bytes();
+  const uint64_t all = conclave::SourceBytes(expert.gate) + conclave::SourceBytes(expert.up) +
+                       conclave::SourceBytes(expert.down);
   return all / static_cast<uint64_t>(slot.slices);
 }
 
@@ -203,6 +203,7 @@ EncodedTotals ExpertBank::Forward(const ExpertRows& rows) {
   const Arena::Scope scope(arena);
   const DeviceInput input = UploadRows(*backend_, rows, store_->spec().hidden_size);
   const auto totals = arena.Take<double>(rows.row_count, input.rows.width);
+  backend_->Clear(totals);
   Sum(rows, input, totals);
   return backend_->Encode(totals);
 }
@@ -221,12 +222,13 @@ void ExpertBank::Sum(const ExpertRows& rows, const DeviceInput& input, const Tot
 
 void ExpertBank::Run(int layer, int slices, std::span<const ExpertEntry> entries,
                      const DeviceInput& input, const Totals& totals) {
-  sorted_.Sort(entries, int64_t{Moe(layer).experts.count} * slices);
+  const MoeSpec& moe = Moe(layer);
+  sorted_.Sort(entries, int64_t{moe.experts.count} * slices);
   const auto experts = Acquire(layer, slices, sorted_.used());
   std::vector<ExpertGroup> groups;
   for (size_t i = 0; i < experts.size(); ++i)
     groups.push_back({experts[i]->ffn.get(), i == 0 ? 0 : sorted_.end(i - 1), sorted_.end(i)});
-  backend_->Experts(groups, sorted_.entries(), input.rows, input.grid, totals);
+  backend_->Experts(groups, sorted_.entries(), moe.weights, input.rows, input.grid, totals);
 }
 
 int64_t ExpertBank::slot_count() const {

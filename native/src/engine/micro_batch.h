@@ -9,6 +9,9 @@
 
 namespace conclave {
 
+// What is left of a block: this and what follows.
+enum class BlockPart { kNorm, kMixer, kFfn, kSum };
+
 // A step on its way through the layers.
 struct Stage::MicroBatch {
   explicit MicroBatch(Backend& backend) : arena(backend) {}
@@ -18,6 +21,7 @@ struct Stage::MicroBatch {
   std::shared_ptr<const ExpertRoutes> routes;
   int layer = 0;
   size_t block = 0;                 // of the layer
+  BlockPart next = BlockPart::kNorm;
   bool waiting = false;             // a dispatch is delivered and not yet answered
   std::vector<int32_t> answers;     // [rows]; partial sums that each row waits for
   std::exception_ptr failure;       // of the local shards, while waiting

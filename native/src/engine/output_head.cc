@@ -31,13 +31,14 @@ StepOutput Collect(std::span<const LogitsResult> results) {
 }  // namespace
 
 OutputHead::OutputHead(TensorLoader& loader, const ModelSpec& spec)
-    : norm_(loader, spec.final_norm),
+    : norm_(loader, spec.final_norm, spec.hidden_size),
       weight_(loader.Matrix(spec.head.weight.data, Whole(spec.head.weight.data))),
       bias_(loader.Vector(spec.head.bias, {0, spec.vocab_size})),
-      multiplier_(spec.logit_multiplier) {}
+      multiplier_(spec.logit_multiplier),
+      softcap_(spec.logit_softcap) {}
 
 uint64_t OutputHead::SourceBytes(const ModelSpec& spec) {
-  return spec.final_norm.weight.bytes() + conclave::SourceBytes(spec.head);
+  return spec.final_norm.bytes() + conclave::SourceBytes(spec.head);
 }
 
 StepOutput OutputHead::Forward(Backend& backend, Profile& profile,
@@ -68,6 +69,7 @@ void OutputHead::ForwardPart(Backend& backend, Profile& profile, std::span<const
     norm_.Forward(backend, rows, rows);
     backend.Linear(rows, {&logits, 1});
     if (multiplier_ != 1) backend.Scale(logits.output, multiplier_);
+    if (softcap_ > 0) backend.Softcap(logits.output, softcap_);
   }
   const Profile::Span span(profile, ProfilePart::kSampling);
   std::vector<LogitsRequest> requests;

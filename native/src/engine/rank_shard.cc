@@ -86,11 +86,8 @@ EncodedTotals RankShard::Ffn(const ExpertRows& rows, ExpertBank* bank) {
   const Arena::Scope scope(arena);
   const DeviceInput input = UploadRows(*backend_, rows, hidden_);
   const auto totals = arena.Take<double>(rows.row_count, hidden_);
-  if (rows.top_k > 0) {
-    bank->Sum(rows, input, totals);
-  } else {
-    backend_->Clear(totals);
-  }
+  backend_->Clear(totals);
+  if (rows.top_k > 0) bank->Sum(rows, input, totals);
   if (dense != nullptr) {  // null: an empty part of the intermediate dimension
     const Tensor output = arena.Rows(rows.row_count, hidden_);
     dense->Forward(*backend_, input.rows, output);

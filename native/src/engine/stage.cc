@@ -100,6 +100,7 @@ void Stage::Begin(StepBatch batch, std::shared_ptr<const ExpertRoutes> routes,
   step.routes = std::move(routes);
   step.layer = options_.slice.first_layer;
   step.block = 0;
+  step.next = BlockPart::kNorm;
   steps_.emplace(step.id, std::move(owned));
   Guard(step, [&] {
     Enter(step);
@@ -127,10 +128,7 @@ void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
       backend_->AddEncoded(partial.row_indices, partial.type, partial.partial, step.totals);
   }
   step.waiting = false;
-  Guard(step, [&] {
-    Complete(step);
-    Advance(step, stopping, deliver);
-  });
+  Guard(step, [&] { Advance(step, stopping, deliver); });
 }
 
 void Stage::Abort(int64_t id) {

@@ -13,29 +13,37 @@ namespace conclave {
 struct Stage::Block {
   Block(TensorLoader& loader, const ModelSpec& spec, const BlockSpec& block,
         const StageOptions& options)
-      : norm(loader, *block.pre_norm),
+      : norm(loader, *block.pre_norm, spec.hidden_size),
         slice(loader, spec, block, options.slice, options.cache, true),
         has_dense(block.Find<DenseSpec>() != nullptr),
         residual_multiplier(block.residual_multiplier) {
     if (const MoeSpec* moe = block.Find<MoeSpec>()) gate.emplace(loader, *moe);
+    if (block.post_norm) post_norm.emplace(loader, *block.post_norm, spec.hidden_size);
   }
 
   uint64_t weight_bytes() const {
-    return norm.weight->bytes() + slice.weight_bytes() + (gate ? gate->weight_bytes() : 0);
+    return norm.bytes() + slice.weight_bytes() + (gate ? gate->weight_bytes() : 0) +
+           (post_norm ? post_norm->bytes() : 0);
   }
 
   static uint64_t SourceBytes(const BlockSpec& block) {
     const MoeSpec* moe = block.Find<MoeSpec>();
-    return block.pre_norm->weight.bytes() + BlockSlice::SourceBytes(block) +
-           (moe != nullptr ? moe->gate.weight.data.bytes() : 0);
+    return block.pre_norm->bytes() + BlockSlice::SourceBytes(block) +
+           (moe != nullptr ? ExpertGate::SourceBytes(moe->gate) : 0) +
+           (block.post_norm ? block.post_norm->bytes() : 0);
   }
 
-  LayerOperator op() const { return slice.mixer ? LayerOperator::kAttention : LayerOperator::kFfn; }
+  bool has_ffn() const { return has_dense || gate.has_value(); }
+  // Whether several shards make the block's sum, or operators of both kinds: it is an exact one.
+  bool exact(bool has_ranks) const {
+    return gate || (slice.mixer && (has_ranks || has_ffn())) || (has_dense && has_ranks);
+  }
 
   Norm norm;  // before the operators
   BlockSlice slice;
   std::optional<ExpertGate> gate;
   bool has_dense;  // here or on another rank
+  std::optional<Norm> post_norm;  // after the operators
   float residual_multiplier;
 };
 

@@ -28,34 +28,49 @@ void Stage::Enter(MicroBatch& step) {
 void Stage::Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver) {
   while (step.layer < options_.slice.end_layer) {
     if (stopping) Fail(ErrorCode::kClosed, "the runtime is closed");
-    const bool done = BlockOf(step).op() == LayerOperator::kAttention ? RunAttention(step, deliver)
-                                                                      : RunFfn(step, deliver);
-    if (!done) return;
-    Complete(step);
+    if (!RunBlock(step, deliver)) return;
   }
   StepProgress progress = Finish(step);
   Retire(step);
   deliver(std::move(progress));
 }
 
+bool Stage::RunBlock(MicroBatch& step, const Deliver& deliver) {
+  const Block& block = BlockOf(step);
+  if (step.next == BlockPart::kNorm) {
+    step.exact = block.exact(!options_.rank_targets.empty());
+    Normalize(step);
+    if (step.exact) backend_->Clear(step.totals);
+    step.next = BlockPart::kMixer;
+  }
+  if (step.next == BlockPart::kMixer) {
+    step.next = BlockPart::kFfn;
+    if (block.slice.mixer && !RunAttention(step, deliver)) return false;
+  }
+  if (step.next == BlockPart::kFfn) {
+    step.next = BlockPart::kSum;
+    if (block.has_ffn() && !RunFfn(step, deliver)) return false;
+  }
+  Complete(step);
+  return true;
+}
+
 void Stage::Normalize(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kNorm);
-  const GridOutput grid{step.grid, GridBits(store_->format())};
-  BlockOf(step).norm.Forward(*backend_, step.residual, step.normalized,
+  const Block& block = BlockOf(step);
+  const int bits = block.post_norm ? kPostNormGridBits : GridBits(store_->format());
+  const GridOutput grid{step.grid, bits};
+  block.norm.Forward(*backend_, step.residual, step.normalized,
                              step.exact ? &grid : nullptr);
 }
 
 bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {
-  step.exact = !options_.rank_targets.empty();
-  Normalize(step);
-  if (step.exact) Await(step, options_.rank_targets, {}, deliver);
+  const bool remote = !options_.rank_targets.empty();
+  if (remote) Await(step, LayerOperator::kAttention, options_.rank_targets, {}, deliver);
   const Profile::Span span(profile_, ProfilePart::kAttention);
   BlockOf(step).slice.mixer->Forward(*backend_, *step.where, step.normalized, step.sum);
-  if (step.exact) {
-    backend_->Clear(step.totals);
-    backend_->AddTerms(step.sum, step.grid, step.totals);
-  }
-  return !step.exact;
+  if (step.exact) backend_->AddTerms(step.sum, step.grid, step.totals);
+  return !remote;
 }
 
 bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
@@ -63,11 +78,9 @@ bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
   const std::span<const int32_t> ranks = block.has_dense
                                              ? std::span<const int32_t>(options_.rank_targets)
                                              : std::span<const int32_t>();
-  step.exact = block.gate || !ranks.empty();
-  Normalize(step);
   const RoutedEntries routed = block.gate ? Route(step) : RoutedEntries();
   const bool remote = !ranks.empty() || !routed.remote.empty();
-  if (remote) Await(step, ranks, routed, deliver);
+  if (remote) Await(step, LayerOperator::kFfn, ranks, routed, deliver);
   RunLocalFfn(step, routed);
   return !remote;
 }
@@ -97,15 +110,12 @@ void Stage::RunLocalFfn(MicroBatch& step, const RoutedEntries& routed) {
     // As dispatches carry the input, so that experts get the same rows anywhere.
     backend_->Round(step.normalized, options_.dispatch_type);
     bank_->Run(step.layer, routed.slices, routed.local, {step.normalized, step.grid}, step.totals);
-  } else {
-    backend_->Clear(step.totals);
   }
   if (block.slice.dense) backend_->AddTerms(step.sum, step.grid, step.totals);
 }
 
-void Stage::Await(MicroBatch& step, std::span<const int32_t> ranks, const RoutedEntries& routed,
-                  const Deliver& deliver) {
-  const LayerOperator op = BlockOf(step).op();
+void Stage::Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
+                  const RoutedEntries& routed, const Deliver& deliver) {
   const ActivationType type = options_.dispatch_type;
   std::vector<uint8_t> rows(static_cast<size_t>(step.normalized.elements()) *
                             ActivationBytes(type));
@@ -123,8 +133,14 @@ void Stage::Await(MicroBatch& step, std::span<const int32_t> ranks, const Routed
 
 void Stage::Complete(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kNorm);
-  const float multiplier = BlockOf(step).residual_multiplier;
-  if (step.exact) {
+  const Block& block = BlockOf(step);
+  const float multiplier = block.residual_multiplier;
+  step.next = BlockPart::kNorm;
+  if (block.post_norm) {
+    if (step.exact) backend_->TakeTotals(step.totals, step.grid, step.sum);
+    block.post_norm->Forward(*backend_, step.sum, step.sum);
+    backend_->AddScaled(step.sum, multiplier, step.residual);
+  } else if (step.exact) {
     backend_->AddTotals(step.totals, step.grid, multiplier, step.residual);
   } else {
     backend_->AddScaled(step.sum, multiplier, step.residual);

@@ -22,10 +22,21 @@ void RequireFormat(const Backend& backend, WeightsFormat format) {
 FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, Range width,
                uint32_t* crc) {
   const FfnParts parts(ffn, width);
-  return backend.PackFfn(*store.Matrix(ffn.gate.weight.data, parts.gate_up, crc),
-                         *store.Matrix(ffn.up.weight.data, parts.gate_up, crc),
-                         *store.Matrix(ffn.down.weight.data, parts.down, crc), ffn.activation,
-                         store.format());
+  const auto bias = [&](const std::optional<TensorRef>& tensor, Range part) {
+    return tensor ? backend.Store(store.Vector(*tensor, part)) : nullptr;
+  };
+  const auto gate = store.Matrix(ffn.gate.weight.data, parts.gate_up, crc);
+  const auto up = store.Matrix(ffn.up.weight.data, parts.gate_up, crc);
+  const auto down = store.Matrix(ffn.down.weight.data, parts.down, crc);
+  return backend.PackFfn(
+      {.gate = *gate,
+       .up = *up,
+       .down = *down,
+       .gate_bias = bias(ffn.gate.bias, width),
+       .up_bias = bias(ffn.up.bias, width),
+       .down_bias = width.begin == 0 ? bias(ffn.down.bias, {0, ffn.down.out()}) : nullptr,
+       .activation = ffn.activation},
+      store.format());
 }
 
 TensorLoader::TensorLoader(const WeightStore& store, Backend& backend, LoadMonitor& monitor)
@@ -58,10 +69,22 @@ VectorPtr TensorLoader::Vector(const std::optional<TensorRef>& tensor, Range par
   return tensor ? Vector(*tensor, part) : nullptr;
 }
 
+VectorPtr TensorLoader::NormWeight(const NormSpec& norm, Range part) {
+  std::vector<float> values(static_cast<size_t>(part.size()), 1.0f);
+  if (norm.weight) {
+    values = store_.Vector(*norm.weight, part);
+    monitor_.Add(norm.weight->bytes());
+    if (norm.weight_offset != 0) {
+      for (float& value : values) value += norm.weight_offset;
+    }
+  }
+  return backend_.Store(std::move(values));
+}
+
 FfnPtr TensorLoader::Ffn(const FfnSpec& ffn, Range width) {
   FfnPtr packed = PackFfn(backend_, store_, ffn, width);
   for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down})
-    monitor_.Add(linear->weight.data.bytes());
+    monitor_.Add(SourceBytes(*linear));
   return packed;
 }
 

@@ -29,6 +29,11 @@ void CheckFinite(const std::string& path, float value) {
     Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number, got ", value);
 }
 
+void CheckFromZero(const std::string& path, float value) {
+  if (!std::isfinite(value) || value < 0)
+    Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number from 0, got ", value);
+}
+
 class SpecValidator {
  public:
   explicit SpecValidator(const ModelSpec& spec) : spec_(spec) {}
@@ -44,6 +49,7 @@ class SpecValidator {
     Norm("finalNorm", spec_.final_norm, spec_.hidden_size);
     Linear("head", spec_.head, spec_.vocab_size, spec_.hidden_size);
     CheckFinite("logitMultiplier", spec_.logit_multiplier);
+    CheckFromZero("logitSoftcap", spec_.logit_softcap);
   }
 
  private:
@@ -89,11 +95,14 @@ class SpecValidator {
   }
 
   void Norm(const std::string& path, const NormSpec& norm, int64_t width) {
-    Tensor(path + ".weight", norm.weight, {width});
-    if (!std::isfinite(norm.epsilon) || norm.epsilon < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".epsilon: expected a finite number from 0, got ",
-           norm.epsilon);
+    if (norm.weight) Tensor(path + ".weight", *norm.weight, {width});
+    if (norm.bias) Tensor(path + ".bias", *norm.bias, {width});
+    if (norm.bias && norm.kind != NormKind::kLayer) {
+      Fail(ErrorCode::kUnsupported, path, ".bias: of a norm that is no layer norm, which is not ",
+           "supported");
     }
+    CheckFinite(path + ".weightOffset", norm.weight_offset);
+    CheckFromZero(path + ".epsilon", norm.epsilon);
   }
 
   void CheckRope(const std::string& path, const Rope& rope) {
@@ -126,18 +135,11 @@ class SpecValidator {
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
-    if (block.FindMixer() != nullptr && block.operators.size() > 1) {
-      Fail(
-          ErrorCode::kUnsupported, path,
-          ".operators: one that keeps something of sequences shares a block with others, which is ",
-          "not supported");
-    }
     if (!block.pre_norm) {
       Fail(ErrorCode::kUnsupported, path, ".preNorm: operators without a norm before them are ",
            "not supported");
     }
-    if (block.post_norm)
-      Fail(ErrorCode::kUnsupported, path, ".postNorm: norms after operators are not supported");
+    if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
     Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     for (size_t i = 0; i < block.operators.size(); ++i)
       CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
@@ -194,18 +196,10 @@ class SpecValidator {
     }
     if (a.head_dim < 1)
       Fail(ErrorCode::kInvalidArgument, path, ".headDim: expected at least 1, got ", a.head_dim);
-    if (spec.rope < 0 || static_cast<size_t>(spec.rope) >= spec_.ropes.size()) {
-      Fail(ErrorCode::kInvalidArgument, path, ".rope: expected an index below ", spec_.ropes.size(),
-           ", got ", spec.rope);
-    }
-    if (spec_.ropes[spec.rope].rotary_dim > a.head_dim) {
-      Fail(ErrorCode::kInvalidArgument, path, ".rope: rotates ", spec_.ropes[spec.rope].rotary_dim,
-           " dimensions of a head of ", a.head_dim);
-    }
-    if (!std::isfinite(spec.clip_qkv) || spec.clip_qkv < 0) {
-      Fail(ErrorCode::kInvalidArgument, path, ".clipQkv: expected a finite number from 0, got ",
-           spec.clip_qkv);
-    }
+    if (spec.rope) CheckRopeOf(path + ".rope", *spec.rope, a.head_dim);
+    CheckFromZero(path + ".clipQkv", spec.clip_qkv);
+    CheckFromZero(path + ".softcap", a.softcap);
+    if (spec.query_scaling) CheckFinite(path + ".queryScaling.factor", spec.query_scaling->factor);
     CheckPositive(path + ".scale", a.scale);
     const int64_t q_width = int64_t{a.heads} * a.head_dim;
     const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
@@ -213,13 +207,26 @@ class SpecValidator {
     Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
     Linear(path + ".v", spec.v, kv_width, spec_.hidden_size);
     Linear(path + ".o", spec.o, spec_.hidden_size, q_width);
+    if (spec.output_gate) Linear(path + ".outputGate", *spec.output_gate, q_width, spec_.hidden_size);
+    if (spec.sinks) Tensor(path + ".sinks", *spec.sinks, {a.heads});
     if ((spec.q_norm || spec.k_norm) && spec.qk_norm == QkNorm::kNone) {
       Fail(ErrorCode::kInvalidArgument, path,
-           ".qkNorm: expected PER_HEAD or FULL_WIDTH where qNorm or kNorm is present");
+           ".qkNorm: expected PER_HEAD, FULL_WIDTH or EACH_HEAD where qNorm or kNorm is present");
     }
     const bool per_head = spec.qk_norm == QkNorm::kPerHead;
     if (spec.q_norm) Norm(path + ".qNorm", *spec.q_norm, per_head ? a.head_dim : q_width);
     if (spec.k_norm) Norm(path + ".kNorm", *spec.k_norm, per_head ? a.head_dim : kv_width);
+  }
+
+  void CheckRopeOf(const std::string& path, int rope, int head_dim) {
+    if (rope < 0 || static_cast<size_t>(rope) >= spec_.ropes.size()) {
+      Fail(ErrorCode::kInvalidArgument, path, ": expected an index below ", spec_.ropes.size(),
+           ", got ", rope);
+    }
+    if (spec_.ropes[rope].rotary_dim > head_dim) {
+      Fail(ErrorCode::kInvalidArgument, path, ": rotates ", spec_.ropes[rope].rotary_dim,
+           " dimensions of a head of ", head_dim);
+    }
   }
 
   void CheckFfn(const std::string& path, const FfnSpec& ffn) {
@@ -233,12 +240,9 @@ class SpecValidator {
     Linear(path + ".gate", ffn.gate, width, spec_.hidden_size);
     Linear(path + ".up", ffn.up, width, spec_.hidden_size);
     Linear(path + ".down", ffn.down, spec_.hidden_size, width);
-    for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down}) {
-      if (linear->bias) {
-        Fail(ErrorCode::kUnsupported, "tensor ", linear->bias->name, " (", path,
-             "): feed-forward biases are not supported");
-      }
-    }
+    const Activation function = ffn.activation.function;
+    if (function == Activation::kClampedSwiglu || function == Activation::kClampedSilu)
+      CheckPositive(path + ".activationLimit", ffn.activation.limit);
   }
 
   void CheckMoe(const std::string& path, const MoeSpec& moe) {
@@ -256,8 +260,13 @@ class SpecValidator {
            moe.gate.top_k);
     }
     CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
-    Matrix(path + ".gate.weight", moe.gate.weight, experts, spec_.hidden_size);
-    for (const TensorPlaces& places : moe.experts.places) {
+    CheckGate(path + ".gate", moe.gate, experts);
+    const FfnSpec& expert = moe.experts.expert;
+    const LinearSpec* const linears[] = {&expert.gate, &expert.up, &expert.down};
+    std::vector<TensorPlaces> columns(moe.experts.places.begin(), moe.experts.places.end());
+    for (size_t i = 0; i < moe.experts.biases.size(); ++i)
+      if (linears[i]->bias) columns.push_back(moe.experts.biases[i]);
+    for (const TensorPlaces& places : columns) {
       for (const size_t size : {places.files.size(), places.offsets.size(), places.types.size()}) {
         if (size == static_cast<size_t>(experts)) continue;
         Fail(ErrorCode::kInvalidArgument, path, ".experts.places: expected a place for each of ",
@@ -266,6 +275,29 @@ class SpecValidator {
     }
     for (int e = 0; e < experts; ++e)
       CheckFfn(Message(path, ".experts[", e, "]"), moe.experts.Expert(e));
+  }
+
+  void CheckGate(const std::string& path, const GateSpec& gate, int experts) {
+    Linear(path, gate.linear, experts, spec_.hidden_size);
+    if (gate.correction) Tensor(path + ".correction", *gate.correction, {experts});
+    CheckFromZero(path + ".smallestSum", gate.smallest_sum);
+    CheckFromZero(path + ".jitter", gate.jitter);
+    const auto& [count, kept, by_two] = gate.groups;
+    const bool picks = count > 0 || gate.correction;
+    if (picks && (gate.scoring == GateScoring::kSoftmaxTopK ||
+                  gate.scoring == GateScoring::kSparsemixer)) {
+      Fail(ErrorCode::kUnsupported, path, ".scoring: with groups or a correction, experts are ",
+           "picked by SOFTMAX_ALL, SIGMOID or SQRT_SOFTPLUS only");
+    }
+    if (count == 0) return;
+    if (experts % count != 0) {
+      Fail(ErrorCode::kInvalidArgument, path, ".groups.count: expected a divisor of the ", experts,
+           " experts, got ", count);
+    }
+    if (kept < 1 || kept > count || kept * (experts / count) < gate.top_k) {
+      Fail(ErrorCode::kInvalidArgument, path, ".groups.kept: expected up to ", count,
+           " groups that hold the top ", gate.top_k, " experts, got ", kept);
+    }
   }
 
   const ModelSpec& spec_;
@@ -284,14 +316,17 @@ uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements()) * E
 FfnSpec ExpertTable::Expert(int id) const {
   FfnSpec own = expert;
   LinearSpec* const linears[] = {&own.gate, &own.up, &own.down};
-  for (size_t i = 0; i < places.size(); ++i) {
-    TensorRef& tensor = linears[i]->weight.data;
+  const auto place = [id](TensorRef& tensor, const TensorPlaces& column) {
     const auto e = static_cast<size_t>(id);
-    tensor.file = places[i].files[e];
-    tensor.offset = places[i].offsets[e];
-    tensor.type = places[i].types[e];
+    tensor.file = column.files[e];
+    tensor.offset = column.offsets[e];
+    tensor.type = column.types[e];
     const size_t mark = tensor.name.find("{}");
     if (mark != std::string::npos) tensor.name.replace(mark, 2, std::to_string(id));
+  };
+  for (size_t i = 0; i < places.size(); ++i) {
+    place(linears[i]->weight.data, places[i]);
+    if (linears[i]->bias) place(*linears[i]->bias, biases[i]);
   }
   return own;
 }

@@ -21,7 +21,18 @@ struct Shape {
   int head_dim;
   int window = 0;
   int block_size = 16;
+  int chunk = 0;
+  float softcap = 0;
+  bool sinks = false;
 };
+
+// A logit of each head.
+std::vector<float> SinksOf(const Shape& shape) {
+  std::vector<float> sinks;
+  for (int head = 0; head < shape.heads; ++head)
+    sinks.push_back(static_cast<float>(head % 5) * 1.5f - 2);
+  return sinks;
+}
 
 // Rows [begin, end) of a sequence, in one step.
 struct Chunk {
@@ -58,7 +69,15 @@ Sequences MakeSequences(const Shape& shape, const std::vector<int>& lengths, uns
   return s;
 }
 
-float ScaleOf(const Shape& shape) { return 1 / std::sqrt(static_cast<float>(shape.head_dim)); }
+AttentionParams ParamsOf(const Shape& shape) {
+  return {.heads = shape.heads,
+          .kv_heads = shape.kv_heads,
+          .head_dim = shape.head_dim,
+          .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim)),
+          .sliding_window = shape.window,
+          .chunk = shape.chunk,
+          .softcap = shape.softcap};
+}
 
 // A backend with a cache, and the block tables of the sequences in it.
 class Machine {
@@ -108,14 +127,14 @@ class Machine {
       append(sequences_.k[chunk.sequence], shape.kv_heads, &k);
       append(sequences_.v[chunk.sequence], shape.kv_heads, &v);
     }
-    const AttentionParams params{shape.heads, shape.kv_heads, shape.head_dim, ScaleOf(shape),
-                                 shape.window};
+    const VectorPtr sinks = shape.sinks ? device_->Store(SinksOf(shape)) : nullptr;
     const SequenceRows where{positions, offsets, tables, table_offsets};
     const auto rows = static_cast<int64_t>(positions.size());
     const int64_t kv_width = int64_t{shape.kv_heads} * shape.head_dim;
     const Tensor output = device_.Empty(rows, int64_t{shape.heads} * shape.head_dim);
-    device_->Attend(params, *device_->Place(where), device_.Upload(q, output.width),
-                    device_.Upload(k, kv_width), device_.Upload(v, kv_width), *cache_, output);
+    device_->Attend(ParamsOf(shape), *device_->Place(where), device_.Upload(q, output.width),
+                    device_.Upload(k, kv_width), device_.Upload(v, kv_width), sinks.get(), *cache_,
+                    output);
     return device_.Download(output);
   }
 
@@ -181,7 +200,8 @@ std::vector<double> Reference(const Sequences& s, size_t sequence, int position,
   const auto q = slice(s.q[sequence], shape.heads, head, position);
   std::vector<double> keys;
   std::vector<double> values;
-  const int first = shape.window > 0 ? std::max(0, position + 1 - shape.window) : 0;
+  int first = shape.window > 0 ? std::max(0, position + 1 - shape.window) : 0;
+  if (shape.chunk > 0) first = std::max(first, position / shape.chunk * shape.chunk);
   for (int j = first; j <= position; ++j) {
     const auto k = slice(s.k[sequence], shape.kv_heads, kv_head, j);
     const auto v = slice(s.v[sequence], shape.kv_heads, kv_head, j);
@@ -190,7 +210,9 @@ std::vector<double> Reference(const Sequences& s, size_t sequence, int position,
       values.push_back(Cached(v[static_cast<int64_t>(d)], type));
     }
   }
-  return ReferenceAttention({q, q + shape.head_dim}, keys, values, double{ScaleOf(shape)});
+  const double sink = shape.sinks ? double{SinksOf(shape)[static_cast<size_t>(head)]}
+                                  : -std::numeric_limits<double>::infinity();
+  return ReferenceAttention({q, q + shape.head_dim}, keys, values, ParamsOf(shape), sink);
 }
 
 // A score s = scale * q . k is wrong by at most ds = (head_dim + 3) e * S with S = scale * sum |q
@@ -228,6 +250,14 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
       {7, 1, 24, 5},    {4, 2, 32, 1},       {4, 2, 32, 64},   {4, 2, 32, 0, 32}, {4, 2, 32, 0, 8},
       {4, 2, 32, 9, 5}, {2, 2, 40, 100, 24}, {2, 1, 48, 0, 1}, {4, 2, 32, 300},   {32, 1, 16},
       {128, 1, 16},     {4, 2, 33, 0, 17},   {4, 2, 24, 7, 3}, {4, 2, 32, 0, 31},
+      {.heads = 4, .kv_heads = 2, .head_dim = 24, .chunk = 1},
+      {.heads = 4, .kv_heads = 2, .head_dim = 24, .chunk = 50},
+      {.heads = 4, .kv_heads = 2, .head_dim = 24, .window = 30, .chunk = 50},
+      {.heads = 4, .kv_heads = 1, .head_dim = 24, .softcap = 0.5f},
+      {.heads = 6, .kv_heads = 2, .head_dim = 24, .sinks = true},
+      {.heads = 6, .kv_heads = 2, .head_dim = 24, .window = 7, .sinks = true},
+      {.heads = 4, .kv_heads = 2, .head_dim = 24, .block_size = 5, .chunk = 70, .softcap = 3,
+       .sinks = true},
   };
   for (const Shape& shape : shapes) {
     const Sequences s = MakeSequences(shape, {1, 16, 37, 290});
@@ -254,7 +284,12 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
 
 TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) {
   for (const Shape& shape :
-       std::vector<Shape>{{8, 2, 64}, {3, 3, 40}, {4, 1, 32, 70}, {6, 1, 16, 0, 8}}) {
+       std::vector<Shape>{{8, 2, 64},
+                          {3, 3, 40},
+                          {4, 1, 32, 70},
+                          {6, 1, 16, 0, 8},
+                          {.heads = 4, .kv_heads = 2, .head_dim = 16, .chunk = 100, .softcap = 2,
+                           .sinks = true}}) {
     const Sequences s = MakeSequences(shape, {520, 3, 270});
     Machine whole(backend(), 1, type(), s, 9);
     const std::vector<std::vector<float>> expected = whole.RunAll(InChunks(s, 1000));

@@ -3,6 +3,7 @@
 
 #include "conformance/harness.h"
 #include "conformance/weights.h"
+#include "kernels/reference/rows.h"
 
 namespace conclave {
 namespace {
@@ -10,6 +11,8 @@ namespace {
 // A network and the matrices that it is packed from.
 struct RandomFfn {
   RandomMatrix gate, up, down;
+  ActivationParams activation;
+  std::vector<float> gate_bias, up_bias, down_bias;  // empty: none
 
   RandomFfn(SourceType type, int64_t hidden, int64_t width, uint32_t seed)
       : gate(type, width, hidden, seed),
@@ -20,13 +23,35 @@ struct RandomFfn {
     MemorySource gates = gate.source();
     MemorySource ups = up.source();
     MemorySource downs = down.source();
-    return backend.PackFfn(gates, ups, downs, Activation::kSilu, format);
+    const auto store = [&](const std::vector<float>& bias) {
+      return bias.empty() ? nullptr : backend.Store(bias);
+    };
+    return backend.PackFfn({.gate = gates,
+                            .up = ups,
+                            .down = downs,
+                            .gate_bias = store(gate_bias),
+                            .up_bias = store(up_bias),
+                            .down_bias = store(down_bias),
+                            .activation = activation},
+                           format);
+  }
+
+  void AddBiases() {
+    gate_bias = Normal(gate.rows(), 11);
+    up_bias = Normal(up.rows(), 12);
+    down_bias = Normal(down.rows(), 13);
   }
 };
 
+std::vector<double> PlusBias(std::vector<double> y, const std::vector<float>& bias) {
+  for (size_t i = 0; i < bias.size(); ++i) y[i] += double{bias[i]};
+  return y;
+}
+
 // The bound of a network follows from those of its products: with g, u the exact gate and up and
-// dg, du their bounds, h = silu(g) u moves by at most dh = 1.1 dg (|u| + du) + |silu(g)| du
-// (|silu'| < 1.1), and a few roundings of h; y moves by sum |w| dh plus down's own bound.
+// dg, du their bounds, h = a(g) (u + 1 or 0) moves by at most dh = 1.2 dg (|u| + 1 + du) + |g| du
+// (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors; y moves by sum |w| dh plus down's
+// own bound. A bias adds one rounding.
 void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
                  const std::vector<float>& input, WeightsFormat format) {
   const int64_t hidden = ffn.gate.cols();
@@ -37,26 +62,28 @@ void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
   for (size_t row = 0; row < input.size() / static_cast<size_t>(hidden); ++row) {
     const auto first = input.begin() + static_cast<int64_t>(row) * hidden;
     const std::vector<double> x(first, first + hidden);
-    const std::vector<double> g = ExactProduct(wg, width, hidden, x);
-    const std::vector<double> u = ExactProduct(wu, width, hidden, x);
+    const std::vector<double> g = PlusBias(ExactProduct(wg, width, hidden, x), ffn.gate_bias);
+    const std::vector<double> u = PlusBias(ExactProduct(wu, width, hidden, x), ffn.up_bias);
     std::vector<double> h(g.size());
     std::vector<double> dh(g.size());
     std::vector<double> largest(g.size());
     for (size_t i = 0; i < h.size(); ++i) {
       const auto at = static_cast<int64_t>(i) * hidden;
-      const double silu = g[i] / (1 + std::exp(-g[i]));
-      const double dg = ProductBound(x.data(), &wg[static_cast<size_t>(at)], hidden, format);
-      const double du = ProductBound(x.data(), &wu[static_cast<size_t>(at)], hidden, format);
-      h[i] = silu * u[i];
-      dh[i] =
-          1.1 * dg * (std::abs(u[i]) + du) + std::abs(silu) * du + 8 * kEpsilon * std::abs(h[i]);
+      const double dg = ProductBound(x.data(), &wg[static_cast<size_t>(at)], hidden, format) +
+                        kEpsilon * std::abs(g[i]);
+      const double du = ProductBound(x.data(), &wu[static_cast<size_t>(at)], hidden, format) +
+                        kEpsilon * std::abs(u[i]);
+      h[i] = ReferenceActivation(ffn.activation, g[i], u[i]);
+      const double factors = std::abs(g[i]) * (std::abs(u[i]) + 1);
+      dh[i] = 1.2 * dg * (std::abs(u[i]) + 1 + du) + std::abs(g[i]) * du + 16 * kEpsilon * factors;
       largest[i] = std::abs(h[i]) + dh[i];
     }
-    const std::vector<double> y = ExactProduct(wd, hidden, width, h);
+    const std::vector<double> y = PlusBias(ExactProduct(wd, hidden, width, h), ffn.down_bias);
     for (size_t j = 0; j < y.size(); ++j) {
       const double* w = &wd[j * static_cast<size_t>(width)];
       double bound = ProductBound(largest.data(), w, width, format);
       for (size_t i = 0; i < dh.size(); ++i) bound += std::abs(w[i]) * dh[i];
+      bound += kEpsilon * std::abs(y[j]);
       ASSERT_NEAR(actual[row * y.size() + j], y[j], bound) << "row " << row << " column " << j;
     }
   }
@@ -75,6 +102,30 @@ TEST_P(FfnTest, IsWithinTheBoundOfTheExactNetwork) {
         const std::vector<float> input = Normal(rows * hidden, 7);
         const Tensor output = device_.Empty(rows, hidden);
         device_->Forward(*ffn, device_.Upload(input, hidden), output);
+        ExpectClose(device_.Download(output), random, input, format.format);
+      }
+    }
+  }
+}
+
+TEST_P(FfnTest, KnowsEveryActivationAndBiases) {
+  constexpr ActivationParams kActivations[] = {{Activation::kSilu, 0},
+                                               {Activation::kGeluTanh, 0},
+                                               {Activation::kClampedSwiglu, 0.75f},
+                                               {Activation::kClampedSilu, 0.75f}};
+  for (const Format& format : Formats()) {
+    for (const ActivationParams& activation : kActivations) {
+      for (const bool biases : {false, true}) {
+        SCOPED_TRACE(format.name + " activation " +
+                     std::to_string(static_cast<int>(activation.function)) + " biases " +
+                     std::to_string(biases));
+        RandomFfn random(format.source, 40, 50, 21);
+        random.activation = activation;
+        if (biases) random.AddBiases();
+        const FfnPtr ffn = random.Pack(*device_, format.format);
+        const std::vector<float> input = Normal(9 * 40, 22);
+        const Tensor output = device_.Empty(9, 40);
+        device_->Forward(*ffn, device_.Upload(input, 40), output);
         ExpectClose(device_.Download(output), random, input, format.format);
       }
     }
@@ -148,7 +199,7 @@ TEST_P(ExpertsTest, AddsUpWhatEachNetworkGivesByItself) {
                             expected.Slice(entry.row, entry.row + 1));
         }
         Totals totals = device_.Zeros(assignment.rows, hidden);
-        device_->Experts(groups, assignment.entries, x, grid, totals);
+        device_->Experts(groups, assignment.entries, ExpertWeights::kOnOutput, x, grid, totals);
         const EncodedTotals actual = device_->Encode(totals);
         const EncodedTotals wanted = device_->Encode(expected);
         EXPECT_EQ(actual.type, wanted.type);
@@ -156,6 +207,27 @@ TEST_P(ExpertsTest, AddsUpWhatEachNetworkGivesByItself) {
       }
     }
   }
+}
+
+// Rows that are weighted before their expert, added to what the totals hold.
+TEST_P(ExpertsTest, WeighsInputsWhereTheModelSaysSo) {
+  const RandomFfn random(SourceType::kF32, 33, 17, 5);
+  const FfnPtr ffn = random.Pack(*device_, WeightsFormat::kF32);
+  const Tensor x = device_.Upload(Normal(2 * 33, 6), 33);
+  const Grid grid = device_.UploadIds({-24, -21}, 1);
+  const std::vector<ExpertEntry> entries = {{0, 0, 0.5f}, {0, 1, 1.5f}};
+  const std::vector<ExpertGroup> groups = {{ffn.get(), 0, 2}};
+  Totals expected = device_.Zeros(2, 33);
+  Totals totals = device_.Zeros(2, 33);
+  device_->AddTerms(x, grid, expected);
+  device_->AddTerms(x, grid, totals);
+  device_->Experts(groups, entries, ExpertWeights::kOnInput, x, grid, totals);
+  for (const ExpertEntry& entry : entries)
+    device_->Scale(x.Slice(entry.row, entry.row + 1), entry.weight);
+  const Tensor y = device_.Empty(2, 33);
+  device_->Forward(*ffn, x, y);
+  device_->AddTerms(y, grid, expected);
+  EXPECT_EQ(device_->Encode(totals).partial, device_->Encode(expected).partial);
 }
 
 CONCLAVE_CONFORMANCE(FfnTest);

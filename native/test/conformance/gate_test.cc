@@ -44,11 +44,12 @@ TEST_P(GateTest, ChoosesAsAFullSortDoes) {
         std::vector<float> logits(rows * static_cast<size_t>(experts));
         // Multiples of 1/4, so that there are ties.
         for (float& x : logits) x = std::round(normal(random) * 4) / 4;
-        const Choice choice = Choose(logits, experts, {top_k, scoring, 2.5f});
+        const GateParams params{
+            .top_k = top_k, .scoring = scoring, .weight_multiplier = 2.5f};
+        const Choice choice = Choose(logits, experts, params);
         for (size_t row = 0; row < rows; ++row) {
           const auto begin = logits.begin() + static_cast<int64_t>(row) * experts;
-          const ReferenceGateResult exact =
-              ReferenceGate({begin, begin + experts}, top_k, scoring, 2.5);
+          const ReferenceGateResult exact = ReferenceGate({begin, begin + experts}, params);
           for (size_t j = 0; j < static_cast<size_t>(top_k); ++j) {
             const size_t at = row * static_cast<size_t>(top_k) + j;
             EXPECT_EQ(choice.ids[at], exact.ids[j]) << experts << " experts, top " << top_k;
@@ -62,8 +63,72 @@ TEST_P(GateTest, ChoosesAsAFullSortDoes) {
   }
 }
 
+// Scores, corrections and groups, each against the plain loop. Multiples of 1/4 and corrections of
+// another scale leave no two choices within rounding of each other.
+TEST_P(GateTest, ScoresCorrectsAndGroupsAsThePlainLoopDoes) {
+  const std::vector<float> correction = Normal(48, 17);
+  const std::vector<float> bias = Normal(48, 18);
+  const VectorPtr corrections = device_->Store(correction);
+  const VectorPtr biases = device_->Store(bias);
+  const VectorPtr reference_correction = reference_->Store(correction);
+  std::mt19937 random(16);
+  std::normal_distribution<float> normal(0, 2);
+  for (const GateScoring scoring :
+       {GateScoring::kSoftmaxAll, GateScoring::kSigmoid, GateScoring::kSqrtSoftplus}) {
+    for (const bool corrected : {false, true}) {
+      for (const GateGroups groups : {GateGroups{}, {8, 3, false}, {8, 3, true}, {48, 9, true}}) {
+        for (const bool renormalise : {false, true}) {
+          std::vector<float> logits(5 * 48);
+          for (float& x : logits) x = std::round(normal(random) * 4) / 4;
+          std::vector<float> biased = logits;
+          for (size_t i = 0; i < biased.size(); ++i) biased[i] += bias[i % 48];
+          GateParams params{.top_k = 6,
+                            .scoring = scoring,
+                            .weight_multiplier = 1.5f,
+                            .renormalise = renormalise,
+                            .smallest_sum = renormalise && corrected ? 4.0f : 0.0f,
+                            .groups = groups,
+                            .bias = biases.get(),
+                            .correction = corrected ? corrections.get() : nullptr};
+          const Choice choice = Choose(logits, 48, params);
+          params.correction = corrected ? reference_correction.get() : nullptr;
+          for (size_t row = 0; row < 5; ++row) {
+            const auto begin = biased.begin() + static_cast<int64_t>(row) * 48;
+            const ReferenceGateResult exact = ReferenceGate({begin, begin + 48}, params);
+            for (size_t j = 0; j < 6; ++j) {
+              EXPECT_EQ(choice.ids[row * 6 + j], exact.ids[j]);
+              // A score of at most 48 + 12 roundings, twice where it is divided by a sum.
+              EXPECT_NEAR(choice.weights[row * 6 + j], exact.weights[j],
+                          128 * kEpsilon * exact.weights[j]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GateTest, MixesSparselyAsThePlainLoopDoes) {
+  const GateParams params{.top_k = 2, .scoring = GateScoring::kSparsemixer, .jitter = 0.1f};
+  std::mt19937 random(19);
+  std::normal_distribution<float> normal(0, 1);
+  std::vector<float> logits(50 * 16);
+  for (float& x : logits) x = std::round(normal(random) * 16) / 16;
+  const Choice choice = Choose(logits, 16, params);
+  for (size_t row = 0; row < 50; ++row) {
+    const auto begin = logits.begin() + static_cast<int64_t>(row) * 16;
+    const ReferenceGateResult exact = ReferenceGate({begin, begin + 16}, params);
+    for (size_t j = 0; j < 2; ++j) {
+      EXPECT_EQ(choice.ids[row * 2 + j], exact.ids[j]);
+      EXPECT_NEAR(choice.weights[row * 2 + j], exact.weights[j],
+                  32 * kEpsilon * exact.weights[j]);
+    }
+  }
+}
+
 TEST_P(GateTest, PicksTheLowerIdOfEquals) {
-  const Choice choice = Choose({1, 2, 2, 1, 2}, 5, {4, GateScoring::kSoftmaxTopK, 1});
+  const Choice choice =
+      Choose({1, 2, 2, 1, 2}, 5, {.top_k = 4, .scoring = GateScoring::kSoftmaxTopK});
   EXPECT_EQ(choice.ids, (std::vector<int32_t>{1, 2, 4, 0}));
 }
 
@@ -73,7 +138,7 @@ TEST_P(GateTest, RefusesLogitsThatAreNotFinite) {
     std::vector<float> logits = {0, 1, 2, 3};
     logits[2] = bad;
     try {
-      Choose(logits, 4, {2, GateScoring::kSoftmaxAll, 1});
+      Choose(logits, 4, {.top_k = 2});
       ADD_FAILURE() << "accepted " << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNonFinite);

@@ -61,6 +61,44 @@ TEST_P(MapTest, ScalesRowsByASigmoid) {
   }
 }
 
+TEST_P(MapTest, ScalesElementsBySigmoidsColumnsByFactorsAndBoundsWhatIsLarge) {
+  for (const auto& [rows, width] : kShapes) {
+    std::vector<float> x = Normal(rows * width, 5);
+    for (float& value : x) value *= 30;
+    std::vector<float> gates = Normal(rows * width, 6);
+    for (float& gate : gates) gate *= 20;
+    const std::vector<float> factors = Normal(width, 7);
+    const auto expect_close = [&](double relative, double absolute, const auto& operation) {
+      const auto [actual, expected] = Both(x, width, operation);
+      for (size_t i = 0; i < actual.size(); ++i) {
+        ASSERT_NEAR(actual[i], expected[i],
+                    (relative * std::abs(expected[i]) + absolute) * kEpsilon);
+      }
+    };
+    expect_close(8, 0, [&](Device& device, const Tensor& t) {
+      device->ScaleBySigmoid(device.Upload(gates, t.width), t);
+    });
+    expect_close(0, 0, [&](Device& device, const Tensor& t) {
+      device->ScaleColumns(*device->Store(factors), t);
+    });
+    // cap - 2 cap / (e^y + 1): an exponential of 3 e and single roundings, of the size of the cap.
+    expect_close(8, 8 * 25, [](Device& device, const Tensor& t) { device->Softcap(t, 25); });
+  }
+}
+
+TEST_P(MapTest, ScalesRowsByTheirPositions) {
+  const std::vector<int32_t> positions = {0, 3, 4, 5, 1000, 131071};
+  const SequenceRows where{positions, {}, {}, {}};
+  for (const QueryScaling scaling : {QueryScaling{0.1f, 5, 1}, {0.5f, 8192, 0}}) {
+    const auto [actual, expected] =
+        Both(Normal(6 * 33, 8), 33, [&](Device& device, const Tensor& t) {
+          device->ScaleByPosition(scaling, *device->Place(where), t);
+        });
+    for (size_t i = 0; i < actual.size(); ++i)
+      ASSERT_NEAR(actual[i], expected[i], 2 * kEpsilon * std::abs(expected[i]));
+  }
+}
+
 TEST_P(MapTest, GathersRowsInAnyOrderAndMoreThanOnce) {
   const Tensor x = device_.Upload({0, 1, 10, 11, 20, 21, 30, 31}, 2);
   const std::vector<int32_t> rows = {3, 0, 3};

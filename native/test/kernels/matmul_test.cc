@@ -98,7 +98,7 @@ TEST_P(MatmulTest, RefusesWeightsOfOtherShapesOrNone) {
   EXPECT_THROW(kernels_->Matmul(pool_, PackedMatrix(), buffer.data(), 1, nullptr, buffer.data()),
                Error);
   EXPECT_THROW(kernels_->Matmul(pool_, a, buffer.data(), -1, nullptr, buffer.data()), Error);
-  const FfnWeights wrong{a, a, a};
+  const FfnWeights wrong{.gate = a, .up = a, .down = a};
   const FfnGroup group{&wrong, 0, 1};
   EXPECT_THROW(kernels_->GroupedFfn(pool_, {&group, 1}, buffer.data(), buffer.data()), Error);
 }

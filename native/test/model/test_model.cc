@@ -130,20 +130,26 @@ LinearSpec TestModel::AddLinear(const std::string& name, int64_t out, int64_t in
 }
 
 NormSpec TestModel::AddNorm(const std::string& name, int64_t width) {
-  return {Add(name, {width}, 0.1, 1), 1e-5f};
+  NormSpec norm;
+  norm.weight = Add(name, {width}, 0.1, 1);
+  norm.epsilon = 1e-5f;
+  return norm;
 }
 
 FfnSpec TestModel::AddFfn(const std::string& name) {
   return {AddLinear(name + ".gate", shape_.width, shape_.hidden, false),
           AddLinear(name + ".up", shape_.width, shape_.hidden, false),
-          AddLinear(name + ".down", shape_.hidden, shape_.width, false), Activation::kSilu};
+          AddLinear(name + ".down", shape_.hidden, shape_.width, false), {}};
 }
 
 OperatorSpec TestModel::AddAttention(const std::string& name) {
   GqaSpec a;
-  a.heads = {shape_.heads, shape_.kv_heads, shape_.head_dim,
-             static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim))),
-             shape_.sliding_window};
+  a.heads = {.heads = shape_.heads,
+             .kv_heads = shape_.kv_heads,
+             .head_dim = shape_.head_dim,
+             .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.head_dim))),
+             .sliding_window = shape_.sliding_window};
+  a.rope = 0;
   a.q = AddLinear(name + ".q", shape_.heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.k = AddLinear(name + ".k", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
   a.v = AddLinear(name + ".v", shape_.kv_heads * shape_.head_dim, shape_.hidden, shape_.biases);
@@ -184,10 +190,9 @@ void TestModel::AddLayer(int index) {
     ffn.operators.push_back({DenseSpec{AddFfn(name + ".dense"), {}}, {}});
   } else {
     MoeSpec moe;
-    moe.gate = {{Add(name + ".gate", {shape_.experts, shape_.hidden}, 0.5)},
-                shape_.top_k,
-                GateScoring::kSoftmaxTopK,
-                1};
+    moe.gate.linear.weight = {Add(name + ".gate", {shape_.experts, shape_.hidden}, 0.5)};
+    moe.gate.top_k = shape_.top_k;
+    moe.gate.scoring = GateScoring::kSoftmaxTopK;
     std::vector<FfnSpec> experts;
     for (int e = 0; e < shape_.experts; ++e)
       experts.push_back(AddFfn(name + ".experts." + std::to_string(e)));
@@ -212,7 +217,7 @@ std::vector<double> TestModel::Linear(const LinearSpec& linear, const Row& x) co
 }
 
 std::vector<double> TestModel::Norm(const NormSpec& norm, const Row& x) const {
-  const Row& weight = Values(norm.weight);
+  const Row& weight = Values(*norm.weight);
   Row y = x;
   for (size_t begin = 0; begin < x.size(); begin += weight.size()) {
     double square = 0;
@@ -295,7 +300,7 @@ std::vector<double> TestModel::Ffn(const FfnSpec& ffn, const Row& x) const {
 }
 
 std::vector<double> TestModel::Routed(const MoeSpec& moe, const Row& x) const {
-  const Row logits = Linear({moe.gate.weight, {}}, x);
+  const Row logits = Linear(moe.gate.linear, x);
   std::vector<size_t> order(logits.size());
   for (size_t e = 0; e < order.size(); ++e) order[e] = e;
   std::stable_sort(order.begin(), order.end(),

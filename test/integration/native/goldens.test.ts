@@ -15,7 +15,7 @@ import {
 } from './model.ts';
 
 const native = loadNative();
-const families = ['mixtral', 'mixtral_swa', 'qwen2_moe', 'qwen3_moe', 'olmoe', 'llama', 'mistral', 'qwen2', 'qwen3'];
+const families = ['mixtral', 'mixtral_swa', 'qwen2_moe', 'qwen3_moe', 'olmoe', 'llama', 'mistral', 'qwen2', 'qwen3', 'granitemoe', 'granitemoeshared', 'phimoe', 'ernie4_5_moe', 'glm4_moe', 'minimax_m2', 'hunyuan_v1_moe', 'gemma2', 'cohere', 'cohere2'];
 const { isas } = native.hardware();
 
 /** Largest difference of two lists of log-probabilities. */

@@ -20,6 +20,17 @@
 
 namespace conclave {
 
+// What a feed-forward network is made of. Matrices are read in this order.
+struct FfnSource {
+  MatrixSource& gate;
+  MatrixSource& up;
+  MatrixSource& down;
+  VectorPtr gate_bias = nullptr;  // [I]; null: none
+  VectorPtr up_bias = nullptr;    // [I]
+  VectorPtr down_bias = nullptr;  // [H]
+  ActivationParams activation = {};
+};
+
 struct Capabilities {
   std::string name;  // as --isa says it
   std::vector<WeightsFormat> formats;
@@ -54,9 +65,7 @@ class Backend {
 
   virtual std::unique_ptr<DeviceMemory> Allocate(size_t bytes) = 0;
   virtual MatrixPtr Pack(MatrixSource& source, WeightsFormat format) = 0;
-  // Reads gate, up and down, in that order.
-  virtual FfnPtr PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down,
-                         Activation activation, WeightsFormat format) = 0;
+  virtual FfnPtr PackFfn(const FfnSource& source, WeightsFormat format) = 0;
   virtual VectorPtr Store(std::vector<float> values) = 0;
   // kBF16 rounds rows to bf16; the others keep them as they are.
   virtual EmbeddingPtr PackEmbedding(MatrixSource& source, WeightsFormat format) = 0;
@@ -80,15 +89,20 @@ class Backend {
   // `grid` is not null, it gets the grid of each row of x.
   virtual void RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
                        const GridOutput* grid = nullptr) = 0;
+  // The same of (x[r] - mean(x[r])) / sqrt(variance(x[r]) + epsilon); bias null: none. The grid is
+  // that of RmsNorm.
+  virtual void LayerNorm(const Tensor& x, const Vector& weight, const Vector* bias, float epsilon,
+                         const Tensor& output, const GridOutput* grid = nullptr) = 0;
   // output = x W^T (+ bias), for each of the outputs.
   virtual void Linear(const Tensor& x, std::span<const LinearOutput> outputs) = 0;
   // Rotates every head of every tensor, in place, by the position of its row.
   virtual void Rotate(const Rope& rope, const StepRows& where, int head_dim,
                       std::span<const Tensor> tensors) = 0;
   // Writes k, v [rows, kv_heads * head_dim] into the cache, then output [rows, heads * head_dim] =
-  // causal attention of q over each row's sequence. Softmax over a fixed order of blocks.
+  // causal attention of q over each row's sequence. Softmax over a fixed order of blocks. `sinks`
+  // [heads]: logits that take a part of each head's probability and give nothing; null: none.
   virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
-                      const Tensor& k, const Tensor& v, PagedCache& cache,
+                      const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
                       const Tensor& output) = 0;
   // The states of sequences that begin: zeros.
   virtual void ClearStates(std::span<const int32_t> slots, StateStore& states) = 0;
@@ -96,23 +110,31 @@ class Backend {
   // state]; x may be output.
   virtual void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                           const Tensor& output) = 0;
+  // Multiplies each row by the factor of its position.
+  virtual void ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
+                               const Tensor& x) = 0;
   // Experts of each row of x by its logits x W^T, W [experts, H]. kNonFinite when a row's logits
   // have a NaN or +infinity, or are all -infinity.
   virtual void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
                     const GateChoice& choice) = 0;
-  // output[r] = down(act(gate(x[r])) * up(x[r])).
+  // output[r] = down(act(gate(x[r]), up(x[r]))).
   virtual void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) = 0;
-  // totals[r] = sum over the entries of row r of weight * ffn(x[row]), on the row's grid; a row
-  // without entries gets zeros. Groups are disjoint, ascending and cover the entries. Each expert's
-  // weights are read once.
+  // totals[r] += sum over the entries of row r of weight * ffn(x[row]), or of ffn(weight * x[row]),
+  // on the row's grid. Groups are disjoint, ascending and cover the entries. Each expert's weights
+  // are read once.
   virtual void Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
-                       const Tensor& x, const Grid& grid, const Totals& totals) = 0;
+                       ExpertWeights applied, const Tensor& x, const Grid& grid,
+                       const Totals& totals) = 0;
 
   // x[r, i] to the nearest in [-limit, limit].
   virtual void Clamp(const Tensor& x, float limit) = 0;
   virtual void Scale(const Tensor& x, float factor) = 0;
-  // x[r, i] *= sigmoid(gate[r]); gate [rows, 1].
+  // x[r, i] *= factors[i].
+  virtual void ScaleColumns(const Vector& factors, const Tensor& x) = 0;
+  // x[r, i] *= sigmoid(gate[r, i]); gate as wide as x, or [rows, 1].
   virtual void ScaleBySigmoid(const Tensor& gate, const Tensor& x) = 0;
+  // x = cap * tanh(x / cap).
+  virtual void Softcap(const Tensor& x, float cap) = 0;
   // x += multiplier * y.
   virtual void AddScaled(const Tensor& y, float multiplier, const Tensor& x) = 0;
   // x to what the encoding holds.
@@ -131,6 +153,8 @@ class Backend {
   // x += multiplier * totals, each total rounded to f32 first.
   virtual void AddTotals(const Totals& totals, const Grid& grid, float multiplier,
                          const Tensor& x) = 0;
+  // output = totals, each rounded to f32.
+  virtual void TakeTotals(const Totals& totals, const Grid& grid, const Tensor& output) = 0;
   // In the narrowest type that holds all of them. Synchronises.
   virtual EncodedTotals Encode(const Totals& totals) = 0;
 

@@ -27,7 +27,7 @@ class Vector {
   size_t bytes() const { return static_cast<size_t>(size()) * sizeof(float); }
 };
 
-// A feed-forward network: gate, up [I, H]; down [H, I].
+// A feed-forward network: gate, up [I, H]; down [H, I]; biases where it has them.
 class Ffn {
  public:
   virtual ~Ffn() = default;

@@ -8,7 +8,7 @@
 // once more, to f32, at the end. Larger sums are rounded as doubles are. A NaN or an infinity makes
 // the sum one too.
 //
-// What comes after the sum reads the residual stream through norms, which divide by
+// What comes after the sum, but for a norm of the sum alone, reads the residual stream through norms, which divide by
 // sqrt(mean(x^2) + epsilon): errors far below that scale change nothing there. So the grid lies a
 // fixed number of bits below the scale of the row that the sum is added to, and depends on nothing
 // else:
@@ -28,6 +28,10 @@ namespace conclave {
 // bf16, err by 2^-9 of what they compute; f32 by 2^-24 of a residual element, and the grid is
 // finer.
 constexpr int GridBits(WeightsFormat format) { return format == WeightsFormat::kF32 ? 28 : 20; }
+
+// The same where a norm follows the sum: that divides by the scale of the sum itself, which may be
+// far below that of the row.
+constexpr int kPostNormGridBits = 40;
 
 // What exponents may come from outside.
 constexpr int32_t kMinGrid = -160;

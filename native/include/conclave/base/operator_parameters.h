@@ -20,12 +20,46 @@ struct AttentionParams {
   int head_dim = 0;
   float scale = 0;
   int sliding_window = 0;  // 0: full
+  int chunk = 0;           // positions that see each other lie in one chunk of this many; 0: any
+  float softcap = 0;       // scores s become softcap * tanh(s / softcap); 0: they stay
 };
 
-// Function between the two matmuls of a feed-forward network.
-enum class Activation { kSilu };
+// q[r] *= 1 + factor * ln(1 + floor((position[r] + offset) / interval)).
+struct QueryScaling {
+  float factor = 0;
+  int interval = 0;
+  int offset = 0;
+};
 
-enum class GateScoring { kSoftmaxAll, kSoftmaxTopK };
+// What a norm divides by: the root of the mean square, or, of elements less their mean, the standard
+// deviation.
+enum class NormKind { kRms, kLayer };
+
+// Function between the two matmuls of a feed-forward network, of the gate's output g and up's u.
+enum class Activation {
+  kSilu,           // g * sigmoid(g) * u
+  kGeluTanh,       // g * Phi(g) * u, the normal distribution's Phi by its tanh approximation
+  kClampedSwiglu,  // g * sigmoid(1.702 g) * (u + 1), g at most `limit`, u within [-limit, limit]
+  kClampedSilu,    // g * sigmoid(g) * u, clamped so
+};
+
+struct ActivationParams {
+  Activation function = Activation::kSilu;
+  float limit = 0;  // of the clamped ones
+};
+
+// From the logits of a row to the scores of its experts; see GateScoring in model.proto.
+enum class GateScoring { kSoftmaxAll, kSoftmaxTopK, kSigmoid, kSqrtSoftplus, kSparsemixer };
+
+// Where an expert's weight applies.
+enum class ExpertWeights { kOnOutput, kOnInput };
+
+// Experts are picked from the best groups only.
+struct GateGroups {
+  int count = 0;        // groups of equal size; 0: no groups
+  int kept = 0;         // groups that stay
+  bool by_two = false;  // a group is as good as the sum of its two best experts; else as the best
+};
 
 // What a gate takes at most.
 constexpr int kMaxExperts = 1024;

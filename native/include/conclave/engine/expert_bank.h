@@ -54,9 +54,9 @@ class ExpertBank {
   bool Has(const ExpertSlot& slot) const;
   // Weighted sums, [row_count, hidden].
   EncodedTotals Forward(const ExpertRows& rows);
-  // The same of rows that are uploaded, into totals [row_count, hidden].
+  // Adds the same of rows that are uploaded to totals [row_count, hidden].
   void Sum(const ExpertRows& rows, const DeviceInput& input, const Totals& totals);
-  // totals[r] = sum over the entries of row r of weight * expert(input[r]), on the row's grid.
+  // totals[r] += sum over the entries of row r of weight * expert(input[r]), on the row's grid.
   // Slots of the layer are those of experts cut into `slices`. Throws kSlotNotLoaded naming the
   // first that is missing.
   void Run(int layer, int slices, std::span<const ExpertEntry> entries, const DeviceInput& input,

@@ -19,7 +19,7 @@ class OutputHead {
                      const Tensor& x) const;
 
   uint64_t weight_bytes() const {
-    return weight_->bytes() + norm_.weight->bytes() + BytesOf(bias_);
+    return weight_->bytes() + norm_.bytes() + BytesOf(bias_);
   }
   static uint64_t SourceBytes(const ModelSpec& spec);
 
@@ -32,6 +32,7 @@ class OutputHead {
   MatrixPtr weight_;  // [V, H]
   VectorPtr bias_;    // null: none
   float multiplier_;
+  float softcap_;  // 0: none
 };
 
 }  // namespace conclave

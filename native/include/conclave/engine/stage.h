@@ -72,14 +72,16 @@ class Stage {
   void Check(const StepBatch& batch) const;
   void Enter(MicroBatch& step);
   void Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver);
-  // Run the block up to its local sum; false when the answers of other shards are to come.
+  // Runs the block, or what is left of it; false when the answers of other shards are to come.
+  bool RunBlock(MicroBatch& step, const Deliver& deliver);
+  // Run the operators up to their local sum; false when the answers of other shards are to come.
   bool RunAttention(MicroBatch& step, const Deliver& deliver);
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
   // Delivers dispatches of the operators' input to the ranks, and to those that have the experts.
-  void Await(MicroBatch& step, std::span<const int32_t> ranks, const RoutedEntries& routed,
-             const Deliver& deliver);
+  void Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
+             const RoutedEntries& routed, const Deliver& deliver);
   // Adds the sum to the residual stream and moves on to the next block.
   void Complete(MicroBatch& step);
   StepProgress Finish(MicroBatch& step);

@@ -26,8 +26,9 @@ struct FfnParts {
       : gate_up{width, {0, ffn.gate.in()}}, down{{0, ffn.gate.in()}, width} {}
 };
 
-// Packs part of a network. Where `crc` is not null, it continues a CRC-32 over the bytes that are
-// read: gate, up and down, in that order.
+// Packs part of a network: biases of gate and up with it, down's with the part that begins at 0.
+// Where `crc` is not null, it continues a CRC-32 over the bytes of matrices that are read: gate, up
+// and down, in that order.
 FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, Range width,
                uint32_t* crc = nullptr);
 
@@ -42,6 +43,8 @@ class TensorLoader {
   VectorPtr Vector(const TensorRef& tensor, Range part);
   // Null for a tensor that is absent.
   VectorPtr Vector(const std::optional<TensorRef>& tensor, Range part);
+  // Part of the weight of a norm, with its offset; ones where it has none.
+  VectorPtr NormWeight(const NormSpec& norm, Range part);
   FfnPtr Ffn(const FfnSpec& ffn, Range width);
   EmbeddingPtr Embedding(const TensorRef& tensor);
 

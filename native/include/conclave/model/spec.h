@@ -48,19 +48,29 @@ struct LinearSpec {
 };
 
 struct NormSpec {
-  TensorRef weight;
+  NormKind kind = NormKind::kRms;
+  std::optional<TensorRef> weight;  // absent: ones
+  float weight_offset = 0;          // added to the weight
+  std::optional<TensorRef> bias;
   float epsilon = 0;
+
+  uint64_t bytes() const { return (weight ? weight->bytes() : 0) + (bias ? bias->bytes() : 0); }
 };
 
-enum class QkNorm { kNone, kPerHead, kFullWidth };
+// Over what queries and keys are normalised; kEachHead: over each head with weights of its own.
+enum class QkNorm { kNone, kPerHead, kFullWidth, kEachHead };
 
 struct GqaSpec {
   AttentionParams heads;
-  int rope = 0;
+  std::optional<int> rope;  // absent: no rotation
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
   QkNorm qk_norm = QkNorm::kNone;
+  bool norm_after_rope = false;
   float clip_qkv = 0;
+  std::optional<QueryScaling> query_scaling;
+  std::optional<TensorRef> sinks;         // [heads]
+  std::optional<LinearSpec> output_gate;  // as q
 };
 
 struct RunningSumSpec {
@@ -72,7 +82,7 @@ struct RunningSumSpec {
 
 struct FfnSpec {
   LinearSpec gate, up, down;
-  Activation activation = Activation::kSilu;
+  ActivationParams activation;
 
   int64_t width() const { return gate.out(); }
 };
@@ -83,10 +93,15 @@ struct DenseSpec {
 };
 
 struct GateSpec {
-  MatrixSpec weight;  // [experts, H]
+  LinearSpec linear;  // [experts, H]
   int top_k = 0;
   GateScoring scoring = GateScoring::kSoftmaxAll;
   float weight_multiplier = 1;
+  bool renormalise = false;
+  float smallest_sum = 0;
+  float jitter = 0;
+  GateGroups groups;
+  std::optional<TensorRef> correction;  // [experts]
 };
 
 // Where one tensor of every expert lies, by expert.
@@ -101,6 +116,7 @@ struct ExpertTable {
   int count = 0;
   FfnSpec expert;                      // `{}` in names stands for the id
   std::array<TensorPlaces, 3> places;  // of gate, up and down
+  std::array<TensorPlaces, 3> biases;  // of theirs; empty where they have none
 
   FfnSpec Expert(int id) const;
 };
@@ -108,6 +124,7 @@ struct ExpertTable {
 struct MoeSpec {
   GateSpec gate;
   ExpertTable experts;
+  ExpertWeights weights = ExpertWeights::kOnOutput;
 };
 
 struct PagedCacheSpec {
@@ -193,6 +210,7 @@ struct ModelSpec {
   NormSpec final_norm;
   LinearSpec head;
   float logit_multiplier = 1;
+  float logit_softcap = 0;  // 0: none
 };
 
 // Checks that every tensor lies in its file and has the shape that its role needs, and that every

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conclave/base/expect.h"
+#include "conclave/base/exponential.h"
 #include "kernels/cpu/attention/batch.h"
 #include "kernels/cpu/attention/kernel.h"
 #include "kernels/cpu/attention/plan.h"
@@ -20,6 +21,7 @@ namespace {
 
 // Rows whose keys and values one task writes.
 constexpr int64_t kWriteRows = 64;
+constexpr float kLog2E = 1.44269504f;
 
 const AttentionKernel& KernelFor(Isa isa, bool bf16) {
   [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
@@ -68,13 +70,14 @@ std::vector<float>& ThreadScratch(int64_t floats) {
 class AttentionRun {
  public:
   AttentionRun(const AttentionBatch& batch, const AttentionKernel& kernel, const uint8_t* cache,
-               const float* q, float* output)
+               const float* q, const float* sinks, float* output)
       : batch_(batch),
         layout_(batch.layout),
         params_(batch.params),
         kernel_(kernel),
         cache_(cache),
         q_(q),
+        sinks_(sinks),
         output_(output) {}
 
   // All segments of a unit, up to its output.
@@ -136,7 +139,9 @@ class AttentionRun {
             .group = batch_.group(),
             .head_dim = params_.head_dim,
             .first_position = batch_.PositionOf(unit.row),
-            .window = batch_.window(),
+            .window = params_.sliding_window,
+            .chunk = params_.chunk,
+            .softcap = params_.softcap * kLog2E,
             .value_dims = layout_.value_dims,
             .key_rows = layout_.key_rows,
             .whole_groups = layout_.whole_groups()};
@@ -152,7 +157,7 @@ class AttentionRun {
                           .scores = memory,
                           .part = StateAt(memory + scores, vectors),
                           .total = StateAt(memory + scores + state, vectors)};
-    const float scale = params_.scale * 1.44269504f;
+    const float scale = params_.scale * kLog2E;
     for (int64_t v = 0; v < vectors; ++v) {
       const float* query = q_ + OffsetOf(unit, v);
       float* row = scratch.packed + v * PackedWidth();
@@ -196,12 +201,17 @@ class AttentionRun {
                     part);
   }
 
-  // output = O / L.
+  // output = O / L, where a sink adds its probability to L.
   void Finish(const AttentionUnit& unit, const AttentionState& total) const {
     for (int64_t v = 0; v < VectorsOf(unit); ++v) {
       const float* out = total.out + v * layout_.value_dims;
       float* row = output_ + OffsetOf(unit, v);
-      for (int d = 0; d < params_.head_dim; ++d) row[d] = out[d] / total.sum[v];
+      float sum = total.sum[v];
+      if (sinks_ != nullptr) {
+        const int64_t head = int64_t{unit.kv_head} * batch_.group() + v % batch_.group();
+        sum += Exp(sinks_[head] - total.max[v] / kLog2E);
+      }
+      for (int d = 0; d < params_.head_dim; ++d) row[d] = out[d] / sum;
     }
   }
 
@@ -211,6 +221,7 @@ class AttentionRun {
   const AttentionKernel& kernel_;
   const uint8_t* const cache_;
   const float* const q_;
+  const float* const sinks_;
   float* const output_;
 };
 
@@ -218,7 +229,7 @@ class AttentionRun {
 
 void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
                     const SequenceRows& where, const float* q, const float* k, const float* v,
-                    KvCache& cache, float* output) {
+                    const float* sinks, KvCache& cache, float* output) {
   const AttentionBatch batch{params, where, KvLayout(cache.shape(), cache.type())};
   const AttentionKernel& kernel = KernelFor(isa, batch.layout.bf16);
   CheckBatch(batch, cache.shape());
@@ -231,7 +242,7 @@ void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
   thread_local AttentionPlan thread_plan;
   AttentionPlan& plan = thread_plan;  // The bodies below run on other threads.
   plan.Make(batch, pool.threads());
-  const AttentionRun run(batch, kernel, cache.data(), q, output);
+  const AttentionRun run(batch, kernel, cache.data(), q, sinks, output);
   pool.ParallelFor(static_cast<int64_t>(plan.tasks.size()), [&](int64_t i, int) {
     const AttentionTask& task = plan.tasks[static_cast<size_t>(i)];
     const AttentionUnit& unit = plan.units[static_cast<size_t>(task.unit)];

@@ -23,12 +23,9 @@ struct AttentionBatch {
   const int32_t* BlocksOf(int64_t sequence) const {
     return where.block_tables.data() + where.block_offsets[static_cast<size_t>(sequence)];
   }
-  // Positions that a row sees, its own included; 0: all up to its own.
-  int window() const { return params.sliding_window; }
   // First position that a row at `position` sees.
   int64_t FirstKey(int64_t position) const {
-    return params.sliding_window > 0 ? std::max<int64_t>(0, position + 1 - params.sliding_window)
-                                     : 0;
+    return FirstSeen(position, params.sliding_window, params.chunk);
   }
 };
 

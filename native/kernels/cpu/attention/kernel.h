@@ -11,13 +11,21 @@
 //   m) value[j] over segments:        M' = max(M, m),  L' = L 2^(M - M') + l 2^(m - M'),  O' = O
 //   2^(M - M') + o 2^(m - M')
 //
-// with score[j] = (q * scale * log2 e) . key[j], -inf where row and position do not see each other.
+// with score[j] = (q * scale * log2 e) . key[j], softcapped where the model says so, -inf where row and position do not see each other.
 // Sums go up in position and segments in order, so that a row's result does not depend on the other
 // rows of its tile, nor on who computes which segment.
 
 #include <cstdint>
 
 namespace conclave {
+
+// First position that a row at `position` sees. Each file has its own: files differ in instruction
+// sets.
+static inline int64_t FirstSeen(int64_t position, int64_t window, int64_t chunk) {
+  const int64_t of_chunk = chunk > 0 ? position / chunk * chunk : 0;
+  const int64_t of_window = window > 0 ? position + 1 - window : 0;
+  return of_chunk > of_window ? of_chunk : of_window > 0 ? of_window : 0;
+}
 
 inline constexpr int kGroupPositions = 16;
 inline constexpr int kLaneBytes = 4;  // A lane holds one f32 or a pair of bf16.
@@ -29,6 +37,8 @@ struct AttentionTile {
   int head_dim;
   int64_t first_position;  // Of row 0; the others follow.
   int64_t window;          // Positions that a row sees, its own included; 0: all up to its own.
+  int64_t chunk;           // Rows see positions of their chunk of this many; 0: of all.
+  float softcap;           // Of scores as they stand here, times log2 e; 0: none.
   // Of KvLayout.
   int value_dims;
   int key_rows;

@@ -53,8 +53,7 @@ struct Bf16Lanes {
 inline void Fetch(const uint8_t* p) { __builtin_prefetch(p, 0, 2); }
 
 int64_t FirstKey(const AttentionTile& tile, int row) {
-  const int64_t first = tile.first_position + row + 1 - tile.window;
-  return tile.window > 0 && first > 0 ? first : 0;
+  return FirstSeen(tile.first_position + row, tile.window, tile.chunk);
 }
 
 int64_t EndKey(const AttentionTile& tile, int row) { return tile.first_position + row + 1; }
@@ -112,9 +111,21 @@ void ScoreVectors(const AttentionTile& tile, const AttentionGroup* groups, int v
   }
 }
 
+// cap * tanh(x / cap); NaN stays NaN.
+inline F Softcap(F x, float cap) {
+  // e^(2 x / cap), where beyond 2^64 the rest is 1.
+  const F exponent = Simd::Min(Simd::Broadcast(64), x * Simd::Broadcast(2.88539008f / cap));
+  const F e = Simd::Exp2(exponent, kExp2Polynomial);
+  return Simd::Broadcast(cap) - Simd::Broadcast(2 * cap) / (e + Simd::Broadcast(1));
+}
+
 // Turns a row of scores into 2^(score - max), and returns max and sum.
 void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key,
-             float* row, float* max, float* sum) {
+             float softcap, float* row, float* max, float* sum) {
+  if (softcap > 0) {
+    for (int j = 0; j < count * kGroupPositions; j += kWidth)
+      Simd::Store(row + j, Softcap(Simd::Load(row + j), softcap));
+  }
   const F minus_infinity = Simd::Broadcast(kMinusInfinity);
   F highest = minus_infinity;
   for (int g = 0; g < count; ++g) {
@@ -223,8 +234,8 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
 
   for (int r = 0; r < R; ++r) {
     const int row = (at + r) / tile.group;
-    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), scores + r * kScoreStride,
-            part.max + at + r, part.sum + at + r);
+    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), tile.softcap,
+            scores + r * kScoreStride, part.max + at + r, part.sum + at + r);
   }
 
   float* out = part.out + int64_t{at} * tile.value_dims;

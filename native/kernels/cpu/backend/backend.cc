@@ -27,14 +27,28 @@ MatrixPtr CpuBackend::Pack(MatrixSource& source, WeightsFormat format) {
   return std::make_shared<const CpuMatrix>(kernels_->Pack(source, format));
 }
 
-FfnPtr CpuBackend::PackFfn(MatrixSource& gate, MatrixSource& up, MatrixSource& down,
-                           Activation activation, WeightsFormat format) {
+CpuFfn::CpuFfn(FfnWeights weights, std::array<VectorPtr, 3> biases)
+    : weights_(std::move(weights)), biases_(std::move(biases)) {
+  const auto data = [](const VectorPtr& bias) { return bias ? HostPointer(*bias) : nullptr; };
+  weights_.gate_bias = data(biases_[0]);
+  weights_.up_bias = data(biases_[1]);
+  weights_.down_bias = data(biases_[2]);
+}
+
+size_t CpuFfn::bytes() const {
+  size_t bytes = weights_.gate.bytes() + weights_.up.bytes() + weights_.down.bytes();
+  for (const VectorPtr& bias : biases_) bytes += bias ? bias->bytes() : 0;
+  return bytes;
+}
+
+FfnPtr CpuBackend::PackFfn(const FfnSource& source, WeightsFormat format) {
   FfnWeights weights;
-  weights.gate = kernels_->Pack(gate, format);
-  weights.up = kernels_->Pack(up, format);
-  weights.down = kernels_->Pack(down, format);
-  weights.activation = activation;
-  return std::make_shared<const CpuFfn>(std::move(weights));
+  weights.gate = kernels_->Pack(source.gate, format);
+  weights.up = kernels_->Pack(source.up, format);
+  weights.down = kernels_->Pack(source.down, format);
+  weights.activation = source.activation;
+  return std::make_shared<const CpuFfn>(
+      std::move(weights), std::array{source.gate_bias, source.up_bias, source.down_bias});
 }
 
 std::unique_ptr<PagedCache> CpuBackend::CreateCache(const KvCacheShape& shape, KvType type) {

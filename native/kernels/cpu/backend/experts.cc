@@ -30,7 +30,9 @@ struct RowEntries {
 }  // namespace
 
 void CpuBackend::Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
-                         const Tensor& x, const Grid& grid, const Totals& totals) {
+                         ExpertWeights applied, const Tensor& x, const Grid& grid,
+                         const Totals& totals) {
+  const bool on_input = applied == ExpertWeights::kOnInput;
   const Arena::Scope scope(scratch());
   const int64_t width = x.width;
   const auto count = static_cast<int64_t>(entries.size());
@@ -40,6 +42,8 @@ void CpuBackend::Experts(std::span<const ExpertGroup> groups, std::span<const Ex
     for (int64_t i = first; i < end; ++i) {
       std::memcpy(gathered + i * width, HostPointer(x) + entries[i].row * width,
                   static_cast<size_t>(width) * sizeof(float));
+      if (!on_input) continue;
+      for (int64_t j = 0; j < width; ++j) gathered[i * width + j] *= entries[i].weight;
     }
   });
 
@@ -52,11 +56,10 @@ void CpuBackend::Experts(std::span<const ExpertGroup> groups, std::span<const Ex
   ParallelRows(pool(), x.rows, width * 8, [&](int64_t first, int64_t end) {
     for (int64_t row = first; row < end; ++row) {
       double* const target = HostPointer(totals) + row * width;
-      std::fill_n(target, width, 0.0);
       for (int64_t j = of.begins[row]; j < of.begins[row + 1]; ++j) {
         const int64_t entry = of.order[j];
-        AddTerm(isa_, outputs + entry * width, entries[entry].weight, HostPointer(grid)[row], width,
-                target);
+        AddTerm(isa_, outputs + entry * width, on_input ? 1 : entries[entry].weight,
+                HostPointer(grid)[row], width, target);
       }
     }
   });

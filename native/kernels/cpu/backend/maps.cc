@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "conclave/base/exponential.h"
 #include "conclave/base/number_formats.h"
 #include "conclave/base/parallel_rows.h"
 #include "kernels/cpu/backend.h"
@@ -33,9 +34,47 @@ void CpuBackend::Scale(const Tensor& x, float factor) {
   });
 }
 
+void CpuBackend::ScaleColumns(const Vector& factors, const Tensor& x) {
+  const float* const by = HostPointer(factors);
+  float* const out = HostPointer(x);
+  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row)
+      for (int64_t i = 0; i < x.width; ++i) out[row * x.width + i] *= by[i];
+  });
+}
+
+void CpuBackend::ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
+                                 const Tensor& x) {
+  const auto& positions = where.where().positions;
+  float* const out = HostPointer(x);
+  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      const int64_t position = int64_t{positions[static_cast<size_t>(row)]} + scaling.offset;
+      const auto intervals = static_cast<double>(position / scaling.interval);
+      const auto factor =
+          static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
+      for (int64_t i = 0; i < x.width; ++i) out[row * x.width + i] *= factor;
+    }
+  });
+}
+
+void CpuBackend::Softcap(const Tensor& x, float cap) {
+  float* const out = HostPointer(x);
+  const float slope = 2 / cap;
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] = cap - 2 * cap / (Exp(out[i] * slope) + 1);
+  });
+}
+
 void CpuBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   const float* const gates = HostPointer(gate);
   float* const out = HostPointer(x);
+  if (gate.width == x.width) {
+    ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+      for (int64_t i = first; i < end; ++i) out[i] /= 1 + Exp(-gates[i]);
+    });
+    return;
+  }
   ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
     for (int64_t row = first; row < end; ++row) {
       const float weight = 1 / (1 + std::exp(-gates[row]));

@@ -26,6 +26,22 @@ void CpuBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsilon, c
   });
 }
 
+void CpuBackend::LayerNorm(const Tensor& x, const Vector& weight, const Vector* bias, float epsilon,
+                           const Tensor& output, const GridOutput* grid) {
+  const float* const in = HostPointer(x);
+  float* const out = HostPointer(output);
+  const float* const added = bias != nullptr ? HostPointer(*bias) : nullptr;
+  ParallelRows(pool(), x.rows, x.width * 2, [&](int64_t first, int64_t end) {
+    const int64_t at = first * x.width;
+    if (grid != nullptr) {
+      FindGrid(isa_, in + at, epsilon, grid->bits, end - first, x.width,
+               HostPointer(grid->exponents) + first);
+    }
+    conclave::LayerNorm(in + at, HostPointer(weight), added, epsilon, end - first, x.width,
+                        out + at);
+  });
+}
+
 void CpuBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs) {
   std::vector<const PackedMatrix*> matrices;
   std::vector<const float*> biases;
@@ -52,9 +68,11 @@ void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
 }
 
 void CpuBackend::Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
-                        const Tensor& k, const Tensor& v, PagedCache& cache, const Tensor& output) {
+                        const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
+                        const Tensor& output) {
   PagedAttention(isa_, pool(), params, where.where(), HostPointer(q), HostPointer(k),
-                 HostPointer(v), static_cast<KvCache&>(cache), HostPointer(output));
+                 HostPointer(v), sinks != nullptr ? HostPointer(*sinks) : nullptr,
+                 static_cast<KvCache&>(cache), HostPointer(output));
 }
 
 void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
@@ -62,12 +80,11 @@ void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& p
   const Arena::Scope scope(scratch());
   const int64_t experts = weight.rows();
   const Tensor logits = scratch().Rows(x.rows, experts);
-  const LinearOutput product{&weight, nullptr, logits};
+  const LinearOutput product{&weight, params.bias, logits};
   Linear(x, {&product, 1});
   ParallelRows(pool(), x.rows, experts * 4, [&](int64_t first, int64_t end) {
     TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts),
-             params.top_k, params.scoring, params.weight_multiplier,
-             HostPointer(choice.ids) + first * params.top_k,
+             params, HostPointer(choice.ids) + first * params.top_k,
              HostPointer(choice.weights) + first * params.top_k);
   });
 }

@@ -49,6 +49,17 @@ void CpuBackend::AddTotals(const Totals& totals, const Grid& grid, float multipl
   });
 }
 
+void CpuBackend::TakeTotals(const Totals& totals, const Grid& grid, const Tensor& output) {
+  const int64_t width = totals.width;
+  ParallelRows(pool(), totals.rows, width, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      float* const out = HostPointer(output) + row * width;
+      std::fill_n(out, width, 0.0f);
+      AddTotal(isa_, HostPointer(totals) + row * width, HostPointer(grid)[row], 1, width, out);
+    }
+  });
+}
+
 EncodedTotals CpuBackend::Encode(const Totals& totals) {
   const double* const in = HostPointer(totals);
   std::atomic<PartialType> widest = PartialType::kI24;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "conclave/backend/weights.h"
 #include "kernels/cpu/matmul/matmul.h"
 
@@ -19,14 +21,13 @@ class CpuMatrix final : public Matrix {
 
 class CpuFfn final : public Ffn {
  public:
-  explicit CpuFfn(FfnWeights weights) : weights_(std::move(weights)) {}
-  size_t bytes() const override {
-    return weights_.gate.bytes() + weights_.up.bytes() + weights_.down.bytes();
-  }
+  CpuFfn(FfnWeights weights, std::array<VectorPtr, 3> biases);
+  size_t bytes() const override;
   const FfnWeights& weights() const { return weights_; }
 
  private:
   FfnWeights weights_;
+  std::array<VectorPtr, 3> biases_;  // of gate, up and down, which the weights point to
 };
 
 inline const PackedMatrix& PackedOf(const Matrix& matrix) {

@@ -159,7 +159,9 @@ void TiledMatmul::CheckGroups(std::span<const FfnGroup> groups) const {
     last_end = group.end;
     if (group.weights == nullptr)
       throw Error(ErrorCode::kInvalidArgument, name + ": expected weights, got none");
-    const auto& [gate, up, down, activation] = *group.weights;
+    const PackedMatrix& gate = group.weights->gate;
+    const PackedMatrix& up = group.weights->up;
+    const PackedMatrix& down = group.weights->down;
     CheckPacked(gate, name + ".gate");
     CheckPacked(up, name + ".up");
     CheckPacked(down, name + ".down");
@@ -206,6 +208,8 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
                          .padded_width = down.padded_cols,
                          .intermediate = intermediate + row * stride,
                          .intermediate_stride = stride});
+    gate_ups_.back().gate.bias = group.weights->gate_bias;
+    gate_ups_.back().up.bias = group.weights->up_bias;
     ProductExtent extent = Extent(gate_ups_.back().gate.w, count);
     extent.panel_multiple = GateUp::UnitPanels(tiles_);
     extent.panel_bytes += static_cast<int64_t>(gate_ups_.back().up.w.panel_bytes);
@@ -221,7 +225,7 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
                          .activations = intermediate + (group.begin - first_row) * stride,
                          .activation_stride = stride,
                          .rows = group.end - group.begin,
-                         .bias = nullptr,
+                         .bias = group.weights->down_bias,
                          .output = output + group.begin * hidden});
   }
   RunProducts(pool);

@@ -42,12 +42,15 @@ class PackedMatrix {
   std::shared_ptr<const Layout> layout_;
 };
 
-// gate, up [I, H]; down [H, I].
+// gate, up [I, H]; down [H, I]; biases, where there are any, [I], [I] and [H].
 struct FfnWeights {
   PackedMatrix gate;
   PackedMatrix up;
   PackedMatrix down;
-  Activation activation = Activation::kSilu;
+  const float* gate_bias = nullptr;
+  const float* up_bias = nullptr;
+  const float* down_bias = nullptr;
+  ActivationParams activation = {};
 };
 
 // Rows [begin, end) of a sorted input go through one expert.
@@ -78,7 +81,7 @@ class MatmulKernels {
                           const float* input, int64_t m, std::span<const float* const> bias,
                           std::span<float* const> output) = 0;
 
-  // For every group: output[r] = down(act(gate(input[r])) * up(input[r])), rows r in [begin, end).
+  // For every group: output[r] = down(act(gate(input[r]), up(input[r]))), rows r in [begin, end).
   // Groups are disjoint and ascending; input and output are f32 [rows, H]. Each group's weights are
   // read once.
   virtual void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,

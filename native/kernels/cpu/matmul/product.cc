@@ -31,6 +31,10 @@ struct FloatRows {
   int64_t stride;
 };
 
+void AddBias(const float* bias, int64_t count, float* row) {
+  std::transform(row, row + count, bias, row, std::plus<float>());
+}
+
 // The columns of one panel for rows [row, row + count). `last`: this thread does no other panel of
 // the task after it.
 void MultiplyPanel(const Product& product, int64_t panel, int64_t row, int64_t count, bool last,
@@ -74,8 +78,7 @@ void Product::Run(const MatmulTask& task, float* scratch) const {
       }
       if (bias == nullptr) continue;
       for (int64_t i = 0; i < count; ++i) {
-        float* const out_row = out + i * w.rows;
-        std::transform(out_row, out_row + columns, bias + first, out_row, std::plus<float>());
+        AddBias(bias + first, columns, out + i * w.rows);
       }
     }
   }
@@ -113,6 +116,8 @@ void GateUp::Run(const MatmulTask& task, float* scratch) const {
         float* const up_row = ups + i * unit_columns;
         std::fill(gate_row + columns, gate_row + padded, 0.0f);
         std::fill(up_row + columns, up_row + padded, 0.0f);
+        if (gate.bias != nullptr) AddBias(gate.bias + first, columns, gate_row);
+        if (up.bias != nullptr) AddBias(up.bias + first, columns, up_row);
         tiles.activate(activation, up_row, padded, gate_row);
         encode(gate_row, first, padded, padded_width,
                intermediate + (row + i) * intermediate_stride);

@@ -24,11 +24,11 @@ struct Product {
   void Run(const MatmulTask& task, float* scratch) const;
 };
 
-// intermediate[rows, I] = act(gate) * up, encoded as down reads it.
+// intermediate[rows, I] = act(gate, up), encoded as down reads it.
 struct GateUp {
-  Product gate;  // without bias and output, as up
+  Product gate;  // without output, as up
   Product up;
-  Activation activation;
+  ActivationParams activation;
   EncodeRows encode;
   int64_t padded_width;  // I, as encoded
   uint8_t* intermediate;

@@ -85,8 +85,8 @@ struct TileKernels {
   int panel_rows;
   TileKernel formats[kTileFormats];         // by TileFormat
   EncodeRows encode[kActivationEncodings];  // null where no kernel above reads the encoding
-  // gate[i] = act(gate[i]) * up[i]; count is a multiple of kColumnGroup.
-  void (*activate)(Activation activation, const float* up, int64_t count, float* gate);
+  // gate[i] = act(gate[i], up[i]); count is a multiple of kColumnGroup.
+  void (*activate)(const ActivationParams& params, const float* up, int64_t count, float* gate);
 };
 
 const TileKernels& PortableTiles();

@@ -5,15 +5,29 @@
 namespace conclave {
 
 ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
-    : weight_(
-          loader.Matrix(spec.gate.weight.data, Whole(spec.gate.weight.data), WeightsFormat::kF32)),
-      params_{spec.gate.top_k, spec.gate.scoring, spec.gate.weight_multiplier} {
+    : weight_(loader.Matrix(spec.gate.linear.weight.data, Whole(spec.gate.linear.weight.data),
+                            WeightsFormat::kF32)),
+      bias_(loader.Vector(spec.gate.linear.bias, {0, spec.experts.count})),
+      correction_(loader.Vector(spec.gate.correction, {0, spec.experts.count})),
+      params_{.top_k = spec.gate.top_k,
+              .scoring = spec.gate.scoring,
+              .weight_multiplier = spec.gate.weight_multiplier,
+              .renormalise = spec.gate.renormalise,
+              .smallest_sum = spec.gate.smallest_sum,
+              .jitter = spec.gate.jitter,
+              .groups = spec.gate.groups,
+              .bias = bias_.get(),
+              .correction = correction_.get()} {
   const Capabilities limits = loader.backend().capabilities();
   if (experts() > limits.max_experts || top_k() > limits.max_top_k) {
     Fail(ErrorCode::kUnsupported, "gate: the ", limits.name, " backend takes up to ",
          limits.max_experts, " experts and the top ", limits.max_top_k, "; the model has ",
          experts(), " and takes ", top_k());
   }
+}
+
+uint64_t ExpertGate::SourceBytes(const GateSpec& spec) {
+  return conclave::SourceBytes(spec.linear) + (spec.correction ? spec.correction->bytes() : 0);
 }
 
 void ExpertGate::Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,

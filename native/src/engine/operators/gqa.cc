@@ -28,12 +28,14 @@ KvType CacheType(WeightsFormat format) {
 
 }  // namespace
 
-GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& rope,
+GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* rope,
                          const Share& share, const CacheOptions& cache, bool output_bias)
-    : rope_(rope),
+    : rope_(rope != nullptr ? std::optional(*rope) : std::nullopt),
       params_(ShareOf(spec.heads, share)),
-      norm_per_head_(spec.qk_norm == QkNorm::kPerHead),
+      norm_per_head_(spec.qk_norm != QkNorm::kFullWidth),
+      norm_after_rope_(spec.norm_after_rope),
       clip_(spec.clip_qkv),
+      query_scaling_(spec.query_scaling),
       cache_shape_(CacheShape(params_, cache)),
       cache_type_(CacheType(loader.format())),
       cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
@@ -50,10 +52,26 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& 
   k_bias_ = loader.Vector(spec.k.bias, kv);
   v_bias_ = loader.Vector(spec.v.bias, kv);
   if (output_bias) o_bias_ = loader.Vector(spec.o.bias, hidden);
-  // A norm over all heads only occurs where the share has all heads; a per-head norm is the same
-  // for each head.
-  if (spec.q_norm) q_norm_.emplace(loader, *spec.q_norm);
-  if (spec.k_norm) k_norm_.emplace(loader, *spec.k_norm);
+  if (spec.sinks) sinks_ = loader.Vector(*spec.sinks, {heads.begin * group, heads.end * group});
+  if (spec.output_gate) {
+    gate_ = loader.Matrix(spec.output_gate->weight.data, {q, hidden});
+    gate_bias_ = loader.Vector(spec.output_gate->bias, q);
+  }
+  const auto load_norm = [&](const std::optional<NormSpec>& norm, Range part, VectorPtr& own) {
+    if (!norm) return std::optional<Norm>();
+    if (spec.qk_norm != QkNorm::kEachHead) {
+      // A norm over all heads only occurs where the share has all heads; a per-head norm is the
+      // same for each head.
+      return std::optional<Norm>(std::in_place, loader, *norm,
+                                 norm_per_head_ ? params_.head_dim : part.size());
+    }
+    own = loader.NormWeight(*norm, part);
+    NormSpec plain = *norm;
+    plain.weight.reset();
+    return std::optional<Norm>(std::in_place, loader, plain, params_.head_dim);
+  };
+  q_norm_ = load_norm(spec.q_norm, q, q_weights_);
+  k_norm_ = load_norm(spec.k_norm, kv, k_weights_);
 }
 
 uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
@@ -75,27 +93,43 @@ void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   backend.Linear(input, std::array<LinearOutput, 3>{{{q_.get(), q_bias_.get(), q},
                                                      {k_.get(), k_bias_.get(), k},
                                                      {v_.get(), v_bias_.get(), v}}});
-  const auto normalise = [&](const std::optional<Norm>& norm, const Tensor& x) {
-    if (!norm) return;
-    const Tensor rows = norm_per_head_ ? x.Reshape(params_.head_dim) : x;
-    norm->Forward(backend, rows, rows);
+  const auto normalise = [&] {
+    Normalise(backend, q_norm_, q_weights_, q);
+    Normalise(backend, k_norm_, k_weights_, k);
   };
-  normalise(q_norm_, q);
-  normalise(k_norm_, k);
+  if (!norm_after_rope_) normalise();
   if (clip_ > 0) {
     for (const Tensor& x : {q, k, v}) backend.Clamp(x, clip_);
   }
-  backend.Rotate(rope_, where, params_.head_dim, std::array{q, k});
+  if (rope_) backend.Rotate(*rope_, where, params_.head_dim, std::array{q, k});
+  if (norm_after_rope_) normalise();
+  if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
   const Tensor attended = arena.Rows(input.rows, q.width);
-  backend.Attend(params_, where, q, k, v, *cache_, attended);
+  backend.Attend(params_, where, q, k, v, sinks_.get(), *cache_, attended);
+  if (gate_) {
+    const LinearOutput gates{gate_.get(), gate_bias_.get(), q};
+    backend.Linear(input, {&gates, 1});
+    backend.ScaleBySigmoid(q, attended);
+  }
   const LinearOutput projected{o_.get(), o_bias_.get(), output};
   backend.Linear(attended, {&projected, 1});
 }
 
+void GqaOperator::Normalise(Backend& backend, const std::optional<Norm>& norm, const VectorPtr& own,
+                            const Tensor& x) const {
+  if (!norm) return;
+  const Tensor rows = norm_per_head_ ? x.Reshape(params_.head_dim) : x;
+  norm->Forward(backend, rows, rows);
+  if (own) backend.ScaleColumns(*own, x);
+}
+
 uint64_t GqaOperator::weight_bytes() const {
   uint64_t bytes = q_->bytes() + k_->bytes() + v_->bytes() + o_->bytes();
-  for (const VectorPtr* bias : {&q_bias_, &k_bias_, &v_bias_, &o_bias_}) bytes += BytesOf(*bias);
-  for (const auto* norm : {&q_norm_, &k_norm_}) bytes += *norm ? (*norm)->weight->bytes() : 0;
+  for (const VectorPtr* vector : {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_,
+                                  &sinks_, &gate_bias_})
+    bytes += BytesOf(*vector);
+  for (const auto* norm : {&q_norm_, &k_norm_}) bytes += *norm ? (*norm)->bytes() : 0;
+  if (gate_) bytes += gate_->bytes();
   return bytes;
 }
 
@@ -103,8 +137,9 @@ uint64_t GqaOperator::SourceBytes(const GqaSpec& spec) {
   uint64_t bytes = 0;
   for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.v, &spec.o})
     bytes += conclave::SourceBytes(*linear);
-  if (spec.q_norm) bytes += spec.q_norm->weight.bytes();
-  if (spec.k_norm) bytes += spec.k_norm->weight.bytes();
+  for (const auto* norm : {&spec.q_norm, &spec.k_norm}) bytes += *norm ? (*norm)->bytes() : 0;
+  if (spec.sinks) bytes += spec.sinks->bytes();
+  if (spec.output_gate) bytes += conclave::SourceBytes(*spec.output_gate);
   return bytes;
 }
 

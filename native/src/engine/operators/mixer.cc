@@ -16,8 +16,8 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
                                  const OperatorSpec& op, const Share& share,
                                  const CacheOptions& cache, bool output_bias) {
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
-    return std::make_unique<GqaOperator>(loader, *gqa, spec.ropes[gqa->rope], share, cache,
-                                         output_bias);
+    const Rope* const rope = gqa->rope ? &spec.ropes[*gqa->rope] : nullptr;
+    return std::make_unique<GqaOperator>(loader, *gqa, rope, share, cache, output_bias);
   }
   return std::make_unique<RunningSumOperator>(loader, std::get<RunningSumSpec>(op.kind),
                                               FixedCacheOf(op), share, cache, output_bias);

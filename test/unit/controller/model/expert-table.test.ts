@@ -20,6 +20,7 @@ function expertAt(id: number, places: readonly Pick<TensorRef, 'file' | 'offset'
     up: linear('w3', 5, 3, 1),
     down: linear('w2', 3, 5, 2),
     activation: 'ACTIVATION_SILU',
+    activationLimit: 0,
   };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { resolveRope } from '../../../../controller/model/config/rope.ts';
+import { plainStyle } from '../../../../controller/model/families/family.ts';
 
 /** Angles are kept in f32: half a unit in the last place is 2^-24 relative; the figures below have 12 digits. */
 const tolerance = 2 ** -24 + 1e-11;
@@ -7,7 +8,7 @@ const tolerance = 2 ** -24 + 1e-11;
 function resolve(file: Record<string, unknown>, headDim: number, defaults = {}) {
   const problems: string[] = [];
   const config = { rope_theta: 10_000, max_position_embeddings: 4096, ...defaults };
-  const rope = resolveRope(file, config, headDim, (problem) => problems.push(problem));
+  const rope = resolveRope(file, { config, style: plainStyle }, headDim, (problem) => problems.push(problem));
   return { rope, problems };
 }
 

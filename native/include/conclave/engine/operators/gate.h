@@ -22,11 +22,16 @@ class ExpertGate {
   void Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,
                std::vector<float>& weights) const;
 
-  uint64_t weight_bytes() const { return weight_->bytes(); }
+  uint64_t weight_bytes() const {
+    return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_);
+  }
+  static uint64_t SourceBytes(const GateSpec& spec);
 
  private:
   MatrixPtr weight_;
-  GateParams params_;
+  VectorPtr bias_;        // null: none
+  VectorPtr correction_;  // null: none
+  GateParams params_;     // points to the vectors
 };
 
 }  // namespace conclave

@@ -12,7 +12,8 @@ namespace conclave {
 // Grouped-query attention: some heads of one layer with their cache.
 class GqaOperator final : public Mixer {
  public:
-  GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope& rope, const Share& share,
+  // `rope`: null where nothing is rotated.
+  GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* rope, const Share& share,
               const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override;
@@ -28,13 +29,23 @@ class GqaOperator final : public Mixer {
                              const CacheOptions& cache, WeightsFormat format);
 
  private:
-  Rope rope_;
+  // Queries or keys, in place.
+  void Normalise(Backend& backend, const std::optional<Norm>& norm, const VectorPtr& own,
+                 const Tensor& x) const;
+
+  std::optional<Rope> rope_;
   AttentionParams params_;
   bool norm_per_head_;
+  bool norm_after_rope_;
   float clip_;
+  std::optional<QueryScaling> query_scaling_;
   MatrixPtr q_, k_, v_, o_;
   VectorPtr q_bias_, k_bias_, v_bias_, o_bias_;  // null: none
   std::optional<Norm> q_norm_, k_norm_;
+  VectorPtr q_weights_, k_weights_;  // of each head's own norm; null: all heads share theirs
+  VectorPtr sinks_;                  // null: none
+  MatrixPtr gate_;                   // null: none
+  VectorPtr gate_bias_;
   KvCacheShape cache_shape_;
   KvType cache_type_;
   uint64_t cache_bytes_;

@@ -58,14 +58,42 @@ inline Simd::Float Exp(Simd::Float x) {
   return Simd::TimesPowerOfTwo(y, n);
 }
 
-void Activate(Activation activation, const float* up, int64_t count, float* gate) {
-  switch (activation) {
+// gate[i] = activated(gate[i], up[i]).
+template <typename Activated>
+inline __attribute__((always_inline)) void ActivateEach(const float* up, int64_t count, float* gate,
+                                                        const Activated& activated) {
+  for (int64_t i = 0; i < count; i += Simd::kLanes)
+    Simd::Store(gate + i, activated(Simd::Load(gate + i), Simd::Load(up + i)));
+}
+
+// x * sigmoid(slope x).
+inline Simd::Float Swish(Simd::Float x, float slope) {
+  return x / (Simd::Broadcast(1) + Exp(x * Simd::Broadcast(-slope)));
+}
+
+void Activate(const ActivationParams& params, const float* up, int64_t count, float* gate) {
+  using Float = Simd::Float;
+  // As first operands they let a NaN through.
+  const Float high = Simd::Broadcast(params.limit);
+  const Float low = Simd::Broadcast(-params.limit);
+  switch (params.function) {
     case Activation::kSilu:
-      for (int64_t i = 0; i < count; i += Simd::kLanes) {
-        const Simd::Float x = Simd::Load(gate + i);
-        const Simd::Float denominator = Simd::Broadcast(1) + Exp(x * Simd::Broadcast(-1));
-        Simd::Store(gate + i, x / denominator * Simd::Load(up + i));
-      }
+      return ActivateEach(up, count, gate, [](Float g, Float u) { return Swish(g, 1) * u; });
+    case Activation::kGeluTanh:
+      // 1.5957691 = 2 sqrt(2 / pi)
+      return ActivateEach(up, count, gate, [](Float g, Float u) {
+        const Float cubed = Simd::Fma(g * g * g, Simd::Broadcast(0.044715f), g);
+        return g / (Simd::Broadcast(1) + Exp(cubed * Simd::Broadcast(-1.59576912f))) * u;
+      });
+    case Activation::kClampedSwiglu:
+      return ActivateEach(up, count, gate, [&](Float g, Float u) {
+        const Float clamped = Simd::Min(high, Simd::Max(low, u));
+        return Swish(Simd::Min(high, g), 1.702f) * (clamped + Simd::Broadcast(1));
+      });
+    case Activation::kClampedSilu:
+      return ActivateEach(up, count, gate, [&](Float g, Float u) {
+        return Swish(Simd::Min(high, g), 1) * Simd::Min(high, Simd::Max(low, u));
+      });
   }
 }
 

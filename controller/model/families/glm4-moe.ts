@@ -1,0 +1,62 @@
+import { denseFfn, sharedExpert } from '../operators/ffn.ts';
+import { plainAttention } from '../operators/gqa.ts';
+import { plainMoe, sigmoidGate } from '../operators/moe.ts';
+import { attentionThenFfn, defineFamily, isPredictionLayer } from './family.ts';
+
+export const glm4Moe = defineFamily({
+  modelType: 'glm4_moe',
+  architecture: 'Glm4MoeForCausalLM',
+  defaults: {
+    vocab_size: 151_552,
+    hidden_size: 4096,
+    intermediate_size: 10_944,
+    num_hidden_layers: 46,
+    num_attention_heads: 96,
+    num_key_value_heads: 8,
+    head_dim: null,
+    hidden_act: 'silu',
+    max_position_embeddings: 131_072,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: false,
+    rope_theta: 10_000,
+    bos_token_id: null,
+    eos_token_id: null,
+    attention_bias: false,
+    use_qk_norm: false,
+    num_experts: 128,
+    num_experts_per_tok: 8,
+    moe_intermediate_size: 1408,
+    n_shared_experts: 1,
+    first_k_dense_replace: 1,
+    n_group: 1,
+    topk_group: 1,
+    norm_topk_prob: true,
+    routed_scaling_factor: 1,
+    num_nextn_predict_layers: null,
+  },
+  style: (config) => ({ partialRotary: 0.5, unused: (name) => isPredictionLayer(name, config) }),
+  layer: (config, index) => {
+    const attention = {
+      ...plainAttention,
+      qkvBias: config.attention_bias,
+      qkNorm: config.use_qk_norm ? 'per-head' : 'none',
+    } as const;
+    if (index < config.first_k_dense_replace) return attentionThenFfn(attention, denseFfn(config.intermediate_size));
+    return attentionThenFfn(
+      attention,
+      {
+        ...plainMoe,
+        experts: config.num_experts,
+        topK: config.num_experts_per_tok,
+        intermediate: config.moe_intermediate_size,
+        gate: sigmoidGate('gate.e_score_correction_bias', config.num_experts, {
+          renormalise: config.norm_topk_prob,
+          smallestSum: 1e-20,
+          multiplier: config.routed_scaling_factor,
+          groups: { count: config.n_group, kept: config.topk_group, byTwo: true },
+        }),
+      },
+      sharedExpert('mlp.shared_experts', config.moe_intermediate_size * config.n_shared_experts),
+    );
+  },
+});
