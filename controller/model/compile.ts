@@ -9,7 +9,7 @@ import type { ModelConfig } from './config/config.ts';
 import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
 import { isObject } from './config/json.ts';
 import { Problems, quote } from './config/problems.ts';
-import { resolveRope } from './config/rope.ts';
+import { resolveRopes } from './config/rope.ts';
 import { findFamily } from './families/families.ts';
 import type { ConfiguredFamily } from './families/family.ts';
 import { type Generation, readGeneration } from './generation.ts';
@@ -62,18 +62,18 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const family = json && findFamily(json, inConfig);
   const model = json && family && family.configure(json, inConfig);
   const dimensions = model && deriveDimensions(model.config, inConfig);
-  const rope = json && dimensions && resolveRope(json, model, dimensions.headDim, inConfig);
+  const ropes = json && dimensions && resolveRopes(json, model, dimensions.headDim, inConfig);
   const weights = dimensions && claimWeights(model, dimensions, checkpoint, problems);
   const ends = model && chooseEnds(model.config, json?.['text_config'], generation, problems);
   problems.throwIfAny(folder);
-  if (!(family && model && rope && weights && ends)) throw new Error(`${folder}: refused without a reason`);
+  if (!(family && model && ropes && weights && ends)) throw new Error(`${folder}: refused without a reason`);
 
   const { bosTokenId, endTokens } = ends;
   const eosTokenIds = [...new Set(endTokens.map(({ id }) => id))];
   const configuration = {
     modelType: family.modelType,
     config: model.config,
-    rope: rope.parameters,
+    ropes: ropes.map(({ parameters }) => parameters),
     bosTokenId,
     eosTokenIds,
   };
@@ -82,10 +82,10 @@ export async function compileModel(directory: string, options: CompileOptions = 
     digest: digestModel(configuration, checkpoint),
     hiddenSize: model.config.hidden_size,
     vocabSize: model.config.vocab_size,
-    maxPosition: rope.maxPosition,
+    maxPosition: Math.max(...ropes.map(({ maxPosition }) => maxPosition)),
     files: [...checkpoint.files],
     embeddingMultiplier: Math.fround(model.style.embeddingMultiplier),
-    ropes: [rope.spec],
+    ropes: ropes.map(({ spec }) => spec),
     ...weights,
     logitMultiplier: Math.fround(model.style.logitMultiplier),
     logitSoftcap: Math.fround(model.style.logitSoftcap),

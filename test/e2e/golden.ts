@@ -22,7 +22,7 @@ export interface Golden {
 
 /** The checkpoint folder of a family. */
 export function goldenFolder(family: string): string {
-  return join(root, 'test/fixtures/golden', family);
+  return family.startsWith('/') ? family : join(root, 'test/fixtures/golden', family);
 }
 
 /** The golden results of a family, one per prompt. */

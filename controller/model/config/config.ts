@@ -2,12 +2,21 @@
  * config.json as the families read it. Keys keep the names that the file uses, so that an error points at the line.
  */
 import { z } from 'zod';
+import { isObject } from './json.ts';
 import { quote } from './problems.ts';
 import { windowKeys } from './window.ts';
 
 const size = z.int().min(1).max(0x7fffffff);
 const factor = z.number().positive().max(1e30);
 const tokenId = z.int().min(0).max(0x7fffffff);
+
+/** Of queries that grow with their position; they stand among the rope's parameters. */
+const queryScalingKeys = {
+  /** Null: they do not. */
+  llama_4_scaling_beta: z.number().min(0).max(1e30).nullable(),
+  /** Null: max_position_embeddings. */
+  original_max_position_embeddings: size.nullable(),
+} as const;
 
 /** Every key that some family reads. */
 const keys = {
@@ -52,7 +61,10 @@ const keys = {
   num_nextn_predict_layers: z.int().min(0).nullable(),
   n_shared_experts: z.int().min(0),
   shared_intermediate_size: z.int().min(0),
-  routed_scaling_factor: factor,
+  /** Null: as first_k_dense_replace says. */
+  mlp_layer_types: z.array(z.enum(['dense', 'sparse'])).nullable(),
+  /** Null: 1. */
+  routed_scaling_factor: factor.nullable(),
   n_group: z.int().min(1),
   topk_group: z.int().min(1),
   moe_layer_start_index: z.int().min(0),
@@ -70,6 +82,20 @@ const keys = {
   attn_logit_softcapping: factor.nullable(),
   final_logit_softcapping: factor.nullable(),
   swiglu_limit: factor,
+  attention_out_bias: z.boolean(),
+  mup_enabled: z.boolean(),
+  global_attn_every_n_layers: size,
+  /** Layers that are no multiple of this have a window. */
+  sliding_window_pattern: size.nullable(),
+  /** The base of each layer's rope; 0: no rope. */
+  layer_rope_theta: z.array(z.number().min(0)).nullable(),
+  /** Of ropes that only layers with a window have. */
+  rope_local_base_freq: z.number().min(1).max(1e30),
+  expert_selection_fn: z.enum(['softmax', 'sigmoid']),
+  prefix_dense_intermediate_size: size.nullable(),
+  prefix_dense_sliding_window_pattern: size,
+  shared_expert_combination_strategy: z.enum(['average', 'sum']),
+  ...queryScalingKeys,
   intermediate_size_mlp: size,
   interleave_moe_layer_step: size,
   /** Null: as interleave_moe_layer_step says. */
@@ -115,7 +141,10 @@ export type SharedKey =
 const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
   hidden_act: ['hidden_activation'],
   rms_norm_eps: ['layer_norm_eps'],
-  n_shared_experts: ['moe_num_shared_experts'],
+  n_shared_experts: ['moe_num_shared_experts', 'num_shared_experts'],
+  first_k_dense_replace: ['num_dense_layers'],
+  routed_scaling_factor: ['router_scaling_factor', 'route_scale'],
+  sliding_window_pattern: ['_sliding_window_pattern'],
   num_experts: ['num_local_experts', 'n_routed_experts', 'moe_num_experts'],
   num_experts_per_tok: ['moe_k', 'moe_topk'],
 };
@@ -125,10 +154,11 @@ const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
  * and returns null.
  */
 export function readConfig<Keys extends ConfigKey>(
-  file: Readonly<Record<string, unknown>>,
+  json: Readonly<Record<string, unknown>>,
   defaults: Pick<ModelConfig, Keys>,
   report: (problem: string) => void,
 ): Pick<ModelConfig, Keys> | null {
+  const file = { ...ropeKeysOf(json), ...json };
   let valid = true;
   const values: Record<string, unknown> = {};
   const fail = (problem: string) => {
@@ -136,7 +166,9 @@ export function readConfig<Keys extends ConfigKey>(
     report(problem);
   };
   for (const [key, fallback] of Object.entries(defaults) as [ConfigKey, unknown][]) {
-    const names = [key, ...(aliases[key] ?? [])].filter((name) => file[name] !== undefined);
+    const given = [key, ...(aliases[key] ?? [])].filter((name) => file[name] !== undefined);
+    const named = given.filter((name) => file[name] !== null);
+    const names = named.length > 0 ? named : given;
     const [name = key, ...others] = names;
     for (const other of others.filter((other) => quote(file[other]) !== quote(file[name]))) {
       fail(`${name} is ${quote(file[name])}, ${other} is ${quote(file[other])}; they mean the same`);
@@ -157,6 +189,12 @@ export function readConfig<Keys extends ConfigKey>(
     );
   }
   return valid ? (values as Pick<ModelConfig, Keys>) : null;
+}
+
+/** Keys of the rope's own objects that attention reads too. */
+function ropeKeysOf({ rope_parameters: parameters, rope_scaling: scaling }: Readonly<Record<string, unknown>>) {
+  const all = { ...(isObject(scaling) && scaling), ...(isObject(parameters) && parameters) };
+  return Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(queryScalingKeys, key)));
 }
 
 function explain(issue: z.core.$ZodIssue, value: unknown): string {

@@ -10,10 +10,23 @@ export type RopeLayout = 'half' | 'interleaved';
 
 const layouts = { half: 'ROPE_LAYOUT_HALF', interleaved: 'ROPE_LAYOUT_INTERLEAVED' } as const;
 
-/** What of a family its rope depends on. */
+/** One of a model's ropes. */
+export interface RopeVariant {
+  /** Its key in a `rope_parameters` that has an object for each type of layer. */
+  readonly name: string;
+  /** Where the configuration has no such objects: base, and no scaling; null: what its rope keys say. */
+  readonly theta: number | null;
+}
+
+/** What of a family its ropes depend on. */
 interface RopeUser {
   readonly config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'>;
-  readonly style: { readonly ropeLayout: RopeLayout; readonly partialRotary: number | null };
+  readonly style: {
+    readonly ropeLayout: RopeLayout;
+    readonly partialRotary: number | null;
+    /** In the order in which operators index them. */
+    readonly ropes: readonly RopeVariant[];
+  };
 }
 
 export interface Rope {
@@ -27,17 +40,37 @@ export interface Rope {
 type Keys = Readonly<Record<string, unknown>>;
 
 /**
- * The rope of a configuration that gives `rope_parameters` (newer) or `rope_theta` and `rope_scaling` (older); reports
+ * The ropes of a configuration that gives `rope_parameters` (newer) or `rope_theta` and `rope_scaling` (older); reports
  * what is wrong and returns null.
  */
-export function resolveRope(
+export function resolveRopes(
   file: Keys,
+  user: RopeUser,
+  headDim: number,
+  report: (problem: string) => void,
+): readonly Rope[] | null {
+  const ropes = user.style.ropes.map((variant) => {
+    const keys = keysOf(file, variant, report);
+    return keys && resolveRope(keys, user, headDim, report);
+  });
+  return ropes.some((rope) => rope === null) ? null : ropes.flatMap((rope) => rope ?? []);
+}
+
+/** The keys of one of the ropes. */
+function keysOf(file: Keys, { name, theta }: RopeVariant, report: (problem: string) => void): Keys | null {
+  const { rope_parameters: parameters, ...others } = file;
+  const own = isObject(parameters) ? parameters[name] : undefined;
+  if (isObject(own)) return mergeKeys({ rope_parameters: own }, report);
+  if (theta !== null) return { rope_theta: theta };
+  return mergeKeys({ ...others, rope_parameters: parameters }, report);
+}
+
+function resolveRope(
+  keys: Keys,
   { config, style }: RopeUser,
   headDim: number,
   report: (problem: string) => void,
 ): Rope | null {
-  const keys = mergeKeys(file, report);
-  if (keys === null) return null;
   const { rope_type: type = 'default', rope_theta: theta = config.rope_theta } = keys;
   const scaling = ropeScalings.get(type);
   const types = [...ropeScalings.keys()].join(', ');

@@ -83,7 +83,7 @@ export const cohere2 = defineFamily({
         ...plainAttention,
         qkvBias: config.attention_bias,
         outputBias: config.attention_bias,
-        rope: slides,
+        rope: slides ? 0 : null,
         window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
       },
       config.intermediate_size,

@@ -1,7 +1,7 @@
 /** What a model family is, as data: its tensors' names, and what its configuration means. */
 import { type NormStyle, rmsNorm } from '../checkpoint/parts.ts';
 import { type ConfigKey, type ModelConfig, readConfig, type SharedKey } from '../config/config.ts';
-import type { RopeLayout } from '../config/rope.ts';
+import type { RopeLayout, RopeVariant } from '../config/rope.ts';
 import type { DenseShape } from '../operators/ffn.ts';
 import type { GqaShape } from '../operators/gqa.ts';
 import type { MoeShape } from '../operators/moe.ts';
@@ -26,6 +26,8 @@ export interface ModelStyle {
   readonly ropeLayout: RopeLayout;
   /** The part of a head's dimensions that rotates, where config.json does not say; null: it may not say either. */
   readonly partialRotary: number | null;
+  /** In the order in which attention indexes them. */
+  readonly ropes: readonly RopeVariant[];
   readonly embeddingMultiplier: number;
   readonly logitMultiplier: number;
   /** Bounds logits; 0: does not. */
@@ -39,6 +41,7 @@ export const plainStyle: ModelStyle = {
   norm: rmsNorm,
   ropeLayout: 'half',
   partialRotary: null,
+  ropes: [{ name: 'full_attention', theta: null }],
   embeddingMultiplier: 1,
   logitMultiplier: 1,
   logitSoftcap: 0,
@@ -94,6 +97,15 @@ export function attentionThenFfn(attention: OperatorShape, ...ffn: readonly Oper
     { preNorm: 'input_layernorm', operators: [attention] },
     { preNorm: 'post_attention_layernorm', operators: ffn },
   ];
+}
+
+/** Whether layer `index` is dense, where the first ones are unless a list says otherwise. */
+export function isDense(
+  config: Pick<ModelConfig, 'mlp_layer_types' | 'first_k_dense_replace'>,
+  index: number,
+): boolean {
+  const types = config.mlp_layer_types;
+  return types ? types[index] !== 'sparse' : index < config.first_k_dense_replace;
 }
 
 /** Whether a tensor belongs to the layers behind the model's own that predict several tokens ahead. */

@@ -1,7 +1,7 @@
-import { denseFfn, sharedExpert } from '../operators/ffn.ts';
+import { denseFfn } from '../operators/ffn.ts';
 import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, sigmoidGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily, isPredictionLayer } from './family.ts';
+import { noauxDefaults, noauxExperts } from '../operators/noaux.ts';
+import { attentionThenFfn, defineFamily, isDense, isPredictionLayer } from './family.ts';
 
 export const glm4Moe = defineFamily({
   modelType: 'glm4_moe',
@@ -28,9 +28,8 @@ export const glm4Moe = defineFamily({
     moe_intermediate_size: 1408,
     n_shared_experts: 1,
     first_k_dense_replace: 1,
-    n_group: 1,
-    topk_group: 1,
-    norm_topk_prob: true,
+    mlp_layer_types: null,
+    ...noauxDefaults,
     routed_scaling_factor: 1,
     num_nextn_predict_layers: null,
   },
@@ -41,22 +40,7 @@ export const glm4Moe = defineFamily({
       qkvBias: config.attention_bias,
       qkNorm: config.use_qk_norm ? 'per-head' : 'none',
     } as const;
-    if (index < config.first_k_dense_replace) return attentionThenFfn(attention, denseFfn(config.intermediate_size));
-    return attentionThenFfn(
-      attention,
-      {
-        ...plainMoe,
-        experts: config.num_experts,
-        topK: config.num_experts_per_tok,
-        intermediate: config.moe_intermediate_size,
-        gate: sigmoidGate('gate.e_score_correction_bias', config.num_experts, {
-          renormalise: config.norm_topk_prob,
-          smallestSum: 1e-20,
-          multiplier: config.routed_scaling_factor,
-          groups: { count: config.n_group, kept: config.topk_group, byTwo: true },
-        }),
-      },
-      sharedExpert('mlp.shared_experts', config.moe_intermediate_size * config.n_shared_experts),
-    );
+    if (isDense(config, index)) return attentionThenFfn(attention, denseFfn(config.intermediate_size));
+    return attentionThenFfn(attention, ...noauxExperts(config));
   },
 });

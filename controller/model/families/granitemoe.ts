@@ -1,6 +1,6 @@
 import { sharedExpert } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
+import { type GqaShape, plainAttention } from '../operators/gqa.ts';
+import { type MoeShape, plainMoe, softmaxGate } from '../operators/moe.ts';
 import { type BlockShape, defineFamily, type OperatorShape } from './family.ts';
 
 const defaults = {
@@ -45,27 +45,52 @@ function style(config: Multipliers) {
   return { embeddingMultiplier: config.embedding_multiplier, logitMultiplier: 1 / config.logits_scaling };
 }
 
-function layer(config: Granite, ...shared: readonly OperatorShape[]): readonly BlockShape[] {
-  const residualMultiplier = config.residual_multiplier;
-  const attention = {
+function attentionOf(config: Granite): GqaShape {
+  return {
     ...plainAttention,
     qkvBias: config.attention_bias,
     outputBias: config.attention_bias,
     scale: config.attention_multiplier,
   };
-  const experts: OperatorShape = {
+}
+
+/** Where tensors of experts lie below their path. */
+interface ExpertNames {
+  readonly gateUp: string;
+  readonly down: string;
+  readonly router: string;
+}
+
+const linears: ExpertNames = {
+  gateUp: 'input_linear.weight',
+  down: 'output_linear.weight',
+  router: 'router.layer',
+};
+
+function expertsOf(config: Granite, { router, ...names }: ExpertNames): MoeShape {
+  return {
     ...plainMoe,
     path: 'block_sparse_moe',
     storage: 'stacked',
-    names: { gateUp: 'input_linear.weight', down: 'output_linear.weight' },
+    names,
     experts: config.num_experts,
     topK: config.num_experts_per_tok,
     intermediate: config.intermediate_size,
-    gate: { ...softmaxGate(true), name: 'router.layer' },
+    gate: { ...softmaxGate(true), name: router },
   };
+}
+
+/** The network for every row beside the experts; none where it has no width. */
+function sharedOf({ shared_intermediate_size: width }: { readonly shared_intermediate_size: number }) {
+  const names = { gateUp: 'input_linear', down: 'output_linear' };
+  return width > 0 ? [sharedExpert('shared_mlp', width, names)] : [];
+}
+
+function blocks(config: Granite, attention: GqaShape, ...ffn: readonly OperatorShape[]): readonly BlockShape[] {
+  const residualMultiplier = config.residual_multiplier;
   return [
     { preNorm: 'input_layernorm', operators: [attention], residualMultiplier },
-    { preNorm: 'post_attention_layernorm', operators: [experts, ...shared], residualMultiplier },
+    { preNorm: 'post_attention_layernorm', operators: ffn, residualMultiplier },
   ];
 }
 
@@ -74,18 +99,49 @@ export const granitemoe = defineFamily({
   architecture: 'GraniteMoeForCausalLM',
   defaults,
   style,
-  layer: (config) => layer(config),
+  layer: (config) => blocks(config, attentionOf(config), expertsOf(config, linears)),
 });
 
-/** The same with a network for every row beside the experts. */
 export const granitemoeshared = defineFamily({
   modelType: 'granitemoeshared',
   architecture: 'GraniteMoeSharedForCausalLM',
   defaults: { ...defaults, shared_intermediate_size: 1024 },
   style,
-  layer: (config) => {
-    const width = config.shared_intermediate_size;
-    const names = { gateUp: 'input_linear', down: 'output_linear' };
-    return layer(config, ...(width > 0 ? [sharedExpert('shared_mlp', width, names)] : []));
+  layer: (config) => blocks(config, attentionOf(config), expertsOf(config, linears), ...sharedOf(config)),
+});
+
+/** Sinks, windows, and a rope of its own in each layer. */
+export const granitemoeSwa = defineFamily({
+  modelType: 'granitemoe_swa',
+  architecture: 'GraniteMoeSWAForCausalLM',
+  defaults: {
+    ...defaults,
+    shared_intermediate_size: 1024,
+    sliding_window: null,
+    layer_types: null,
+    layer_rope_theta: null,
+  },
+  style: (config) => ({
+    ...style(config),
+    ropes: [...thetasOf(config), null].map((theta) => ({ name: 'full_attention', theta })),
+  }),
+  layer: (config, index) => {
+    const { layer_types: types, layer_rope_theta: list, sliding_window: window } = config;
+    const slides = types ? types[index] === 'sliding_attention' : index % 4 !== 0;
+    const theta = list?.[index];
+    const thetas = thetasOf(config);
+    const attention: GqaShape = {
+      ...attentionOf(config),
+      sinks: true,
+      window: { slidingWindow: slides ? (window ?? 0) : 0 },
+      rope: theta === 0 ? null : theta === undefined ? thetas.length : thetas.indexOf(theta),
+    };
+    const names = { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj', router: 'router' };
+    return blocks(config, attention, expertsOf(config, names), ...sharedOf(config));
   },
 });
+
+/** The bases of a model's ropes, each once. */
+function thetasOf({ layer_rope_theta: list }: { readonly layer_rope_theta: readonly number[] | null }): number[] {
+  return [...new Set(list ?? [])].filter((theta) => theta > 0);
+}

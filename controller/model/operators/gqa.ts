@@ -20,8 +20,8 @@ export interface GqaShape {
   readonly normNames: { readonly q: string; readonly k: string };
   /** The norms come after rope. */
   readonly normAfterRope: boolean;
-  /** Whether queries and keys are rotated. */
-  readonly rope: boolean;
+  /** Which of the model's ropes rotates queries and keys; null: none. */
+  readonly rope: number | null;
   readonly window: Window;
   /** Positions see those of their chunk of so many; 0: of all. */
   readonly chunk: number;
@@ -31,6 +31,8 @@ export interface GqaShape {
   readonly softcap: number;
   /** Each head has a learned logit that gives nothing, at `path.sinks`. */
   readonly sinks: boolean;
+  /** Where below the path the gate on what attention gives lies; null: none. */
+  readonly outputGate: string | null;
   readonly queryScaling: QueryScaling | null;
   /** q, k and v are clamped to this magnitude; 0: not. */
   readonly clip: number;
@@ -44,12 +46,13 @@ export const plainAttention: GqaShape = {
   qkNorm: 'none',
   normNames: { q: 'q_norm', k: 'k_norm' },
   normAfterRope: false,
-  rope: true,
+  rope: 0,
   window: noWindow,
   chunk: 0,
   scale: null,
   softcap: 0,
   sinks: false,
+  outputGate: null,
   queryScaling: null,
   clip: 0,
 };
@@ -90,7 +93,7 @@ export function buildGqa(
     headDim,
     scale: Math.fround(shape.scale ?? headDim ** -0.5),
     ...shape.window,
-    ...(shape.rope && { rope: 0, _rope: 'rope' as const }),
+    ...(shape.rope !== null && { rope: shape.rope, _rope: 'rope' as const }),
     q: linear(builder, `${path}.q_proj`, width, hidden, shape.qkvBias),
     k: linear(builder, `${path}.k_proj`, kvWidth, hidden, shape.qkvBias),
     v: linear(builder, `${path}.v_proj`, kvWidth, hidden, shape.qkvBias),
@@ -103,7 +106,7 @@ export function buildGqa(
     chunk: shape.chunk,
     softcap: Math.fround(shape.softcap),
     sinks: shape.sinks ? builder.tensors.vector(`${path}.sinks`, heads) : null,
-    outputGate: null,
+    outputGate: shape.outputGate === null ? null : linear(builder, `${path}.${shape.outputGate}`, width, hidden, false),
     queryScaling: shape.queryScaling,
   };
   const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { resolveRope } from '../../../../controller/model/config/rope.ts';
+import { resolveRopes } from '../../../../controller/model/config/rope.ts';
 import { plainStyle } from '../../../../controller/model/families/family.ts';
 
 /** Angles are kept in f32: half a unit in the last place is 2^-24 relative; the figures below have 12 digits. */
@@ -8,8 +8,8 @@ const tolerance = 2 ** -24 + 1e-11;
 function resolve(file: Record<string, unknown>, headDim: number, defaults = {}) {
   const problems: string[] = [];
   const config = { rope_theta: 10_000, max_position_embeddings: 4096, ...defaults };
-  const rope = resolveRope(file, { config, style: plainStyle }, headDim, (problem) => problems.push(problem));
-  return { rope, problems };
+  const ropes = resolveRopes(file, { config, style: plainStyle }, headDim, (problem) => problems.push(problem));
+  return { rope: ropes?.[0] ?? null, problems };
 }
 
 /** The figures were computed by other code, from the published definitions in wavelengths. */
