@@ -31,7 +31,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     })),
     finalNorm: norm(builder, 'model.norm', hidden),
     head: config.tie_word_embeddings
-      ? { weight: embedding, bias: null }
+      ? { weight: embedding, bias: null, biasStep: 1 }
       : linear(builder, 'lm_head', config.vocab_size, hidden, style.headBias),
   };
 }

@@ -39,7 +39,11 @@ export function ffnTensors(ffn: FfnSpec | null): TensorRef[] {
 /** The same network with other tensors; `change` is called in the order of ffnTensors. */
 export function mapFfnTensors(ffn: FfnSpec, change: (tensor: TensorRef) => TensorRef): FfnSpec {
   const linear = (given: LinearSpec | null): LinearSpec | null =>
-    given && { weight: given.weight && mapMatrix(given.weight, change), bias: given.bias && change(given.bias) };
+    given && {
+      weight: given.weight && mapMatrix(given.weight, change),
+      bias: given.bias && change(given.bias),
+      biasStep: given.biasStep,
+    };
   const [gate, up, down] = [linear(ffn.gate), linear(ffn.up), linear(ffn.down)];
   return { ...ffn, gate, up, down };
 }

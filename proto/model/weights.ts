@@ -111,13 +111,21 @@ function norm(given: NormSpec | null): Weight[] {
 function linear(role: Role, holder: Weight['holder'], given: LinearSpec | null): Weight[] {
   return [
     ...matrix(role, holder, given?.weight ?? null),
-    ...vector(role, given?.bias ?? null).map((bias) => ({ ...bias, holder })),
+    ...vector(role, biasOf(given)).map((bias) => ({ ...bias, holder })),
   ];
+}
+
+/** A bias as if its elements were the tensor's only ones. */
+function biasOf(given: LinearSpec | null): TensorRef | null {
+  return given?.bias ? { ...given.bias, shape: [given.weight?.rows ?? 0] } : null;
 }
 
 function matrix(role: Role, holder: Weight['holder'], given: MatrixSpec | null, exact = false): Weight[] {
   if (given === null) return [];
-  return [{ role, holder, exact, rows: given.rows, cols: given.cols, tensors: matrixTensors(given) }];
+  const { rows, cols, region, data } = given;
+  // A part of a stored matrix counts as itself: other weights are the rest of it.
+  const own = region === null ? given : { ...given, data: data && { ...data, shape: [rows, cols] } };
+  return [{ role, holder, exact, rows, cols, tensors: matrixTensors(own) }];
 }
 
 function vector(role: Role, tensor: TensorRef | null): Weight[] {

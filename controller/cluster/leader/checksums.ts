@@ -1,7 +1,9 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import type { CheckpointFile__Output as CheckpointFile } from '../../../proto/generated/conclave/v1/CheckpointFile.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
+import type { MatrixSpec__Output as MatrixSpec } from '../../../proto/generated/conclave/v1/MatrixSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../../../proto/generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import { expertOf } from '../../../proto/model/experts.ts';
@@ -23,7 +25,7 @@ export async function expertChecksums(
   const sums: number[] = [];
   for (let id = 0; id < (table?.count ?? 0); id++) {
     const expert = expertOf(table!, id);
-    const read = (linear: LinearSpec | null) => readMatrix(spec, directory, linear?.weight?.data ?? null);
+    const read = (linear: LinearSpec | null) => readMatrix(spec, directory, linear?.weight ?? null);
     const [gate, up, down] = await Promise.all([read(expert.gate), read(expert.up), read(expert.down)]);
     for (let slice = 0; slice < slices; slice++) sums.push(sliceChecksum(gate, up, down, slice, slices));
   }
@@ -50,12 +52,38 @@ interface Matrix {
   readonly rowBytes: number;
 }
 
-async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef | null): Promise<Matrix> {
+async function readMatrix(spec: ModelSpec, directory: string, matrix: MatrixSpec | null): Promise<Matrix> {
+  const tensor = matrix?.data ?? null;
   const file = tensor === null ? undefined : spec.files[tensor.file];
-  if (tensor === null || file === undefined) throw new Error('an expert of the model names no weights');
-  const [rows = 0] = tensor.shape;
-  const rowBytes = checkpointBytes(tensor) / rows;
-  const bytes = Buffer.allocUnsafe(rows * rowBytes);
+  if (matrix === null || tensor === null || file === undefined)
+    throw new Error('an expert of the model names no weights');
+  const stored = await readTensor(file, directory, tensor);
+  return { bytes: regionOf(matrix, tensor, stored), rows: matrix.rows, rowBytes: elementBytes(tensor) * matrix.cols };
+}
+
+function elementBytes(tensor: TensorRef): number {
+  return checkpointBytes({ ...tensor, shape: [1] });
+}
+
+/** The bytes of a matrix, row by row, from those of what it is a part of. */
+function regionOf({ rows, cols, region }: MatrixSpec, tensor: TensorRef, stored: Buffer): Buffer {
+  if (region === null) return stored;
+  const size = elementBytes(tensor);
+  const width = tensor.shape[1] ?? 0;
+  const bytes = Buffer.allocUnsafe(rows * cols * size);
+  for (let row = 0; row < rows; row++) {
+    const storedRow = region.firstRow + row * region.rowStep;
+    for (let col = 0; col < cols; col++) {
+      const storedCol = region.firstCol + col;
+      const at = region.transposed ? storedCol * width + storedRow : storedRow * width + storedCol;
+      stored.copy(bytes, (row * cols + col) * size, at * size, (at + 1) * size);
+    }
+  }
+  return bytes;
+}
+
+async function readTensor(file: CheckpointFile, directory: string, tensor: TensorRef): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(checkpointBytes(tensor));
   const handle = await open(join(directory, file.path), 'r');
   try {
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, tensor.offset);
@@ -64,7 +92,7 @@ async function readMatrix(spec: ModelSpec, directory: string, tensor: TensorRef 
   } finally {
     await handle.close();
   }
-  return { bytes, rows, rowBytes };
+  return bytes;
 }
 
 function sliceChecksum(gate: Matrix, up: Matrix, down: Matrix, slice: number, slices: number): number {

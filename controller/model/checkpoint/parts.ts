@@ -20,16 +20,27 @@ export interface TensorSource {
 export interface TensorStack {
   /** `rows` rows of matrix `index` from `firstRow` on. */
   matrix(index: number, firstRow: number, rows: number): MatrixSpec;
+  /** The same of the transpose of matrix `index`, every `step`-th row. */
+  transposed(index: number, firstRow: number, rows: number, step: number): MatrixSpec;
+  /** `length` elements, or all, of vector `index` from its element `first` on, of a tensor [count, elements]. */
+  vector(index: number, first: number, length: number | null): TensorRef;
 }
 
 /** The matrices [rows, cols] that lie one behind the other in `tensor` [..., rows, cols]. */
 export function stackOf(tensor: TensorRef): TensorStack {
   const [stored = 0, cols = 0] = tensor.shape.slice(-2);
+  const at = (elements: number, shape: number[]): TensorRef => {
+    const before = checkpointBytes({ ...tensor, shape: [elements] });
+    return { ...tensor, offset: tensor.offset + before, shape };
+  };
   return {
-    matrix: (index, firstRow, rows) => {
-      const before = checkpointBytes({ ...tensor, shape: [index * stored + firstRow, cols] });
-      return plainMatrix(rows, cols, { ...tensor, offset: tensor.offset + before, shape: [rows, cols] });
-    },
+    matrix: (index, firstRow, rows) =>
+      plainMatrix(rows, cols, at((index * stored + firstRow) * cols, [rows, cols])),
+    transposed: (index, firstRow, rows, rowStep) => ({
+      ...plainMatrix(rows, stored, at(index * stored * cols, [stored, cols])),
+      region: { firstRow, rowStep, firstCol: 0, transposed: true },
+    }),
+    vector: (index, first, length) => at(index * cols + first, [length ?? cols - first]),
   };
 }
 
@@ -75,6 +86,7 @@ export function linear({ tensors }: Builder, name: string, out: number, width: n
   return {
     weight: tensors.matrix(`${name}.weight`, out, width),
     bias: bias ? tensors.vector(`${name}.bias`, out) : null,
+    biasStep: 1,
   };
 }
 

@@ -103,7 +103,8 @@ const keys = {
   /** 1: the layer has rope. Null: as no_rope_layer_interval says. */
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullable(),
   no_rope_layer_interval: size,
-  attention_chunk_size: size,
+  /** Null: attention is not chunked. */
+  attention_chunk_size: size.nullable(),
   attn_temperature_tuning: z.union([z.boolean(), z.number()]),
   floor_scale: size,
   attn_scale: z.number().min(0).max(1e30),

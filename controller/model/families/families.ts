@@ -7,10 +7,12 @@ import { exaoneMoe } from './exaone-moe.ts';
 import type { Family } from './family.ts';
 import { gemma2, gemma3 } from './gemma.ts';
 import { glm4Moe } from './glm4-moe.ts';
+import { gptOss } from './gpt-oss.ts';
 import { granitemoe, granitemoeSwa, granitemoeshared } from './granitemoe.ts';
 import { hunyuanV1Moe } from './hunyuan-v1-moe.ts';
 import { hyV3 } from './hy-v3.ts';
 import { llama } from './llama.ts';
+import { llama4 } from './llama4.ts';
 import { minimaxM2 } from './minimax-m2.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
@@ -42,6 +44,8 @@ const families: readonly Family[] = [
   exaoneMoe,
   solarOpen,
   afmoe,
+  gptOss,
+  llama4,
   llama,
   mistral,
   qwen2,

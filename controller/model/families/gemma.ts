@@ -3,7 +3,7 @@ import { denseFfn } from '../operators/ffn.ts';
 import { type GqaShape, plainAttention } from '../operators/gqa.ts';
 import { type BlockShape, defineFamily, type ModelStyle } from './family.ts';
 
-function style(config: Pick<ModelConfig, 'hidden_size' | 'final_logit_softcapping'>): Partial<ModelStyle> {
+function styleOf(config: Pick<ModelConfig, 'hidden_size' | 'final_logit_softcapping'>): Partial<ModelStyle> {
   return {
     norm: { kind: 'rms', weightOffset: 1, bias: false },
     embeddingMultiplier: Math.sqrt(config.hidden_size),
@@ -61,7 +61,7 @@ export const gemma2 = defineFamily({
     attn_logit_softcapping: 50,
     final_logit_softcapping: 30,
   },
-  style,
+  style: (config) => styleOf(config),
   layer: (config, index) => {
     const types = config.layer_types;
     const slides = types ? types[index] === 'sliding_attention' : index % 2 === 0;
@@ -98,7 +98,7 @@ export const gemma3 = defineFamily({
     final_logit_softcapping: null,
   },
   style: (config) => ({
-    ...style(config),
+    ...styleOf(config),
     ropes: [
       { name: 'full_attention', theta: null },
       { name: 'sliding_attention', theta: config.rope_local_base_freq },

@@ -70,5 +70,5 @@ export function buildFfn(
 }
 
 export function withoutBias(weight: MatrixSpec): LinearSpec {
-  return { weight, bias: null };
+  return { weight, bias: null, biasStep: 1 };
 }

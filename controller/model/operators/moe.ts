@@ -1,10 +1,11 @@
 import type { FfnSpec__Output as FfnSpec } from '../../../proto/generated/conclave/v1/FfnSpec.ts';
 import type { GateGroups__Output as GateGroups } from '../../../proto/generated/conclave/v1/GateGroups.ts';
 import type { GateSpec__Output as GateSpec } from '../../../proto/generated/conclave/v1/GateSpec.ts';
+import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import { packExperts } from '../../../proto/model/experts.ts';
-import type { Builder } from '../checkpoint/parts.ts';
-import { buildFfn, type FfnNames, projections, withoutBias } from './ffn.ts';
+import type { Builder, TensorStack } from '../checkpoint/parts.ts';
+import { buildFfn, type FfnNames, projections } from './ffn.ts';
 
 /** How experts are picked and weighed; see GateSpec in model.proto. */
 export interface GateShape {
@@ -18,6 +19,8 @@ export interface GateShape {
   readonly multiplier: number;
   /** Where the correction of scores lies, below the experts' path, and how it is stored; null: there is none. */
   readonly correction: { readonly name: string; readonly shape: readonly number[] } | null;
+  /** The matrix has a bias. */
+  readonly bias: boolean;
   readonly groups: GateGroups | null;
   /** Of sparsemixer. */
   readonly jitter: number;
@@ -29,8 +32,15 @@ export interface MoeShape {
   /** Below the layer. */
   readonly path: string;
   readonly gate: GateShape;
-  /** Matrices of expert e at `path.experts.e`, or of all experts stacked at `path`. */
-  readonly storage: 'separate' | 'stacked';
+  /**
+   * Matrices of expert e at `path.experts.e`, or of all experts stacked at `path`: [out, in], or [in, out] with gate's
+   * columns before up's, or with gate's and up's columns in turn.
+   */
+  readonly storage: 'separate' | 'stacked' | 'transposed' | 'interleaved';
+  /** Stacked experts have biases, named as their matrices and `_bias`. */
+  readonly biases: boolean;
+  /** Of the activation, and what it clamps to; null: config.json's. */
+  readonly activation: Pick<FfnSpec, 'activation' | 'activationLimit'> | null;
   readonly names: FfnNames;
   readonly experts: number;
   readonly topK: number;
@@ -48,6 +58,7 @@ export function softmaxGate(renormalise: boolean): GateShape {
     smallestSum: 0,
     multiplier: 1,
     correction: null,
+    bias: false,
     groups: null,
     jitter: 0,
   };
@@ -70,6 +81,8 @@ export const plainMoe = {
   path: 'mlp',
   storage: 'separate',
   names: projections,
+  biases: false,
+  activation: null,
   weightsOnInput: false,
 } as const;
 
@@ -84,7 +97,7 @@ function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: 
   const { scoring, correction, groups } = gate;
   return {
     weight: tensors.matrix(`${path}.${gate.name}.weight`, experts, hidden),
-    bias: null,
+    bias: gate.bias ? tensors.vector(`${path}.${gate.name}.bias`, experts) : null,
     topK,
     scoring,
     weightMultiplier: Math.fround(gate.multiplier),
@@ -97,17 +110,52 @@ function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: 
 }
 
 function buildExperts(builder: Builder, path: string, shape: MoeShape, hidden: number): FfnSpec[] {
-  const { names, experts, intermediate } = shape;
-  const ids = Array.from({ length: experts }, (_, id) => id);
+  const ids = Array.from({ length: shape.experts }, (_, id) => id);
   if (shape.storage === 'separate') return ids.map((id) => buildFfn(builder, `${path}.experts.${id}`, shape, hidden));
+  const stacks = findStacks(builder, path, shape, hidden);
+  const { activation, activationLimit } = shape.activation ?? { activation: builder.activation, activationLimit: 0 };
+  return ids.map((id) => ({ ...stackedExpert(stacks, id, shape, hidden), activation, activationLimit }));
+}
+
+/** What holds all experts of a layer. */
+interface Stacks {
+  readonly both: TensorStack;
+  readonly down: TensorStack;
+  /** Null: no biases. */
+  readonly biases: { readonly both: TensorStack; readonly down: TensorStack } | null;
+}
+
+function findStacks({ tensors }: Builder, path: string, shape: MoeShape, hidden: number): Stacks {
+  const { names, experts, intermediate, storage } = shape;
   if (!('gateUp' in names)) throw new Error(`${path}: stacked experts have gate and up in one matrix`);
-  const both = builder.tensors.stack(`${path}.${names.gateUp}`, [experts, 2 * intermediate, hidden]);
-  const down = builder.tensors.stack(`${path}.${names.down}`, [experts, hidden, intermediate]);
-  return ids.map((id) => ({
-    gate: withoutBias(both.matrix(id, 0, intermediate)),
-    up: withoutBias(both.matrix(id, intermediate, intermediate)),
-    down: withoutBias(down.matrix(id, 0, hidden)),
-    activation: builder.activation,
-    activationLimit: 0,
-  }));
+  const [both, down] = [`${path}.${names.gateUp}`, `${path}.${names.down}`];
+  const [rows, cols] = [2 * intermediate, hidden];
+  const biases = shape.biases && {
+    both: tensors.stack(`${both}_bias`, [experts, rows]),
+    down: tensors.stack(`${down}_bias`, [experts, hidden]),
+  };
+  return {
+    both: tensors.stack(both, storage === 'stacked' ? [experts, rows, cols] : [experts, cols, rows]),
+    down: tensors.stack(down, storage === 'stacked' ? [experts, hidden, intermediate] : [experts, intermediate, hidden]),
+    biases: biases || null,
+  };
+}
+
+function stackedExpert({ both, down, biases }: Stacks, id: number, { storage, intermediate }: MoeShape, hidden: number) {
+  const biasStep = storage === 'interleaved' ? 2 : 1;
+  const upStart = storage === 'interleaved' ? 1 : intermediate;
+  const input = (first: number): LinearSpec => ({
+    weight:
+      storage === 'stacked'
+        ? both.matrix(id, first, intermediate)
+        : both.transposed(id, first, intermediate, biasStep),
+    bias: biases && biases.both.vector(id, first, biasStep === 1 ? intermediate : null),
+    biasStep,
+  });
+  const output: LinearSpec = {
+    weight: storage === 'stacked' ? down.matrix(id, 0, hidden) : down.transposed(id, 0, hidden, 1),
+    bias: biases && biases.down.vector(id, 0, hidden),
+    biasStep: 1,
+  };
+  return { gate: input(0), up: input(upStart), down: output };
 }

@@ -4,7 +4,7 @@ namespace conclave::binding {
 namespace {
 
 // What the encoding of a matrix may need beside its elements, and the engine does not read.
-constexpr const char* kUnreadParts[] = {"scales", "zeros", "groupIndex", "globalScale", "region"};
+constexpr const char* kUnreadParts[] = {"scales", "zeros", "groupIndex", "globalScale"};
 
 TensorRef ReadTensor(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
@@ -47,7 +47,15 @@ MatrixSpec ReadMatrix(const Fields& parent, const char* key) {
   MatrixSpec matrix{ReadTensor(fields, "data")};
   const std::vector<int64_t> shape{fields.Integer("rows", 0, kMaxUint32),
                                    fields.Integer("cols", 0, kMaxUint32)};
-  if (matrix.data.shape != shape) {
+  if (fields.Has("region")) {
+    const Fields region = fields.Object("region");
+    matrix.region = {.rows = shape[0],
+                     .cols = shape[1],
+                     .first_row = region.Integer("firstRow", 0, kMaxUint32),
+                     .row_step = region.Integer("rowStep", 1, kMaxUint32),
+                     .first_col = region.Integer("firstCol", 0, kMaxUint32),
+                     .transposed = region.Boolean("transposed")};
+  } else if (matrix.data.shape != shape) {
     throw Error(ErrorCode::kCorruptCheckpoint, "tensor " + matrix.data.name + " (" + fields.path() +
                                                    ".data): expected shape [rows, cols]");
   }
@@ -59,6 +67,7 @@ LinearSpec ReadLinear(const Fields& parent, const char* key) {
   LinearSpec linear;
   linear.weight = ReadMatrix(fields, "weight");
   linear.bias = ReadOptionalTensor(fields, "bias");
+  linear.bias_step = fields.Integer("biasStep", 1, kMaxUint32);
   return linear;
 }
 

@@ -69,7 +69,8 @@ DenseSpec ReadDense(const Fields& fields) {
 
 GateSpec ReadGate(const Fields& fields) {
   GateSpec gate;
-  gate.linear = {ReadMatrix(fields, "weight"), ReadOptionalTensor(fields, "bias")};
+  gate.linear.weight = ReadMatrix(fields, "weight");
+  gate.linear.bias = ReadOptionalTensor(fields, "bias");
   gate.top_k = static_cast<int>(fields.Integer("topK", 1, 65536));
   gate.scoring = ReadEnum<GateScoring>(fields, "scoring",
                                        {{"GATE_SCORING_SOFTMAX_ALL", GateScoring::kSoftmaxAll},

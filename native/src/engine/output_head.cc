@@ -32,8 +32,8 @@ StepOutput Collect(std::span<const LogitsResult> results) {
 
 OutputHead::OutputHead(TensorLoader& loader, const ModelSpec& spec)
     : norm_(loader, spec.final_norm, spec.hidden_size),
-      weight_(loader.Matrix(spec.head.weight.data, Whole(spec.head.weight.data))),
-      bias_(loader.Vector(spec.head.bias, {0, spec.vocab_size})),
+      weight_(loader.Matrix(spec.head.weight, Whole(spec.head.weight))),
+      bias_(loader.Bias(spec.head, {0, spec.vocab_size})),
       multiplier_(spec.logit_multiplier),
       softcap_(spec.logit_softcap) {}
 

@@ -47,7 +47,7 @@ void Stage::Load(LoadMonitor& monitor) {
   const RankSlice& slice = options_.slice;
   for (int i = slice.first_layer; i < slice.end_layer; ++i)
     for (const BlockSpec& block : spec.layers[i].blocks) monitor.Expect(Block::SourceBytes(block));
-  if (has_first_layer()) monitor.Expect(spec.embedding.data.bytes());
+  if (has_first_layer()) monitor.Expect(spec.embedding.bytes());
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *backend_, monitor);
   const int64_t layers = slice.end_layer - slice.first_layer;
@@ -59,7 +59,7 @@ void Stage::Load(LoadMonitor& monitor) {
       for (const BlockSpec& block : spec.layers[layer].blocks)
         layers_[task]->blocks.emplace_back(loader, spec, block, options_);
     } else if (task == layers && has_first_layer()) {
-      embedding_ = loader.Embedding(spec.embedding.data);
+      embedding_ = loader.Embedding(spec.embedding);
     } else if (task > layers && has_last_layer()) {
       head_.emplace(loader, spec);
     }

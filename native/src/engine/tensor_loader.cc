@@ -7,7 +7,7 @@
 namespace conclave {
 
 uint64_t SourceBytes(const LinearSpec& linear) {
-  return linear.weight.data.bytes() + (linear.bias ? linear.bias->bytes() : 0);
+  return linear.weight.bytes() + (linear.bias ? linear.bias->bytes() : 0);
 }
 
 void RequireFormat(const Backend& backend, WeightsFormat format) {
@@ -22,19 +22,20 @@ void RequireFormat(const Backend& backend, WeightsFormat format) {
 FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, Range width,
                uint32_t* crc) {
   const FfnParts parts(ffn, width);
-  const auto bias = [&](const std::optional<TensorRef>& tensor, Range part) {
-    return tensor ? backend.Store(store.Vector(*tensor, part)) : nullptr;
+  const auto bias = [&](const LinearSpec& linear, Range part) {
+    return linear.bias ? backend.Store(store.Vector(*linear.bias, part, linear.bias_step))
+                       : nullptr;
   };
-  const auto gate = store.Matrix(ffn.gate.weight.data, parts.gate_up, crc);
-  const auto up = store.Matrix(ffn.up.weight.data, parts.gate_up, crc);
-  const auto down = store.Matrix(ffn.down.weight.data, parts.down, crc);
+  const auto gate = store.Matrix(ffn.gate.weight, parts.gate_up, crc);
+  const auto up = store.Matrix(ffn.up.weight, parts.gate_up, crc);
+  const auto down = store.Matrix(ffn.down.weight, parts.down, crc);
   return backend.PackFfn(
       {.gate = *gate,
        .up = *up,
        .down = *down,
-       .gate_bias = bias(ffn.gate.bias, width),
-       .up_bias = bias(ffn.up.bias, width),
-       .down_bias = width.begin == 0 ? bias(ffn.down.bias, {0, ffn.down.out()}) : nullptr,
+       .gate_bias = bias(ffn.gate, width),
+       .up_bias = bias(ffn.up, width),
+       .down_bias = width.begin == 0 ? bias(ffn.down, {0, ffn.down.out()}) : nullptr,
        .activation = ffn.activation},
       store.format());
 }
@@ -44,14 +45,14 @@ TensorLoader::TensorLoader(const WeightStore& store, Backend& backend, LoadMonit
   RequireFormat(backend, store.format());
 }
 
-MatrixPtr TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part) {
-  return Matrix(tensor, part, store_.format());
+MatrixPtr TensorLoader::Matrix(const MatrixSpec& matrix, const Rectangle& part) {
+  return Matrix(matrix, part, store_.format());
 }
 
-MatrixPtr TensorLoader::Matrix(const TensorRef& tensor, const Rectangle& part,
+MatrixPtr TensorLoader::Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                WeightsFormat format) {
-  MatrixPtr packed = backend_.Pack(*store_.Matrix(tensor, part), format);
-  monitor_.Add(tensor.bytes());
+  MatrixPtr packed = backend_.Pack(*store_.Matrix(matrix, part), format);
+  monitor_.Add(matrix.bytes());
   return packed;
 }
 
@@ -67,6 +68,13 @@ VectorPtr TensorLoader::Vector(const TensorRef& tensor, Range part) {
 
 VectorPtr TensorLoader::Vector(const std::optional<TensorRef>& tensor, Range part) {
   return tensor ? Vector(*tensor, part) : nullptr;
+}
+
+VectorPtr TensorLoader::Bias(const LinearSpec& linear, Range part) {
+  if (!linear.bias) return nullptr;
+  VectorPtr stored = backend_.Store(store_.Vector(*linear.bias, part, linear.bias_step));
+  monitor_.Add(linear.bias->bytes());
+  return stored;
 }
 
 VectorPtr TensorLoader::NormWeight(const NormSpec& norm, Range part) {
@@ -88,10 +96,10 @@ FfnPtr TensorLoader::Ffn(const FfnSpec& ffn, Range width) {
   return packed;
 }
 
-EmbeddingPtr TensorLoader::Embedding(const TensorRef& tensor) {
+EmbeddingPtr TensorLoader::Embedding(const MatrixSpec& table) {
   EmbeddingPtr packed =
-      backend_.PackEmbedding(*store_.Matrix(tensor, Whole(tensor)), store_.format());
-  monitor_.Add(tensor.bytes());
+      backend_.PackEmbedding(*store_.Matrix(table, Whole(table)), store_.format());
+  monitor_.Add(table.bytes());
   return packed;
 }
 

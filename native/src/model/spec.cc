@@ -86,12 +86,38 @@ class SpecValidator {
   }
 
   void Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols) {
-    Tensor(path, matrix.data, {rows, cols});
+    if (!matrix.region) return Tensor(path, matrix.data, {rows, cols});
+    Tensor(path, matrix.data, matrix.data.shape);
+    const MatrixRegion& region = *matrix.region;
+    const auto& shape = matrix.data.shape;
+    if (region.rows != rows || region.cols != cols || shape.size() != 2) {
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", matrix.data.name, " (", path,
+           "): expected a region [", rows, ", ", cols, "] of a matrix, got [", region.rows, ", ",
+           region.cols, "] of ", ShapeText(shape));
+    }
+    const int64_t last_row = region.first_row + (rows - 1) * region.row_step;
+    const int64_t last_col = region.first_col + cols - 1;
+    const bool inside = region.first_row >= 0 && region.first_col >= 0 && region.row_step >= 1 &&
+                        last_row < shape[region.transposed ? 1 : 0] &&
+                        last_col < shape[region.transposed ? 0 : 1];
+    if (!inside) {
+      Fail(ErrorCode::kInvalidArgument, path, ".region: expected one within ", ShapeText(shape),
+           ", got rows from ", region.first_row, " to ", last_row, ", columns from ",
+           region.first_col, " to ", last_col);
+    }
   }
 
   void Linear(const std::string& path, const LinearSpec& linear, int64_t out, int64_t in) {
     Matrix(path + ".weight", linear.weight, out, in);
-    if (linear.bias) Tensor(path + ".bias", *linear.bias, {out});
+    if (linear.bias) Bias(path + ".bias", *linear.bias, out, linear.bias_step);
+  }
+
+  void Bias(const std::string& path, const TensorRef& bias, int64_t length, int64_t step) {
+    if (step == 1) return Tensor(path, bias, {length});
+    Tensor(path, bias, bias.shape);
+    if (bias.shape.size() == 1 && (length - 1) * step < bias.shape[0]) return;
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", bias.name, " (", path, "): expected ", length,
+         " elements at steps of ", step, ", got shape ", ShapeText(bias.shape));
   }
 
   void Norm(const std::string& path, const NormSpec& norm, int64_t width) {
@@ -231,7 +257,7 @@ class SpecValidator {
 
   void CheckFfn(const std::string& path, const FfnSpec& ffn) {
     const TensorRef& gate = ffn.gate.weight.data;
-    const int64_t width = gate.shape.empty() ? 0 : gate.shape[0];
+    const int64_t width = gate.shape.empty() ? 0 : ffn.gate.weight.rows();
     if (width < 1) {
       Fail(ErrorCode::kCorruptCheckpoint, "tensor ", gate.name, " (", path,
            ".gate.weight): expected shape [width, ", spec_.hidden_size, "], got ",

@@ -8,27 +8,30 @@
 namespace conclave {
 namespace {
 
-// What is read at a time.
+// What is read at a time. Of a transposed matrix every stored row is read for each chunk.
 constexpr int64_t kChunkBytes = 256 << 10;
+constexpr int64_t kTransposedChunkBytes = 32 << 20;
 
 }  // namespace
 
-TensorSource::TensorSource(const WeightStore& store, const TensorRef& tensor, const Rectangle& part,
-                           uint32_t* crc)
-    : DecodedSource(tensor.type, part.rows.size(), part.cols.size()),
+TensorSource::TensorSource(const WeightStore& store, const MatrixSpec& matrix,
+                           const Rectangle& part, uint32_t* crc)
+    : DecodedSource(matrix.data.type, part.rows.size(), part.cols.size()),
       store_(store),
-      tensor_(tensor),
+      matrix_(matrix),
       part_(part),
       crc_(crc) {}
 
 const uint8_t* TensorSource::Row(int64_t row) {
   if (row < first_ || row >= first_ + count_) {
+    const bool transposed = matrix_.region && matrix_.region->transposed;
+    const int64_t chunk_bytes = transposed ? kTransposedChunkBytes : kChunkBytes;
     const int64_t at_once =
-        std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, static_cast<int64_t>(row_bytes())));
+        std::max<int64_t>(1, chunk_bytes / std::max<int64_t>(1, static_cast<int64_t>(row_bytes())));
     first_ = row;
     count_ = std::min(at_once, rows() - row);
     chunk_.resize(static_cast<size_t>(count_) * row_bytes());
-    store_.ReadRows(tensor_, part_, part_.rows.begin + row, count_, chunk_.data());
+    store_.ReadRows(matrix_, part_, part_.rows.begin + row, count_, chunk_.data());
     if (crc_ != nullptr) *crc_ = Crc32(*crc_, chunk_.data(), chunk_.size());
   }
   return chunk_.data() + static_cast<size_t>(row - first_) * row_bytes();
@@ -40,7 +43,7 @@ void TensorSource::Guard(const Read& read) const {
     read();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNonFinite) throw;
-    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor_.name, ": ", error.what());
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", matrix_.data.name, ": ", error.what());
   }
 }
 

@@ -8,10 +8,10 @@
 
 namespace conclave {
 
-// Part of a tensor in a checkpoint, read some rows at a time.
+// Part of a matrix in a checkpoint, read some rows at a time.
 class TensorSource final : public DecodedSource {
  public:
-  TensorSource(const WeightStore& store, const TensorRef& tensor, const Rectangle& part,
+  TensorSource(const WeightStore& store, const MatrixSpec& matrix, const Rectangle& part,
                uint32_t* crc);
 
   // An element that is not finite is an error of the checkpoint.
@@ -27,7 +27,7 @@ class TensorSource final : public DecodedSource {
   void Guard(const Read& read) const;
 
   const WeightStore& store_;
-  const TensorRef& tensor_;
+  const MatrixSpec& matrix_;
   Rectangle part_;
   uint32_t* crc_;
   std::vector<uint8_t> chunk_;

@@ -27,7 +27,7 @@ std::string CheckpointPath(const std::string& directory, const std::string& path
 
 }  // namespace
 
-Rectangle Whole(const TensorRef& tensor) { return {{0, tensor.shape[0]}, {0, tensor.shape[1]}}; }
+Rectangle Whole(const MatrixSpec& matrix) { return {{0, matrix.rows()}, {0, matrix.cols()}}; }
 
 WeightStore::WeightStore(const std::string& directory, ModelSpec spec, WeightsFormat format)
     : spec_(std::move(spec)), format_(format) {
@@ -38,21 +38,29 @@ WeightStore::WeightStore(const std::string& directory, ModelSpec spec, WeightsFo
   }
 }
 
-std::unique_ptr<MatrixSource> WeightStore::Matrix(const TensorRef& tensor, const Rectangle& part,
+std::unique_ptr<MatrixSource> WeightStore::Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                                   uint32_t* crc) const {
-  Prefetch(tensor, {part.rows.begin * tensor.shape[1], part.rows.end * tensor.shape[1]});
-  return std::make_unique<TensorSource>(*this, tensor, part, crc);
+  const TensorRef& tensor = matrix.data;
+  const Range rows = matrix.region ? Range{0, tensor.shape[0]} : part.rows;
+  Prefetch(tensor, {rows.begin * tensor.shape[1], rows.end * tensor.shape[1]});
+  return std::make_unique<TensorSource>(*this, matrix, part, crc);
 }
 
-std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part) const {
-  std::vector<uint8_t> bytes(static_cast<size_t>(part.size()) * ElementBytes(tensor.type));
-  Read(tensor, part, bytes.data());
-  std::vector<float> values(static_cast<size_t>(part.size()));
-  DecoderOf(tensor.type).floats(bytes.data(), part.size(), values.data());
+std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part, int64_t step) const {
+  const int64_t count = part.size();
+  if (count == 0) return {};
+  const int64_t span = (count - 1) * step + 1;
+  const int64_t begin = part.begin * step;
+  std::vector<uint8_t> bytes(static_cast<size_t>(span) * ElementBytes(tensor.type));
+  Read(tensor, {begin, begin + span}, bytes.data());
+  std::vector<float> values(static_cast<size_t>(span));
+  DecoderOf(tensor.type).floats(bytes.data(), span, values.data());
+  for (int64_t i = 0; i < count; ++i) values[i] = values[i * step];
+  values.resize(static_cast<size_t>(count));
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
       Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": element ",
-           part.begin + static_cast<int64_t>(i), " is ", values[i]);
+           (part.begin + static_cast<int64_t>(i)) * step, " is ", values[i]);
     }
   }
   return values;
@@ -64,15 +72,42 @@ void WeightStore::Read(const TensorRef& tensor, Range elements, void* output) co
                             static_cast<uint64_t>(elements.size()) * element, output);
 }
 
-void WeightStore::ReadRows(const TensorRef& tensor, const Rectangle& part, int64_t first,
+void WeightStore::ReadRows(const MatrixSpec& matrix, const Rectangle& part, int64_t first,
                            int64_t count, uint8_t* output) const {
+  const TensorRef& tensor = matrix.data;
+  const MatrixRegion region = matrix.region.value_or(MatrixRegion());
+  if (region.transposed) return ReadTransposed(matrix, part, first, count, output);
   const int64_t width = tensor.shape[1];
   const int64_t cols = part.cols.size();
-  if (cols == width) return Read(tensor, {first * width, (first + count) * width}, output);
+  const int64_t row = region.first_row + first * region.row_step;
+  if (cols == width && region.row_step == 1)
+    return Read(tensor, {row * width, (row + count) * width}, output);
   const size_t row_bytes = static_cast<size_t>(cols) * ElementBytes(tensor.type);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin = (first + i) * width + part.cols.begin;
+    const int64_t begin =
+        (row + i * region.row_step) * width + region.first_col + part.cols.begin;
     Read(tensor, {begin, begin + cols}, output + static_cast<size_t>(i) * row_bytes);
+  }
+}
+
+// Each stored row holds an element of every row of the matrix.
+void WeightStore::ReadTransposed(const MatrixSpec& matrix, const Rectangle& part, int64_t first,
+                                 int64_t count, uint8_t* output) const {
+  const TensorRef& tensor = matrix.data;
+  const MatrixRegion& region = *matrix.region;
+  const size_t element = ElementBytes(tensor.type);
+  const int64_t cols = part.cols.size();
+  const int64_t span = (count - 1) * region.row_step + 1;
+  const int64_t from = region.first_row + first * region.row_step;
+  std::vector<uint8_t> stored(static_cast<size_t>(span) * element);
+  for (int64_t c = 0; c < cols; ++c) {
+    const int64_t begin =
+        (region.first_col + part.cols.begin + c) * tensor.shape[1] + from;
+    Read(tensor, {begin, begin + span}, stored.data());
+    for (int64_t r = 0; r < count; ++r) {
+      std::memcpy(output + static_cast<size_t>(r * cols + c) * element,
+                  stored.data() + static_cast<size_t>(r * region.row_step) * element, element);
+    }
   }
 }
 

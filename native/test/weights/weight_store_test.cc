@@ -70,9 +70,10 @@ TEST_P(WeightStoreTest, ReadsVectorsExactly) {
 TEST_P(WeightStoreTest, ReadsRectanglesExactly) {
   const TestModel model(Shape());
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().layers[1].Find<GqaSpec>()->o.weight.data;
-  for (const Rectangle& part : {Whole(tensor), Rectangle{{4, 21}, {8, 24}}}) {
-    const auto source = store->Matrix(tensor, part);
+  const MatrixSpec& matrix = model.spec().layers[1].Find<GqaSpec>()->o.weight;
+  const TensorRef& tensor = matrix.data;
+  for (const Rectangle& part : {Whole(matrix), Rectangle{{4, 21}, {8, 24}}}) {
+    const auto source = store->Matrix(matrix, part);
     ASSERT_EQ(source->type(), tensor.type);
     ASSERT_EQ(source->rows(), part.rows.size());
     ASSERT_EQ(source->cols(), part.cols.size());
@@ -86,16 +87,50 @@ TEST_P(WeightStoreTest, ReadsRectanglesExactly) {
   }
 }
 
+// Rows that take turns with others, also of a transposed matrix; elements of a vector that do.
+TEST_P(WeightStoreTest, ReadsRegionsExactly) {
+  const TestModel model(Shape());
+  const auto store = model.Open();
+  MatrixSpec matrix = model.spec().layers[1].Find<GqaSpec>()->o.weight;
+  const std::vector<int64_t> stored = matrix.data.shape;
+  const std::vector<double>& values = model.Values(matrix.data);
+  for (const bool transposed : {false, true}) {
+    matrix.region = {.rows = 9,
+                     .cols = 20,
+                     .first_row = 3,
+                     .row_step = 2,
+                     .first_col = 4,
+                     .transposed = transposed};
+    for (const Rectangle& part : {Whole(matrix), Rectangle{{2, 7}, {5, 16}}}) {
+      const auto source = store->Matrix(matrix, part);
+      std::vector<float> row(static_cast<size_t>(part.cols.size()));
+      for (int64_t r = 0; r < part.rows.size(); ++r) {
+        source->Floats(r, row.data());
+        for (size_t c = 0; c < row.size(); ++c) {
+          const int64_t at_row = 3 + 2 * (part.rows.begin + r);
+          const int64_t at_col = 4 + part.cols.begin + static_cast<int64_t>(c);
+          const int64_t at =
+              transposed ? at_col * stored[1] + at_row : at_row * stored[1] + at_col;
+          EXPECT_EQ(row[c], values[static_cast<size_t>(at)]);
+        }
+      }
+    }
+  }
+  const TensorRef& bias = *model.spec().layers[0].Find<GqaSpec>()->q.bias;
+  const std::vector<float> every_third = store->Vector(bias, {2, 6}, 3);
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(every_third[i], model.Values(bias)[(2 + i) * 3]);
+}
+
 TEST_P(WeightStoreTest, NamesTheTensorThatIsNotFinite) {
   const TestModel model(Shape());
-  const TensorRef& matrix = model.spec().layers[0].Find<GqaSpec>()->k.weight.data;
-  const TensorRef& vector = model.spec().final_norm.weight;
-  model.Poison(matrix, 37);
+  const MatrixSpec& matrix = model.spec().layers[0].Find<GqaSpec>()->k.weight;
+  const TensorRef& vector = *model.spec().final_norm.weight;
+  model.Poison(matrix.data, 37);
   model.Poison(vector, 2);
   const auto store = model.Open();
   ExpectError(ErrorCode::kCorruptCheckpoint, "tensor layers.0.k.weight", [&] {
-    std::vector<float> row(static_cast<size_t>(matrix.shape[1]));
-    store->Matrix(matrix, Whole(matrix))->Floats(37 / matrix.shape[1], row.data());
+    std::vector<float> row(static_cast<size_t>(matrix.cols()));
+    store->Matrix(matrix, Whole(matrix))->Floats(37 / matrix.cols(), row.data());
   });
   ExpectError(ErrorCode::kCorruptCheckpoint, "tensor final_norm: element 2", [&] {
     store->Vector(vector, {0, vector.shape[0]});
@@ -108,9 +143,9 @@ INSTANTIATE_TEST_SUITE_P(Types, WeightStoreTest,
                                           testing::Values(0, 1, 2)));
 
 // Reads all of a part; the CRC-32 of its bytes, from `crc` on.
-uint32_t ReadAll(const WeightStore& store, const TensorRef& tensor, const Rectangle& part,
+uint32_t ReadAll(const WeightStore& store, const MatrixSpec& matrix, const Rectangle& part,
                  uint32_t crc = 0) {
-  const auto source = store.Matrix(tensor, part, &crc);
+  const auto source = store.Matrix(matrix, part, &crc);
   std::vector<float> row(static_cast<size_t>(part.cols.size()));
   for (int64_t r = 0; r < source->rows(); ++r) source->Raw(r, row.data());
   return crc;
@@ -119,17 +154,18 @@ uint32_t ReadAll(const WeightStore& store, const TensorRef& tensor, const Rectan
 TEST(WeightStore, ChecksumsAreThoseOfTheBytesInTheFile) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().layers[0].Find<GqaSpec>()->q.weight.data;
+  const MatrixSpec& matrix = model.spec().layers[0].Find<GqaSpec>()->q.weight;
+  const TensorRef& tensor = matrix.data;
   std::vector<uint8_t> file(store->spec().files[0].bytes);
   FILE* stream = std::fopen(model.path().c_str(), "rb");
   ASSERT_EQ(std::fread(file.data(), 1, file.size(), stream), file.size());
   std::fclose(stream);
-  EXPECT_EQ(ReadAll(*store, tensor, Whole(tensor), 7),
+  EXPECT_EQ(ReadAll(*store, matrix, Whole(matrix), 7),
             Crc32(7, file.data() + tensor.offset, tensor.bytes()));
   uint32_t crc = 0;
   for (int64_t row = 2; row < 5; ++row)
     crc = Crc32(crc, file.data() + tensor.offset + (row * 32 + 8) * 2, 16);
-  EXPECT_EQ(ReadAll(*store, tensor, {{2, 5}, {8, 16}}), crc);
+  EXPECT_EQ(ReadAll(*store, matrix, {{2, 5}, {8, 16}}), crc);
 }
 
 TEST(WeightStore, RefusesFilesOfAnotherSize) {
@@ -143,8 +179,8 @@ TEST(WeightStore, RefusesFilesOfAnotherSize) {
 TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& last = model.spec().head.weight.data;
-  for (const uint64_t left : {last.offset + 8, uint64_t{0}}) {
+  const MatrixSpec& last = model.spec().head.weight;
+  for (const uint64_t left : {last.data.offset + 8, uint64_t{0}}) {
     std::filesystem::resize_file(model.path(), left);
     const std::string part = Message("the file has ", left, " bytes now; it had ");
     for (const Rectangle& rectangle : {Whole(last), Rectangle{{4, 21}, {8, 24}}}) {
@@ -156,11 +192,11 @@ TEST(WeightStore, SurvivesAFileThatShrinksWhileItIsOpen) {
 TEST(WeightStore, KeepsReadingAFileThatWasDeletedOrReplaced) {
   const TestModel model({});
   const auto store = model.Open();
-  const TensorRef& tensor = model.spec().head.weight.data;
-  const uint32_t before = ReadAll(*store, tensor, Whole(tensor));
+  const MatrixSpec& matrix = model.spec().head.weight;
+  const uint32_t before = ReadAll(*store, matrix, Whole(matrix));
   std::filesystem::remove(model.path());
   std::filesystem::create_directory(model.path());
-  EXPECT_EQ(ReadAll(*store, tensor, Whole(tensor)), before);
+  EXPECT_EQ(ReadAll(*store, matrix, Whole(matrix)), before);
 }
 
 TEST(WeightStore, StaysInItsFolder) {

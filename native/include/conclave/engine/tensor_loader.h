@@ -37,16 +37,17 @@ class TensorLoader {
  public:
   TensorLoader(const WeightStore& store, Backend& backend, LoadMonitor& monitor);
 
-  MatrixPtr Matrix(const TensorRef& tensor, const Rectangle& part);
-  MatrixPtr Matrix(const TensorRef& tensor, const Rectangle& part, WeightsFormat format);
+  MatrixPtr Matrix(const MatrixSpec& matrix, const Rectangle& part);
+  MatrixPtr Matrix(const MatrixSpec& matrix, const Rectangle& part, WeightsFormat format);
   VectorPtr Vector(const TensorRef& tensor);
   VectorPtr Vector(const TensorRef& tensor, Range part);
   // Null for a tensor that is absent.
   VectorPtr Vector(const std::optional<TensorRef>& tensor, Range part);
+  VectorPtr Bias(const LinearSpec& linear, Range part);
   // Part of the weight of a norm, with its offset; ones where it has none.
   VectorPtr NormWeight(const NormSpec& norm, Range part);
   FfnPtr Ffn(const FfnSpec& ffn, Range width);
-  EmbeddingPtr Embedding(const TensorRef& tensor);
+  EmbeddingPtr Embedding(const MatrixSpec& table);
 
   Backend& backend() { return backend_; }
   WeightsFormat format() const { return store_.format(); }

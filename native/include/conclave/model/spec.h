@@ -32,16 +32,33 @@ struct TensorRef {
   uint64_t bytes() const;
 };
 
-struct MatrixSpec {
-  TensorRef data;  // [rows, cols]
+// MatrixRegion of model.proto: W[r, c] is element [first_row + r * row_step, first_col + c] of the
+// stored matrix, or of its transpose.
+struct MatrixRegion {
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t first_row = 0;
+  int64_t row_step = 1;
+  int64_t first_col = 0;
+  bool transposed = false;
+};
 
-  int64_t rows() const { return data.shape[0]; }
-  int64_t cols() const { return data.shape[1]; }
+struct MatrixSpec {
+  TensorRef data;  // [rows, cols], or what the region is a part of
+  std::optional<MatrixRegion> region = {};
+
+  int64_t rows() const { return region ? region->rows : data.shape[0]; }
+  int64_t cols() const { return region ? region->cols : data.shape[1]; }
+  // Of its elements in the checkpoint.
+  uint64_t bytes() const {
+    return static_cast<uint64_t>(rows() * cols()) * ElementBytes(data.type);
+  }
 };
 
 struct LinearSpec {
   MatrixSpec weight;  // [out, in]
   std::optional<TensorRef> bias;
+  int64_t bias_step = 1;  // elements of the tensor from one element of the bias to the next
 
   int64_t out() const { return weight.rows(); }
   int64_t in() const { return weight.cols(); }

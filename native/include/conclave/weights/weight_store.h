@@ -22,19 +22,21 @@ class WeightStore {
   const ModelSpec& spec() const { return spec_; }
   WeightsFormat format() const { return format_; }
 
-  // Part of a two-dimensional tensor, for a backend to pack. Its rows throw kCorruptCheckpoint
+  // Part of a matrix, for a backend to pack. Its rows throw kCorruptCheckpoint
   // naming the tensor when an element is not finite. Where `crc` is not null, it continues a CRC-32
   // over the bytes that are read, row by row. Both references must outlive the source.
-  std::unique_ptr<MatrixSource> Matrix(const TensorRef& tensor, const Rectangle& part,
+  std::unique_ptr<MatrixSource> Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                        uint32_t* crc = nullptr) const;
-  // Part of a one-dimensional tensor in f32; the same error.
-  std::vector<float> Vector(const TensorRef& tensor, Range part) const;
-  // Rows [first, first + count) of the tensor, those columns of them that lie in a part, as they
+  // Part of a vector in f32, whose elements are every `step`-th of a tensor; the same error.
+  std::vector<float> Vector(const TensorRef& tensor, Range part, int64_t step = 1) const;
+  // Rows [first, first + count) of the matrix, those columns of them that lie in a part, as they
   // are in the file and without gaps.
-  void ReadRows(const TensorRef& tensor, const Rectangle& part, int64_t first, int64_t count,
+  void ReadRows(const MatrixSpec& matrix, const Rectangle& part, int64_t first, int64_t count,
                 uint8_t* output) const;
 
  private:
+  void ReadTransposed(const MatrixSpec& matrix, const Rectangle& part, int64_t first, int64_t count,
+                      uint8_t* output) const;
   // Elements [begin, end) as they are in the file, counted in row-major order.
   void Read(const TensorRef& tensor, Range elements, void* output) const;
   void Prefetch(const TensorRef& tensor, Range elements) const;
@@ -44,7 +46,7 @@ class WeightStore {
   std::vector<std::unique_ptr<WeightFile>> files_;
 };
 
-// All of a two-dimensional tensor.
-Rectangle Whole(const TensorRef& tensor);
+// All of a matrix.
+Rectangle Whole(const MatrixSpec& matrix);
 
 }  // namespace conclave

@@ -5,8 +5,7 @@ namespace conclave {
 DenseOperator::DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range width)
     : ffn_(loader.Ffn(spec.ffn, width)) {
   if (spec.output_gate) {
-    const TensorRef& gate = spec.output_gate->data;
-    gate_ = loader.Matrix(gate, Whole(gate), WeightsFormat::kF32);
+    gate_ = loader.Matrix(*spec.output_gate, Whole(*spec.output_gate), WeightsFormat::kF32);
   }
 }
 
@@ -22,7 +21,7 @@ void DenseOperator::Forward(Backend& backend, const Tensor& input, const Tensor&
 uint64_t DenseOperator::SourceBytes(const DenseSpec& spec) {
   const FfnSpec& ffn = spec.ffn;
   return conclave::SourceBytes(ffn.gate) + conclave::SourceBytes(ffn.up) +
-         conclave::SourceBytes(ffn.down) + (spec.output_gate ? spec.output_gate->data.bytes() : 0);
+         conclave::SourceBytes(ffn.down) + (spec.output_gate ? spec.output_gate->bytes() : 0);
 }
 
 }  // namespace conclave

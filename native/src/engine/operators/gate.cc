@@ -5,9 +5,9 @@
 namespace conclave {
 
 ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
-    : weight_(loader.Matrix(spec.gate.linear.weight.data, Whole(spec.gate.linear.weight.data),
+    : weight_(loader.Matrix(spec.gate.linear.weight, Whole(spec.gate.linear.weight),
                             WeightsFormat::kF32)),
-      bias_(loader.Vector(spec.gate.linear.bias, {0, spec.experts.count})),
+      bias_(loader.Bias(spec.gate.linear, {0, spec.experts.count})),
       correction_(loader.Vector(spec.gate.correction, {0, spec.experts.count})),
       params_{.top_k = spec.gate.top_k,
               .scoring = spec.gate.scoring,

@@ -44,18 +44,18 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* 
   const int64_t group = spec.heads.heads / spec.heads.kv_heads;
   const Range q = ElementsOf({heads.begin * group, heads.end * group}, params_.head_dim);
   const Range hidden{0, spec.q.in()};
-  q_ = loader.Matrix(spec.q.weight.data, {q, hidden});
-  k_ = loader.Matrix(spec.k.weight.data, {kv, hidden});
-  v_ = loader.Matrix(spec.v.weight.data, {kv, hidden});
-  o_ = loader.Matrix(spec.o.weight.data, {hidden, q});
-  q_bias_ = loader.Vector(spec.q.bias, q);
-  k_bias_ = loader.Vector(spec.k.bias, kv);
-  v_bias_ = loader.Vector(spec.v.bias, kv);
-  if (output_bias) o_bias_ = loader.Vector(spec.o.bias, hidden);
+  q_ = loader.Matrix(spec.q.weight, {q, hidden});
+  k_ = loader.Matrix(spec.k.weight, {kv, hidden});
+  v_ = loader.Matrix(spec.v.weight, {kv, hidden});
+  o_ = loader.Matrix(spec.o.weight, {hidden, q});
+  q_bias_ = loader.Bias(spec.q, q);
+  k_bias_ = loader.Bias(spec.k, kv);
+  v_bias_ = loader.Bias(spec.v, kv);
+  if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
   if (spec.sinks) sinks_ = loader.Vector(*spec.sinks, {heads.begin * group, heads.end * group});
   if (spec.output_gate) {
-    gate_ = loader.Matrix(spec.output_gate->weight.data, {q, hidden});
-    gate_bias_ = loader.Vector(spec.output_gate->bias, q);
+    gate_ = loader.Matrix(spec.output_gate->weight, {q, hidden});
+    gate_bias_ = loader.Bias(*spec.output_gate, q);
   }
   const auto load_norm = [&](const std::optional<NormSpec>& norm, Range part, VectorPtr& own) {
     if (!norm) return std::optional<Norm>();

@@ -14,6 +14,7 @@ function expertAt(id: number, places: readonly Pick<TensorRef, 'file' | 'offset'
   const linear = (name: string, rows: number, cols: number, place: number) => ({
     weight: plainMatrix(rows, cols, { name: `${prefix(String(id))}${name}`, shape: [rows, cols], ...places[place]! }),
     bias: null,
+    biasStep: 1,
   });
   return {
     gate: linear('w1', 5, 3, 0),
