@@ -3,8 +3,8 @@ import type { BlockSpec__Output as BlockSpec } from '../../proto/generated/concl
 import type { OperatorSpec__Output as OperatorSpec } from '../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { type Builder, linear, norm, type TensorSource } from './checkpoint/parts.ts';
-import type { Dimensions } from './config/dimensions.ts';
 import { activations } from './config/config.ts';
+import type { Dimensions } from './config/dimensions.ts';
 import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
 import { buildDense } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';

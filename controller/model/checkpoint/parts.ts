@@ -34,8 +34,7 @@ export function stackOf(tensor: TensorRef): TensorStack {
     return { ...tensor, offset: tensor.offset + before, shape };
   };
   return {
-    matrix: (index, firstRow, rows) =>
-      plainMatrix(rows, cols, at((index * stored + firstRow) * cols, [rows, cols])),
+    matrix: (index, firstRow, rows) => plainMatrix(rows, cols, at((index * stored + firstRow) * cols, [rows, cols])),
     transposed: (index, firstRow, rows, rowStep) => ({
       ...plainMatrix(rows, stored, at(index * stored * cols, [stored, cols])),
       region: { firstRow, rowStep, firstCol: 0, transposed: true },

@@ -43,6 +43,10 @@ export function deriveDimensions(
       `layer_types has ${types.length} entries; expected num_hidden_layers, which is ${layers}`,
     );
   }
+  check(
+    !types?.includes('chunked_attention') || 'attention_chunk_size' in config,
+    'layer_types has chunked_attention; supported: full_attention, sliding_attention',
+  );
   const window = windowProblem(config);
   if (window !== null) check(false, window);
   return valid ? { hidden, heads, kvHeads, headDim } : null;

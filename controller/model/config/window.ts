@@ -44,6 +44,11 @@ export function window(config: { readonly sliding_window: number | null }): Wind
   return { slidingWindow: config.sliding_window ?? 0 };
 }
 
+/** A window of so many tokens in a layer that has one. */
+export function windowIf(slides: boolean, tokens: number | null): Window {
+  return slides ? window({ sliding_window: tokens }) : noWindow;
+}
+
 export function switchedWindow(config: Switched): Window {
   return config.use_sliding_window ? window(config) : noWindow;
 }

@@ -58,15 +58,16 @@ export function buildFfn(
   hidden: number,
 ): FfnSpec {
   const { activation, tensors } = builder;
-  const down = linear(builder, `${path}.${names.down}`, hidden, intermediate, false);
+  const down = () => linear(builder, `${path}.${names.down}`, hidden, intermediate, false);
   if ('gate' in names) {
     const gate = linear(builder, `${path}.${names.gate}`, intermediate, hidden, false);
     const up = linear(builder, `${path}.${names.up}`, intermediate, hidden, false);
-    return { gate, up, down, activation, activationLimit: 0 };
+    return { gate, up, down: down(), activation, activationLimit: 0 };
   }
   const both = tensors.stack(`${path}.${names.gateUp}.weight`, [2 * intermediate, hidden]);
-  const [gate, up] = [both.matrix(0, 0, intermediate), both.matrix(0, intermediate, intermediate)].map(withoutBias);
-  return { gate: gate!, up: up!, down, activation, activationLimit: 0 };
+  const gate = withoutBias(both.matrix(0, 0, intermediate));
+  const up = withoutBias(both.matrix(0, intermediate, intermediate));
+  return { gate, up, down: down(), activation, activationLimit: 0 };
 }
 
 export function withoutBias(weight: MatrixSpec): LinearSpec {

@@ -2,7 +2,7 @@ import type { GqaSpec__Output as GqaSpec } from '../../../proto/generated/concla
 import type { NormSpec__Output as NormSpec } from '../../../proto/generated/conclave/v1/NormSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { QueryScaling__Output as QueryScaling } from '../../../proto/generated/conclave/v1/QueryScaling.ts';
-import { bareNorm, type Builder, linear, norm } from '../checkpoint/parts.ts';
+import { type Builder, bareNorm, linear, norm } from '../checkpoint/parts.ts';
 import type { Dimensions } from '../config/dimensions.ts';
 import { noWindow, type Window } from '../config/window.ts';
 

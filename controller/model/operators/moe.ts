@@ -88,8 +88,8 @@ export const plainMoe = {
 
 export function buildMoe(builder: Builder, layer: string, shape: MoeShape, hidden: number): OperatorSpec {
   const path = `${layer}.${shape.path}`;
-  const experts = packExperts(buildExperts(builder, path, shape, hidden), (id) => `${path}.experts.${id}.`);
   const gate = buildGate(builder, path, shape, hidden);
+  const experts = packExperts(buildExperts(builder, path, shape, hidden), (id) => `${path}.experts.${id}.`);
   return { kind: 'moe', moe: { gate, experts, weightsOnInput: shape.weightsOnInput }, cache: null };
 }
 
@@ -136,19 +136,25 @@ function findStacks({ tensors }: Builder, path: string, shape: MoeShape, hidden:
   };
   return {
     both: tensors.stack(both, storage === 'stacked' ? [experts, rows, cols] : [experts, cols, rows]),
-    down: tensors.stack(down, storage === 'stacked' ? [experts, hidden, intermediate] : [experts, intermediate, hidden]),
+    down: tensors.stack(
+      down,
+      storage === 'stacked' ? [experts, hidden, intermediate] : [experts, intermediate, hidden],
+    ),
     biases: biases || null,
   };
 }
 
-function stackedExpert({ both, down, biases }: Stacks, id: number, { storage, intermediate }: MoeShape, hidden: number) {
+function stackedExpert(
+  { both, down, biases }: Stacks,
+  id: number,
+  { storage, intermediate }: MoeShape,
+  hidden: number,
+) {
   const biasStep = storage === 'interleaved' ? 2 : 1;
   const upStart = storage === 'interleaved' ? 1 : intermediate;
   const input = (first: number): LinearSpec => ({
     weight:
-      storage === 'stacked'
-        ? both.matrix(id, first, intermediate)
-        : both.transposed(id, first, intermediate, biasStep),
+      storage === 'stacked' ? both.matrix(id, first, intermediate) : both.transposed(id, first, intermediate, biasStep),
     bias: biases && biases.both.vector(id, first, biasStep === 1 ? intermediate : null),
     biasStep,
   });

@@ -4,7 +4,7 @@ import type { TensorRef__Output as TensorRef } from '../../../proto/generated/co
 import { plainMatrix, stackOf } from '../checkpoint/parts.ts';
 import { deriveDimensions } from '../config/dimensions.ts';
 import { Problems } from '../config/problems.ts';
-import { findFamily } from '../families/families.ts';
+import { findFamily } from '../families.ts';
 import { buildSpec } from '../spec.ts';
 import { type Layout, layOut, type PlannedFile } from './layout.ts';
 import { NewFolder } from './new-folder.ts';

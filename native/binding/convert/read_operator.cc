@@ -86,8 +86,7 @@ GateSpec ReadGate(const Fields& fields) {
   if (fields.Has("groups")) {
     const Fields groups = fields.Object("groups");
     gate.groups = {static_cast<int>(groups.Integer("count", 1, 65536)),
-                   static_cast<int>(groups.Integer("kept", 1, 65536)),
-                   groups.Boolean("byTwo")};
+                   static_cast<int>(groups.Integer("kept", 1, 65536)), groups.Boolean("byTwo")};
   }
   return gate;
 }
@@ -137,8 +136,7 @@ ExpertTable ReadExperts(const Fields& fields) {
   size_t column = 0;
   for (size_t i = 0; i < table.places.size(); ++i) {
     const auto read = [&](TensorPlaces& into, SourceType type) {
-      if (column < places.size())
-        into = ReadPlaces(places[column], fields.PathOf("places"), type);
+      if (column < places.size()) into = ReadPlaces(places[column], fields.PathOf("places"), type);
       ++column;
     };
     read(table.places[i], linears[i]->weight.data.type);

@@ -44,7 +44,8 @@ class CpuBackend final : public HostBackend {
             const GateChoice& choice) override;
   void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) override;
   void Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
-               ExpertWeights applied, const Tensor& x, const Grid& grid, const Totals& totals) override;
+               ExpertWeights applied, const Tensor& x, const Grid& grid,
+               const Totals& totals) override;
 
   void Clamp(const Tensor& x, float limit) override;
   void Scale(const Tensor& x, float factor) override;

@@ -30,8 +30,8 @@ void LayerNorm(const float* input, const float* weight, const float* bias, float
 void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int heads, int head_dim,
                int64_t stride, float* x);
 
-// Picks params.top_k of `experts` for each row, whose logits have their bias: ids [rows, top_k] by descending weight (ties: lower id
-// first), weights [rows, top_k].
+// Picks params.top_k of `experts` for each row, whose logits have their bias: ids [rows, top_k] by
+// descending weight (ties: lower id first), weights [rows, top_k].
 void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& params,
               int32_t* ids, float* weights);
 

@@ -111,14 +111,13 @@ void ReferenceBackend::Scale(const Tensor& x, float factor) {
 }
 
 void ReferenceBackend::ScaleColumns(const Vector& factors, const Tensor& x) {
-  for (int64_t i = 0; i < x.elements(); ++i)
-    HostPointer(x)[i] *= HostPointer(factors)[i % x.width];
+  for (int64_t i = 0; i < x.elements(); ++i) HostPointer(x)[i] *= HostPointer(factors)[i % x.width];
 }
 
 void ReferenceBackend::Softcap(const Tensor& x, float cap) {
   for (int64_t i = 0; i < x.elements(); ++i) {
-    HostPointer(x)[i] = static_cast<float>(double{cap} *
-                                           std::tanh(double{HostPointer(x)[i]} / double{cap}));
+    HostPointer(x)[i] =
+        static_cast<float>(double{cap} * std::tanh(double{HostPointer(x)[i]} / double{cap}));
   }
 }
 
@@ -128,8 +127,7 @@ void ReferenceBackend::ScaleByPosition(const QueryScaling& scaling, const StepRo
   for (int64_t i = 0; i < x.elements(); ++i) {
     const int64_t position = positions[static_cast<size_t>(i / x.width)] + scaling.offset;
     const double intervals = std::floor(static_cast<double>(position) / scaling.interval);
-    HostPointer(x)[i] *=
-        static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
+    HostPointer(x)[i] *= static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
   }
 }
 

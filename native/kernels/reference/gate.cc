@@ -62,8 +62,8 @@ ReferenceGateResult Sparsemixer(const std::vector<double>& logits, const GatePar
     const double highest = left[best];
     double sum = 0;
     for (size_t e = 0; e < left.size(); ++e) {
-      const bool far =
-          (highest - logits[e]) / std::max(std::abs(logits[e]), highest) > 2 * double{params.jitter};
+      const bool far = (highest - logits[e]) / std::max(std::abs(logits[e]), highest) >
+                       2 * double{params.jitter};
       if (!far) sum += std::exp(left[e] - highest);
     }
     result.ids.push_back(static_cast<int32_t>(best));

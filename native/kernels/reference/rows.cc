@@ -22,8 +22,7 @@ std::vector<double> ReferenceLayerNorm(const std::vector<double>& x, double epsi
   double squares = 0;
   for (const double v : x) squares += (v - mean) * (v - mean);
   std::vector<double> y(x.size());
-  for (size_t i = 0; i < x.size(); ++i)
-    y[i] = (x[i] - mean) / std::sqrt(squares / count + epsilon);
+  for (size_t i = 0; i < x.size(); ++i) y[i] = (x[i] - mean) / std::sqrt(squares / count + epsilon);
   return y;
 }
 

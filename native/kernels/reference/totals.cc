@@ -75,8 +75,8 @@ void ReferenceBackend::AddTotals(const Totals& totals, const Grid& grid, float m
 
 void ReferenceBackend::TakeTotals(const Totals& totals, const Grid& grid, const Tensor& output) {
   for (int64_t i = 0; i < totals.elements(); ++i) {
-    HostPointer(output)[i] = static_cast<float>(
-        std::ldexp(HostPointer(totals)[i], HostPointer(grid)[i / totals.width]));
+    HostPointer(output)[i] =
+        static_cast<float>(std::ldexp(HostPointer(totals)[i], HostPointer(grid)[i / totals.width]));
   }
 }
 

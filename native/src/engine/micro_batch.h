@@ -20,7 +20,7 @@ struct Stage::MicroBatch {
   StepBatch batch;
   std::shared_ptr<const ExpertRoutes> routes;
   int layer = 0;
-  size_t block = 0;                 // of the layer
+  size_t block = 0;  // of the layer
   BlockPart next = BlockPart::kNorm;
   bool waiting = false;             // a dispatch is delivered and not yet answered
   std::vector<int32_t> answers;     // [rows]; partial sums that each row waits for

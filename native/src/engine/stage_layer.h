@@ -42,7 +42,7 @@ struct Stage::Block {
   Norm norm;  // before the operators
   BlockSlice slice;
   std::optional<ExpertGate> gate;
-  bool has_dense;  // here or on another rank
+  bool has_dense;                 // here or on another rank
   std::optional<Norm> post_norm;  // after the operators
   float residual_multiplier;
 };

@@ -60,8 +60,7 @@ void Stage::Normalize(MicroBatch& step) {
   const Block& block = BlockOf(step);
   const int bits = block.post_norm ? kPostNormGridBits : GridBits(store_->format());
   const GridOutput grid{step.grid, bits};
-  block.norm.Forward(*backend_, step.residual, step.normalized,
-                             step.exact ? &grid : nullptr);
+  block.norm.Forward(*backend_, step.residual, step.normalized, step.exact ? &grid : nullptr);
 }
 
 bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {

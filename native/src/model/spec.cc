@@ -233,7 +233,8 @@ class SpecValidator {
     Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
     Linear(path + ".v", spec.v, kv_width, spec_.hidden_size);
     Linear(path + ".o", spec.o, spec_.hidden_size, q_width);
-    if (spec.output_gate) Linear(path + ".outputGate", *spec.output_gate, q_width, spec_.hidden_size);
+    if (spec.output_gate)
+      Linear(path + ".outputGate", *spec.output_gate, q_width, spec_.hidden_size);
     if (spec.sinks) Tensor(path + ".sinks", *spec.sinks, {a.heads});
     if ((spec.q_norm || spec.k_norm) && spec.qk_norm == QkNorm::kNone) {
       Fail(ErrorCode::kInvalidArgument, path,
@@ -310,8 +311,8 @@ class SpecValidator {
     CheckFromZero(path + ".jitter", gate.jitter);
     const auto& [count, kept, by_two] = gate.groups;
     const bool picks = count > 0 || gate.correction;
-    if (picks && (gate.scoring == GateScoring::kSoftmaxTopK ||
-                  gate.scoring == GateScoring::kSparsemixer)) {
+    if (picks &&
+        (gate.scoring == GateScoring::kSoftmaxTopK || gate.scoring == GateScoring::kSparsemixer)) {
       Fail(ErrorCode::kUnsupported, path, ".scoring: with groups or a correction, experts are ",
            "picked by SOFTMAX_ALL, SIGMOID or SQRT_SOFTPLUS only");
     }

@@ -84,8 +84,7 @@ void WeightStore::ReadRows(const MatrixSpec& matrix, const Rectangle& part, int6
     return Read(tensor, {row * width, (row + count) * width}, output);
   const size_t row_bytes = static_cast<size_t>(cols) * ElementBytes(tensor.type);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin =
-        (row + i * region.row_step) * width + region.first_col + part.cols.begin;
+    const int64_t begin = (row + i * region.row_step) * width + region.first_col + part.cols.begin;
     Read(tensor, {begin, begin + cols}, output + static_cast<size_t>(i) * row_bytes);
   }
 }
@@ -101,8 +100,7 @@ void WeightStore::ReadTransposed(const MatrixSpec& matrix, const Rectangle& part
   const int64_t from = region.first_row + first * region.row_step;
   std::vector<uint8_t> stored(static_cast<size_t>(span) * element);
   for (int64_t c = 0; c < cols; ++c) {
-    const int64_t begin =
-        (region.first_col + part.cols.begin + c) * tensor.shape[1] + from;
+    const int64_t begin = (region.first_col + part.cols.begin + c) * tensor.shape[1] + from;
     Read(tensor, {begin, begin + span}, stored.data());
     for (int64_t r = 0; r < count; ++r) {
       std::memcpy(output + static_cast<size_t>(r * cols + c) * element,

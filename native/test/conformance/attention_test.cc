@@ -245,18 +245,42 @@ class AttentionTest : public testing::TestWithParam<std::tuple<BackendCase, KvTy
 
 TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
   const std::vector<Shape> shapes = {
-      {1, 1, 16},       {4, 4, 8},           {4, 1, 128},      {6, 2, 64},        {12, 2, 80},
-      {16, 4, 128},     {8, 1, 256},         {5, 1, 33},       {3, 3, 7},         {4, 2, 72},
-      {7, 1, 24, 5},    {4, 2, 32, 1},       {4, 2, 32, 64},   {4, 2, 32, 0, 32}, {4, 2, 32, 0, 8},
-      {4, 2, 32, 9, 5}, {2, 2, 40, 100, 24}, {2, 1, 48, 0, 1}, {4, 2, 32, 300},   {32, 1, 16},
-      {128, 1, 16},     {4, 2, 33, 0, 17},   {4, 2, 24, 7, 3}, {4, 2, 32, 0, 31},
+      {1, 1, 16},
+      {4, 4, 8},
+      {4, 1, 128},
+      {6, 2, 64},
+      {12, 2, 80},
+      {16, 4, 128},
+      {8, 1, 256},
+      {5, 1, 33},
+      {3, 3, 7},
+      {4, 2, 72},
+      {7, 1, 24, 5},
+      {4, 2, 32, 1},
+      {4, 2, 32, 64},
+      {4, 2, 32, 0, 32},
+      {4, 2, 32, 0, 8},
+      {4, 2, 32, 9, 5},
+      {2, 2, 40, 100, 24},
+      {2, 1, 48, 0, 1},
+      {4, 2, 32, 300},
+      {32, 1, 16},
+      {128, 1, 16},
+      {4, 2, 33, 0, 17},
+      {4, 2, 24, 7, 3},
+      {4, 2, 32, 0, 31},
       {.heads = 4, .kv_heads = 2, .head_dim = 24, .chunk = 1},
       {.heads = 4, .kv_heads = 2, .head_dim = 24, .chunk = 50},
       {.heads = 4, .kv_heads = 2, .head_dim = 24, .window = 30, .chunk = 50},
       {.heads = 4, .kv_heads = 1, .head_dim = 24, .softcap = 0.5f},
       {.heads = 6, .kv_heads = 2, .head_dim = 24, .sinks = true},
       {.heads = 6, .kv_heads = 2, .head_dim = 24, .window = 7, .sinks = true},
-      {.heads = 4, .kv_heads = 2, .head_dim = 24, .block_size = 5, .chunk = 70, .softcap = 3,
+      {.heads = 4,
+       .kv_heads = 2,
+       .head_dim = 24,
+       .block_size = 5,
+       .chunk = 70,
+       .softcap = 3,
        .sinks = true},
   };
   for (const Shape& shape : shapes) {
@@ -283,13 +307,16 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
 }
 
 TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) {
-  for (const Shape& shape :
-       std::vector<Shape>{{8, 2, 64},
-                          {3, 3, 40},
-                          {4, 1, 32, 70},
-                          {6, 1, 16, 0, 8},
-                          {.heads = 4, .kv_heads = 2, .head_dim = 16, .chunk = 100, .softcap = 2,
-                           .sinks = true}}) {
+  for (const Shape& shape : std::vector<Shape>{{8, 2, 64},
+                                               {3, 3, 40},
+                                               {4, 1, 32, 70},
+                                               {6, 1, 16, 0, 8},
+                                               {.heads = 4,
+                                               .kv_heads = 2,
+                                               .head_dim = 16,
+                                               .chunk = 100,
+                                               .softcap = 2,
+                                               .sinks = true}}) {
     const Sequences s = MakeSequences(shape, {520, 3, 270});
     Machine whole(backend(), 1, type(), s, 9);
     const std::vector<std::vector<float>> expected = whole.RunAll(InChunks(s, 1000));

@@ -50,8 +50,8 @@ std::vector<double> PlusBias(std::vector<double> y, const std::vector<float>& bi
 
 // The bound of a network follows from those of its products: with g, u the exact gate and up and
 // dg, du their bounds, h = a(g) (u + 1 or 0) moves by at most dh = 1.2 dg (|u| + 1 + du) + |g| du
-// (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors; y moves by sum |w| dh plus down's
-// own bound. A bias adds one rounding.
+// (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors; y moves by sum |w| dh plus
+// down's own bound. A bias adds one rounding.
 void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
                  const std::vector<float>& input, WeightsFormat format) {
   const int64_t hidden = ffn.gate.cols();

@@ -44,8 +44,7 @@ TEST_P(GateTest, ChoosesAsAFullSortDoes) {
         std::vector<float> logits(rows * static_cast<size_t>(experts));
         // Multiples of 1/4, so that there are ties.
         for (float& x : logits) x = std::round(normal(random) * 4) / 4;
-        const GateParams params{
-            .top_k = top_k, .scoring = scoring, .weight_multiplier = 2.5f};
+        const GateParams params{.top_k = top_k, .scoring = scoring, .weight_multiplier = 2.5f};
         const Choice choice = Choose(logits, experts, params);
         for (size_t row = 0; row < rows; ++row) {
           const auto begin = logits.begin() + static_cast<int64_t>(row) * experts;
@@ -120,8 +119,7 @@ TEST_P(GateTest, MixesSparselyAsThePlainLoopDoes) {
     const ReferenceGateResult exact = ReferenceGate({begin, begin + 16}, params);
     for (size_t j = 0; j < 2; ++j) {
       EXPECT_EQ(choice.ids[row * 2 + j], exact.ids[j]);
-      EXPECT_NEAR(choice.weights[row * 2 + j], exact.weights[j],
-                  32 * kEpsilon * exact.weights[j]);
+      EXPECT_NEAR(choice.weights[row * 2 + j], exact.weights[j], 32 * kEpsilon * exact.weights[j]);
     }
   }
 }

@@ -139,7 +139,8 @@ NormSpec TestModel::AddNorm(const std::string& name, int64_t width) {
 FfnSpec TestModel::AddFfn(const std::string& name) {
   return {AddLinear(name + ".gate", shape_.width, shape_.hidden, false),
           AddLinear(name + ".up", shape_.width, shape_.hidden, false),
-          AddLinear(name + ".down", shape_.hidden, shape_.width, false), {}};
+          AddLinear(name + ".down", shape_.hidden, shape_.width, false),
+          {}};
 }
 
 OperatorSpec TestModel::AddAttention(const std::string& name) {

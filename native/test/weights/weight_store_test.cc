@@ -109,8 +109,7 @@ TEST_P(WeightStoreTest, ReadsRegionsExactly) {
         for (size_t c = 0; c < row.size(); ++c) {
           const int64_t at_row = 3 + 2 * (part.rows.begin + r);
           const int64_t at_col = 4 + part.cols.begin + static_cast<int64_t>(c);
-          const int64_t at =
-              transposed ? at_col * stored[1] + at_row : at_row * stored[1] + at_col;
+          const int64_t at = transposed ? at_col * stored[1] + at_row : at_row * stored[1] + at_col;
           EXPECT_EQ(row[c], values[static_cast<size_t>(at)]);
         }
       }

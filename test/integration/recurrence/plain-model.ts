@@ -79,7 +79,7 @@ export class PlainModel {
   }
 
   /** Every head rotated; pair i is elements i and i + half. */
-  #rotated({ rope, headDim }: GqaSpec, x: Row, position: number): Row {
+  #rotated({ rope = 0, headDim }: GqaSpec, x: Row, position: number): Row {
     const { inverseFrequencies, attentionFactor } = this.#spec.ropes[rope]!;
     const half = inverseFrequencies.length;
     return x.map((value, i) => {

@@ -28,9 +28,9 @@ struct GateParams {
   int top_k = 0;
   GateScoring scoring = GateScoring::kSoftmaxAll;
   float weight_multiplier = 1;
-  bool renormalise = false;    // divide weights by their sum
-  float smallest_sum = 0;      // what they are divided by at least
-  float jitter = 0;            // of kSparsemixer
+  bool renormalise = false;  // divide weights by their sum
+  float smallest_sum = 0;    // what they are divided by at least
+  float jitter = 0;          // of kSparsemixer
   GateGroups groups = {};
   const Vector* bias = nullptr;        // [experts], added to logits; null: none
   const Vector* correction = nullptr;  // [experts], added to scores while experts are picked

@@ -8,10 +8,10 @@
 // once more, to f32, at the end. Larger sums are rounded as doubles are. A NaN or an infinity makes
 // the sum one too.
 //
-// What comes after the sum, but for a norm of the sum alone, reads the residual stream through norms, which divide by
-// sqrt(mean(x^2) + epsilon): errors far below that scale change nothing there. So the grid lies a
-// fixed number of bits below the scale of the row that the sum is added to, and depends on nothing
-// else:
+// What comes after the sum, but for a norm of the sum alone, reads the residual stream through
+// norms, which divide by sqrt(mean(x^2) + epsilon): errors far below that scale change nothing
+// there. So the grid lies a fixed number of bits below the scale of the row that the sum is added
+// to, and depends on nothing else:
 //
 //   exponent[r] = floor(log2(sqrt(mean(x[r]^2) + epsilon))) - bits
 

@@ -31,8 +31,8 @@ struct QueryScaling {
   int offset = 0;
 };
 
-// What a norm divides by: the root of the mean square, or, of elements less their mean, the standard
-// deviation.
+// What a norm divides by: the root of the mean square, or, of elements less their mean, the
+// standard deviation.
 enum class NormKind { kRms, kLayer };
 
 // Function between the two matmuls of a feed-forward network, of the gate's output g and up's u.

@@ -18,9 +18,7 @@ class OutputHead {
   StepOutput Forward(Backend& backend, Profile& profile, std::span<const LogitsRow> wanted,
                      const Tensor& x) const;
 
-  uint64_t weight_bytes() const {
-    return weight_->bytes() + norm_.bytes() + BytesOf(bias_);
-  }
+  uint64_t weight_bytes() const { return weight_->bytes() + norm_.bytes() + BytesOf(bias_); }
   static uint64_t SourceBytes(const ModelSpec& spec);
 
  private:

@@ -139,7 +139,7 @@ class AttentionRun {
             .group = batch_.group(),
             .head_dim = params_.head_dim,
             .first_position = batch_.PositionOf(unit.row),
-            .window = params_.sliding_window,
+            .window = batch_.window(),
             .chunk = params_.chunk,
             .softcap = params_.softcap * kLog2E,
             .value_dims = layout_.value_dims,

@@ -23,10 +23,10 @@ struct AttentionBatch {
   const int32_t* BlocksOf(int64_t sequence) const {
     return where.block_tables.data() + where.block_offsets[static_cast<size_t>(sequence)];
   }
+  // Positions that a row sees, its own included; 0: all up to its own.
+  int window() const { return params.sliding_window; }
   // First position that a row at `position` sees.
-  int64_t FirstKey(int64_t position) const {
-    return FirstSeen(position, params.sliding_window, params.chunk);
-  }
+  int64_t FirstKey(int64_t position) const { return FirstSeen(position, window(), params.chunk); }
 };
 
 // Throws kInvalidArgument, naming the array and index, when rows, positions, offsets or blocks do

@@ -11,9 +11,9 @@
 //   m) value[j] over segments:        M' = max(M, m),  L' = L 2^(M - M') + l 2^(m - M'),  O' = O
 //   2^(M - M') + o 2^(m - M')
 //
-// with score[j] = (q * scale * log2 e) . key[j], softcapped where the model says so, -inf where row and position do not see each other.
-// Sums go up in position and segments in order, so that a row's result does not depend on the other
-// rows of its tile, nor on who computes which segment.
+// with score[j] = (q * scale * log2 e) . key[j], softcapped where the model says so, -inf where row
+// and position do not see each other. Sums go up in position and segments in order, so that a row's
+// result does not depend on the other rows of its tile, nor on who computes which segment.
 
 #include <cstdint>
 

@@ -51,8 +51,7 @@ void CpuBackend::ScaleByPosition(const QueryScaling& scaling, const StepRows& wh
     for (int64_t row = first; row < end; ++row) {
       const int64_t position = int64_t{positions[static_cast<size_t>(row)]} + scaling.offset;
       const auto intervals = static_cast<double>(position / scaling.interval);
-      const auto factor =
-          static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
+      const auto factor = static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
       for (int64_t i = 0; i < x.width; ++i) out[row * x.width + i] *= factor;
     }
   });

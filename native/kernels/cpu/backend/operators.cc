@@ -83,8 +83,8 @@ void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& p
   const LinearOutput product{&weight, params.bias, logits};
   Linear(x, {&product, 1});
   ParallelRows(pool(), x.rows, experts * 4, [&](int64_t first, int64_t end) {
-    TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts),
-             params, HostPointer(choice.ids) + first * params.top_k,
+    TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts), params,
+             HostPointer(choice.ids) + first * params.top_k,
              HostPointer(choice.weights) + first * params.top_k);
   });
 }

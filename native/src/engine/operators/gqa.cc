@@ -125,8 +125,8 @@ void GqaOperator::Normalise(Backend& backend, const std::optional<Norm>& norm, c
 
 uint64_t GqaOperator::weight_bytes() const {
   uint64_t bytes = q_->bytes() + k_->bytes() + v_->bytes() + o_->bytes();
-  for (const VectorPtr* vector : {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_,
-                                  &sinks_, &gate_bias_})
+  for (const VectorPtr* vector :
+       {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_, &sinks_, &gate_bias_})
     bytes += BytesOf(*vector);
   for (const auto* norm : {&q_norm_, &k_norm_}) bytes += *norm ? (*norm)->bytes() : 0;
   if (gate_) bytes += gate_->bytes();

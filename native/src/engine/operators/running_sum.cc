@@ -9,10 +9,10 @@ RunningSumOperator::RunningSumOperator(TensorLoader& loader, const RunningSumSpe
   const Range heads = share.Heads(spec.heads);
   const Range width{heads.begin * spec.head_dim, heads.end * spec.head_dim};
   const Range hidden{0, spec.value.in()};
-  value_ = loader.Matrix(spec.value.weight.data, {width, hidden});
-  output_ = loader.Matrix(spec.output.weight.data, {hidden, width});
-  value_bias_ = loader.Vector(spec.value.bias, width);
-  if (output_bias) output_bias_ = loader.Vector(spec.output.bias, hidden);
+  value_ = loader.Matrix(spec.value.weight, {width, hidden});
+  output_ = loader.Matrix(spec.output.weight, {hidden, width});
+  value_bias_ = loader.Bias(spec.value, width);
+  if (output_bias) output_bias_ = loader.Bias(spec.output, hidden);
 }
 
 void RunningSumOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,

@@ -178,26 +178,38 @@ describe('where nothing is given', () => {
   test.each([{}, { rope_parameters: null, rope_scaling: null, rope_theta: null }])('%j: the family decides', (file) => {
     const { rope } = resolve(file, 4, { rope_theta: 1e6 });
     expect(rope?.spec.inverseFrequencies).toEqual([1, Math.fround(1e-3)]);
-    expect(rope?.parameters).toEqual({ type: 'default', theta: 1e6 });
+    expect(rope?.parameters).toEqual({ type: 'default', theta: 1e6, dims: 4 });
   });
 });
+
+const supported = 'supported: default, linear, llama3, yarn, dynamic, longrope';
 
 test.each([
   [
     { rope_scaling: { type: 'dynamic', factor: 2 } },
-    'rope_type is "dynamic"; supported: default, linear, llama3, yarn',
+    'alpha of rope_type "dynamic" is undefined: Invalid input: expected number, received undefined',
   ],
-  [{ rope_parameters: { rope_type: 'longrope' } }, 'rope_type is "longrope"; supported: default, linear, llama3, yarn'],
-  [{ rope_parameters: { rope_type: 7 } }, 'rope_type is 7; supported: default, linear, llama3, yarn'],
-  [{ rope_scaling: { type: 'constructor' } }, 'rope_type is "constructor"; supported: default, linear, llama3, yarn'],
+  [
+    {
+      rope_parameters: {
+        rope_type: 'longrope',
+        short_factor: [1, 2],
+        long_factor: [1, 2],
+        original_max_position_embeddings: 8,
+      },
+    },
+    'short_factor of rope_type "longrope" is [1,2]: expected 8 numbers, one for each pair of dimensions, got 2',
+  ],
+  [{ rope_parameters: { rope_type: 7 } }, `rope_type is 7; ${supported}`],
+  [{ rope_scaling: { type: 'constructor' } }, `rope_type is "constructor"; ${supported}`],
   [{ rope_theta: '1e4' }, 'rope_theta is "1e4"; expected a number above 1'],
   [{ rope_theta: 1 }, 'rope_theta is 1; expected a number above 1'],
   [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor is 0.5; supported: 1'],
   [{ rope_parameters: { partial_rotary_factor: 0.25 } }, 'partial_rotary_factor is 0.25; supported: 1'],
   [{ rope_scaling: 'yarn' }, 'rope_scaling is "yarn"; expected one object of rope keys for all layers'],
   [
-    { rope_parameters: { full_attention: {}, sliding_attention: {} } },
-    'rope_parameters is {"full_attention":{},"sliding_attention":{}}; expected one object of rope keys for all layers',
+    { rope_parameters: { linear_attention: {}, sliding_attention: {} } },
+    'rope_parameters is {"linear_attention":{},"sliding_attention":{}}; expected one object of rope keys for all layers',
   ],
   [{ rope_theta: 1e4, rope_parameters: { rope_theta: 2e4 } }, 'rope_theta is given as 20000 and as 10000'],
   [{ rope_scaling: { type: 'linear', rope_type: 'yarn', factor: 2 } }, 'rope_type is given as "yarn" and as "linear"'],

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Checkpoint, CheckpointTensor } from '../../../../controller/model/checkpoint/checkpoint.ts';
 import { deriveDimensions } from '../../../../controller/model/config/dimensions.ts';
-import { findFamily } from '../../../../controller/model/families/families.ts';
+import { findFamily } from '../../../../controller/model/families.ts';
 import { buildSpec } from '../../../../controller/model/spec.ts';
 import { shapeConfig } from '../../../../controller/model/synth/shapes.ts';
 import type { TensorRef__Output as TensorRef } from '../../../../proto/generated/conclave/v1/TensorRef.ts';

@@ -22,9 +22,7 @@ class ExpertGate {
   void Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,
                std::vector<float>& weights) const;
 
-  uint64_t weight_bytes() const {
-    return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_);
-  }
+  uint64_t weight_bytes() const { return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_); }
   static uint64_t SourceBytes(const GateSpec& spec);
 
  private:

@@ -1,8 +1,8 @@
-import { switchedWindow, switchedWindowDefaults } from '../config/window.ts';
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily, isSparse } from './family.ts';
+import { switchedWindow, switchedWindowDefaults } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily, isSparse } from '../family.ts';
 
 export const qwen3Moe = defineFamily({
   modelType: 'qwen3_moe',

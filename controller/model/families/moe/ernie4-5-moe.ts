@@ -1,7 +1,7 @@
-import { denseFfn, sharedExpert } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { denseFfn, sharedExpert } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const ernie45Moe = defineFamily({
   modelType: 'ernie4_5_moe',
@@ -34,10 +34,7 @@ export const ernie45Moe = defineFamily({
   style: () => ({ ropeLayout: 'interleaved' }),
   layer: (config, index) => {
     const { moe_layer_start_index: start, moe_layer_end_index: end, n_shared_experts: shared } = config;
-    const sparse =
-      (index + 1) % config.moe_layer_interval === 0 &&
-      index >= start &&
-      (end < 0 || index <= end);
+    const sparse = (index + 1) % config.moe_layer_interval === 0 && index >= start && (end < 0 || index <= end);
     if (!sparse) return attentionThenFfn(plainAttention, denseFfn(config.intermediate_size));
     const width = config.moe_intermediate_size;
     return attentionThenFfn(

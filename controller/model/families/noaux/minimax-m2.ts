@@ -1,7 +1,7 @@
-import { numbered } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, sigmoidGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { numbered } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, sigmoidGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const minimaxM2 = defineFamily({
   modelType: 'minimax_m2',

@@ -1,7 +1,8 @@
-import type { ModelConfig } from '../config/config.ts';
-import { denseFfn } from '../operators/ffn.ts';
-import { type GqaShape, plainAttention } from '../operators/gqa.ts';
-import { type BlockShape, defineFamily, type ModelStyle } from './family.ts';
+import type { ModelConfig } from '../../config/config.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
+import { type BlockShape, defineFamily, type ModelStyle } from '../family.ts';
 
 function styleOf(config: Pick<ModelConfig, 'hidden_size' | 'final_logit_softcapping'>): Partial<ModelStyle> {
   return {
@@ -18,7 +19,7 @@ function attentionOf(config: Pick<ModelConfig, AttentionKeys>, slides: boolean):
     ...plainAttention,
     qkvBias: config.attention_bias,
     outputBias: config.attention_bias,
-    window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
+    window: windowIf(slides, config.sliding_window),
     scale: config.query_pre_attn_scalar ** -0.5,
     softcap: config.attn_logit_softcapping ?? 0,
   };

@@ -1,6 +1,7 @@
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 /** Sinks, biases everywhere, and experts whose gate and up take turns. */
 export const gptOss = defineFamily({
@@ -36,7 +37,7 @@ export const gptOss = defineFamily({
       qkvBias: config.attention_bias,
       outputBias: config.attention_bias,
       sinks: true,
-      window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
+      window: windowIf(slides, config.sliding_window),
     };
     return attentionThenFfn(attention, {
       ...plainMoe,

@@ -1,7 +1,8 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxExperts } from '../operators/noaux.ts';
-import { defineFamily, isDense } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxExperts } from '../../operators/noaux.ts';
+import { defineFamily, isDense } from '../family.ts';
 
 /** Norms before and after; a gate on what attention gives; rope in layers with a window only. */
 export const afmoe = defineFamily({
@@ -46,7 +47,7 @@ export const afmoe = defineFamily({
       outputBias: config.attention_bias,
       qkNorm: 'per-head',
       rope: slides ? 0 : null,
-      window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
+      window: windowIf(slides, config.sliding_window),
       outputGate: 'gate_proj',
     } as const;
     const keys = { ...config, n_group: 1, topk_group: 1, norm_topk_prob: true };

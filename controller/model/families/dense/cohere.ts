@@ -1,6 +1,7 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { type GqaShape, plainAttention } from '../operators/gqa.ts';
-import { type BlockShape, defineFamily, type ModelStyle } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
+import { type BlockShape, defineFamily, type ModelStyle } from '../family.ts';
 
 function style(config: { readonly logit_scale: number }): Partial<ModelStyle> {
   return {
@@ -84,7 +85,7 @@ export const cohere2 = defineFamily({
         qkvBias: config.attention_bias,
         outputBias: config.attention_bias,
         rope: slides ? 0 : null,
-        window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
+        window: windowIf(slides, config.sliding_window),
       },
       config.intermediate_size,
     );

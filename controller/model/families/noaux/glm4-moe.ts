@@ -1,7 +1,7 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxDefaults, noauxExperts } from '../operators/noaux.ts';
-import { attentionThenFfn, defineFamily, isDense, isPredictionLayer } from './family.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxDefaults, noauxExperts } from '../../operators/noaux.ts';
+import { attentionThenFfn, defineFamily, isDense, isPredictionLayer } from '../family.ts';
 
 export const glm4Moe = defineFamily({
   modelType: 'glm4_moe',

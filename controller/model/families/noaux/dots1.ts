@@ -1,7 +1,8 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxDefaults, noauxExperts } from '../operators/noaux.ts';
-import { attentionThenFfn, defineFamily, isDense } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxDefaults, noauxExperts } from '../../operators/noaux.ts';
+import { attentionThenFfn, defineFamily, isDense } from '../family.ts';
 
 export const dots1 = defineFamily({
   modelType: 'dots1',
@@ -43,7 +44,7 @@ export const dots1 = defineFamily({
       qkvBias: config.attention_bias,
       outputBias: config.attention_bias,
       qkNorm: 'per-head',
-      window: { slidingWindow: slides ? (config.sliding_window ?? 0) : 0 },
+      window: windowIf(slides, config.sliding_window),
     } as const;
     const ffn = isDense(config, index) ? [denseFfn(config.intermediate_size)] : noauxExperts(config);
     return attentionThenFfn(attention, ...ffn);

@@ -1,7 +1,8 @@
 /** Dense families that differ from llama in one point. */
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { window, windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 /** Biases on q, k and v, and on the output, each by a key of its own. */
 export const seedOss = defineFamily({
@@ -70,7 +71,7 @@ export const smollm3 = defineFamily({
         qkvBias: config.attention_bias,
         outputBias: config.attention_bias,
         rope: rotates ? 0 : null,
-        window: { slidingWindow: slides ? (window ?? 0) : 0 },
+        window: windowIf(slides, window),
       },
       denseFfn(config.intermediate_size),
     );
@@ -106,7 +107,7 @@ export const ministral3 = defineFamily({
     return attentionThenFfn(
       {
         ...plainAttention,
-        window: { slidingWindow: config.sliding_window ?? 0 },
+        window: window(config),
         queryScaling: beta ? { factor: Math.fround(beta), interval, offset: 0 } : null,
       },
       denseFfn(config.intermediate_size),

@@ -1,7 +1,7 @@
-import { denseFfn, sharedExpert } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { denseFfn, sharedExpert } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 /** Layers with rope see their own chunk of positions, those without see all; experts read weighted rows. */
 export const llama4 = defineFamily({
@@ -54,7 +54,8 @@ export const llama4 = defineFamily({
       queryScaling: tuned ? { factor: Math.fround(config.attn_scale), interval: config.floor_scale, offset: 1 } : null,
     } as const;
     const isSparse = sparse ? sparse.includes(index) : (index + 1) % config.interleave_moe_layer_step === 0;
-    if (!isSparse) return attentionThenFfn(attention, { ...denseFfn(config.intermediate_size_mlp), path: 'feed_forward' });
+    if (!isSparse)
+      return attentionThenFfn(attention, { ...denseFfn(config.intermediate_size_mlp), path: 'feed_forward' });
     return attentionThenFfn(
       attention,
       {

@@ -1,7 +1,7 @@
-import { window, windowDefaults } from '../config/window.ts';
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { window, windowDefaults } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const mistral = defineFamily({
   modelType: 'mistral',

@@ -1,6 +1,6 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const llama = defineFamily({
   modelType: 'llama',

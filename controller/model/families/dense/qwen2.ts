@@ -1,7 +1,7 @@
-import { layeredWindow, layeredWindowDefaults } from '../config/window.ts';
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { layeredWindow, layeredWindowDefaults } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const qwen2 = defineFamily({
   modelType: 'qwen2',

@@ -1,30 +1,31 @@
-import { sharedExpert } from '../operators/ffn.ts';
-import { type GqaShape, plainAttention } from '../operators/gqa.ts';
-import { type MoeShape, plainMoe, softmaxGate } from '../operators/moe.ts';
-import { type BlockShape, defineFamily, type OperatorShape } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { sharedExpert } from '../../operators/ffn.ts';
+import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
+import { type MoeShape, plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { type BlockShape, defineFamily, type OperatorShape } from '../family.ts';
 
 const defaults = {
-    vocab_size: 32_000,
-    hidden_size: 4096,
-    intermediate_size: 11_008,
-    num_hidden_layers: 32,
-    num_attention_heads: 32,
-    num_key_value_heads: null,
-    head_dim: null,
-    hidden_act: 'silu',
-    max_position_embeddings: 2048,
-    rms_norm_eps: 1e-6,
-    tie_word_embeddings: false,
-    rope_theta: 10_000,
-    bos_token_id: 1,
-    eos_token_id: 2,
-    attention_bias: false,
-    attention_multiplier: 1,
-    embedding_multiplier: 1,
-    residual_multiplier: 1,
-    logits_scaling: 1,
-    num_experts: 8,
-    num_experts_per_tok: 2,
+  vocab_size: 32_000,
+  hidden_size: 4096,
+  intermediate_size: 11_008,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: null,
+  head_dim: null,
+  hidden_act: 'silu',
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-6,
+  tie_word_embeddings: false,
+  rope_theta: 10_000,
+  bos_token_id: 1,
+  eos_token_id: 2,
+  attention_bias: false,
+  attention_multiplier: 1,
+  embedding_multiplier: 1,
+  residual_multiplier: 1,
+  logits_scaling: 1,
+  num_experts: 8,
+  num_experts_per_tok: 2,
 } as const;
 
 interface Multipliers {
@@ -133,7 +134,7 @@ export const granitemoeSwa = defineFamily({
     const attention: GqaShape = {
       ...attentionOf(config),
       sinks: true,
-      window: { slidingWindow: slides ? (window ?? 0) : 0 },
+      window: windowIf(slides, window),
       rope: theta === 0 ? null : theta === undefined ? thetas.length : thetas.indexOf(theta),
     };
     const names = { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj', router: 'router' };

@@ -1,7 +1,7 @@
-import { sharedExpert } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { sharedExpert } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const hunyuanV1Moe = defineFamily({
   modelType: 'hunyuan_v1_moe',

@@ -1,6 +1,6 @@
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxDefaults, noauxExperts } from '../operators/noaux.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxDefaults, noauxExperts } from '../../operators/noaux.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const solarOpen = defineFamily({
   modelType: 'solar_open',
@@ -29,6 +29,5 @@ export const solarOpen = defineFamily({
     routed_scaling_factor: 1,
   },
   style: () => ({ partialRotary: 1 }),
-  layer: (config) =>
-    attentionThenFfn({ ...plainAttention, qkvBias: config.attention_bias }, ...noauxExperts(config)),
+  layer: (config) => attentionThenFfn({ ...plainAttention, qkvBias: config.attention_bias }, ...noauxExperts(config)),
 });

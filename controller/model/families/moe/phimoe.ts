@@ -1,8 +1,8 @@
-import { window, windowDefaults } from '../config/window.ts';
-import { numbered } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily } from './family.ts';
+import { window, windowDefaults } from '../../config/window.ts';
+import { numbered } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily } from '../family.ts';
 
 export const phimoe = defineFamily({
   modelType: 'phimoe',

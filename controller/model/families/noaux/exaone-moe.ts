@@ -1,7 +1,8 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxDefaults, noauxExperts } from '../operators/noaux.ts';
-import { attentionThenFfn, defineFamily, isDense } from './family.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxDefaults, noauxExperts } from '../../operators/noaux.ts';
+import { attentionThenFfn, defineFamily, isDense } from '../family.ts';
 
 /** Where layers have windows, those without one have no rope. */
 export const exaoneMoe = defineFamily({
@@ -43,7 +44,7 @@ export const exaoneMoe = defineFamily({
       ...plainAttention,
       qkNorm: 'per-head',
       rope: slides || window === null ? 0 : null,
-      window: { slidingWindow: slides ? window : 0 },
+      window: windowIf(slides, window),
     } as const;
     const experts = noauxExperts(config, { correction: 'e_score_correction_bias' });
     const ffn = isDense(config, index) ? [denseFfn(config.intermediate_size)] : experts;

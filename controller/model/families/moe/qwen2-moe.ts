@@ -1,8 +1,8 @@
-import { alternatingWindow, layeredWindowDefaults } from '../config/window.ts';
-import { denseFfn, sharedExpert } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { plainMoe, softmaxGate } from '../operators/moe.ts';
-import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from './family.ts';
+import { alternatingWindow, layeredWindowDefaults } from '../../config/window.ts';
+import { denseFfn, sharedExpert } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { attentionThenFfn, defineFamily, isSparse, type OperatorShape } from '../family.ts';
 
 export const qwen2Moe = defineFamily({
   modelType: 'qwen2_moe',

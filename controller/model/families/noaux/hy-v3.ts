@@ -1,7 +1,7 @@
-import { denseFfn } from '../operators/ffn.ts';
-import { plainAttention } from '../operators/gqa.ts';
-import { noauxExperts } from '../operators/noaux.ts';
-import { attentionThenFfn, defineFamily, isDense } from './family.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { plainAttention } from '../../operators/gqa.ts';
+import { noauxExperts } from '../../operators/noaux.ts';
+import { attentionThenFfn, defineFamily, isDense } from '../family.ts';
 
 export const hyV3 = defineFamily({
   modelType: 'hy_v3',

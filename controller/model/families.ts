@@ -1,0 +1,75 @@
+import { quote } from './config/problems.ts';
+import { cohere, cohere2 } from './families/dense/cohere.ts';
+import { gemma2, gemma3 } from './families/dense/gemma.ts';
+import { llama } from './families/dense/llama.ts';
+import { mistral } from './families/dense/mistral.ts';
+import { qwen2 } from './families/dense/qwen2.ts';
+import { qwen3 } from './families/dense/qwen3.ts';
+import { ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
+import type { Family } from './families/family.ts';
+import { ernie45Moe } from './families/moe/ernie4-5-moe.ts';
+import { gptOss } from './families/moe/gpt-oss.ts';
+import { granitemoe, granitemoeSwa, granitemoeshared } from './families/moe/granitemoe.ts';
+import { hunyuanV1Moe } from './families/moe/hunyuan-v1-moe.ts';
+import { llama4 } from './families/moe/llama4.ts';
+import { mixtral } from './families/moe/mixtral.ts';
+import { olmoe } from './families/moe/olmoe.ts';
+import { phimoe } from './families/moe/phimoe.ts';
+import { qwen2Moe } from './families/moe/qwen2-moe.ts';
+import { qwen3Moe } from './families/moe/qwen3-moe.ts';
+import { afmoe } from './families/noaux/afmoe.ts';
+import { dots1 } from './families/noaux/dots1.ts';
+import { exaoneMoe } from './families/noaux/exaone-moe.ts';
+import { glm4Moe } from './families/noaux/glm4-moe.ts';
+import { hyV3 } from './families/noaux/hy-v3.ts';
+import { minimaxM2 } from './families/noaux/minimax-m2.ts';
+import { solarOpen } from './families/noaux/solar-open.ts';
+
+/** Every family that can be compiled. */
+const families: readonly Family[] = [
+  mixtral,
+  qwen2Moe,
+  qwen3Moe,
+  olmoe,
+  granitemoe,
+  granitemoeshared,
+  granitemoeSwa,
+  phimoe,
+  ernie45Moe,
+  glm4Moe,
+  minimaxM2,
+  hunyuanV1Moe,
+  hyV3,
+  dots1,
+  exaoneMoe,
+  solarOpen,
+  afmoe,
+  gptOss,
+  llama4,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  cohere,
+  cohere2,
+  seedOss,
+  smollm3,
+  ministral3,
+];
+
+/** The family of a parsed config.json, by `model_type` or else by `architectures`; reports what is unknown and returns null. */
+export function findFamily(file: Readonly<Record<string, unknown>>, report: (problem: string) => void): Family | null {
+  const { model_type: modelType, architectures } = file;
+  const named = Array.isArray(architectures) ? architectures.map((name) => String(name).toLowerCase()) : [];
+  const found =
+    modelType == null
+      ? families.find((family) => named.includes(family.architecture.toLowerCase()))
+      : families.find((family) => family.modelType === modelType);
+  if (found !== undefined) return found;
+  const given =
+    modelType == null ? `architectures is ${quote(architectures ?? null)}` : `model_type is ${quote(modelType)}`;
+  report(`${given}; supported: ${families.map((family) => family.modelType).join(', ')}`);
+  return null;
+}
