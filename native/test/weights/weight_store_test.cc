@@ -234,7 +234,7 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
     spec.head.weight.data.offset = UINT64_MAX - 8;
   });
   refuse(ErrorCode::kInvalidArgument, "file 1 of 1",
-         [](ModelSpec& spec) { spec.final_norm.weight.file = 1; });
+         [](ModelSpec& spec) { spec.final_norm.weight->file = 1; });
   refuse(ErrorCode::kInvalidArgument, "gqa.heads: expected a multiple of kvHeads 3",
          [](ModelSpec& spec) { Operator<GqaSpec>(spec, 0).heads.kv_heads = 3; });
   refuse(ErrorCode::kInvalidArgument, "gate.topK: expected 1 to 4, got 5",
@@ -254,18 +254,19 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
       places.offsets.resize(count);
       places.types.resize(count);
     }
-    moe.gate.weight.data.shape[0] = experts;
-    moe.gate.weight.data.offset = 0;
+    moe.gate.linear.weight.data.shape[0] = experts;
+    moe.gate.linear.weight.data.offset = 0;
     moe.gate.top_k = top_k;
   };
   refuse(ErrorCode::kUnsupported, "moe.experts: expected 1 to 1024, got 1025",
          [&](ModelSpec& spec) { grow(spec, 1025, 2); });
   refuse(ErrorCode::kUnsupported, "gate.topK: expected 1 to 32, got 33",
          [&](ModelSpec& spec) { grow(spec, 40, 33); });
-  refuse(ErrorCode::kUnsupported, "feed-forward biases are not supported", [](ModelSpec& spec) {
-    Operator<MoeSpec>(spec, 0).experts.expert.up.bias =
-        TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
-  });
+  refuse(ErrorCode::kInvalidArgument,
+         "moe.experts.places: expected a place for each of 4 experts, got 0", [](ModelSpec& spec) {
+           Operator<MoeSpec>(spec, 0).experts.expert.up.bias =
+               TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
+         });
   refuse(ErrorCode::kInvalidArgument,
          "moe.experts.places: expected a place for each of 4 experts, got 3",
          [](ModelSpec& spec) { Operator<MoeSpec>(spec, 0).experts.places[1].files.pop_back(); });
@@ -275,13 +276,36 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
          [](ModelSpec& spec) { spec.layers[1].blocks[1].operators.clear(); });
   refuse(ErrorCode::kUnsupported, "blocks[0].preNorm: operators without a norm",
          [](ModelSpec& spec) { spec.layers[1].blocks[0].pre_norm.reset(); });
-  refuse(ErrorCode::kUnsupported, "blocks[1].postNorm: norms after operators",
-         [](ModelSpec& spec) { spec.layers[1].blocks[1].post_norm = spec.final_norm; });
-  refuse(ErrorCode::kUnsupported,
-         "blocks[0].operators: one that keeps something of sequences shares a block",
+  refuse(ErrorCode::kCorruptCheckpoint, "blocks[1].postNorm.weight): expected shape [32]",
+         [](ModelSpec& spec) {
+           NormSpec& norm = spec.layers[1].blocks[1].post_norm.emplace(spec.final_norm);
+           norm.weight->shape = {31};
+         });
+  refuse(ErrorCode::kUnsupported, "blocks[1].operators[0].moe: a second operator of its kind",
          [](ModelSpec& spec) {
            std::vector<BlockSpec>& blocks = spec.layers[0].blocks;
            blocks[0].operators.push_back(blocks[1].operators[0]);
+         });
+  const auto group = [](ModelSpec& spec, const GateGroups& groups) {
+    GateSpec& gate = Operator<MoeSpec>(spec, 0).gate;
+    gate.scoring = GateScoring::kSigmoid;
+    gate.groups = groups;
+  };
+  refuse(ErrorCode::kInvalidArgument, "gate.groups.count: expected a divisor of the 4 experts",
+         [&](ModelSpec& spec) {
+           group(spec, {3, 1, true});
+         });
+  refuse(ErrorCode::kInvalidArgument, "gate.groups.kept: expected up to 2 groups that hold the top",
+         [&](ModelSpec& spec) {
+           group(spec, {2, 3, true});
+         });
+  refuse(ErrorCode::kUnsupported, "gate.scoring: with groups or a correction", [](ModelSpec& spec) {
+    Operator<MoeSpec>(spec, 0).gate.groups = {2, 1, true};
+  });
+  refuse(ErrorCode::kInvalidArgument, "gate.weight.region: expected one within [",
+         [](ModelSpec& spec) {
+           MatrixSpec& gate = Operator<MoeSpec>(spec, 0).gate.linear.weight;
+           gate.region = {.rows = gate.rows(), .cols = gate.cols(), .first_row = 1};
          });
   refuse(ErrorCode::kUnsupported, "blocks[2].operators[0].gqa: a second operator of its kind",
          [](ModelSpec& spec) {
