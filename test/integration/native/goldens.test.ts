@@ -15,19 +15,14 @@ import {
 } from './model.ts';
 
 const native = loadNative();
-const families = [
+// Their choices of experts, if any, stay the same when weights are rounded, or change visibly.
+const roundable = [
   'mixtral',
   'mixtral_swa',
   'qwen2_moe',
   'qwen3_moe',
   'olmoe',
-  'granitemoe',
-  'granitemoeshared',
-  'phimoe',
   'ernie4_5_moe',
-  'glm4_moe',
-  'minimax_m2',
-  'hunyuan_v1_moe',
   'llama',
   'mistral',
   'qwen2',
@@ -36,8 +31,26 @@ const families = [
   'cohere',
   'cohere2',
 ];
-// phimoe's gate drops experts at a threshold: rounding changes the weights of the others by a step.
-const roundable = families.filter((family) => family !== 'phimoe');
+const families = [
+  ...roundable,
+  'afmoe',
+  'dots1',
+  'exaone_moe',
+  'gemma3',
+  'glm4_moe_groups',
+  'gpt_oss_full',
+  'granitemoe_bias',
+  'granitemoe_swa',
+  'hunyuan_plain',
+  'hy_v3',
+  'llama4_full',
+  'minimax_m2_full',
+  'ministral3',
+  'phimoe_plain',
+  'seed_oss',
+  'smollm3',
+  'solar_open',
+];
 const { isas } = native.hardware();
 
 /** Largest difference of two lists of log-probabilities. */
