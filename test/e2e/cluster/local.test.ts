@@ -57,7 +57,16 @@ function descendants(pid: number): readonly number[] {
 
 describe.skipIf(clusterTests.skip)(`serve --workers${clusterTests.suffix}`, () => {
   it('starts workers and NATS, gives the results of one process, and ends them all', async () => {
-    const server = await start('--workers', '3', '--stage-workers', '1', '--expert-replicas', '2', '--rebalance', 'off');
+    const server = await start(
+      '--workers',
+      '3',
+      '--stage-workers',
+      '1',
+      '--expert-replicas',
+      '2',
+      '--rebalance',
+      'off',
+    );
     for (const golden of goldens) expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
     const { workers, plan } = await status(server);
     expect(workers.map(({ id, roles }) => [id, roles])).toEqual([

@@ -25,9 +25,9 @@ it('experts follow traffic that favours a few of them, without an error or anoth
   // One text over and over: its tokens' experts have all the load.
   const { prompt, continuation } = readGoldens('qwen3_moe')[0]!;
   let requests = 0;
-  let ended = false;
+  const ended = new AbortController();
   const client = async (): Promise<void> => {
-    while (!ended) {
+    while (!ended.signal.aborted) {
       const request = runRequest(`r${requests++}`, prompt, { maxTokens: continuation.length, ignoreEos: true });
       const pipeline = controller.router.pick(request, new Set());
       if (pipeline === null) throw new Error('no pipeline is ready');
@@ -48,7 +48,7 @@ it('experts follow traffic that favours a few of them, without an error or anoth
   );
   await Promise.race([followed, clients]);
   await followed;
-  ended = true;
+  ended.abort();
   await clients;
   const { load = [] } = controller.status();
   const rates = load.map(({ layer = 0, expertRows = [] }) => ({ layer, expertRows: expertRows.map(Number) }));
