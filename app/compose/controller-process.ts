@@ -72,7 +72,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     const gateway = openGateway({ checkpoint, controller, apiKeys, firstToken, scaling }, options);
     const { spec, weights, served } = checkpoint;
     // The client library takes a second to load: only where it is used.
-    const kubernetes = config.kubernetes ? await import('./kubernetes.ts') : null;
+    const kubernetes = config.kubernetes ? await import('./kubernetes/operator.ts') : null;
     const operator = kubernetes?.startOperator({ controller, config, id, spec, log }) ?? null;
     if (gateway.grpc !== null) controller.serve(gateway.grpc, access, operator?.pools ?? null);
     const { host, externalMetricsPort: port } = config;

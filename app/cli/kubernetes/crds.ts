@@ -15,7 +15,7 @@ export function crdsCommand(): Command {
   const description =
     'Brings the definitions of MoEModel and ExpertPool up to date with this version. Needs rights to patch them.';
   return operate('crds', description, crdsSchema, async ({ output }) => {
-    const { connectKubernetes } = await import('../../compose/connect-kubernetes.ts');
+    const { connectKubernetes } = await import('../../compose/kubernetes/connect.ts');
     const api = connectKubernetes('default');
     const names: string[] = [];
     try {

@@ -5,7 +5,7 @@ import {
   generateSecret,
   keysSecret,
 } from '../../../controller/kubernetes/certificates/generated-secrets.ts';
-import { certificateOptions } from '../../compose/kubernetes-certificates.ts';
+import { certificateOptions } from '../../compose/kubernetes/certificates.ts';
 import { prepareSchema } from '../../config/certificate-options.ts';
 import { ConfigError } from '../../config/load-config.ts';
 import { json, operate, write } from '../operate/operate-command.ts';
@@ -39,7 +39,7 @@ async function prepare(config: PrepareConfig): Promise<void> {
   if ((authority === null) !== (certificate === null)) {
     throw new ConfigError(['--authority and --certificate belong together: expected both or neither']);
   }
-  const { connectSecrets, ownNamespace } = await import('../../compose/connect-kubernetes.ts');
+  const { connectSecrets, ownNamespace } = await import('../../compose/kubernetes/connect.ts');
   const { keepCertificates } = await import('../../../controller/kubernetes/certificates/keep-certificates.ts');
   const namespace = config.namespace ?? ownNamespace();
   const store = connectSecrets(namespace);

@@ -10,7 +10,7 @@ export function releaseCommand(): Command {
   const description =
     'Deletes a MoEModel and its ExpertPools, and waits until they are gone: before controllers are uninstalled that would let them go.';
   return operate('release', description, releaseSchema, async (config) => {
-    const { connectKubernetes, ownNamespace } = await import('../../compose/connect-kubernetes.ts');
+    const { connectKubernetes, ownNamespace } = await import('../../compose/kubernetes/connect.ts');
     const api = connectKubernetes(config.namespace ?? ownNamespace());
     try {
       const pools = await release(api, config.kubernetesModel, config.timeout);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
-import { controllersOf } from '../../../app/compose/kubernetes.ts';
+import { controllersOf } from '../../../app/compose/kubernetes/operator.ts';
 import { controllerSchema } from '../../../app/config/controller-config.ts';
 import { type KubeApi, KubeError } from '../../../controller/kubernetes/api/kube-api.ts';
 import { Operator } from '../../../controller/kubernetes/operate/operator.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { certificateOptions } from '../../../../app/compose/kubernetes-certificates.ts';
+import { certificateOptions } from '../../../../app/compose/kubernetes/certificates.ts';
 import { prepareSchema } from '../../../../app/config/certificate-options.ts';
 import { controllerSchema } from '../../../../app/config/controller-config.ts';
 import { loadConfig } from '../../../../app/config/load-config.ts';

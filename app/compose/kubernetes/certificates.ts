@@ -1,13 +1,16 @@
 /** Certificates in Secrets, as the options describe them. */
-import type { ClusterController } from '../../controller/cluster/cluster-controller.ts';
-import type { KubeApi } from '../../controller/kubernetes/api/kube-api.ts';
-import { CertificateRenewal } from '../../controller/kubernetes/certificates/certificate-renewal.ts';
-import { type CertificateOptions, defaultPolicy } from '../../controller/kubernetes/certificates/keep-certificates.ts';
-import { withPoolNames } from '../../controller/kubernetes/certificates/pool-names.ts';
-import type { SecretStore } from '../../controller/kubernetes/certificates/secret.ts';
-import { throttledErrorLog } from '../../platform/process/error-log.ts';
-import { ConfigError } from '../config/load-config.ts';
-import { connectSecrets } from './connect-kubernetes.ts';
+import type { ClusterController } from '../../../controller/cluster/cluster-controller.ts';
+import type { KubeApi } from '../../../controller/kubernetes/api/kube-api.ts';
+import { CertificateRenewal } from '../../../controller/kubernetes/certificates/certificate-renewal.ts';
+import {
+  type CertificateOptions,
+  defaultPolicy,
+} from '../../../controller/kubernetes/certificates/keep-certificates.ts';
+import { withPoolNames } from '../../../controller/kubernetes/certificates/pool-names.ts';
+import type { SecretStore } from '../../../controller/kubernetes/certificates/secret.ts';
+import { throttledErrorLog } from '../../../platform/process/error-log.ts';
+import { ConfigError } from '../../config/load-config.ts';
+import { connectSecrets } from './connect.ts';
 
 export interface CertificateConfig {
   readonly authority: string | null;

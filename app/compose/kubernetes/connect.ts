@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { KubeConfig } from '@kubernetes/client-node';
-import type { KubeApi } from '../../controller/kubernetes/api/kube-api.ts';
-import { kubeClient } from '../../controller/kubernetes/api/kube-client.ts';
-import { Transport } from '../../controller/kubernetes/api/transport.ts';
-import { KubernetesSecrets } from '../../controller/kubernetes/certificates/kubernetes-secrets.ts';
-import type { SecretStore } from '../../controller/kubernetes/certificates/secret.ts';
-import { ConfigError } from '../config/load-config.ts';
+import type { KubeApi } from '../../../controller/kubernetes/api/kube-api.ts';
+import { kubeClient } from '../../../controller/kubernetes/api/kube-client.ts';
+import { Transport } from '../../../controller/kubernetes/api/transport.ts';
+import { KubernetesSecrets } from '../../../controller/kubernetes/certificates/kubernetes-secrets.ts';
+import type { SecretStore } from '../../../controller/kubernetes/certificates/secret.ts';
+import { ConfigError } from '../../config/load-config.ts';
 
 /** What tells a pod which namespace it is in. */
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';

@@ -3,20 +3,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import type { ClusterController } from '../../controller/cluster/cluster-controller.ts';
-import type { PoolScaling } from '../../controller/cluster/control/control-service.ts';
-import type { Controllers, KnownOptions } from '../../controller/kubernetes/desired/controllers.ts';
-import { Operator } from '../../controller/kubernetes/operate/operator.ts';
-import { poolScaling } from '../../controller/kubernetes/operate/pool-scaling.ts';
-import { systemClock } from '../../platform/process/clock.ts';
-import type { ModelSpec } from '../../proto/messages.ts';
-import { expertCount } from '../../proto/model/operators.ts';
-import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
-import { readNatsUrls } from '../config/nats-urls.ts';
-import { optionsOf } from '../config/option.ts';
-import { workerSchema } from '../config/worker-config.ts';
-import { connectKubernetes, ownNamespace } from './connect-kubernetes.ts';
-import { startRenewal } from './kubernetes-certificates.ts';
+import type { ClusterController } from '../../../controller/cluster/cluster-controller.ts';
+import type { PoolScaling } from '../../../controller/cluster/control/control-service.ts';
+import type { Controllers, KnownOptions } from '../../../controller/kubernetes/desired/controllers.ts';
+import { Operator } from '../../../controller/kubernetes/operate/operator.ts';
+import { poolScaling } from '../../../controller/kubernetes/operate/pool-scaling.ts';
+import { systemClock } from '../../../platform/process/clock.ts';
+import type { ModelSpec } from '../../../proto/messages.ts';
+import { expertCount } from '../../../proto/model/operators.ts';
+import { type ControllerConfig, controllerSchema } from '../../config/controller-config.ts';
+import { readNatsUrls } from '../../config/nats-urls.ts';
+import { optionsOf } from '../../config/option.ts';
+import { workerSchema } from '../../config/worker-config.ts';
+import { startRenewal } from './certificates.ts';
+import { connectKubernetes, ownNamespace } from './connect.ts';
 
 /** Groups of flags that say who and where a process is: the operator, or the chart, gives those. */
 const ownGroups: ReadonlySet<string> = new Set(['NATS', 'TLS', 'Kubernetes', 'Certificates', 'Access']);
