@@ -12,7 +12,7 @@ export interface Retirement {
   finish(late: AbortSignal): Promise<void>;
 }
 
-/** How long a connection may be silent, after an answer that did not say that it ends, before it is ended. */
+/** How long a connection that has not been told may be silent before it is ended. */
 const silenceMs = 1_000;
 
 /** Adds its hooks; nothing changes until it begins. */
@@ -35,16 +35,20 @@ export function addRetirement(app: FastifyInstance): Retirement {
   });
   app.addHook('onResponse', async ({ raw: { socket } }) => {
     asked.delete(socket);
-    if (settle !== null) setTimeout(() => asked.has(socket) || socket.end(), silenceMs).unref();
+    if (settle !== null) endWhenSilent(socket);
   });
+  const endWhenSilent = (socket: Socket): void => {
+    setTimeout(() => asked.has(socket) || socket.end(), silenceMs).unref();
+  };
   return {
     begin() {
       begun = true;
     },
     finish(late) {
-      app.server.closeIdleConnections();
       return new Promise((resolve) => {
         settle = resolve;
+        // Not at once: the next request may be on its way.
+        for (const socket of open) if (!asked.has(socket)) endWhenSilent(socket);
         late.addEventListener('abort', () => resolve());
         if (open.size === 0) resolve();
       });
