@@ -1,7 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-// Unit tests are fast and run in parallel; integration and end-to-end tests start processes and sockets, and run one file at
-// a time so that they do not take each other's processor time. Those on Kubernetes need a cluster: npm run test:kubernetes.
+/** Tests that load every core, or that say how soon something is seen. */
+const alone = ['test/e2e/cluster/{evidence,exactness,failures,scaling}.test.ts'];
+const patient = { testTimeout: 120_000, hookTimeout: 120_000 };
+
+// Unit tests are fast and run in parallel. Integration and end-to-end tests start processes and wait for them, so two files
+// share the machine; those that need all of it come last, one at a time. Those on Kubernetes need a cluster: npm run
+// test:kubernetes.
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -10,12 +15,14 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'process',
-          include: ['test/{integration,e2e}/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          ...{ name: 'process', include: ['test/{integration,e2e}/**/*.test.ts'], exclude: alone, ...patient },
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, ...patient, fileParallelism: false, sequence: { groupOrder: 2 } },
       },
       {
         extends: true,
@@ -25,6 +32,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -40,7 +40,7 @@ describe('a snapshot in Hugging Face’s cache whose tokenizer alone names the e
   });
   afterAll(() => server.stop());
 
-  it('ends an answer there, unless it is told to go on', async () => {
+  it('ends an answer there, unless the request ignores end tokens', async () => {
     expect(server.stderr).toContain('end tokens: <|im_end|> (258: tokenizer_config.json');
     const body = {
       model: name,

@@ -156,7 +156,7 @@ describe('serve', () => {
     expect(await sample('-1')).toBe(texts[4]);
   });
 
-  it('ends with 0 when it is told to while it loads', async () => {
+  it('ends with 0 on a signal that comes while it loads', async () => {
     const child = spawn(process.execPath, ['bin/conclave.js', 'serve', '--port', '0', '--grpc-port', '0'], {
       cwd: root,
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -17,31 +17,33 @@ const families = [
 
 describe.each(families)('%s over HTTP in f32 gives the reference results', (family) => {
   const goldens = readGoldens(family);
-
-  describe('with everything at its default', () => {
-    let server: Server;
-    beforeAll(async () => {
-      server = await Server.start([goldenFolder(family), '--weights', 'f32', '--block-size', '4']);
-    });
-    afterAll(() => server.stop());
-
-    it('for each prompt alone', async () => {
-      for (const golden of goldens) expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
-    });
-
-    it('for three prompts in one batch', async () => {
-      expectGolden(await completeGolden(server, prompts(goldens)), goldens);
-    });
-
-    it('with the prefix taken from the cache', async () => {
-      for (const golden of goldens) {
-        const completion = await completeGolden(server, [golden.prompt], { echo: false });
-        expectGolden(completion, [golden], false);
-        expect(completion.usage.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
-        expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
-      }
-    });
+  let server: Server;
+  beforeAll(async () => {
+    server = await Server.start([goldenFolder(family), '--weights', 'f32', '--block-size', '4']);
   });
+  afterAll(() => server.stop());
+
+  it('for each prompt alone', async () => {
+    for (const golden of goldens) expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
+  });
+
+  it('for three prompts in one batch', async () => {
+    expectGolden(await completeGolden(server, prompts(goldens)), goldens);
+  });
+
+  it('with the prefix taken from the cache', async () => {
+    for (const golden of goldens) {
+      const completion = await completeGolden(server, [golden.prompt], { echo: false });
+      expectGolden(completion, [golden], false);
+      expect(completion.usage.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
+      expectGolden(await completeGolden(server, [golden.prompt]), [golden]);
+    }
+  });
+});
+
+// Every family does so in test/integration/engine/goldens.test.ts; here the flags are tested.
+describe.each(['mixtral_swa', 'qwen2_moe'])('%s over HTTP gives the reference results too', (family) => {
+  const goldens = readGoldens(family);
 
   it('with prompts cut into chunks of 7 tokens', async () => {
     const budget = ['--max-num-batched-tokens', '7', '--max-num-seqs', '3'];
@@ -64,21 +66,18 @@ describe.each(families)('%s over HTTP in f32 gives the reference results', (fami
   });
 });
 
-// Where experts are chosen, rounding may choose others: test/integration/native/goldens.test.ts knows which were.
-const dense = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
-
-describe('in bf16', () => {
-  it.each(dense)('%s has the likeliest token of the reference wherever rounding cannot change it', async (family) => {
-    await using server = await Server.start([goldenFolder(family), '--weights', 'bf16']);
-    for (const golden of readGoldens(family)) {
-      const { likeliest, logprobs } = await score(server, golden);
-      expect(likeliest).toHaveLength(golden.likeliest.length);
-      expect(noiseOf(golden, logprobs, likeliest.length)).toBeLessThan(largestNoise.bf16);
-      const decided = decidedPositions(golden, 'bf16');
-      expect(decided.length).toBeGreaterThan(golden.likeliest.length / 4);
-      expect(decided.filter((position) => likeliest[position] !== golden.likeliest[position])).toEqual([]);
-    }
-  });
+// Of every family, format and instruction set in test/integration/native/goldens.test.ts.
+it('--weights bf16 gives the likeliest token of the reference wherever rounding cannot change it', async () => {
+  const family = 'qwen3';
+  await using server = await Server.start([goldenFolder(family), '--weights', 'bf16']);
+  for (const golden of readGoldens(family)) {
+    const { likeliest, logprobs } = await score(server, golden);
+    expect(likeliest).toHaveLength(golden.likeliest.length);
+    expect(noiseOf(golden, logprobs, likeliest.length)).toBeLessThan(largestNoise.bf16);
+    const decided = decidedPositions(golden, 'bf16');
+    expect(decided.length).toBeGreaterThan(golden.likeliest.length / 4);
+    expect(decided.filter((position) => likeliest[position] !== golden.likeliest[position])).toEqual([]);
+  }
 });
 
 /** Log-probabilities of a prompt and its reference continuation but the last, and the likeliest tokens beside them. */

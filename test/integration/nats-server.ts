@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from './find-program.ts';
+import { freePort } from './free-port.ts';
 
 /** Where nats-server is; null when it is nowhere. */
 export function findNatsServer(): string | null {
@@ -20,18 +21,19 @@ const readyMs = 10_000;
 export class NatsServer {
   readonly #folder: string;
   readonly #args: readonly string[];
+  readonly #port: number;
   #process: ChildProcess | null = null;
-  #port = -1;
 
   /** `args` are added to the command line. */
   static async start(args: readonly string[] = []): Promise<NatsServer> {
-    const server = new NatsServer(await mkdtemp(join(tmpdir(), 'conclave-nats-')), args);
+    const server = new NatsServer(await mkdtemp(join(tmpdir(), 'conclave-nats-')), await freePort(), args);
     await server.restart();
     return server;
   }
 
-  private constructor(folder: string, args: readonly string[]) {
+  private constructor(folder: string, port: number, args: readonly string[]) {
     this.#folder = folder;
+    this.#port = port;
     this.#args = args;
   }
 
@@ -54,10 +56,7 @@ export class NatsServer {
     const binary = findNatsServer();
     if (binary === null) throw new Error(natsServerMissing);
     const store = join(this.#folder, 'store');
-    const ports = join(this.#folder, 'ports');
-    await rm(ports, { recursive: true, force: true });
-    await mkdir(ports, { recursive: true });
-    const flags = ['-a', '127.0.0.1', '-p', String(this.#port), '-js', '-sd', store, '--ports_file_dir', ports];
+    const flags = ['-a', '127.0.0.1', '-p', String(this.#port), '-js', '-sd', store];
     const started = spawn(binary, [...flags, ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -65,15 +64,11 @@ export class NatsServer {
     });
     this.#process = started;
     const deadline = performance.now() + readyMs;
-    // The server says that it is ready before it has written its ports.
-    let url = await readUrl(ports);
-    while (!/Server is ready/.test(log) || url === null) {
+    while (!/Server is ready/.test(log)) {
       if (started.exitCode !== null) throw new Error(`nats-server ended with ${started.exitCode}:\n${log}`);
       if (performance.now() > deadline) throw new Error(`nats-server is not ready after ${readyMs} ms:\n${log}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
-      url = await readUrl(ports);
     }
-    this.#port = Number(url.port);
   }
 
   /** Forgets everything that the server stored; only while it does not run. */
@@ -86,13 +81,4 @@ export class NatsServer {
     await this.signal('SIGKILL');
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-/** The address in the file that the server writes to its ports folder; null while the file is not whole. */
-async function readUrl(folder: string): Promise<URL | null> {
-  const [file] = await readdir(folder);
-  if (file === undefined) return null;
-  const text = await readFile(join(folder, file), 'utf8');
-  const url = /"nats":\s*\[\s*"([^"]+)"/.exec(text)?.[1];
-  return url === undefined ? null : new URL(url);
 }

@@ -10,8 +10,8 @@ const model = join(root, 'models/clerk');
 const stage = ['--roles', 'stage'];
 const expert = ['--roles', 'expert'];
 
-/** Says what was measured: a busy machine is slower than any that serves. */
-function tell(what: string, ms: number): void {
+/** Prints what was measured: a busy machine is slower than any that serves. */
+function report(what: string, ms: number): void {
   process.stderr.write(`${what}: ${ms.toFixed(0)} ms\n`);
 }
 
@@ -66,7 +66,7 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
         ),
       ]),
     );
-    tell('the death of the only lead was seen everywhere after', Math.max(...seen));
+    report('the death of the only lead was seen everywhere after', Math.max(...seen));
     // Its heartbeats live for 5 s: who waits for them cannot be as fast.
     expect(Math.max(...seen)).toBeLessThan(5_000);
     const { text } = await ready(cluster);
@@ -98,14 +98,14 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
       () => cluster.status(),
       ({ plan, rollout }) => plan.epoch > before.plan.epoch && rollout.phase === 'complete',
     );
-    tell('a lead was seen to be dead after', await lost);
-    tell('a lead that was killed for good was replaced after', await replaced);
+    report('a lead was seen to be dead after', await lost);
+    report('a lead that was killed for good was replaced after', await replaced);
     // Without evidence its heartbeat alone would have lived so long.
     expect(await replaced).toBeLessThan(5_000);
     const during = await load.stop();
     expect([during.failures, during.changed]).toEqual([[], []]);
     expect(during.requests).toBeGreaterThan(0);
-    tell('the longest gap between two tokens', during.gapsMs.at(-1) ?? 0);
+    report('the longest gap between two tokens', during.gapsMs.at(-1) ?? 0);
     // It stays listed, with since when and why, until somebody forgets it.
     const { workers } = await cluster.status();
     expect(workers.find(({ id }) => id === lead)).toMatchObject({

@@ -115,11 +115,15 @@ describe.skipIf(clusterTests.skip || grpcurlTests.skip)(`grpcurl${clusterTests.s
 
     it('describes every service, method, message and enum as the .proto files do', async () => {
       expect(symbols.length).toBeGreaterThan(80);
-      for (const symbol of symbols) {
-        const expected = await run('grpcurl', ['-protoset', protoset, 'describe', symbol]);
+      // What is described does not depend on the transport: over TLS one in ten will do.
+      for (const symbol of symbols.filter((_, i) => transport === 'plaintext' || i % 10 === 0)) {
+        const [expected, ofController, ofWorker] = await Promise.all([
+          run('grpcurl', ['-protoset', protoset, 'describe', symbol]),
+          controller(...bearer(keys.client), 'describe', symbol),
+          worker('describe', symbol),
+        ]);
         expect(expected).toMatch(new RegExp(`^${symbol} is (a|an|the entry type) `));
-        expect(await controller(...bearer(keys.client), 'describe', symbol)).toBe(expected);
-        expect(await worker('describe', symbol)).toBe(expected);
+        expect([ofController, ofWorker]).toEqual([expected, expected]);
       }
     });
 

@@ -139,7 +139,7 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
     expect(new Set(objects.map(({ at }) => at)).size).toBe(3);
   });
 
-  it('are told what was wrong with a command', async () => {
+  it('see what was wrong with a command', async () => {
     const server = cluster.controllers[0]?.line.grpc ?? '';
     const wrong = async (...command: readonly string[]) => {
       const { code, stderr } = await run([...command, '--server', server]);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../integration/free-port.ts';
 import { root, until } from '../server.ts';
 import { Cluster, clusterTests } from './harness/cluster.ts';
 
@@ -21,12 +22,6 @@ async function silence(): Promise<{ readonly port: number; close(): void }> {
   const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, ELSEWHERE);
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port, close: () => server.close() };
-}
-
-async function freePort(): Promise<number> {
-  const { port, close } = await silence();
-  close();
-  return port;
 }
 
 describe.skipIf(clusterTests.skip)(`a worker that nobody reaches${clusterTests.suffix}`, () => {
@@ -93,7 +88,7 @@ describe.skipIf(clusterTests.skip)(`a worker that nobody reaches${clusterTests.s
   });
 
   it('is named where another worker answers in its place', async () => {
-    const port = String(await freePort());
+    const port = String(await freePort(ELSEWHERE));
     await cluster.startWorker('other', ['--roles', 'expert', '--host', ELSEWHERE, '--port', port]);
     await cluster.untilStatus(({ workers }) => workers.some(({ id, slots }) => id === 'other' && slots > 0));
     await expectUnreached('e4', ['--advertise', ELSEWHERE, '--port', port], /worker other answers at 127\.0\.0\.9/);

@@ -9,7 +9,7 @@ afterEach(() => harness.close());
 
 const body = { prompt: 'Say', max_tokens: 500, ignore_eos: true };
 
-/** A pipeline that makes a token per turn of the event loop, for ever as far as the client can tell. */
+/** A pipeline that makes a token per turn of the event loop, without an end that the client could see. */
 const endless = { before: () => nextTurn() };
 
 function post(path: string, payload: object): Promise<Response> {

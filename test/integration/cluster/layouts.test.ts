@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { collect, collected, runRequest } from '../../unit/worker/engine/run-request.ts';
 import { type LocalCluster, startLocalCluster, type WorkerSetup } from './local-cluster.ts';
@@ -39,10 +39,13 @@ const layouts = [
 ];
 
 let cluster: LocalCluster | undefined;
-afterEach(async () => {
-  await cluster?.close();
+/** Workers wait for each other as they end; meanwhile the next cluster starts. */
+const closed: Promise<void>[] = [];
+afterEach(() => {
+  if (cluster !== undefined) closed.push(cluster.close());
   cluster = undefined;
 });
+afterAll(() => Promise.all(closed));
 
 it('one sequence of a request stops alone, and its lead frees its cache', async () => {
   cluster = await startLocalCluster({

@@ -165,7 +165,7 @@ interface Traced {
   readonly experts: readonly string[];
 }
 
-/** Computes a text position by position, so that the experts of each can be told. */
+/** Computes a text position by position, so that the experts of each are known. */
 async function trace({ stage }: Model, text: readonly number[]): Promise<Traced> {
   const experts: string[] = [];
   const run = async (batch: StepBatch) => {

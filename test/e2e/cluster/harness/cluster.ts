@@ -1,12 +1,12 @@
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { type StatusJson, statusJson } from '../../../../app/cli/operate/cluster-json.ts';
+import { planJson, type StatusJson, statusJson } from '../../../../app/cli/operate/cluster-json.ts';
 import type { ControlClient } from '../../../../app/cli/operate/control-client.ts';
 import { withControl } from '../../../../app/cli/operate/with-control.ts';
+import type { GetPlanResponse__Output as GetPlanResponse } from '../../../../proto/generated/conclave/v1/GetPlanResponse.ts';
+import { freePort } from '../../../integration/free-port.ts';
 import { findNatsServer, NatsServer, natsServerMissing } from '../../../integration/nats-server.ts';
 import { run, until } from '../../server.ts';
 import { Child } from './child.ts';
@@ -196,13 +196,13 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** What a controller says of the cluster. */
-  status(controller = this.controllers.findIndex(({ running }) => running)): Promise<StatusJson> {
+  status(controller = this.#firstRunning()): Promise<StatusJson> {
     return this.#control(controller, async (control) => statusJson(await control.status()));
   }
 
   /** As `conclave scale --replicas N`, without the processor time of a process of its own. */
   async scale(replicas: number): Promise<void> {
-    const { epoch } = await this.#control(0, (control) =>
+    const { epoch } = await this.#control(this.#firstRunning(), (control) =>
       control.call<{ readonly epoch: number }>((metadata, options, done) =>
         control.client.Scale({ replicas, all: true }, metadata, options, done),
       ),
@@ -212,14 +212,37 @@ export class Cluster implements AsyncDisposable {
 
   /** As `conclave drain WORKER`. */
   async drain(workerId: string): Promise<void> {
-    const { epoch } = await this.#control(0, (control) =>
-      control.call<{ readonly epoch: number }>((metadata, options, done) =>
-        control.client.Drain({ workerId }, metadata, options, done),
-      ),
-    );
+    const epoch = await this.#drain({ workerId });
     await this.untilStatus(
       ({ plan, workers }) => plan.epoch >= epoch && workers.every(({ id, slots }) => id !== workerId || slots === 0),
     );
+  }
+
+  /** As `conclave drain WORKER --cancel`. */
+  async cancelDrain(workerId: string): Promise<void> {
+    await this.#drain({ workerId, cancel: true });
+  }
+
+  /** As `conclave plan --output json`. */
+  async plan(): Promise<ReturnType<typeof planJson>> {
+    const { plan } = await this.#control(this.#firstRunning(), (control) =>
+      control.call<GetPlanResponse>((metadata, options, done) => control.client.GetPlan({}, metadata, options, done)),
+    );
+    if (plan === null) throw new Error('there is no plan');
+    return planJson(plan);
+  }
+
+  async #drain(request: { readonly workerId: string; readonly cancel?: boolean }): Promise<number> {
+    const { epoch } = await this.#control(this.#firstRunning(), (control) =>
+      control.call<{ readonly epoch: number }>((metadata, options, done) =>
+        control.client.Drain(request, metadata, options, done),
+      ),
+    );
+    return epoch;
+  }
+
+  #firstRunning(): number {
+    return this.controllers.findIndex(({ running }) => running);
   }
 
   #control<T>(controller: number, work: (control: ControlClient) => Promise<T>): Promise<T> {
@@ -289,11 +312,7 @@ export class Cluster implements AsyncDisposable {
   async #port(name: string): Promise<number> {
     const known = this.#ports.get(name);
     if (known !== undefined) return known;
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
+    const port = await freePort();
     this.#ports.set(name, port);
     return port;
   }
