@@ -241,6 +241,13 @@ class AttentionTest : public testing::TestWithParam<std::tuple<BackendCase, KvTy
  protected:
   const BackendCase& backend() const { return std::get<0>(GetParam()); }
   KvType type() const { return std::get<1>(GetParam()); }
+  // The reference takes one row at a time and has no segments or tiles to get wrong, but needs long
+  // for it: its sequences are the short ones.
+  std::vector<int> Lengths(std::vector<int> lengths, int longest_of_reference) const {
+    if (backend().name != "Reference") return lengths;
+    for (int& length : lengths) length = std::min(length, longest_of_reference);
+    return lengths;
+  }
 };
 
 TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
@@ -284,7 +291,7 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
        .sinks = true},
   };
   for (const Shape& shape : shapes) {
-    const Sequences s = MakeSequences(shape, {1, 16, 37, 290});
+    const Sequences s = MakeSequences(shape, Lengths({1, 16, 37, 290}, 120));
     Machine machine(backend(), 2, type(), s, 8);
     const std::vector<std::vector<float>> outputs = machine.RunAll(InChunks(s, 100));
     for (size_t i = 0; i < s.lengths.size(); ++i) {
@@ -317,7 +324,7 @@ TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) 
                                                .chunk = 100,
                                                .softcap = 2,
                                                .sinks = true}}) {
-    const Sequences s = MakeSequences(shape, {520, 3, 270});
+    const Sequences s = MakeSequences(shape, Lengths({520, 3, 270}, 120));
     Machine whole(backend(), 1, type(), s, 9);
     const std::vector<std::vector<float>> expected = whole.RunAll(InChunks(s, 1000));
     for (const auto& [chunk, threads] : {std::pair{1, 2}, {7, 5}, {64, 2}, {64, 5}, {512, 3}}) {
