@@ -83,7 +83,7 @@ describe.skipIf(clusterTests.skip)(`what is seen of workers${clusterTests.suffix
     await using cluster = await Cluster.start({ model, workers: { s1: stage, s2: stage, e1: expert } });
     const before = await cluster.status();
     const lead = before.workers.find(({ id, weightBytes }) => id.startsWith('s') && weightBytes > 0)?.id ?? '';
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients: 8 });
+    const load = await Load.prepare({ ...cluster.asked, clients: 8 });
     load.start();
     await load.measure(1_000);
     await cluster.worker(lead).signal('SIGKILL');

@@ -28,7 +28,7 @@ interface Loaded {
 }
 
 async function underLoad(cluster: Cluster): Promise<Loaded> {
-  const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+  const load = await Load.prepare({ ...cluster.asked, clients });
   load.start();
   await load.answered(clients); // Prompts come into the cache.
   load.take();
@@ -207,7 +207,7 @@ describe.skipIf(clusterTests.skip)(`32 streams on the demo model${clusterTests.s
 
   it('go on after nats-server and the only controller were killed, and what NATS knew is lost', async () => {
     await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    const load = await Load.prepare({ ...cluster.asked, clients });
     await cluster.scale(2);
     const before = await cluster.untilSettled();
     await Promise.all([cluster.controllers[0]?.signal('SIGKILL'), cluster.nats.signal('SIGKILL')]);

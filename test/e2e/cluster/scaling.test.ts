@@ -21,7 +21,7 @@ function expectUnharmed(report: LoadReport): void {
 describe.skipIf(clusterTests.skip)(`a cluster under 32 streams${clusterTests.suffix}`, () => {
   it('scales from 1 to 3 replicas and back, takes in two workers and lets one go; nobody notices', async () => {
     await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert, e3: expert } });
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    const load = await Load.prepare({ ...cluster.asked, clients });
     load.start();
     await load.measure(1_000);
     // The machine may have other work at any moment, so the steady state is measured before, between and after the changes.
@@ -74,7 +74,7 @@ describe.skipIf(clusterTests.skip)(`a cluster under 32 streams${clusterTests.suf
   ])('moves the lead of a pipeline to another worker: $name', async ({ controllerFlags }) => {
     const workers = { s1: stage, s2: stage, s3: stage, e1: expert };
     await using cluster = await Cluster.start({ model, controllerFlags, workers });
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    const load = await Load.prepare({ ...cluster.asked, clients });
     const lead = async (): Promise<string> => (await cluster.plan()).pipelines[0]?.stages[0]?.ranks[0]?.worker ?? '';
     load.start();
     await load.measure(1_000);
@@ -93,7 +93,7 @@ describe.skipIf(clusterTests.skip)(`a cluster under 32 streams${clusterTests.suf
 
   it('gives the busiest experts more copies, and one expert the copies that it is given', async () => {
     await using cluster = await Cluster.start({ model, workers: { s1: stage, e1: expert, e2: expert } });
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients });
+    const load = await Load.prepare({ ...cluster.asked, clients });
     load.start();
     const busy = await cluster.untilStatus(({ load: layers }) => layers.length > 0, 20_000);
     const { slots } = busy.plan;

@@ -98,6 +98,11 @@ export class Cluster implements AsyncDisposable {
     return this.controllers[0]?.line.model.name ?? '';
   }
 
+  /** What a load is put on. */
+  get asked(): { readonly urls: readonly string[]; readonly model: string; readonly layout: string } {
+    return { urls: this.urls, model: this.model, layout: (this.#options.controllerFlags ?? []).join(' ') };
+  }
+
   get urls(): readonly string[] {
     return this.controllers.map(({ line }) => line.http);
   }

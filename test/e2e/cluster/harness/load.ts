@@ -13,6 +13,8 @@ export interface LoadOptions {
   /** Controllers; clients are dealt out over them and go to the next one when theirs is gone. */
   readonly urls: readonly string[];
   readonly model: string;
+  /** What says how the model is cut: another cut rounds other sums. */
+  readonly layout: string;
   readonly clients: number;
   /** Only tasks that begin so; default: all. */
   readonly tasks?: string;
@@ -37,7 +39,7 @@ export function percentile(ascending: readonly number[], share: number): number 
 
 class ControllerGone extends Error {}
 
-/** What a cluster answered when nothing was wrong, by model and prompt. Layouts and workers change no token of it. */
+/** What a cluster answered when nothing was wrong, by model, layout and prompt. Who answers changes no bit of it. */
 const answers = new Map<string, readonly number[]>();
 
 export class Load {
@@ -60,7 +62,7 @@ export class Load {
     this.#expected = expected;
   }
 
-  /** Asks each prompt that no cluster was asked yet, one after the other, and remembers the answers. */
+  /** Asks each prompt that no cluster of this layout was asked yet, one after the other, and remembers the answers. */
   static async prepare(options: LoadOptions): Promise<Load> {
     const prompts = readFileSync(join(root, 'models/clerk/tasks.jsonl'), 'utf8')
       .trim()
@@ -70,7 +72,7 @@ export class Load {
       .slice(0, options.clients);
     const expected: (readonly number[])[] = [];
     for (const prompt of prompts) {
-      const key = `${options.model}: ${prompt}`;
+      const key = [options.model, options.layout, prompt].join('\n');
       const known = answers.get(key) ?? (await answerOf(options, prompt));
       answers.set(key, known);
       expected.push(known);
