@@ -12,7 +12,7 @@ const share = 0.99;
 describe.skipIf(clusterTests.skip)(`a cluster whose traffic favours some experts${clusterTests.suffix}`, () => {
   it('becomes even and stays so; nobody notices', async () => {
     await using cluster = await Cluster.start({ model, workers, controllerFlags: ['--rebalance', 'auto'] });
-    const load = await Load.prepare({ urls: cluster.urls, model: cluster.model, clients: 16, tasks: 'Count' });
+    const load = await Load.prepare({ ...cluster.asked, clients: 16, tasks: 'Count' });
     const started = performance.now();
     load.start();
     const quiet: LoadReport[] = [await load.measure(3_000)];
