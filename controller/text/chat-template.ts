@@ -38,21 +38,30 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'strftime_now',
   'range',
   'namespace',
+  'dict',
+  'cycler',
+  'joiner',
 ]);
 
 /** The longest template that is read, in UTF-16 units. The longest of known models have some 20,000. */
 const longestTemplate = 2 ** 20;
 
-/** The templates of a checkpoint. Throws, with a sentence for clients, when there is none. */
+/**
+ * The templates of a checkpoint: `chat_template.jinja` and the files of `additional_chat_templates`, else those of
+ * tokenizer_config.json. Throws, with a sentence for clients, when there is none.
+ */
 export function readChatTemplates(files: TextFiles): ChatTemplates {
   const found = (name: string, source: string): NamedTemplate => {
     if (source.length <= longestTemplate) return { name, source };
     throw new Error(`${name} has ${source.length} characters; at most ${longestTemplate} are read`);
   };
-  if (files.chatTemplate !== null) return { default: found('chat_template.jinja', files.chatTemplate), toolUse: null };
+  const { chatTemplate, additionalChatTemplates } = files;
+  const beside = additionalChatTemplates['tool_use'];
+  const toolUseFile = beside === undefined ? null : found('additional_chat_templates/tool_use.jinja', beside);
+  if (chatTemplate !== null) return { default: found('chat_template.jinja', chatTemplate), toolUse: toolUseFile };
   const place = 'tokenizer_config.json: chat_template';
   const configured = files.tokenizerConfig['chat_template'];
-  if (typeof configured === 'string') return { default: found(place, configured), toolUse: null };
+  if (typeof configured === 'string') return { default: found(place, configured), toolUse: toolUseFile };
   if (!Array.isArray(configured)) throw new Error('the model has no chat template: use /v1/completions');
   const named = new Map<string, NamedTemplate>();
   for (const entry of configured as readonly unknown[]) {
@@ -62,14 +71,14 @@ export function readChatTemplates(files: TextFiles): ChatTemplates {
   }
   const standard = named.get('default');
   if (standard === undefined) throw new Error('none of the chat templates of the model is named "default"');
-  return { default: standard, toolUse: named.get('tool_use') ?? null };
+  return { default: standard, toolUse: toolUseFile ?? named.get('tool_use') ?? null };
 }
 
 export function templateFor(templates: ChatTemplates, input: ChatInput): NamedTemplate {
   return input.tools !== null && templates.toolUse !== null ? templates.toolUse : templates.default;
 }
 
-/** The variables of a template, as Hugging Face's `apply_chat_template` names them. */
+/** The variables of a template, as Hugging Face's `apply_chat_template` names them: `tools` and `documents` are None without any. */
 export function templateVariables(
   input: ChatInput,
   specialTokens: Readonly<Record<string, string>>,
@@ -78,8 +87,8 @@ export function templateVariables(
     ...specialTokens,
     ...input.templateArguments,
     messages: input.messages,
-    ...(input.tools === null ? {} : { tools: input.tools }),
-    ...(input.documents === null ? {} : { documents: input.documents }),
+    tools: input.tools,
+    documents: input.documents,
     add_generation_prompt: input.addGenerationPrompt,
   };
 }

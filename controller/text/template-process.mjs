@@ -1,7 +1,9 @@
 // Parses and renders chat templates in a process of their own: they come with the checkpoint, may loop for ever, and one
-// that uses up the memory of a thread would end the whole program. Plain JavaScript: it starts from the source tree.
+// that uses up the memory of a thread would end the whole program. Plain JavaScript that starts from the source tree; the
+// interpreter is the built one, as Node runs no TypeScript here.
 import { Worker } from 'node:worker_threads';
-import { Template } from '@huggingface/jinja';
+import { Template } from '../../dist/controller/text/jinja/template.js';
+import { fromJson } from '../../dist/controller/text/jinja/values/from-json.js';
 
 const maxCharacters = Number(process.argv[2]);
 const longestError = 2_000;
@@ -21,7 +23,10 @@ let busy = false;
 function answer({ index, variables }) {
   try {
     templates[index] ??= new Template(sources[index]);
-    const result = variables === null ? '' : templates[index].render(variables);
+    const result =
+      variables === null
+        ? ''
+        : templates[index].render(Object.entries(variables).map(([name, value]) => [name, fromJson(value)]));
     return result.length > maxCharacters ? { tooLong: true } : { result };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

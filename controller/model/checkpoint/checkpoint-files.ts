@@ -1,7 +1,7 @@
 /**
  * The files beside a checkpoint's weights that say how text becomes tokens and back.
  */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isObject } from '../config/json.ts';
 
@@ -19,18 +19,22 @@ export interface TextFiles {
   readonly generationConfig: JsonObject;
   /** chat_template.jinja; null when there is none. */
   readonly chatTemplate: string | null;
+  /** The files of additional_chat_templates, by their names without ".jinja". */
+  readonly additionalChatTemplates: Readonly<Record<string, string>>;
 }
 
 /** Reads them. Only tokenizer.json must be there. Errors name the file. */
 export async function readTextFiles(directory: string): Promise<TextFiles> {
   const tokenizer = await readJson(directory, 'tokenizer.json');
   if (tokenizer === null) throw new Error('tokenizer.json: no such file; it is needed to turn text into tokens');
-  const [tokenizerConfig, specialTokensMap, generationConfig, chatTemplate] = await Promise.all([
-    readJson(directory, 'tokenizer_config.json'),
-    readJson(directory, 'special_tokens_map.json'),
-    readJson(directory, 'generation_config.json'),
-    readText(directory, 'chat_template.jinja'),
-  ]);
+  const [tokenizerConfig, specialTokensMap, generationConfig, chatTemplate, additionalChatTemplates] =
+    await Promise.all([
+      readJson(directory, 'tokenizer_config.json'),
+      readJson(directory, 'special_tokens_map.json'),
+      readJson(directory, 'generation_config.json'),
+      readText(directory, 'chat_template.jinja'),
+      readFurtherTemplates(directory),
+    ]);
   return {
     tokenizerPath: join(directory, 'tokenizer.json'),
     tokenizer,
@@ -38,7 +42,19 @@ export async function readTextFiles(directory: string): Promise<TextFiles> {
     specialTokensMap: specialTokensMap ?? {},
     generationConfig: generationConfig ?? {},
     chatTemplate,
+    additionalChatTemplates,
   };
+}
+
+async function readFurtherTemplates(directory: string): Promise<Readonly<Record<string, string>>> {
+  const folder = 'additional_chat_templates';
+  const names = await readdir(join(directory, folder)).catch(() => []);
+  const templates: Record<string, string> = {};
+  for (const name of names.filter((entry) => entry.endsWith('.jinja'))) {
+    const text = await readText(directory, join(folder, name));
+    if (text !== null) templates[name.slice(0, -'.jinja'.length)] = text;
+  }
+  return templates;
 }
 
 async function readText(directory: string, name: string): Promise<string | null> {

@@ -42,12 +42,12 @@ describe('chat templates', () => {
     ['no generation prompt', plain, input({ addGenerationPrompt: false }), '<system>Be kind.<user>Hi'],
     ['special tokens', '{{ bos_token }}|{{ eos_token }}', input(), '<s>|</s>'],
     ['tools', '{{ tools | tojson }}', input({ tools: [{ type: 'function' }] }), '[{"type": "function"}]'],
-    ['no tools', '{% if tools is defined and tools %}some{% else %}none{% endif %}', input(), 'none'],
+    ['no tools', '{% if tools is defined and tools %}some{% else %}{{ tools }}{% endif %}', input(), 'None'],
     [
       'arguments of its own',
       '{{ enable_thinking }}',
       input({ templateArguments: { enable_thinking: false } }),
-      'false',
+      'False',
     ],
     ['the date', "{{ strftime_now('%Y') | length }}", input(), '4'],
   ])('see %s', async (_name, template, chat, expected) => {

@@ -31,7 +31,6 @@ const memory = 'needs more than its memory limit of 128 MiB';
 
 describe('a hostile chat template', () => {
   it.each([
-    ['builds a huge range', '{% for i in range(100000000) %}{% endfor %}', {}, memory],
     ['doubles a list', repeat('{% set ns.list = ns.list + ns.list %}'), {}, memory],
     ['loops in loops', endless, fast, time],
     [
@@ -64,9 +63,9 @@ describe('a hostile chat template', () => {
     expect(await good('fine')).toBe('fine');
   });
 
-  it('that takes long to parse meets its limit', async () => {
-    const { check, good } = start(`${' '.repeat(900_000)}x`, fast);
-    await expect(check()).rejects.toMatchObject({ message: expect.stringContaining(time) });
+  it('that is long is parsed in time that grows with its length alone', async () => {
+    const { check, good } = start(`${' '.repeat(900_000)}x${'{% if a %}{# b #}{{ c }}{% endif %}'.repeat(3_000)}`);
+    await check();
     expect(await good('fine')).toBe('fine');
   });
 

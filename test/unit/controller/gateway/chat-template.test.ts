@@ -23,6 +23,14 @@ describe('the chat templates of a checkpoint', () => {
     expect(readChatTemplates(files)).toEqual({ default: expected, toolUse });
   });
 
+  it('for tools may lie beside a single one', () => {
+    const files = { ...textFiles({}), chatTemplate: 'plain', additionalChatTemplates: { tool_use: 'with tools' } };
+    expect(readChatTemplates(files)).toEqual({
+      default: { name: 'chat_template.jinja', source: 'plain' },
+      toolUse: { name: 'additional_chat_templates/tool_use.jinja', source: 'with tools' },
+    });
+  });
+
   it('are read up to a length', () => {
     const files = { ...textFiles({}), chatTemplate: 'x'.repeat(2 ** 20 + 1) };
     expect(() => readChatTemplates(files)).toThrow('chat_template.jinja has 1048577 characters; at most 1048576');

@@ -22,6 +22,7 @@ export function textFiles(tokenizer: JsonObject, config: JsonObject = {}): TextF
     specialTokensMap: {},
     generationConfig: {},
     chatTemplate: null,
+    additionalChatTemplates: {},
   };
 }
 

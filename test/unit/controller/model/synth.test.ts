@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../../../controller/model/compile.ts';
@@ -12,6 +11,8 @@ import { shapeNames } from '../../../../controller/model/synth/shapes.ts';
 import { synthesise } from '../../../../controller/model/synth/synth.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../../../../controller/model/synth/tokenizer.ts';
 import { WeightGenerator } from '../../../../controller/model/synth/weights.ts';
+import { Template } from '../../../../controller/text/jinja/template.ts';
+import { fromJson } from '../../../../controller/text/jinja/values/from-json.ts';
 import { temporaryFolder } from './checkpoint-folder.ts';
 
 /** SHA-256 of everything in a tiny checkpoint. */
@@ -209,7 +210,8 @@ describe('the tokenizer', () => {
   test('knows the tokens of ChatML', () => {
     const { tokenizer } = readTokenizer(264);
     const template = new Template(JSON.parse(tokenizerConfigJson(512)).chat_template);
-    const prompt = template.render({ messages: [{ role: 'user', content: 'hi' }], add_generation_prompt: true });
+    const variables = { messages: [{ role: 'user', content: 'hi' }], add_generation_prompt: true };
+    const prompt = template.render(Object.entries(variables).map(([name, value]) => [name, fromJson(value)]));
     expect(prompt).toBe('<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n');
     expect(tokenizer.encode(prompt).ids.filter((id: number) => id >= 256)).toEqual([257, 258, 257]);
   });
