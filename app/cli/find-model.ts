@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { exitCodes } from '../command/exit.ts';
+import type { ModelOptions } from '../command/model-folder.ts';
 import { progressReporter, rewritable } from '../command/progress.ts';
-import type { ModelOptions } from '../compose/model-folder.ts';
 
 type OnProgress = ReturnType<typeof progressReporter>;
 
@@ -21,7 +21,7 @@ export async function findModel<Options extends ModelOptions>(
   onProgress: OnProgress,
   signal: Promise<NodeJS.Signals>,
 ): Promise<Options> {
-  const { withModelFolder } = await import('../compose/model-folder.ts');
+  const { withModelFolder } = await import('../command/model-folder.ts');
   const never = new AbortController().signal;
   const found = await Promise.race([withModelFolder(options, { log, signal: never, onProgress }), signal]);
   if (typeof found !== 'string') return found;

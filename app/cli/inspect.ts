@@ -36,7 +36,7 @@ interface InspectFlags {
 
 async function inspect(model: string, { revision, offline, output }: InspectFlags): Promise<void> {
   if (model === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
-  const { modelReference } = await import('../compose/model-folder.ts');
+  const { modelReference } = await import('../command/model-folder.ts');
   const reference = modelReference({ model, revision: revision ?? null });
   const report = reference === null ? await reportOn(model, null) : await reportOnHub(reference, offline === true);
   process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describeModel(report));
@@ -51,7 +51,7 @@ async function reportOn(directory: string, names: readonly string[] | null): Pro
 
 /** Of the cached copy where there is one, else of what the Hub has, without fetching the weights. */
 async function reportOnHub(reference: ModelReference, offline: boolean): Promise<CheckpointReport> {
-  const { pullContext } = await import('../compose/model-folder.ts');
+  const { pullContext } = await import('../command/model-folder.ts');
   const { findCached, findOrPull } = await import('../../controller/hub/pull.ts');
   const context = pullContext({ offline }, reference, {
     log: createLog({ level: 'warn', format: 'text' }, process.stderr),

@@ -39,7 +39,7 @@ export function pullCommand(): Command {
 }
 
 async function pull(model: string, { to, revision, offline, output }: PullFlags): Promise<void> {
-  const { hubReference, pullContext } = await import('../compose/model-folder.ts');
+  const { hubReference, pullContext } = await import('../command/model-folder.ts');
   const reference = hubReference(model, revision ?? null);
   if (to === '') throw new CliError('--to: expected a folder, got ""', null, exitCodes.usage);
   const { stderr, stdout } = process;

@@ -6,8 +6,8 @@ import { HubError } from '../../controller/hub/remote/hub-error.ts';
 import { readHubSettings } from '../../controller/hub/remote/hub-settings.ts';
 import { isModelName, isRevision } from '../../controller/hub/remote/model-name.ts';
 import { formatBytes, formatDuration } from '../../platform/process/quantities.ts';
-import { version } from '../command/version.ts';
 import { ConfigError } from '../config/load-config.ts';
+import { version } from './version.ts';
 
 /** What names a model. */
 export interface ModelOptions {
