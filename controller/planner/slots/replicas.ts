@@ -34,7 +34,7 @@ const meanLoad = 1e9;
 /** Part of an expert's expected load that does not depend on what was measured: what keeps idle experts from counting nothing. */
 const floorShare = 1e-6;
 /** A replica that exists is worth this many times one that would have to be loaded. */
-const keepBonus = 1.2;
+const keepBonus = 1.05;
 
 /** Expected loads as integers ≥ 1, in proportion to rows and to `relativeBytes`; even where nothing was measured. */
 export function expertLoads(load: ExpertLoad | undefined, experts: number, relativeBytes: number): number[] {
