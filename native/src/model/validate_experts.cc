@@ -1,0 +1,65 @@
+#include "conclave/base/message.h"
+#include "validator.h"
+
+namespace conclave {
+
+void OperatorValidator::CheckMoe(const std::string& path, const MoeSpec& moe) {
+  const int experts = moe.experts.count;
+  if (experts < 1 || experts > kMaxExperts) {
+    Fail(experts < 1 ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, path,
+         ".experts: expected 1 to ", kMaxExperts, ", got ", experts);
+  }
+  if (moe.gate.top_k < 1 || moe.gate.top_k > experts) {
+    Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", experts, ", got ",
+         moe.gate.top_k);
+  }
+  if (moe.gate.top_k > kMaxTopK) {
+    Fail(ErrorCode::kUnsupported, path, ".gate.topK: expected 1 to ", kMaxTopK, ", got ",
+         moe.gate.top_k);
+  }
+  CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
+  CheckGate(path + ".gate", moe.gate, experts);
+  CheckPlaces(path + ".experts.places", moe.experts);
+  for (int e = 0; e < experts; ++e)
+    CheckFfn(Message(path, ".experts[", e, "]"), moe.experts.Expert(e));
+}
+
+void OperatorValidator::CheckPlaces(const std::string& path, const ExpertTable& experts) {
+  const FfnSpec& expert = experts.expert;
+  const LinearSpec* const linears[] = {&expert.gate, &expert.up, &expert.down};
+  std::vector<TensorPlaces> columns(experts.places.begin(), experts.places.end());
+  for (size_t i = 0; i < experts.biases.size(); ++i)
+    if (linears[i]->bias) columns.push_back(experts.biases[i]);
+  for (const TensorPlaces& places : columns) {
+    for (const size_t size : {places.files.size(), places.offsets.size(), places.types.size()}) {
+      if (size == static_cast<size_t>(experts.count)) continue;
+      Fail(ErrorCode::kInvalidArgument, path, ": expected a place for each of ", experts.count,
+           " experts, got ", size);
+    }
+  }
+}
+
+void OperatorValidator::CheckGate(const std::string& path, const GateSpec& gate, int experts) {
+  Linear(path, gate.linear, experts, spec_.hidden_size);
+  if (gate.correction) Tensor(path + ".correction", *gate.correction, {experts});
+  CheckFromZero(path + ".smallestSum", gate.smallest_sum);
+  CheckFromZero(path + ".jitter", gate.jitter);
+  const auto& [count, kept, by_two] = gate.groups;
+  const bool picks = count > 0 || gate.correction;
+  if (picks &&
+      (gate.scoring == GateScoring::kSoftmaxTopK || gate.scoring == GateScoring::kSparsemixer)) {
+    Fail(ErrorCode::kUnsupported, path, ".scoring: with groups or a correction, experts are ",
+         "picked by SOFTMAX_ALL, SIGMOID or SQRT_SOFTPLUS only");
+  }
+  if (count == 0) return;
+  if (experts % count != 0) {
+    Fail(ErrorCode::kInvalidArgument, path, ".groups.count: expected a divisor of the ", experts,
+         " experts, got ", count);
+  }
+  if (kept < 1 || kept > count || kept * (experts / count) < gate.top_k) {
+    Fail(ErrorCode::kInvalidArgument, path, ".groups.kept: expected up to ", count,
+         " groups that hold the top ", gate.top_k, " experts, got ", kept);
+  }
+}
+
+}  // namespace conclave

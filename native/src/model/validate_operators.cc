@@ -1,0 +1,109 @@
+#include "conclave/base/message.h"
+#include "validator.h"
+
+namespace conclave {
+namespace {
+
+// Ranks and routes find an operator by its layer and kind.
+void CheckOnly(const std::string& path, int& count) {
+  if (++count == 1) return;
+  Fail(ErrorCode::kUnsupported, path,
+       ": a second operator of its kind in one layer, which is not supported");
+}
+
+}  // namespace
+
+void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpec& op,
+                                      Kinds& seen) {
+  decltype(op.cache) cache;
+  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
+    CheckOnly(path + ".gqa", seen.mixers);
+    CheckGqa(path + ".gqa", *gqa);
+    cache = PagedCacheSpec{gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+  } else if (const auto* sum = std::get_if<RunningSumSpec>(&op.kind)) {
+    CheckOnly(path + ".runningSum", seen.mixers);
+    CheckRunningSum(path + ".runningSum", *sum);
+    cache = FixedCacheSpec{{{sum->heads, sum->head_dim}}};
+  } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
+    CheckOnly(path + ".dense", seen.dense);
+    CheckFfn(path + ".dense.ffn", dense->ffn);
+    if (dense->output_gate)
+      Matrix(path + ".dense.outputGate", *dense->output_gate, 1, spec_.hidden_size);
+  } else {
+    CheckOnly(path + ".moe", seen.moe);
+    CheckMoe(path + ".moe", std::get<MoeSpec>(op.kind));
+  }
+  if (op.cache != cache) {
+    Fail(ErrorCode::kInvalidArgument, path, ".cache: expected ",
+         cache ? "the operator's heads and their widths" : "none");
+  }
+}
+
+void OperatorValidator::CheckRunningSum(const std::string& path, const RunningSumSpec& spec) {
+  if (spec.heads < 1 || spec.head_dim < 1) {
+    Fail(ErrorCode::kInvalidArgument, path, ".heads, headDim: expected at least 1, got ",
+         spec.heads, ", ", spec.head_dim);
+  }
+  const int64_t width = int64_t{spec.heads} * spec.head_dim;
+  Linear(path + ".value", spec.value, width, spec_.hidden_size);
+  Linear(path + ".output", spec.output, spec_.hidden_size, width);
+}
+
+void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
+  const AttentionParams& a = spec.heads;
+  if (a.heads < 1 || a.kv_heads < 1 || a.heads % a.kv_heads != 0) {
+    Fail(ErrorCode::kInvalidArgument, path, ".heads: expected a multiple of kvHeads ", a.kv_heads,
+         ", got ", a.heads);
+  }
+  if (a.head_dim < 1)
+    Fail(ErrorCode::kInvalidArgument, path, ".headDim: expected at least 1, got ", a.head_dim);
+  if (spec.rope) CheckRopeOf(path + ".rope", *spec.rope, a.head_dim);
+  CheckFromZero(path + ".clipQkv", spec.clip_qkv);
+  CheckFromZero(path + ".softcap", a.softcap);
+  if (spec.query_scaling) CheckFinite(path + ".queryScaling.factor", spec.query_scaling->factor);
+  CheckPositive(path + ".scale", a.scale);
+  const int64_t q_width = int64_t{a.heads} * a.head_dim;
+  const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
+  Linear(path + ".q", spec.q, q_width, spec_.hidden_size);
+  Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
+  Linear(path + ".v", spec.v, kv_width, spec_.hidden_size);
+  Linear(path + ".o", spec.o, spec_.hidden_size, q_width);
+  if (spec.output_gate) Linear(path + ".outputGate", *spec.output_gate, q_width, spec_.hidden_size);
+  if (spec.sinks) Tensor(path + ".sinks", *spec.sinks, {a.heads});
+  if ((spec.q_norm || spec.k_norm) && spec.qk_norm == QkNorm::kNone) {
+    Fail(ErrorCode::kInvalidArgument, path,
+         ".qkNorm: expected PER_HEAD, FULL_WIDTH or EACH_HEAD where qNorm or kNorm is present");
+  }
+  const bool per_head = spec.qk_norm == QkNorm::kPerHead;
+  if (spec.q_norm) Norm(path + ".qNorm", *spec.q_norm, per_head ? a.head_dim : q_width);
+  if (spec.k_norm) Norm(path + ".kNorm", *spec.k_norm, per_head ? a.head_dim : kv_width);
+}
+
+void OperatorValidator::CheckRopeOf(const std::string& path, int rope, int head_dim) {
+  if (rope < 0 || static_cast<size_t>(rope) >= spec_.ropes.size()) {
+    Fail(ErrorCode::kInvalidArgument, path, ": expected an index below ", spec_.ropes.size(),
+         ", got ", rope);
+  }
+  if (spec_.ropes[rope].rotary_dim > head_dim) {
+    Fail(ErrorCode::kInvalidArgument, path, ": rotates ", spec_.ropes[rope].rotary_dim,
+         " dimensions of a head of ", head_dim);
+  }
+}
+
+void OperatorValidator::CheckFfn(const std::string& path, const FfnSpec& ffn) {
+  const TensorRef& gate = ffn.gate.weight.data;
+  const int64_t width = gate.shape.empty() ? 0 : ffn.gate.weight.rows();
+  if (width < 1) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", gate.name, " (", path,
+         ".gate.weight): expected shape [width, ", spec_.hidden_size, "], got ",
+         ShapeText(gate.shape));
+  }
+  Linear(path + ".gate", ffn.gate, width, spec_.hidden_size);
+  Linear(path + ".up", ffn.up, width, spec_.hidden_size);
+  Linear(path + ".down", ffn.down, spec_.hidden_size, width);
+  const Activation function = ffn.activation.function;
+  if (function == Activation::kClampedSwiglu || function == Activation::kClampedSilu)
+    CheckPositive(path + ".activationLimit", ffn.activation.limit);
+}
+
+}  // namespace conclave

@@ -1,0 +1,80 @@
+#include "conclave/base/message.h"
+#include "validator.h"
+
+namespace conclave {
+namespace {
+
+// So that rows * hidden * 4 bytes fit 63 bits for any number of rows that fits 31.
+constexpr int64_t kMaxHidden = int64_t{1} << 24;
+// Tokens are int32.
+constexpr int64_t kMaxVocabulary = (int64_t{1} << 31) - 1;
+
+class SpecValidator : public OperatorValidator {
+ public:
+  using OperatorValidator::OperatorValidator;
+
+  void Run() {
+    CheckSizes();
+    Matrix("embedding", spec_.embedding, spec_.vocab_size, spec_.hidden_size);
+    CheckFinite("embeddingMultiplier", spec_.embedding_multiplier);
+    for (size_t i = 0; i < spec_.ropes.size(); ++i)
+      CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
+    for (size_t i = 0; i < spec_.layers.size(); ++i)
+      CheckLayer(Message("layers[", i, "]"), spec_.layers[i]);
+    Norm("finalNorm", spec_.final_norm, spec_.hidden_size);
+    Linear("head", spec_.head, spec_.vocab_size, spec_.hidden_size);
+    CheckFinite("logitMultiplier", spec_.logit_multiplier);
+    CheckFromZero("logitSoftcap", spec_.logit_softcap);
+  }
+
+ private:
+  void CheckSizes() {
+    if (spec_.hidden_size < 1 || spec_.hidden_size > kMaxHidden) {
+      Fail(ErrorCode::kInvalidArgument, "hiddenSize: expected 1 to 2^24, got ", spec_.hidden_size);
+    }
+    if (spec_.vocab_size < 1 || spec_.vocab_size > kMaxVocabulary) {
+      Fail(ErrorCode::kInvalidArgument, "vocabSize: expected 1 to 2^31 - 1, got ",
+           spec_.vocab_size);
+    }
+    if (spec_.layers.empty()) Fail(ErrorCode::kInvalidArgument, "layers: expected at least one");
+  }
+
+  void CheckRope(const std::string& path, const Rope& rope) {
+    if (rope.rotary_dim < 0 ||
+        static_cast<size_t>(rope.rotary_dim) != 2 * rope.inverse_frequencies.size()) {
+      Fail(ErrorCode::kInvalidArgument, path, ".rotaryDim: expected twice the ",
+           rope.inverse_frequencies.size(), " inverse frequencies, got ", rope.rotary_dim);
+    }
+    CheckFinite(path + ".attentionFactor", rope.attention_factor);
+    for (const float frequency : rope.inverse_frequencies)
+      CheckFinite(path + ".inverseFrequencies", frequency);
+  }
+
+  void CheckLayer(const std::string& path, const LayerSpec& layer) {
+    if (layer.blocks.empty())
+      Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected at least one");
+    Kinds seen;
+    for (size_t i = 0; i < layer.blocks.size(); ++i)
+      CheckBlock(Message(path, ".blocks[", i, "]"), layer.blocks[i], seen);
+  }
+
+  void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
+    if (block.operators.empty())
+      Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
+    if (!block.pre_norm) {
+      Fail(ErrorCode::kUnsupported, path, ".preNorm: operators without a norm before them are ",
+           "not supported");
+    }
+    if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
+    Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
+    for (size_t i = 0; i < block.operators.size(); ++i)
+      CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
+    CheckFinite(path + ".residualMultiplier", block.residual_multiplier);
+  }
+};
+
+}  // namespace
+
+void ValidateSpec(const ModelSpec& spec) { SpecValidator(spec).Run(); }
+
+}  // namespace conclave

@@ -1,0 +1,101 @@
+#include <cmath>
+
+#include "conclave/base/message.h"
+#include "validator.h"
+
+namespace conclave {
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+void CheckPositive(const std::string& path, float value) {
+  if (!std::isfinite(value) || value <= 0) {
+    Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number above 0, got ", value);
+  }
+}
+
+void CheckFinite(const std::string& path, float value) {
+  if (!std::isfinite(value))
+    Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number, got ", value);
+}
+
+void CheckFromZero(const std::string& path, float value) {
+  if (!std::isfinite(value) || value < 0)
+    Fail(ErrorCode::kInvalidArgument, path, ": expected a finite number from 0, got ", value);
+}
+
+void TensorValidator::Tensor(const std::string& path, const TensorRef& tensor,
+                             const std::vector<int64_t>& shape) {
+  if (tensor.shape != shape) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path, "): expected shape ",
+         ShapeText(shape), ", got ", ShapeText(tensor.shape));
+  }
+  if (tensor.file >= spec_.files.size()) {
+    Fail(ErrorCode::kInvalidArgument, "tensor ", tensor.name, " (", path, "): file ", tensor.file,
+         " of ", spec_.files.size());
+  }
+  uint64_t end = 0;
+  uint64_t bytes = ElementBytes(tensor.type);
+  for (const int64_t length : shape) {
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(length), &bytes)) bytes = UINT64_MAX;
+  }
+  const CheckpointFile& file = spec_.files[tensor.file];
+  if (__builtin_add_overflow(tensor.offset, bytes, &end) || end > file.bytes) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": ", bytes, " bytes at offset ",
+         tensor.offset, " do not lie within the ", file.bytes, " bytes of ", file.path);
+  }
+}
+
+void TensorValidator::Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows,
+                             int64_t cols) {
+  if (!matrix.region) return Tensor(path, matrix.data, {rows, cols});
+  Tensor(path, matrix.data, matrix.data.shape);
+  const MatrixRegion& region = *matrix.region;
+  const auto& shape = matrix.data.shape;
+  if (region.rows != rows || region.cols != cols || shape.size() != 2) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", matrix.data.name, " (", path,
+         "): expected a region [", rows, ", ", cols, "] of a matrix, got [", region.rows, ", ",
+         region.cols, "] of ", ShapeText(shape));
+  }
+  const int64_t last_row = region.first_row + (rows - 1) * region.row_step;
+  const int64_t last_col = region.first_col + cols - 1;
+  const bool inside = region.first_row >= 0 && region.first_col >= 0 && region.row_step >= 1 &&
+                      last_row < shape[region.transposed ? 1 : 0] &&
+                      last_col < shape[region.transposed ? 0 : 1];
+  if (!inside) {
+    Fail(ErrorCode::kInvalidArgument, path, ".region: expected one within ", ShapeText(shape),
+         ", got rows from ", region.first_row, " to ", last_row, ", columns from ",
+         region.first_col, " to ", last_col);
+  }
+}
+
+void TensorValidator::Linear(const std::string& path, const LinearSpec& linear, int64_t out,
+                             int64_t in) {
+  Matrix(path + ".weight", linear.weight, out, in);
+  if (linear.bias) Bias(path + ".bias", *linear.bias, out, linear.bias_step);
+}
+
+void TensorValidator::Bias(const std::string& path, const TensorRef& bias, int64_t length,
+                           int64_t step) {
+  if (step == 1) return Tensor(path, bias, {length});
+  Tensor(path, bias, bias.shape);
+  if (bias.shape.size() == 1 && (length - 1) * step < bias.shape[0]) return;
+  Fail(ErrorCode::kCorruptCheckpoint, "tensor ", bias.name, " (", path, "): expected ", length,
+       " elements at steps of ", step, ", got shape ", ShapeText(bias.shape));
+}
+
+void TensorValidator::Norm(const std::string& path, const NormSpec& norm, int64_t width) {
+  if (norm.weight) Tensor(path + ".weight", *norm.weight, {width});
+  if (norm.bias) Tensor(path + ".bias", *norm.bias, {width});
+  if (norm.bias && norm.kind != NormKind::kLayer) {
+    Fail(ErrorCode::kUnsupported, path, ".bias: of a norm that is no layer norm, which is not ",
+         "supported");
+  }
+  CheckFinite(path + ".weightOffset", norm.weight_offset);
+  CheckFromZero(path + ".epsilon", norm.epsilon);
+}
+
+}  // namespace conclave

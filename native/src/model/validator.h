@@ -1,0 +1,61 @@
+#pragma once
+
+// What ValidateSpec checks, by part of the specification. `path` is the field, for errors.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "conclave/model/spec.h"
+
+namespace conclave {
+
+void CheckPositive(const std::string& path, float value);
+void CheckFinite(const std::string& path, float value);
+void CheckFromZero(const std::string& path, float value);
+
+// Tensors: that they lie in their file and have the shape that their role needs.
+class TensorValidator {
+ public:
+  explicit TensorValidator(const ModelSpec& spec) : spec_(spec) {}
+
+  void Tensor(const std::string& path, const TensorRef& tensor, const std::vector<int64_t>& shape);
+  void Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols);
+  void Linear(const std::string& path, const LinearSpec& linear, int64_t out, int64_t in);
+  void Norm(const std::string& path, const NormSpec& norm, int64_t width);
+
+ protected:
+  const ModelSpec& spec_;
+
+ private:
+  void Bias(const std::string& path, const TensorRef& bias, int64_t length, int64_t step);
+};
+
+// Operators: their parameters, tensors and caches.
+class OperatorValidator : public TensorValidator {
+ public:
+  using TensorValidator::TensorValidator;
+
+  // Operators of each kind that a layer has had so far: those that keep something of sequences are
+  // one kind.
+  struct Kinds {
+    int mixers = 0;
+    int dense = 0;
+    int moe = 0;
+  };
+
+  void CheckOperator(const std::string& path, const OperatorSpec& op, Kinds& seen);
+
+ private:
+  void CheckRunningSum(const std::string& path, const RunningSumSpec& spec);
+  void CheckGqa(const std::string& path, const GqaSpec& spec);
+  void CheckRopeOf(const std::string& path, int rope, int head_dim);
+  void CheckFfn(const std::string& path, const FfnSpec& ffn);
+  void CheckMoe(const std::string& path, const MoeSpec& moe);
+  void CheckPlaces(const std::string& path, const ExpertTable& experts);
+  void CheckGate(const std::string& path, const GateSpec& gate, int experts);
+};
+
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+}  // namespace conclave
