@@ -38,7 +38,11 @@ const needsNats: ReadonlySet<string> = new Set([
   'cordon',
   'uncordon',
   'forget',
+  'top',
 ]);
+
+/** Commands that ask others than a cluster: the Hub, or an API server. */
+const outside = ['pull', 'kubernetes'];
 
 /** Workers to be forgotten, one in each use. */
 const lostWorkers = ['g1', 'g2', 'g3'];
@@ -68,6 +72,7 @@ const uses: Readonly<Record<string, Use>> = {
   forget: { parameters: () => ['forget', lostWorkers.pop() ?? '', ...operated()] },
   drain: { parameters: () => ['drain', 'w1', '--cancel', ...operated()] },
   events: { parameters: () => ['events', '--follow', ...operated()] },
+  top: { parameters: () => ['top', ...operated()] },
 };
 
 const lost = {
@@ -122,7 +127,7 @@ async function loseWorkers(url: string): Promise<void> {
 it('is tried with every command', async () => {
   const { stdout } = await run(['--help']);
   const commands = [...(stdout.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name);
-  expect(new Set(commands)).toEqual(new Set(['help', ...Object.keys(uses)]));
+  expect(new Set(commands)).toEqual(new Set(['help', ...Object.keys(uses), ...outside]));
 });
 
 /** Every use with every way in which output is lost; those without NATS say so. */

@@ -132,6 +132,7 @@ describe.skipIf(clusterTests.skip || !linux)(`the commands of the documentation$
     const output = await serves(command, /Look at it/, freePorts);
     const server = /gRPC +(\S+)/.exec(output)?.[1] ?? '';
     expect(runs(find('README.md', 'npx conclave status'), { CONCLAVE_SERVER: server })).toMatch(/^w3 +ready/m);
+    expect(runs(find('README.md', 'npx conclave top'), { CONCLAVE_SERVER: server })).toMatch(/\bw3\b/);
   });
 
   it('of docs/cluster.md: several machines', async () => {
