@@ -124,6 +124,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     close(graceMs) {
       return new Promise((resolve) => {
+        // forceShutdown alone ends no call where channelz is off: it knows no connection then.
+        if (bound !== null) server.drain(bound, graceMs);
         // A socket whose other end is slow to go away must not hold up whoever closes the server.
         const timer = setTimeout(() => {
           server.forceShutdown();
