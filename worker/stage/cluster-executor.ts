@@ -37,6 +37,7 @@ export class ClusterExecutor implements StepExecutor {
   readonly limits: ExecutorLimits;
   readonly #options: ClusterExecutorOptions;
   #cacheLost: string | null = null;
+  #stopped = false;
 
   constructor(options: ClusterExecutorOptions) {
     this.#options = options;
@@ -46,6 +47,11 @@ export class ClusterExecutor implements StepExecutor {
   /** A part of the cache is gone; `reason` goes into the error of the next step. */
   loseCache(reason: string): void {
     this.#cacheLost = reason;
+  }
+
+  /** Nobody is waited for any more: the pipeline goes on elsewhere, or with other workers. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   async execute(batch: StepBatch): Promise<StepOutput> {
@@ -71,6 +77,7 @@ export class ClusterExecutor implements StepExecutor {
     const { ready, clock, waitMs = 30_000 } = this.#options;
     const started = clock.now();
     while (!ready()) {
+      if (this.#stopped) throw new StepError('UNAVAILABLE', 'the pipeline is taken away from this worker');
       if (clock.now() - started > waitMs) {
         throw new StepError('UNAVAILABLE', `a worker of the pipeline was away for more than ${waitMs} ms`);
       }

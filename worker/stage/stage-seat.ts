@@ -84,6 +84,7 @@ export class StageSeat {
   }
 
   async close(): Promise<void> {
+    this.#parts.executor.stop();
     await this.#parts.engine?.stop();
     this.#parts.next?.close();
     this.#parts.stage.close();
