@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root, Server, until } from './server.ts';
 
 const hostile = [
-  '{% for i in range(100000000) %}{% endfor %}',
+  '{% set all = namespace(x=[1, 2, 3, 4]) %}{% for i in range(60) %}{% set all.x = all.x + all.x %}{% endfor %}',
   '{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}',
 ];
 /** Loops when a conversation begins with "loop", grows when it begins with "grow". */
