@@ -181,7 +181,7 @@ export const kubernetes = {
   }),
 };
 
-/** What autoscalers are told. */
+/** What is reported to autoscalers. */
 export const scaling = {
   ttftTarget: option(duration(1).default(2_000), {
     group: 'Scaling',

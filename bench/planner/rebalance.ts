@@ -1,5 +1,5 @@
 // An hour of a cluster whose load drifts: what following it moves, and how even it stays, beside the baseline's placement
-// that is made anew for the same loads every minute. Reports carry the noise of as many rows as such a cluster computes.
+// that is made again for the same loads every minute. Reports carry the noise of as many rows as such a cluster computes.
 import { ExpertLoadBook } from '../../controller/cluster/load/expert-load.ts';
 import { RebalanceTrigger, slotsPerMinute } from '../../controller/cluster/load/rebalance-trigger.ts';
 import { diffPlans } from '../../controller/planner/diff.ts';
@@ -113,12 +113,12 @@ export function rebalanceHour(seed: number): BenchPart {
       }
       if (second % 20 === 0) worst = Math.min(worst, meanOf(packings(at(), ours)));
     }
-    const anew = baselineOf(load);
+    const remade = baselineOf(load);
     samples.push({
-      ...{ minute, moves, worst, ours: meanOf(packings(at(), ours)), baseline: meanOf(anew) },
-      baselineMoves: movesBetween(baseline, anew),
+      ...{ minute, moves, worst, ours: meanOf(packings(at(), ours)), baseline: meanOf(remade) },
+      baselineMoves: movesBetween(baseline, remade),
     });
-    baseline = anew;
+    baseline = remade;
   }
   return report(samples, slotsPerMinute(ours), slowest);
 }
@@ -176,7 +176,7 @@ function row({ minute, moves, ours, worst, baseline, baselineMoves }: Sample): B
     'GiB loaded': rounded((moves * expertBytes) / 2 ** 30),
     'imbalance (busiest over mean)': rounded(1 / ours),
     'worst in it': rounded(1 / worst),
-    'EPLB, made anew': rounded(1 / baseline),
+    'EPLB, made again': rounded(1 / baseline),
     'EPLB moves': baselineMoves,
   };
 }
@@ -191,7 +191,7 @@ function summary(samples: readonly Sample[]): BenchRow {
     'GiB loaded': rounded((moves * expertBytes) / 2 ** 30),
     'imbalance (busiest over mean)': rounded(mean(({ ours }) => 1 / ours)),
     'worst in it': rounded(Math.max(...samples.map(({ worst }) => 1 / worst))),
-    'EPLB, made anew': rounded(mean(({ baseline }) => 1 / baseline)),
+    'EPLB, made again': rounded(mean(({ baseline }) => 1 / baseline)),
     'EPLB moves': rounded(mean(({ baselineMoves }) => baselineMoves)),
   };
 }

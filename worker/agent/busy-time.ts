@@ -1,4 +1,4 @@
-/** How much of the time something was at work, as told when each piece of work ends. Pieces that overlap count once. */
+/** How much of the time something was at work, as reported when each piece of work ends. Pieces that overlap count once. */
 export class BusyTime {
   readonly #now: () => number;
   #busyMs = 0;

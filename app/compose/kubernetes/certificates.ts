@@ -23,7 +23,7 @@ export interface CertificateConfig {
 
 const DAY_MS = 86_400_000;
 
-/** Null where certificates come from elsewhere. Throws a ConfigError where half of them is told. `labels`: of new Secrets. */
+/** Null where certificates come from elsewhere. Throws a ConfigError where half of them is given. `labels`: of new Secrets. */
 export function certificateOptions(
   config: CertificateConfig,
   store: SecretStore,

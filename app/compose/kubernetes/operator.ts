@@ -35,7 +35,7 @@ export interface RunningOperator {
   stop(): void;
 }
 
-/** Begins to watch, and to act while the controller leads. Throws a ConfigError where it is not told where it is. */
+/** Begins to watch, and to act while the controller leads. Throws a ConfigError where namespace or pod are not given. */
 export function startOperator({ controller, config, id, spec, log }: OperatorParts): RunningOperator {
   const namespace = config.kubernetesNamespace ?? ownNamespace();
   const api = connectKubernetes(namespace);

@@ -1,18 +1,18 @@
 /**
  * How an HTTP server sends its clients elsewhere before it ends, without failing one of them. From the beginning on, every answer
  * says that its connection ends with it, and a client that opens another one is dealt to another server. A connection on which
- * an answer was under way then has not been told: it may bring one more request, and is told by that answer.
+ * an answer was under way then does not know yet: it may bring one more request, and learns it by that answer.
  */
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 export interface Retirement {
   begin(): void;
-  /** Ends connections that nothing is asked on. Settles when all others have been told and are gone, or when it is late. */
+  /** Ends connections that nothing is asked on. Settles when all others know it and are gone, or when it is late. */
   finish(late: AbortSignal): Promise<void>;
 }
 
-/** How long a connection that has not been told may be silent before it is ended. */
+/** How long a connection that does not know it yet may be silent before it is ended. */
 const silenceMs = 1_000;
 
 /** Adds its hooks; nothing changes until it begins. */

@@ -105,7 +105,7 @@ function redirected(location: string, from: URL): URL {
 
 interface StallWatch {
   readonly signal: AbortSignal;
-  /** Something came: the time begins anew. */
+  /** Something came: the time begins again. */
   moved(): void;
   end(): void;
   expired(): boolean;

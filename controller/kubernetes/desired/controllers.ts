@@ -24,7 +24,7 @@ export interface KnownOptions {
   readonly differences: (options: Readonly<Record<string, string>>) => readonly string[];
 }
 
-/** Null: the controllers were told nothing of it. */
+/** Null: the controllers have no option for it. */
 export interface Running {
   readonly weights: string;
   readonly contextLength: number | null;

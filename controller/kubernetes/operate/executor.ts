@@ -9,7 +9,7 @@ export interface ExecutorOptions {
   readonly leads: () => boolean;
   /** Tells the cluster what happened. */
   readonly publish: (subject: Subject, event: Extract<Step, { kind: 'event' }>['event']) => void;
-  /** Events that cannot be written are told nowhere else, and are no reason to stop. */
+  /** Events that cannot be written are reported nowhere else, and are no reason to stop. */
   readonly onError: (what: string, error: unknown) => void;
 }
 

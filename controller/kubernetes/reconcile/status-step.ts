@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../resources/conditions.ts';
 import type { Happening, Status, Step } from './step.ts';
 
-/** Conditions, by type and reason, that are told as events when they begin. */
+/** Conditions, by type and reason, that are published as events when they begin. */
 const warnings: Readonly<Record<string, string>> = {
   'Accepted/InvalidSpec': 'SPEC_REJECTED',
   'Accepted/ModelNotFound': 'MODEL_NOT_FOUND',

@@ -28,7 +28,7 @@ export type Step =
 /** The status of an object, with conditions. */
 export type Status = Readonly<Record<string, unknown>> & { readonly conditions: readonly Condition[] };
 
-/** What is told as an event, on the object and to the cluster. */
+/** What is published as an event, on the object and to the cluster. */
 export interface Happening {
   /** As cluster events: "POOL_SCALED". */
   readonly code: string;

@@ -162,7 +162,7 @@ describe('a connection', () => {
     expect(context.clock.waits).toEqual(expect.arrayContaining([7_000, 42_000]));
   });
 
-  it('whose signed address has run out is redirected anew', async () => {
+  it('whose signed address has run out is redirected again', async () => {
     const server = await HubServer.start(model);
     const context = await pulling(server);
     server.fail({ on: 'cdn:', act: status(403) });

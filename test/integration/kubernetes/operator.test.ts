@@ -37,7 +37,7 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
   let api: KubeApi;
   let operator: Operator;
   const cluster = new StandInCluster();
-  const told: string[] = [];
+  const published: string[] = [];
 
   const get = (path: string) => server.admin.call({ method: 'GET', path }) as Promise<Seen>;
   const create = (path: string, body: object) => server.admin.call({ method: 'POST', path, body });
@@ -53,7 +53,7 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
     const made = new Operator({
       ...{ api, id, cluster: of, controllers: controllersOf(config, NAMESPACE), clock: systemClock },
       ...{ wallClock: Date.now, random: Math.random, expertsOf: () => 8 },
-      publish: (_, { code, message }) => told.push(`${code}: ${message}`),
+      publish: (_, { code, message }) => published.push(`${code}: ${message}`),
       onError: () => {}, // The server is away on purpose.
     });
     made.start();
@@ -184,7 +184,7 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
       patient,
     );
     expect((await set('experts-expert')).spec.replicas).toBe(2);
-    expect(told).toContain('POOL_SCALED: replicas 2 → 1 by conclave scale, key 1f3870be (ada@ops1)');
+    expect(published).toContain('POOL_SCALED: replicas 2 → 1 by conclave scale, key 1f3870be (ada@ops1)');
     cluster.holding.delete('experts-expert-1');
     cluster.changed();
     await vi.waitFor(async () => expect((await set('experts-expert')).spec.replicas).toBe(1), patient);

@@ -64,7 +64,7 @@ export const smollm3 = defineFamily({
   layer: (config, index) => {
     const { layer_types: types, sliding_window: window, no_rope_layers: list } = config;
     const rotates = list ? list[index] === 1 : (index + 1) % config.no_rope_layer_interval !== 0;
-    const slides = types ? types[index] === 'sliding_attention' : config.use_sliding_window && rotates;
+    const slides = types ? types[index] === 'sliding_attention' : config.use_sliding_window && !rotates;
     return attentionThenFfn(
       {
         ...plainAttention,

@@ -27,6 +27,7 @@ export const gptOss = defineFamily({
     layer_types: null,
     num_experts: 128,
     num_experts_per_tok: 4,
+    swiglu_alpha: 1.702,
     swiglu_limit: 7,
   },
   layer: (config, index) => {

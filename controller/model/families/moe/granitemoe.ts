@@ -124,7 +124,10 @@ export const granitemoeSwa = defineFamily({
   },
   style: (config) => ({
     ...style(config),
-    ropes: [...thetasOf(config), null].map((theta) => ({ name: 'full_attention', theta })),
+    ropes: [
+      ...thetasOf(config).map((theta) => ({ name: `of theta ${theta}`, theta })),
+      { name: 'full_attention', theta: null },
+    ],
   }),
   layer: (config, index) => {
     const { layer_types: types, layer_rope_theta: list, sliding_window: window } = config;

@@ -30,7 +30,7 @@ export function bind(
   return names.map((name, index) => (index < positional.length ? positional[index] : named.get(name)));
 }
 
-/** The attribute of an item that a filter is told: "name", "inner.0" or a number. */
+/** The attribute of an item that a filter is given: "name", "inner.0" or a number. */
 export function attributeGetter(attribute: Value | undefined, otherwise?: Value) {
   const parts: readonly Value[] =
     attribute === undefined || attribute === null

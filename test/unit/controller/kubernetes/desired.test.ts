@@ -29,7 +29,7 @@ function template(of: ReturnType<typeof model>, given?: ReturnType<typeof pool>)
 }
 
 describe('a worker pod', () => {
-  it('is told who it is, where NATS is, and how to be reached', () => {
+  it('gets to know who it is, where NATS is, and how to be reached', () => {
     const [worker] = template(model(), pool({ resources: { limits: { memory: '1000Mi' } } })).spec.containers;
     expect(worker?.args.join(' ')).toBe(
       'worker --nats nats://nats:4222 --cluster clerk --id $(POD_NAME) --node $(NODE_NAME) --roles expert ' +

@@ -111,6 +111,12 @@ describe('keys that are left out, null, or called otherwise', () => {
     expect(gqaOf((await compile('olmoe', { clip_qkv: 8.5 })).layers[0])!.clipQkv).toBe(8.5);
   });
 
+  test('windows of smollm3, in layers without rope', async () => {
+    const keys = { layer_types: null, use_sliding_window: true, sliding_window: 8 };
+    const { layers } = await compile('smollm3', keys);
+    expect(layers.map((layer) => gqaOf(layer)!.slidingWindow)).toEqual([0, 8, 0, 8]);
+  });
+
   test('the family, by architectures alone', async () => {
     const spec = await compile('mixtral', { model_type: undefined, architectures: ['mixtralforcausallm'] });
     expect(moeOf(spec.layers[0])!.experts!.expert!.gate!.weight!.data!.name).toMatch(/block_sparse_moe.experts.{}.w1/);
@@ -163,6 +169,8 @@ describe('a configuration is refused', () => {
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, [like(/^alpha of rope_type "dynamic" is undefined: /)]],
     ['llama', { rope_parameters: { rope_type: 'yarn', factor: 'x' } }, [like(/^factor of rope_type "yarn" is "x": /)]],
     ['llama', { mlp_bias: true }, ['mlp_bias is true; supported: false']],
+    ['gpt_oss_full', { swiglu_alpha: 1.5 }, ['swiglu_alpha is 1.5; supported: 1.702']],
+    ['gemma3', { use_bidirectional_attention: true }, ['use_bidirectional_attention is true; supported: false, null']],
     ['llama', { hidden_size: 0 }, [like(/^hidden_size is 0: /)]],
     ['llama', { hidden_size: 1.5 }, [like(/^hidden_size is 1.5: /)]],
     ['llama', { vocab_size: '320' }, [like(/^vocab_size is "320": /)]],

@@ -20,7 +20,7 @@ function planOf(epoch: number, share: OperatorShare): PlacementPlan {
   return decode(conclave.PlacementPlan, encode(conclave.PlacementPlan, plan));
 }
 
-it('refuses the owner by an older plan once a rank is sliced anew under the same pipeline, however fresh its cache', async () => {
+it('refuses the owner by an older plan once a rank is sliced again under the same pipeline, however fresh its cache', async () => {
   const createRankShard = () => Promise.resolve({ close: () => undefined } as RankShard);
   const cold = { release: () => undefined };
   const host = new StageHost({
