@@ -1,10 +1,12 @@
 /** POST /dashboard/scale and /dashboard/drain: what operators change from the dashboard. */
 import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { ChangePreview } from '../../../proto/generated/conclave/v1/ChangePreview.ts';
 import type { DrainRequest__Output as DrainRequest } from '../../../proto/generated/conclave/v1/DrainRequest.ts';
 import type { ScaleRequest__Output as ScaleRequest } from '../../../proto/generated/conclave/v1/ScaleRequest.ts';
 import { invalidField } from '../../errors.ts';
-import { Fields } from '../fields/fields.ts';
+import { readBody } from '../fields/read-body.ts';
+import { flag, integer, text } from '../fields/schema.ts';
 
 /** What a change came to. */
 export interface Change {
@@ -20,26 +22,28 @@ export interface Operations {
   drain(request: DrainRequest, by: string): Promise<Change>;
 }
 
+const whole = integer({ min: 0, max: 2 ** 31 - 1 });
+const scaleBody = z.looseObject(
+  { replicas: integer({ min: 1, max: 1_024 }), layer: whole, expert: whole, hot: whole, dryRun: flag },
+  'a JSON object',
+);
+const drainBody = z.looseObject({ worker: text, cancel: flag, dryRun: flag }, 'a JSON object');
+
 export async function scaleFromPage(request: FastifyRequest, by: string, operations: Operations): Promise<object> {
-  const fields = new Fields(request.body);
-  const whole = { min: 0, max: 2 ** 31 - 1 };
-  const replicas = fields.integer('replicas', { min: 1, max: 1_024 });
-  if (replicas === null) throw invalidField('replicas', undefined, 'a number of replicas');
-  const [layer, expert, hot] = (['layer', 'expert', 'hot'] as const).map((name) => fields.integer(name, whole));
+  const { replicas, layer = null, expert = null, hot = null, dryRun } = readBody(scaleBody, request.body);
+  if (replicas === null || replicas === undefined) throw invalidField('replicas', undefined, 'a number of replicas');
   if ((layer === null) !== (expert === null)) {
     throw invalidField(layer === null ? 'layer' : 'expert', undefined, 'layer and expert together');
   }
   if (layer !== null && hot !== null) throw invalidField('hot', hot, 'the busiest experts or a single one, not both');
-  const target = scaleTarget(layer ?? null, expert ?? null, hot ?? null);
-  return outcome(await operations.scale({ replicas, dryRun: fields.boolean('dryRun') ?? false, ...target }, by));
+  const target = scaleTarget(layer, expert, hot);
+  return outcome(await operations.scale({ replicas, dryRun: dryRun ?? false, ...target }, by));
 }
 
 export async function drainFromPage(request: FastifyRequest, by: string, operations: Operations): Promise<object> {
-  const fields = new Fields(request.body);
-  const workerId = fields.string('worker');
-  if (workerId === null) throw invalidField('worker', undefined, 'the id of a worker');
-  const [cancel, dryRun] = [fields.boolean('cancel') ?? false, fields.boolean('dryRun') ?? false];
-  return outcome(await operations.drain({ workerId, cancel, dryRun }, by));
+  const { worker: workerId, cancel, dryRun } = readBody(drainBody, request.body);
+  if (workerId === null || workerId === undefined) throw invalidField('worker', undefined, 'the id of a worker');
+  return outcome(await operations.drain({ workerId, cancel: cancel ?? false, dryRun: dryRun ?? false }, by));
 }
 
 function scaleTarget(layer: number | null, expert: number | null, hot: number | null) {

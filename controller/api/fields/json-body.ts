@@ -53,6 +53,24 @@ export function exactInteger(text: string): bigint | null {
   return BigInt(`${sign}${integer || '0'}`);
 }
 
+/** Integers of 64 bits, signed or not. */
+const least64 = -(2n ** 63n);
+const most64 = 2n ** 64n - 1n;
+
+/** What JSON Schema says of them. */
+export const integer64Range = { type: ['integer', 'null'], minimum: Number(least64), maximum: Number(most64) } as const;
+
+/** An integer from -2^63 to 2^64 - 1, to the last digit; null where there is none. `value` is what `body` has at `path`. */
+export function integer64(body: unknown, path: string, value: unknown): bigint | null {
+  if (value === null || value === undefined) return null;
+  if (Number.isSafeInteger(value)) return BigInt(value as number);
+  const sent = body instanceof JsonBody ? body.sentNumber(path) : null;
+  const text = typeof value === 'number' ? (sent ?? String(value)) : null;
+  const integer = text === null ? null : exactInteger(text);
+  if (integer !== null && integer >= least64 && integer <= most64) return integer;
+  throw invalidField(path, text === null ? value : new NumberText(text), `an integer from ${least64} to ${most64}`);
+}
+
 /** Where the value at a path begins in a valid JSON text; of members with one name the last counts, as for JSON.parse. */
 function find(text: string, path: readonly string[]): number | null {
   // A byte order mark is let pass by the parser.

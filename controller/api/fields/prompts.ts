@@ -2,9 +2,10 @@
  * Prompts of a request as token ids, and how many tokens may follow them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { z } from 'zod';
 import { invalidField, ServiceError } from '../../errors.ts';
 import type { Served } from '../../gateway/inference.ts';
-import { checkTokenIds, type Fields } from './fields.ts';
+import { checkTokenIds } from './schema.ts';
 
 /** A prompt, and its text where the client sent text. */
 export interface Prompt {
@@ -15,12 +16,22 @@ export interface Prompt {
 /** Prompts in one request. */
 export const maxPrompts = 1024;
 
-/** `prompt`: a text, token ids, or an array of either. Never empty. */
-export async function readPrompts(fields: Fields, served: Served, signal: AbortSignal): Promise<readonly Prompt[]> {
-  const given = fields.raw('prompt');
-  const addSpecialTokens = fields.boolean('add_special_tokens') ?? true;
+const aText = { type: 'string' } as const;
+const ids = { type: 'array', items: { type: 'integer', minimum: 0 } } as const;
+const several = { type: 'array', items: { anyOf: [aText, ids] }, minItems: 1, maxItems: maxPrompts } as const;
+
+/** A text, token ids, or an array of either; `readPrompts` checks it. */
+export const promptField = z.unknown().meta({ anyOf: [aText, ids, several] });
+
+/** The prompts of a request; none is empty. */
+export async function readPrompts(
+  given: unknown,
+  addSpecialTokens: boolean,
+  served: Served,
+  signal: AbortSignal,
+): Promise<readonly Prompt[]> {
   const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
-  if (given === null) throw invalidField('prompt', undefined, expected);
+  if (given === null || given === undefined) throw invalidField('prompt', undefined, expected);
   const read = (value: unknown, path: string): Promise<Prompt> => {
     if (typeof value === 'string') return encodePrompt(served, value, addSpecialTokens, path, signal);
     if (!Array.isArray(value)) throw invalidField(path, value, expected);

@@ -5,38 +5,34 @@ import { type AnswerHead, ChunkWriter } from '../answers/answer.ts';
 import { ChatDocument, ChatStream } from '../answers/chat-answer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import { UsageCounter } from '../answers/usage.ts';
+import { chatBody, refuseOtherModalities } from '../fields/chat-body.ts';
 import { readChatInput } from '../fields/chat-messages.ts';
-import { Fields } from '../fields/fields.ts';
+import { readCommonFields, readStreamFields } from '../fields/common-body.ts';
 import { encodePrompt, outputTokens } from '../fields/prompts.ts';
-import { maxLogprobs, readCommonFields, readStreamFields } from '../fields/sampling-fields.ts';
+import { readBody } from '../fields/read-body.ts';
 import type { Plan } from './plan.ts';
 
 /** Checks a request and says how it is run and answered. */
 export async function planChat(body: unknown, served: Served, head: AnswerHead, signal: AbortSignal): Promise<Plan> {
-  const fields = new Fields(body);
-  refuseUnsupported(fields);
-  const common = readCommonFields(fields, served);
+  const fields = readBody(chatBody, body);
+  refuseOtherModalities(fields);
+  const common = readCommonFields(fields, body, served);
   const stream = readStreamFields(fields);
-  const logprobs = fields.boolean('logprobs') ?? false;
-  const topLogprobs = fields.integer('top_logprobs', { min: 0, max: maxLogprobs });
-  if (topLogprobs !== null && topLogprobs > 0 && !logprobs) {
+  const logprobs = fields.logprobs ?? false;
+  const topLogprobs = fields.top_logprobs ?? 0;
+  if (topLogprobs > 0 && !logprobs)
     throw invalidField('top_logprobs', topLogprobs, 'nothing unless "logprobs" is true');
-  }
-  const asked = ['max_completion_tokens', 'max_tokens'].map((name) => ({
-    name,
-    value: fields.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER }),
-  }));
-  const maxTokens = asked.find(({ value }) => value !== null) ?? { name: 'messages', value: null };
-  const names = tokenNames(served.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'replace');
+  const limit = (['max_completion_tokens', 'max_tokens'] as const).find((name) => (fields[name] ?? null) !== null);
+  const asked = limit === undefined ? null : (fields[limit] ?? null);
+  const names = tokenNames(served.text.table, fields.return_tokens_as_token_ids ?? false, 'replace');
   const text = await served.text.renderChat(readChatInput(fields), signal);
-  const addSpecialTokens = fields.boolean('add_special_tokens') ?? false;
-  const prompt = await encodePrompt(served, text, addSpecialTokens, 'messages', signal);
+  const prompt = await encodePrompt(served, text, fields.add_special_tokens ?? false, 'messages', signal);
   const { maxModelLen } = served.model;
   const generation: Generation = {
     ...common,
     promptTokenIds: prompt.tokenIds,
-    maxTokens: outputTokens(prompt.tokenIds.length, maxTokens.value, maxModelLen, served, maxTokens.name),
-    logprobs: logprobs ? (topLogprobs ?? 0) : null,
+    maxTokens: outputTokens(prompt.tokenIds.length, asked, maxModelLen, served, limit ?? 'messages'),
+    logprobs: logprobs ? topLogprobs : null,
     promptLogprobs: null,
     textOffsets: false,
   };
@@ -51,15 +47,4 @@ export async function planChat(body: unknown, served: Served, head: AnswerHead, 
       return { answer: new ChatStream(writer, usage, options), end: () => writer.end() };
     },
   };
-}
-
-function refuseUnsupported(fields: Fields): void {
-  const none = 'is not supported';
-  fields.refuse('audio', `audio ${none}`);
-  const modalities = fields.array('modalities', 16) ?? [];
-  if (modalities.some((modality) => modality !== 'text')) fields.refuse('modalities', `only "text" is supported`);
-  fields.refuse('prediction', none);
-  fields.refuse('web_search_options', none);
-  fields.refuse('store', none, false);
-  fields.refuse('echo', `${none} for chat: use /v1/completions`, false);
 }

@@ -5,9 +5,10 @@ import { type AnswerHead, ChunkWriter } from '../answers/answer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import { TextDocument, TextStream } from '../answers/text-answer.ts';
 import { UsageCounter } from '../answers/usage.ts';
-import { Fields } from '../fields/fields.ts';
+import { readCommonFields, readStreamFields } from '../fields/common-body.ts';
+import { completionBody } from '../fields/completion-body.ts';
 import { outputTokens, type Prompt, readPrompts } from '../fields/prompts.ts';
-import { maxLogprobs, readCommonFields, readStreamFields } from '../fields/sampling-fields.ts';
+import { readBody } from '../fields/read-body.ts';
 import type { Plan } from './plan.ts';
 
 /** What OpenAI generates when nothing is said. */
@@ -23,15 +24,14 @@ export async function planCompletion(
   head: AnswerHead,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const fields = new Fields(body);
-  fields.refuse('suffix', 'is not supported', '');
-  const common = readCommonFields(fields, served);
+  const fields = readBody(completionBody, body);
+  const common = readCommonFields(fields, body, served);
   const stream = readStreamFields(fields);
-  const echo = fields.boolean('echo') ?? false;
-  const logprobs = fields.integer('logprobs', { min: 0, max: maxLogprobs });
-  const asked = fields.integer('max_tokens', { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const names = tokenNames(served.text.table, fields.boolean('return_tokens_as_token_ids') ?? false, 'escape');
-  const prompts = await readPrompts(fields, served, signal);
+  const echo = fields.echo ?? false;
+  const logprobs = fields.logprobs ?? null;
+  const asked = fields.max_tokens ?? null;
+  const names = tokenNames(served.text.table, fields.return_tokens_as_token_ids ?? false, 'escape');
+  const prompts = await readPrompts(fields.prompt, fields.add_special_tokens ?? true, served, signal);
   if (echo && logprobs !== null) checkEchoedScores(prompts, common.n, logprobs);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({

@@ -13,15 +13,15 @@ import {
 import { invalidField, ServiceError } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
 import { compileStops } from '../../text/stop-texts.ts';
-import { checkTokenIds, describe, inRange } from '../fields/fields.ts';
-import { checkPromptTokens, encodePrompt, outputTokens } from '../fields/prompts.ts';
 import {
   checkStops,
   maxBiasEntries,
   maxLogprobs,
   maxSequencesPerPrompt,
   maxStopTokens,
-} from '../fields/sampling-fields.ts';
+} from '../fields/common-body.ts';
+import { checkPromptTokens, encodePrompt, outputTokens } from '../fields/prompts.ts';
+import { checkTokenIds, describe, inRange } from '../fields/schema.ts';
 
 interface PromptFields {
   readonly text?: string;

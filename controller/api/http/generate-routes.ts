@@ -7,8 +7,9 @@ import { ServiceError, toServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { EventStream } from '../answers/event-stream.ts';
-import { Fields } from '../fields/fields.ts';
+import { modelBody } from '../fields/common-body.ts';
 import type { JsonBody } from '../fields/json-body.ts';
+import { readBody } from '../fields/read-body.ts';
 import { planChat } from '../generate/chat-completions.ts';
 import { planCompletion } from '../generate/completions.ts';
 import type { Plan } from '../generate/plan.ts';
@@ -35,7 +36,7 @@ async function answer(
       const head: AnswerHead = {
         id: `${prefix}-${randomUUID()}`,
         created: Math.floor(Date.now() / 1000),
-        model: resolveModelName(new Fields(request.body).string('model'), inference),
+        model: resolveModelName(readBody(modelBody, request.body).model ?? null, inference),
         system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
       };
       const planned = await plan(request.body, inference, head, controller.signal);

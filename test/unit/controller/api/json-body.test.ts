@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Fields } from '../../../../controller/api/fields/fields.ts';
-import { asSent, exactInteger, JsonBody } from '../../../../controller/api/fields/json-body.ts';
+import { asSent, exactInteger, integer64, JsonBody } from '../../../../controller/api/fields/json-body.ts';
 import { planCompletion } from '../../../../controller/api/generate/completions.ts';
 import { toServiceError } from '../../../../controller/errors.ts';
 import { createInference, head } from './inference-fixture.ts';
@@ -78,8 +77,9 @@ describe('a seed', () => {
     ['"7"', '"7"'],
     ['true', 'true'],
   ])('%s is refused with its value and the bounds', (seed, got) => {
-    const fields = new Fields(body(`{"seed": ${seed}}`));
-    expect(() => fields.integer64('seed')).toThrow(`seed: expected ${range}, got ${got}`);
+    const sent = body(`{"seed": ${seed}}`);
+    const { seed: value } = sent.value as { seed: unknown };
+    expect(() => integer64(sent, 'seed', value)).toThrow(`seed: expected ${range}, got ${got}`);
   });
 });
 
