@@ -12,9 +12,9 @@ export interface SamplingParameter {
   readonly neutral: number;
   /** What clients may send. Where OpenAI and vLLM name no bound, it is the engine's. */
   readonly clients: Range;
-  /** What the engine computes with: adjusted logits stay far from the ends of f32, so that no request makes a step fail. */
+  /** What the engine computes with; clients' values outside mean its nearest end. Adjusted logits stay far from the ends of f32, so that no request makes a step fail. */
   readonly engine: Range;
-  /** Whole numbers only; clients' values outside the engine's range mean its nearest end. */
+  /** Whole numbers only. */
   readonly integer: boolean;
   /** Whether a checkpoint may recommend a value. */
   readonly recommended: boolean;
@@ -37,7 +37,8 @@ export const samplingParameters = {
     integer: true,
     recommended: true,
   },
-  topP: number('top_p', 1, { min: 1e-30, max: 1 }),
+  /** For clients also 0: the likeliest token. */
+  topP: { ...number('top_p', 1, { min: 0, max: 1 }), engine: { min: 1e-30, max: 1 } },
   minP: number('min_p', 0, { min: 0, max: 1 }),
   repetitionPenalty: number('repetition_penalty', 1, { min: 1 / largest, max: largest }),
   presencePenalty: penalty('presence_penalty'),
@@ -61,8 +62,8 @@ export function eachSamplingParameter(
 }
 
 /** What a client's value within its range means to the engine. */
-export function engineValue({ engine, integer }: SamplingParameter, value: number): number {
-  return integer ? Math.min(Math.max(value, engine.min), engine.max) : value;
+export function engineValue({ engine }: SamplingParameter, value: number): number {
+  return Math.min(Math.max(value, engine.min), engine.max);
 }
 
 function number(name: string, neutral: number, range: Range): SamplingParameter {

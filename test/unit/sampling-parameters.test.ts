@@ -18,11 +18,13 @@ describe('every sampling parameter', () => {
   });
 
   it.each([
-    [-1, 0],
-    [0, 0],
-    [7, 7],
-    [Number.MAX_SAFE_INTEGER, 2 ** 31 - 1],
-  ])('top_k %d means %d to the engine', (sent, meant) => {
-    expect(engineValue(samplingParameters.topK, sent)).toBe(meant);
+    ['topK', -1, 0],
+    ['topK', 0, 0],
+    ['topK', 7, 7],
+    ['topK', Number.MAX_SAFE_INTEGER, 2 ** 31 - 1],
+    ['topP', 0, 1e-30],
+    ['topP', 0.5, 0.5],
+  ] as const)('%s %d means %d to the engine', (key, sent, meant) => {
+    expect(engineValue(samplingParameters[key], sent)).toBe(meant);
   });
 });

@@ -108,7 +108,7 @@ describe('every error has the shape of an OpenAI error', () => {
     const { status, body } = await post(harness, '/v1/completions', { prompt: 'a', top_p: 3 });
     expect(status).toBe(400);
     expect(body.error).toEqual({
-      message: 'top_p: expected a number of at least 1e-30 and at most 1, got 3',
+      message: 'top_p: expected a number of at least 0 and at most 1, got 3',
       type: 'invalid_request_error',
       param: 'top_p',
       code: 'invalid_request',

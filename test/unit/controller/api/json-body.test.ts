@@ -102,7 +102,7 @@ describe('an error', () => {
       '{"prompt": "Hi", "logit_bias": {"5": 12345678901234567890}}',
       'logit_bias.5: expected a number of at least -100 and at most 100, got 12345678901234567890',
     ],
-    ['{"prompt": "Hi", "top_p": 1.5}', 'top_p: expected a number of at least 1e-30 and at most 1, got 1.5'],
+    ['{"prompt": "Hi", "top_p": 1.5}', 'top_p: expected a number of at least 0 and at most 1, got 1.5'],
   ])('of %s shows the number as it was sent', async (text, message) => {
     const { inference } = await createInference();
     const sent = body(text);

@@ -14,7 +14,7 @@ describe('fields that both APIs refuse', () => {
   const cases: readonly (readonly [object, string, string])[] = [
     [{ temperature: -0.1 }, 'temperature', 'expected a number of at least 0 and at most 1000000, got -0.1'],
     [{ temperature: '1' }, 'temperature', 'got "1"'],
-    [{ top_p: 0 }, 'top_p', 'at least 1e-30 and at most 1'],
+    [{ top_p: -0.1 }, 'top_p', 'at least 0 and at most 1'],
     [{ top_p: 1.1 }, 'top_p', 'got 1.1'],
     [{ top_k: -2 }, 'top_k', 'an integer of at least -1'],
     [{ top_k: 1.5 }, 'top_k', 'got 1.5'],
@@ -65,7 +65,7 @@ describe('fields that both APIs refuse', () => {
     { n: 2, best_of: 2 },
     { user: 'someone', metadata: { a: 'b' }, unknown_field: [1] },
     { response_format: { type: 'text' } },
-    { top_k: -1, seed: -5 },
+    { top_k: -1, top_p: 0, seed: -5 },
   ])('but not %j', async (body) => {
     expect((await chat(body)).generations).toHaveLength(1);
     expect((await completion(body)).generations).toHaveLength(1);
