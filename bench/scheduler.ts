@@ -91,6 +91,7 @@ async function run(engine: Engine, client: number, wanted: Case, ended: AbortSig
       sampling: { temperature: 0, seed: '0', logitBias: {}, ...(wanted.penalties ? { frequencyPenalty: 0.5 } : {}) },
       limits: { maxTokens: wanted.outputTokens, stop: [], stopTokenIds: [], ignoreEos: true },
       n: 1,
+      constraint: null,
     };
     for await (const response of engine.run(request, ended)) void response;
   }

@@ -15,10 +15,12 @@ import type { ProtoGrpcType as StageTypes } from './generated/stage.ts';
 import { packageRoot } from './package-root.ts';
 import './sixty-four-bits.ts';
 
+export type { Grammar__Output as Grammar } from './generated/conclave/v1/Grammar.ts';
 export type { ModelSpec__Output as ModelSpec } from './generated/conclave/v1/ModelSpec.ts';
 export type { PlacementPlan__Output as PlacementPlan } from './generated/conclave/v1/PlacementPlan.ts';
 export type { RunRequest__Output as RunRequest } from './generated/conclave/v1/RunRequest.ts';
 export type { RunResponse__Output as RunResponse } from './generated/conclave/v1/RunResponse.ts';
+export type { TokenConstraint__Output as TokenConstraint } from './generated/conclave/v1/TokenConstraint.ts';
 
 export { packageRoot } from './package-root.ts';
 

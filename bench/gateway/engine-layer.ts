@@ -22,5 +22,6 @@ function request(stream: number): RunRequest {
     sampling: { temperature: 0, logitBias: {} },
     limits: { maxTokens: outputTokens, stop: [], stopTokenIds: [], ignoreEos: true },
     n: 1,
+    constraint: null,
   };
 }

@@ -3,7 +3,7 @@
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunRequest, RunResponse } from '../../proto/messages.ts';
+import type { RunRequest, RunResponse, TokenConstraint } from '../../proto/messages.ts';
 import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import { type Piece, SequenceText } from '../text/sequence-text.ts';
@@ -57,6 +57,8 @@ export interface Generation {
   /** Alternatives per token; null: no log-probabilities. */
   readonly logprobs: number | null;
   readonly promptLogprobs: number | null;
+  /** Which tokens may come; null: all. */
+  readonly constraint: TokenConstraint | null;
   /** Whether pieces carry `textOffsets`. */
   readonly textOffsets: boolean;
 }
@@ -274,6 +276,7 @@ export class Inference implements Served {
         ...(generation.promptLogprobs === null ? {} : { promptLogprobs: generation.promptLogprobs }),
       },
       n: generation.n,
+      constraint: generation.constraint,
     };
   }
 }

@@ -83,6 +83,7 @@ function encodeRow(
     sequenceIndex: logits.sequenceIndices[i] ?? 0,
     promptTokenIds: toBytes(logits.promptTokens[i] ?? new Int32Array(0)),
     outputTokenIds: toBytes(logits.outputTokens[i] ?? new Int32Array(0)),
+    allowedTokens: Buffer.alloc(0),
   };
 }
 

@@ -107,7 +107,16 @@ export type CommonBody = z.output<z.ZodObject<typeof commonFields>>;
 /** Everything of a Generation but the prompt, its length, and log-probabilities. */
 export type CommonFields = Pick<
   Generation,
-  'sampling' | 'seed' | 'n' | 'ignoreEos' | 'stopTokenIds' | 'stop' | 'includeStop' | 'skipSpecialTokens'
+  | 'sampling'
+  | 'seed'
+  | 'n'
+  | 'ignoreEos'
+  | 'stopTokenIds'
+  | 'stop'
+  | 'includeStop'
+  | 'skipSpecialTokens'
+  | 'constraint'
+  | 'constraint'
 >;
 
 export interface StreamFields {
@@ -134,6 +143,7 @@ export function readCommonFields(body: CommonBody, sent: unknown, served: Served
     stop: readStop(body.stop ?? []),
     includeStop: body.include_stop_str_in_output ?? false,
     skipSpecialTokens: body.skip_special_tokens ?? true,
+    constraint: null,
   };
 }
 

@@ -80,6 +80,7 @@ export async function planGenerate(request: GenerateRequest, served: Served, sig
     stop: compileStops(checkStops(limits?.stop ?? [], 'limits.stop')),
     includeStop: false,
     skipSpecialTokens: true,
+    constraint: null,
     logprobs: readLogprobs(limits?.logprobs, 'limits.logprobs'),
     promptLogprobs: readLogprobs(limits?.promptLogprobs, 'limits.prompt_logprobs'),
     textOffsets: false,

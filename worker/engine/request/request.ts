@@ -41,6 +41,7 @@ export function checkRequest(request: RunRequest, model: EngineModel, limits: En
   if (wanted !== null && wanted.stop.length > 0) {
     throw invalidArgument('limits.stop', `stop texts are not for the engine, got ${wanted.stop.length} of them`);
   }
+  if (request.constraint !== null) throw invalidArgument('constraint', 'is not supported');
   const prompt = request.promptTokenIds;
   if (prompt.length === 0) throw invalidArgument('prompt_token_ids', 'expected at least one token, got none');
   const maxTokens = Math.min(wanted?.maxTokens ?? Number.POSITIVE_INFINITY, limits.maxModelLen - prompt.length);

@@ -18,6 +18,7 @@ function request(changes: Partial<RunRequest> = {}): RunRequest {
     sampling: { temperature: 1, seed: '7', logitBias: {} },
     limits: { maxTokens: 12, stop: [], stopTokenIds: [], ignoreEos: false, logprobs: 1, promptLogprobs: 1 },
     n: 1,
+    constraint: null,
     ...changes,
   };
 }

@@ -9,7 +9,7 @@ export function runRequest(
   prompt: readonly number[],
   limits: Partial<Limits> = {},
   sampling: Partial<Sampling> = {},
-  rest: Partial<Pick<RunRequest, 'n' | 'outputTokenIds'>> = {},
+  rest: Partial<Pick<RunRequest, 'n' | 'outputTokenIds' | 'constraint'>> = {},
 ): RunRequest {
   return {
     requestId,
@@ -18,6 +18,7 @@ export function runRequest(
     sampling: { temperature: 0, logitBias: {}, seed: '0', ...sampling },
     limits: { stop: [], stopTokenIds: [], ignoreEos: false, ...limits },
     n: rest.n ?? 1,
+    constraint: rest.constraint ?? null,
   };
 }
 
