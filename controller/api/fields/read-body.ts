@@ -32,7 +32,7 @@ function deepest(issue: Issue, path: Path): Found {
   if (issue.code !== 'invalid_union') return { issue, path };
   return issue.errors
     .flatMap(([first]) => (first === undefined ? [] : [deepest(first, [...path, ...first.path])]))
-    .reduce((best, next) => (progress(next) > progress(best) ? next : best), { issue: issue as Issue, path });
+    .reduce<Found>((best, next) => (progress(next) > progress(best) ? next : best), { issue, path });
 }
 
 function progress({ issue, path }: Found): number {
