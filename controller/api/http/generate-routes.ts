@@ -7,12 +7,12 @@ import { ServiceError, toServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { EventStream } from '../answers/event-stream.ts';
+import type { Plan } from '../answers/plan.ts';
+import { planChat } from '../chat/chat-completions.ts';
+import { planCompletion } from '../completions/completions.ts';
 import { modelBody } from '../fields/common-body.ts';
 import type { JsonBody } from '../fields/json-body.ts';
 import { readBody } from '../fields/read-body.ts';
-import { planChat } from '../generate/chat-completions.ts';
-import { planCompletion } from '../generate/completions.ts';
-import type { Plan } from '../generate/plan.ts';
 import { resolveModelName } from './model-routes.ts';
 
 type Planner = (body: unknown, inference: Inference, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;

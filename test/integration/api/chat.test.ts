@@ -46,7 +46,13 @@ describe('/v1/chat/completions', () => {
           stop_reason: null,
         },
       ],
-      usage: { prompt_tokens: 21, completion_tokens: 6, total_tokens: 27, prompt_tokens_details: { cached_tokens: 3 } },
+      usage: {
+        prompt_tokens: 21,
+        completion_tokens: 6,
+        total_tokens: 27,
+        prompt_tokens_details: { cached_tokens: 3 },
+        completion_tokens_details: { reasoning_tokens: 0 },
+      },
       system_fingerprint: 'fp_deadbeefdead',
     });
   });

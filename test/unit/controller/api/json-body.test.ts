@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { planCompletion } from '../../../../controller/api/completions/completions.ts';
 import { asSent, exactInteger, integer64, JsonBody } from '../../../../controller/api/fields/json-body.ts';
-import { planCompletion } from '../../../../controller/api/generate/completions.ts';
 import { toServiceError } from '../../../../controller/errors.ts';
 import { createInference, head } from './inference-fixture.ts';
 

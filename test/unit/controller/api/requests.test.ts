@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { planChat } from '../../../../controller/api/generate/chat-completions.ts';
-import { planCompletion } from '../../../../controller/api/generate/completions.ts';
+import { planChat } from '../../../../controller/api/chat/chat-completions.ts';
+import { planCompletion } from '../../../../controller/api/completions/completions.ts';
 import { createInference, head } from './inference-fixture.ts';
 
 const { inference } = await createInference();

@@ -3,13 +3,13 @@ import { ServiceError } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
 import { type AnswerHead, ChunkWriter } from '../answers/answer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
-import { TextDocument, TextStream } from '../answers/text-answer.ts';
+import type { Plan } from '../answers/plan.ts';
 import { UsageCounter } from '../answers/usage.ts';
 import { readCommonFields, readStreamFields } from '../fields/common-body.ts';
 import { completionBody } from '../fields/completion-body.ts';
 import { outputTokens, type Prompt, readPrompts } from '../fields/prompts.ts';
 import { readBody } from '../fields/read-body.ts';
-import type { Plan } from './plan.ts';
+import { TextDocument, TextStream } from './text-answer.ts';
 
 /** What OpenAI generates when nothing is said. */
 const defaultMaxTokens = 16;

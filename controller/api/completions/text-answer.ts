@@ -5,11 +5,11 @@ import type { Progress } from '../../gateway/inference.ts';
 import { JoinedPiece } from '../../gateway/piece.ts';
 import type { Piece } from '../../text/sequence-text.ts';
 import type { TokenTable } from '../../text/token-table.ts';
+import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from '../answers/answer.ts';
+import { TextLogprobs, type TokenNames } from '../answers/logprobs.ts';
+import type { UsageCounter } from '../answers/usage.ts';
 import type { Prompt } from '../fields/prompts.ts';
-import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from './answer.ts';
 import { type Echo, echoOf } from './echo.ts';
-import { TextLogprobs, type TokenNames } from './logprobs.ts';
-import type { UsageCounter } from './usage.ts';
 
 export interface TextAnswerOptions {
   readonly prompts: readonly Prompt[];

@@ -1,6 +1,6 @@
 import type { Generation } from '../../gateway/inference.ts';
-import type { Answer, WholeAnswer } from '../answers/answer.ts';
-import type { EventStream } from '../answers/event-stream.ts';
+import type { Answer, WholeAnswer } from './answer.ts';
+import type { EventStream } from './event-stream.ts';
 
 /** A checked request: what to run, and how to answer. Exactly one of `document` and `stream` is used. */
 export interface Plan {

@@ -1,33 +1,34 @@
 /**
- * Answers of /v1/chat/completions: pieces of text become chunks of a stream, or messages of one document.
+ * Answers of /v1/chat/completions: what choices say becomes chunks of a stream, or messages of one document.
  */
 import type { Progress } from '../../gateway/inference.ts';
 import { JoinedPiece } from '../../gateway/piece.ts';
 import type { Piece } from '../../text/sequence-text.ts';
-import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from './answer.ts';
-import { chatLogprob, type TokenNames } from './logprobs.ts';
-import type { UsageCounter } from './usage.ts';
+import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from '../answers/answer.ts';
+import { chatLogprob, type TokenNames } from '../answers/logprobs.ts';
+import type { UsageCounter } from '../answers/usage.ts';
+import type { ChoiceReaders } from './choice-reader.ts';
+import { deltaOf, messageOf } from './message.ts';
 
 export interface ChatAnswerOptions {
   readonly promptTokenIds: readonly number[];
   readonly names: TokenNames;
   readonly logprobs: boolean;
   readonly returnTokenIds: boolean;
+  readonly readers: ChoiceReaders;
 }
 
-/** A choice as clients read it: a part of it, in a chunk, or the whole of it, in a document. */
-function chatChoice(options: ChatAnswerOptions, piece: Piece, extent: 'part' | 'whole'): object {
-  const { index, text, finish } = piece;
-  const whole = extent === 'whole';
+/** A choice as clients read it, with what it says: a part of it, in a chunk, or the whole of it, in a document. */
+function chatChoice(options: ChatAnswerOptions, piece: Piece, said: object, whole: boolean): object {
+  const { index, finish } = piece;
+  const calls = finish?.reason === 'stop' && options.readers.calls(index);
   return {
     index,
-    ...(whole
-      ? { message: { role: 'assistant', content: text, refusal: null } }
-      : { delta: text === '' ? {} : { content: text } }),
+    ...said,
     logprobs: options.logprobs
       ? { content: piece.logprobs.map((scored) => chatLogprob(options.names, scored)), refusal: null }
       : null,
-    finish_reason: finish?.reason ?? null,
+    finish_reason: calls ? 'tool_calls' : (finish?.reason ?? null),
     ...(whole || finish !== null ? { stop_reason: finish?.stop ?? null } : {}),
     ...(options.returnTokenIds ? { token_ids: piece.tokenIds } : {}),
   };
@@ -48,11 +49,12 @@ export class ChatStream implements Answer {
 
   add(_prompt: number, progress: Progress): void | Promise<void> {
     const { piece } = progress;
-    const { promptTokenIds, logprobs, returnTokenIds } = this.#options;
+    const { promptTokenIds, logprobs, returnTokenIds, readers } = this.#options;
     this.usage.add(promptTokenIds.length, progress);
     if (!this.#introduced.has(piece.index)) this.#introduce(piece.index);
-    if (piece.text !== '' || piece.finish !== null || logprobs || returnTokenIds) {
-      this.#writer.write(chatChoice(this.#options, piece, 'part'));
+    const parts = readers.read(piece);
+    if (parts.length > 0 || piece.finish !== null || logprobs || returnTokenIds) {
+      this.#writer.write(chatChoice(this.#options, piece, { delta: deltaOf(parts) }, false));
     }
     return this.#writer.slow;
   }
@@ -93,7 +95,10 @@ export class ChatDocument implements WholeAnswer {
       object: 'chat.completion',
       created: this.#head.created,
       model: this.#head.model,
-      choices: this.#choices.map((choice) => chatChoice(this.#options, choice, 'whole')),
+      choices: this.#choices.map((choice) => {
+        const message = messageOf(this.#options.readers.read(choice));
+        return chatChoice(this.#options, choice, { message }, true);
+      }),
       usage: this.usage,
       system_fingerprint: this.#head.system_fingerprint,
       ...(returnTokenIds ? { prompt_token_ids: promptTokenIds } : {}),

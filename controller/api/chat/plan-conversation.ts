@@ -1,0 +1,50 @@
+/**
+ * What all chat dialects share: a conversation with its tools and its limits becomes a prompt and a Generation, and the text that
+ * comes of it is read as reasoning, content and calls. A dialect writes its request as a ChatBody, and its answer from those.
+ */
+import { invalidField } from '../../errors.ts';
+import type { Generation, Served } from '../../gateway/inference.ts';
+import type { AnswerParser } from '../../text/answer/answer-part.ts';
+import { contentOnly } from '../../text/answer/content-only.ts';
+import { type ChatBody, refuseOtherModalities } from '../fields/chat-body.ts';
+import { readChatInput } from '../fields/chat-messages.ts';
+import { readCommonFields } from '../fields/common-body.ts';
+import { encodePrompt, outputTokens } from '../fields/prompts.ts';
+
+export interface Conversation {
+  readonly generation: Generation;
+  /** A reader of one answer. */
+  readonly answerParser: () => AnswerParser;
+}
+
+/** `sent`: the body as it came, whose numbers have all their digits. */
+export async function planConversation(
+  body: ChatBody,
+  sent: unknown,
+  served: Served,
+  signal: AbortSignal,
+): Promise<Conversation> {
+  refuseOtherModalities(body);
+  const common = readCommonFields(body, sent, served);
+  const logprobs = readLogprobs(body);
+  const text = await served.text.renderChat(readChatInput(body), signal);
+  const { tokenIds } = await encodePrompt(served, text, body.add_special_tokens ?? false, 'messages', signal);
+  const { maxModelLen } = served.model;
+  const limit = (['max_completion_tokens', 'max_tokens'] as const).find((name) => (body[name] ?? null) !== null);
+  const asked = limit === undefined ? null : (body[limit] ?? null);
+  const generation: Generation = {
+    ...common,
+    promptTokenIds: tokenIds,
+    maxTokens: outputTokens(tokenIds.length, asked, maxModelLen, served, limit ?? 'messages'),
+    logprobs,
+    promptLogprobs: null,
+    textOffsets: false,
+  };
+  return { generation, answerParser: contentOnly };
+}
+
+function readLogprobs({ logprobs, top_logprobs }: ChatBody): number | null {
+  const top = top_logprobs ?? 0;
+  if (top > 0 && logprobs !== true) throw invalidField('top_logprobs', top, 'nothing unless "logprobs" is true');
+  return logprobs === true ? top : null;
+}
