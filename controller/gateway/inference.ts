@@ -250,6 +250,7 @@ export class Inference implements Served {
       skipSpecialTokens: generation.skipSpecialTokens,
       stop: generation.stop,
       includeStop: generation.includeStop,
+      minTokens: generation.constraint?.minTokens ?? 0,
       stopTokenIds: new Set(generation.stopTokenIds),
       eosTokenIds: generation.ignoreEos ? new Set<number>() : this.#eosTokenIds,
       textOffsets: generation.textOffsets,

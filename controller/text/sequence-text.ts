@@ -29,6 +29,8 @@ export interface SequenceTextOptions {
   readonly prompt: readonly number[];
   readonly skipSpecialTokens: boolean;
   readonly stop: StopPatterns;
+  /** Stop texts are looked for behind this many tokens. */
+  readonly minTokens: number;
   /** Keep the stop text, or the text of the stop token, in the output. */
   readonly includeStop: boolean;
   /** Token ids that end the sequence because the request says so. */
@@ -72,7 +74,9 @@ export class SequenceText {
       if (this.#options.textOffsets) offsets.push(this.#length);
       const stopsHere = taken === ids.length && response.finishReason === 'FINISH_REASON_STOP' && this.#isStop(id);
       if (stopsHere && !this.#options.includeStop) break;
-      const found = this.#stops.push(this.#count(this.#detokenizer.push(id)));
+      const pushed = this.#count(this.#detokenizer.push(id));
+      const found =
+        this.tokens + taken > this.#options.minTokens ? this.#stops.push(pushed) : { text: pushed, stop: null };
       text += found.text;
       stop = found.stop;
     }

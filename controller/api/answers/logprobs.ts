@@ -55,6 +55,28 @@ export function chatLogprob(
   };
 }
 
+/** vLLM's `prompt_logprobs`: for each prompt token but the first what it and the likeliest ones score, by token id. */
+export function promptLogprobs(
+  names: TokenNames,
+  tokenIds: readonly number[],
+  scores: readonly TokenLogprobs[],
+  alternatives: number,
+): readonly (object | null)[] {
+  return tokenIds.map((id, position) => {
+    const scored = position === 0 ? undefined : scores[position];
+    if (scored === undefined) return null;
+    const entry = (token: number, logprob: number, rank: number | null) =>
+      [token, { logprob: clamp(logprob), rank, decoded_token: names.name(token) }] as const;
+    const found = scored.topTokenIds.indexOf(id);
+    const top = scored.topTokenIds.slice(0, alternatives);
+    return Object.fromEntries([
+      ...top.map((token, i) => entry(token, scored.topLogprobs[i] as number, i + 1)),
+      // Beyond the likeliest ones the rank of a token is not known.
+      entry(id, scored.logprob, found === -1 ? null : found + 1),
+    ]);
+  });
+}
+
 /** `logprobs` of a text completion's choice. All arrays have one entry per token. */
 export class TextLogprobs {
   readonly tokens: string[] = [];

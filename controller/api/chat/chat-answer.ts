@@ -5,7 +5,8 @@ import type { Progress } from '../../gateway/inference.ts';
 import { JoinedPiece } from '../../gateway/piece.ts';
 import type { Piece } from '../../text/sequence-text.ts';
 import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from '../answers/answer.ts';
-import { chatLogprob, type TokenNames } from '../answers/logprobs.ts';
+import { bestChoices } from '../answers/best-of.ts';
+import { chatLogprob, promptLogprobs, type TokenNames } from '../answers/logprobs.ts';
 import type { UsageCounter } from '../answers/usage.ts';
 import type { ChoiceReaders } from './choice-reader.ts';
 import { deltaOf, messageOf } from './message.ts';
@@ -16,6 +17,11 @@ export interface ChatAnswerOptions {
   readonly logprobs: boolean;
   readonly returnTokenIds: boolean;
   readonly readers: ChoiceReaders;
+  /** Choices that are answered, and of how many they are the best. */
+  readonly n: number;
+  readonly candidates: number;
+  /** Alternatives in `prompt_logprobs`; null: none are asked for. */
+  readonly promptLogprobs: number | null;
 }
 
 /** A choice as clients read it, with what it says: a part of it, in a chunk, or the whole of it, in a document. */
@@ -75,32 +81,38 @@ export class ChatDocument implements WholeAnswer {
   readonly #head: AnswerHead;
   readonly #options: ChatAnswerOptions;
   readonly #choices: readonly JoinedPiece[];
+  #scores: readonly (object | null)[] | null = null;
 
-  constructor(head: AnswerHead, n: number, usage: UsageCounter, options: ChatAnswerOptions) {
+  constructor(head: AnswerHead, usage: UsageCounter, options: ChatAnswerOptions) {
     this.#head = head;
     this.usage = usage;
     this.#options = options;
-    this.#choices = Array.from({ length: n }, (_, index) => new JoinedPiece(index));
+    this.#choices = Array.from({ length: options.candidates }, (_, index) => new JoinedPiece(index));
   }
 
   add(_prompt: number, progress: Progress): void {
-    this.usage.add(this.#options.promptTokenIds.length, progress);
+    const { promptTokenIds, names, promptLogprobs: alternatives } = this.#options;
+    this.usage.add(promptTokenIds.length, progress);
+    if (alternatives !== null && progress.prompt !== null) {
+      this.#scores = promptLogprobs(names, promptTokenIds, progress.prompt.promptLogprobs, alternatives);
+    }
     this.#choices[progress.piece.index]?.add(progress.piece);
   }
 
   toJSON(): object {
-    const { returnTokenIds, promptTokenIds } = this.#options;
+    const { returnTokenIds, promptTokenIds, readers, n } = this.#options;
     return {
       id: this.#head.id,
       object: 'chat.completion',
       created: this.#head.created,
       model: this.#head.model,
-      choices: this.#choices.map((choice) => {
-        const message = messageOf(this.#options.readers.read(choice));
-        return chatChoice(this.#options, choice, { message }, true);
-      }),
+      choices: bestChoices(this.#choices, n).map((choice, index) => ({
+        ...chatChoice(this.#options, choice, { message: messageOf(readers.read(choice)) }, true),
+        index,
+      })),
       usage: this.usage,
       system_fingerprint: this.#head.system_fingerprint,
+      ...(this.#scores === null ? {} : { prompt_logprobs: this.#scores }),
       ...(returnTokenIds ? { prompt_token_ids: promptTokenIds } : {}),
     };
   }

@@ -24,11 +24,14 @@ export async function planChat(body: unknown, served: Served, head: AnswerHead, 
     logprobs: fields.logprobs ?? false,
     returnTokenIds: stream.returnTokenIds,
     readers,
+    n: fields.n ?? 1,
+    candidates: generation.n,
+    promptLogprobs: generation.promptLogprobs,
   };
   return {
     generations: [generation],
     streamed: stream.stream,
-    document: () => new ChatDocument(head, generation.n, usage, options),
+    document: () => new ChatDocument(head, usage, options),
     stream(events) {
       const writer = new ChunkWriter(events, 'chat.completion.chunk', head, usage, stream);
       return { answer: new ChatStream(writer, usage, options), end: () => writer.end() };

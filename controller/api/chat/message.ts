@@ -34,7 +34,7 @@ export function messageOf(parts: readonly AnswerPart[]): object {
     content: content === '' && calls.length > 0 ? null : content,
     refusal: null,
     ...reasoningMembers(reasoning),
-    ...(calls.length === 0 ? {} : { tool_calls: calls.map(({ index: _, ...call }) => call) }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => ({ ...call, index: undefined })) }),
   };
 }
 

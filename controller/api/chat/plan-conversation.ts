@@ -8,8 +8,9 @@ import type { AnswerParser } from '../../text/answer/answer-part.ts';
 import { contentOnly } from '../../text/answer/content-only.ts';
 import { type ChatBody, refuseOtherModalities } from '../fields/chat-body.ts';
 import { readChatInput } from '../fields/chat-messages.ts';
-import { readCommonFields } from '../fields/common-body.ts';
-import { encodePrompt, outputTokens } from '../fields/prompts.ts';
+import { readCommonFields, readPromptLogprobs } from '../fields/common-body.ts';
+import { readConstraint } from '../fields/constraint-fields.ts';
+import { encodePrompt, outputTokens, readLastTokens } from '../fields/prompts.ts';
 
 export interface Conversation {
   readonly generation: Generation;
@@ -28,16 +29,20 @@ export async function planConversation(
   const common = readCommonFields(body, sent, served);
   const logprobs = readLogprobs(body);
   const text = await served.text.renderChat(readChatInput(body), signal);
-  const { tokenIds } = await encodePrompt(served, text, body.add_special_tokens ?? false, 'messages', signal);
+  const lastTokens = readLastTokens(body.truncate_prompt_tokens, served);
+  const options = { addSpecialTokens: body.add_special_tokens ?? false, lastTokens };
+  const { tokenIds } = await encodePrompt(served, text, options, 'messages', signal);
   const { maxModelLen } = served.model;
   const limit = (['max_completion_tokens', 'max_tokens'] as const).find((name) => (body[name] ?? null) !== null);
   const asked = limit === undefined ? null : (body[limit] ?? null);
+  const maxTokens = outputTokens(tokenIds.length, asked, maxModelLen, served, limit ?? 'messages');
   const generation: Generation = {
     ...common,
     promptTokenIds: tokenIds,
-    maxTokens: outputTokens(tokenIds.length, asked, maxModelLen, served, limit ?? 'messages'),
-    logprobs,
-    promptLogprobs: null,
+    maxTokens,
+    constraint: await readConstraint(body, served, maxTokens),
+    logprobs: logprobs ?? (common.n > (body.n ?? 1) ? 0 : null),
+    promptLogprobs: readPromptLogprobs(body),
     textOffsets: false,
   };
   return { generation, answerParser: contentOnly };

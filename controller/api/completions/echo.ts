@@ -20,7 +20,8 @@ export interface EchoOptions {
   readonly prompts: readonly Prompt[];
   readonly table: TokenTable;
   readonly echo: boolean;
-  readonly logprobs: boolean;
+  /** Alternatives for each token; null: no log-probabilities. */
+  readonly logprobs: number | null;
   readonly skipSpecialTokens: boolean;
 }
 
@@ -30,14 +31,22 @@ export function echoOf(options: EchoOptions, prompt: number, result: PromptResul
   if (!options.echo) return { text: '', length: 0, tokens: [] };
   const echoed = text ?? detokenize(options.table, tokenIds, options.skipSpecialTokens);
   const length = codePoints(echoed);
-  if (!options.logprobs) return { text: echoed, length, tokens: [] };
+  if (options.logprobs === null) return { text: echoed, length, tokens: [] };
+  const { logprobs } = options;
   const offsets = promptOffsets(options.table, tokenIds, echoed);
   const tokens = tokenIds.map((id, position) => ({
     id,
     offset: Math.min(offsets[position] as number, length),
-    scored: position === 0 ? null : (result.promptLogprobs[position] ?? null),
+    scored: position === 0 ? null : likeliest(result.promptLogprobs[position] ?? null, logprobs),
   }));
   return { text: echoed, length, tokens };
+}
+
+/** A score with as many alternatives as were asked for: the prompt may have been scored with more. */
+function likeliest(score: Score | null, count: number): Score | null {
+  if (score === null || score.topTokenIds.length <= count) return score;
+  const { topTokenIds, topLogprobs } = score;
+  return { ...score, topTokenIds: topTokenIds.slice(0, count), topLogprobs: topLogprobs.slice(0, count) };
 }
 
 /** Where prompt tokens begin in the echoed text, which shows special tokens only if the client wrote them. */

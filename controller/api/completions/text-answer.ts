@@ -1,35 +1,48 @@
 /**
  * Answers of /v1/completions: several prompts, each with n choices; prompts echoed and scored when asked for.
  */
-import type { Progress } from '../../gateway/inference.ts';
+import type { Progress, PromptResult } from '../../gateway/inference.ts';
 import { JoinedPiece } from '../../gateway/piece.ts';
 import type { Piece } from '../../text/sequence-text.ts';
 import type { TokenTable } from '../../text/token-table.ts';
 import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from '../answers/answer.ts';
-import { TextLogprobs, type TokenNames } from '../answers/logprobs.ts';
+import { bestChoices } from '../answers/best-of.ts';
+import { promptLogprobs, TextLogprobs, type TokenNames } from '../answers/logprobs.ts';
 import type { UsageCounter } from '../answers/usage.ts';
 import type { Prompt } from '../fields/prompts.ts';
 import { type Echo, echoOf } from './echo.ts';
 
 export interface TextAnswerOptions {
   readonly prompts: readonly Prompt[];
+  /** Choices of each prompt that are answered, and of how many they are the best. */
   readonly n: number;
+  readonly candidates: number;
+  /** Alternatives in `prompt_logprobs`; null: none are asked for. */
+  readonly promptLogprobs: number | null;
   readonly table: TokenTable;
   readonly names: TokenNames;
   readonly echo: boolean;
-  readonly logprobs: boolean;
+  /** Alternatives for each token; null: no log-probabilities. */
+  readonly logprobs: number | null;
   readonly returnTokenIds: boolean;
   readonly skipSpecialTokens: boolean;
 }
 
 /** A choice as clients read it: from its begin, with the prompt where it is echoed, or a later part of it. */
-function textChoice(options: TextAnswerOptions, prompt: number, echo: Echo, piece: Piece, begins: boolean): object {
+function textChoice(
+  options: TextAnswerOptions,
+  prompt: number,
+  index: number,
+  echo: Echo,
+  piece: Piece,
+  begins: boolean,
+): object {
   const { finish } = piece;
   const promptTokenIds = options.prompts[prompt]?.tokenIds;
   return {
-    index: prompt * options.n + piece.index,
+    index: prompt * options.n + index,
     text: begins ? echo.text + piece.text : piece.text,
-    logprobs: options.logprobs ? scores(options.names, echo, piece, begins) : null,
+    logprobs: options.logprobs !== null ? scores(options.names, echo, piece, begins) : null,
     finish_reason: finish?.reason ?? null,
     stop_reason: finish?.stop ?? null,
     ...(options.returnTokenIds
@@ -69,9 +82,9 @@ export class TextStream implements Answer {
     if (progress.prompt !== null) this.#echoes.set(prompt, echoOf(this.#options, prompt, progress.prompt));
     const choice = prompt * n + piece.index;
     const begins = !this.#begun.has(choice);
-    if (!begins && piece.text === '' && piece.finish === null && !logprobs && !returnTokenIds) return undefined;
+    if (!begins && piece.text === '' && piece.finish === null && logprobs === null && !returnTokenIds) return undefined;
     this.#begun.add(choice);
-    this.#writer.write(textChoice(this.#options, prompt, this.#echoes.get(prompt) as Echo, piece, begins));
+    this.#writer.write(textChoice(this.#options, prompt, piece.index, this.#echoes.get(prompt) as Echo, piece, begins));
     return this.#writer.slow;
   }
 }
@@ -84,18 +97,29 @@ export class TextDocument implements WholeAnswer {
   /** [prompts][n]. */
   readonly #choices: readonly (readonly JoinedPiece[])[];
   readonly #echoes = new Map<number, Echo>();
+  readonly #scores = new Map<number, readonly (object | null)[]>();
 
   constructor(head: AnswerHead, usage: UsageCounter, options: TextAnswerOptions) {
     this.#head = head;
     this.usage = usage;
     this.#options = options;
-    this.#choices = options.prompts.map(() => Array.from({ length: options.n }, (_, index) => new JoinedPiece(index)));
+    this.#choices = options.prompts.map(() =>
+      Array.from({ length: options.candidates }, (_, index) => new JoinedPiece(index)),
+    );
   }
 
   add(prompt: number, progress: Progress): void {
     this.usage.add(this.#options.prompts[prompt]?.tokenIds.length ?? 0, progress);
-    if (progress.prompt !== null) this.#echoes.set(prompt, echoOf(this.#options, prompt, progress.prompt));
+    if (progress.prompt !== null) this.#addPrompt(prompt, progress.prompt);
     this.#choices[prompt]?.[progress.piece.index]?.add(progress.piece);
+  }
+
+  #addPrompt(prompt: number, result: PromptResult): void {
+    const { prompts, names, promptLogprobs: alternatives } = this.#options;
+    this.#echoes.set(prompt, echoOf(this.#options, prompt, result));
+    if (alternatives === null) return;
+    const { tokenIds } = prompts[prompt] as Prompt;
+    this.#scores.set(prompt, promptLogprobs(names, tokenIds, result.promptLogprobs, alternatives));
   }
 
   toJSON(): object {
@@ -106,7 +130,11 @@ export class TextDocument implements WholeAnswer {
       model: this.#head.model,
       choices: this.#choices.flatMap((choices, prompt) => {
         const echo = this.#echoes.get(prompt) as Echo;
-        return choices.map((choice) => textChoice(this.#options, prompt, echo, choice, true));
+        const scores = this.#scores.get(prompt);
+        return bestChoices(choices, this.#options.n).map((choice, index) => ({
+          ...textChoice(this.#options, prompt, index, echo, choice, true),
+          ...(scores === undefined ? {} : { prompt_logprobs: scores }),
+        }));
       }),
       usage: this.usage,
       system_fingerprint: this.#head.system_fingerprint,

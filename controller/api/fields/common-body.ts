@@ -14,6 +14,7 @@ import {
 import { invalidField, unsupportedField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
 import { compileStops, type StopPatterns } from '../../text/stop-texts.ts';
+import { constraintFields } from './constraint-fields.ts';
 import { integer64, integer64Range } from './json-body.ts';
 import {
   anObject,
@@ -69,7 +70,10 @@ export const commonFields = {
   logit_bias: anObject.nullish(),
   seed: z.unknown().optional().meta(integer64Range),
   n: integer({ min: 1, max: maxSequencesPerPrompt }),
-  best_of: z.unknown().optional(),
+  best_of: integer({ min: 1, max: maxSequencesPerPrompt }),
+  prompt_logprobs: integer({ min: 0, max: maxLogprobs }),
+  truncate_prompt_tokens: integer({ min: -1, max: Number.MAX_SAFE_INTEGER }),
+  ...constraintFields,
   ignore_eos: flag,
   stop_token_ids: tokenIds(maxStopTokens),
   stop: z
@@ -87,11 +91,6 @@ export const commonFields = {
   add_special_tokens: flag,
   use_beam_search: refused(`beam search ${none}`, false),
   length_penalty: refused(`beam search ${none}`, 1),
-  min_tokens: refused(none, 0),
-  bad_words: refused(`${none}: ask for logit_bias`),
-  allowed_token_ids: refused(`${none}: ask for logit_bias`),
-  truncate_prompt_tokens: refused(none),
-  prompt_logprobs: refused(`${none}: ask for echo and logprobs in /v1/completions`),
   logits_processors: refused(none),
   priority: refused(none, 0),
   cache_salt: refused(none),
@@ -107,16 +106,7 @@ export type CommonBody = z.output<z.ZodObject<typeof commonFields>>;
 /** Everything of a Generation but the prompt, its length, and log-probabilities. */
 export type CommonFields = Pick<
   Generation,
-  | 'sampling'
-  | 'seed'
-  | 'n'
-  | 'ignoreEos'
-  | 'stopTokenIds'
-  | 'stop'
-  | 'includeStop'
-  | 'skipSpecialTokens'
-  | 'constraint'
-  | 'constraint'
+  'sampling' | 'seed' | 'n' | 'ignoreEos' | 'stopTokenIds' | 'stop' | 'includeStop' | 'skipSpecialTokens'
 >;
 
 export interface StreamFields {
@@ -137,14 +127,30 @@ export function readCommonFields(body: CommonBody, sent: unknown, served: Served
       logitBias: readLogitBias(body.logit_bias ?? {}, vocabSize),
     },
     seed: foldSeed(integer64(sent, 'seed', body.seed)),
-    n: body.n ?? 1,
+    n: readCandidates(body),
     ignoreEos: body.ignore_eos ?? false,
     stopTokenIds: checkTokenIds(body.stop_token_ids ?? [], 'stop_token_ids', vocabSize),
     stop: readStop(body.stop ?? []),
     includeStop: body.include_stop_str_in_output ?? false,
     skipSpecialTokens: body.skip_special_tokens ?? true,
-    constraint: null,
   };
+}
+
+/** Sequences of a prompt: with `best_of` more than are answered. */
+function readCandidates({ n, best_of, stream }: CommonBody): number {
+  const [answered, candidates] = [n ?? 1, best_of ?? n ?? 1];
+  if (candidates < answered) throw invalidField('best_of', candidates, `at least n, which is ${answered}`);
+  if (candidates > answered && stream === true) {
+    throw invalidField('best_of', candidates, `n, which is ${answered}, where "stream" is true`);
+  }
+  return candidates;
+}
+
+/** Alternatives for each prompt token; null: they are not scored. */
+export function readPromptLogprobs({ prompt_logprobs, stream }: CommonBody): number | null {
+  if (prompt_logprobs === null || prompt_logprobs === undefined) return null;
+  if (stream === true) throw invalidField('prompt_logprobs', prompt_logprobs, 'nothing where "stream" is true');
+  return prompt_logprobs;
 }
 
 export function readStreamFields(body: CommonBody): StreamFields {
@@ -203,9 +209,6 @@ export function checkStops(stops: readonly unknown[], path: string): readonly st
 
 /** Features that clients may ask for and that this server does not have. */
 function refuseUnsupported(body: CommonBody): void {
-  if ((body.best_of ?? null) !== null && body.best_of !== (body.n ?? 1)) {
-    throw unsupportedField('best_of', `${none}: ask for n`);
-  }
   for (const name of [
     'structured_outputs',
     'guided_json',

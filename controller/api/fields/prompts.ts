@@ -23,19 +23,40 @@ const several = { type: 'array', items: { anyOf: [aText, ids] }, minItems: 1, ma
 /** A text, token ids, or an array of either; `readPrompts` checks it. */
 export const promptField = z.unknown().meta({ anyOf: [aText, ids, several] });
 
+export interface PromptOptions {
+  readonly addSpecialTokens: boolean;
+  /** Only so many of its last tokens are taken; null: all. */
+  readonly lastTokens: number | null;
+}
+
+/** `truncate_prompt_tokens`: -1 stands for the context length. */
+export function readLastTokens(asked: number | null | undefined, served: Served): number | null {
+  if (asked === null || asked === undefined) return null;
+  const { maxModelLen } = served.model;
+  if (asked === 0 || asked > maxModelLen) {
+    throw invalidField(
+      'truncate_prompt_tokens',
+      asked,
+      `1 to ${maxModelLen} tokens, or -1 for as many as the context holds`,
+    );
+  }
+  return asked === -1 ? maxModelLen : asked;
+}
+
 /** The prompts of a request; none is empty. */
 export async function readPrompts(
   given: unknown,
-  addSpecialTokens: boolean,
+  options: PromptOptions,
   served: Served,
   signal: AbortSignal,
 ): Promise<readonly Prompt[]> {
   const expected = 'a text, an array of texts, an array of token ids, or an array of such arrays';
   if (given === null || given === undefined) throw invalidField('prompt', undefined, expected);
   const read = (value: unknown, path: string): Promise<Prompt> => {
-    if (typeof value === 'string') return encodePrompt(served, value, addSpecialTokens, path, signal);
+    if (typeof value === 'string') return encodePrompt(served, value, options, path, signal);
     if (!Array.isArray(value)) throw invalidField(path, value, expected);
-    return Promise.resolve({ tokenIds: checkPromptTokens(value, served, path), text: null });
+    const last = options.lastTokens === null ? value : value.slice(-options.lastTokens);
+    return Promise.resolve({ tokenIds: checkPromptTokens(last, served, path), text: null });
   };
   if (!Array.isArray(given) || typeof given[0] === 'number') return [await read(given, 'prompt')];
   if (given.length === 0 || given.length > maxPrompts) {
@@ -54,19 +75,31 @@ export async function readPrompts(
 export async function encodePrompt(
   served: Served,
   text: string,
-  addSpecialTokens: boolean,
+  options: PromptOptions,
   path: string,
   signal: AbortSignal | null,
 ): Promise<Prompt> {
-  const { maxModelLen } = served.model;
+  const { addSpecialTokens, lastTokens } = options;
+  const most = lastTokens === null ? served.model.maxModelLen : Number.MAX_SAFE_INTEGER;
   let tokenIds: readonly number[];
   try {
-    tokenIds = await served.text.encode(text, addSpecialTokens, maxModelLen, signal);
+    tokenIds = await served.text.encode(text, addSpecialTokens, most, signal);
   } catch (error) {
     if (!(error instanceof ServiceError) || error.field !== null) throw error;
     throw new ServiceError(error.code, `${path}: ${error.message}`, { field: path, cause: error });
   }
-  return { tokenIds: checkPromptLength(tokenIds, served, path), text };
+  if (lastTokens === null || tokenIds.length <= lastTokens) {
+    return { tokenIds: checkPromptLength(tokenIds, served, path), text };
+  }
+  const first = addSpecialTokens ? await served.text.encode('', true, most, signal) : [];
+  return { tokenIds: checkPromptLength(truncate(tokenIds, first, lastTokens), served, path), text: null };
+}
+
+/** The last tokens of a prompt; special tokens at its beginning stay, as long as others fit behind them. */
+function truncate(ids: readonly number[], special: readonly number[], length: number): readonly number[] {
+  let kept = 0;
+  while (kept < special.length && special[kept] === ids[kept]) kept++;
+  return kept < length ? [...ids.slice(0, kept), ...ids.slice(kept - length)] : ids.slice(-length);
 }
 
 export function checkPromptTokens(value: readonly unknown[], served: Served, path: string): readonly number[] {

@@ -29,6 +29,8 @@ interface PromptFields {
   readonly chat?: ChatMessages | null;
 }
 
+const whole = (addSpecialTokens: boolean) => ({ addSpecialTokens, lastTokens: null });
+
 /** Token ids of a request's prompt; `which` says which of its forms is set. */
 export async function readGrpcPrompt(
   which: 'text' | 'tokenIds' | 'chat' | null,
@@ -36,7 +38,7 @@ export async function readGrpcPrompt(
   served: Served,
   signal: AbortSignal | null,
 ): Promise<readonly number[]> {
-  if (which === 'text') return (await encodePrompt(served, fields.text ?? '', true, 'text', signal)).tokenIds;
+  if (which === 'text') return (await encodePrompt(served, fields.text ?? '', whole(true), 'text', signal)).tokenIds;
   if (which === 'tokenIds') return checkPromptTokens(fields.tokenIds?.ids ?? [], served, 'token_ids.ids');
   if (which === null)
     throw new ServiceError('INVALID_REQUEST', 'prompt: expected text, token ids or chat messages', { field: 'prompt' });
@@ -56,7 +58,7 @@ export async function readGrpcPrompt(
     },
     signal,
   );
-  return (await encodePrompt(served, rendered, false, 'chat.messages', signal)).tokenIds;
+  return (await encodePrompt(served, rendered, whole(false), 'chat.messages', signal)).tokenIds;
 }
 
 export async function planGenerate(request: GenerateRequest, served: Served, signal: AbortSignal): Promise<Generation> {

@@ -41,16 +41,23 @@ describe('fields that both APIs refuse', () => {
     [{ stream: true, stream_options: { include_usage: 1 } }, 'stream_options.include_usage', 'a boolean'],
     [{ max_tokens: -1 }, 'max_tokens', 'at least 0'],
     [{ max_tokens: huge }, 'max_tokens', 'maximum context length is 64'],
-    [{ best_of: 2 }, 'best_of', 'is not supported'],
+    [{ n: 3, best_of: 2 }, 'best_of', 'at least n, which is 3'],
+    [{ best_of: 2, stream: true }, 'best_of', 'n, which is 1, where "stream" is true'],
     [{ use_beam_search: true }, 'use_beam_search', 'is not supported'],
-    [{ min_tokens: 3 }, 'min_tokens', 'is not supported'],
+    [{ min_tokens: -1 }, 'min_tokens', 'at least 0'],
+    [{ min_tokens: 6, max_tokens: 5 }, 'min_tokens', 'at most the tokens that are generated, which are 5, got 6'],
+    [{ allowed_token_ids: [264] }, 'allowed_token_ids[0]', 'a token id from 0 to 263'],
+    [{ allowed_token_ids: [] }, 'allowed_token_ids', 'at least one token id'],
     [{ guided_json: {} }, 'guided_json', 'structured output is not supported'],
     [{ structured_outputs: { regex: 'a' } }, 'structured_outputs', 'structured output is not supported'],
     [{ response_format: { type: 'json_schema' } }, 'response_format.type', 'only "text" is'],
     [{ response_format: { type: 'json_object' } }, 'response_format.type', 'only "text" is'],
-    [{ prompt_logprobs: 1 }, 'prompt_logprobs', 'echo and logprobs'],
-    [{ truncate_prompt_tokens: 5 }, 'truncate_prompt_tokens', 'is not supported'],
-    [{ bad_words: ['x'] }, 'bad_words', 'is not supported'],
+    [{ prompt_logprobs: 21 }, 'prompt_logprobs', 'at most 20'],
+    [{ prompt_logprobs: 1, stream: true }, 'prompt_logprobs', 'nothing where "stream" is true'],
+    [{ truncate_prompt_tokens: 65 }, 'truncate_prompt_tokens', '1 to 64 tokens'],
+    [{ truncate_prompt_tokens: 0 }, 'truncate_prompt_tokens', 'got 0'],
+    [{ bad_words: 'x' }, 'bad_words', 'an array'],
+    [{ bad_words: ['a', ''] }, 'bad_words[1]', 'a text of 1 to 1024 characters, got ""'],
   ];
   it.each(cases)('%j', async (body, field, message) => {
     const expected = { field, httpStatus: 400, message: expect.stringContaining(message) };
@@ -70,6 +77,49 @@ describe('fields that both APIs refuse', () => {
     expect((await chat(body)).generations).toHaveLength(1);
     expect((await completion(body)).generations).toHaveLength(1);
   });
+});
+
+describe('which tokens may come', () => {
+  const constraintOf = async (body: object) => (await chat(body)).generations[0]?.constraint;
+
+  it('is not constrained unless asked for', async () => {
+    expect(await constraintOf({ min_tokens: 0, bad_words: [], allowed_token_ids: null })).toBeNull();
+  });
+
+  it('are those that are listed, and no end before min_tokens', async () => {
+    expect(await constraintOf({ min_tokens: 3, allowed_token_ids: [5, 7], max_tokens: 4 })).toEqual({
+      grammar: null,
+      allowedTokenIds: [5, 7],
+      badWords: [],
+      minTokens: 3,
+    });
+  });
+
+  it('are not bad words, at the beginning of a text nor, where that is other tokens of the same number, behind a space', async () => {
+    const encode = (text: string) => inference.text.encode(text, false, 64);
+    const constraint = await constraintOf({ bad_words: [' a', 'ab', 'ab'] });
+    const [a, spaced] = [await encode('a'), await encode(' a')];
+    const expected = [a, ...(spaced.length === a.length && spaced[0] !== a[0] ? [spaced] : []), await encode('ab')];
+    expect(constraint?.badWords.map(({ ids }) => ids)).toEqual(expected);
+  });
+});
+
+describe('truncate_prompt_tokens', () => {
+  it('keeps the last tokens of texts and of token ids', async () => {
+    const promptOf = async (body: object) => (await completion(body)).generations[0]?.promptTokenIds;
+    const ids = await inference.text.encode('abc', false, 64);
+    expect(await promptOf({ prompt: 'abc', truncate_prompt_tokens: 2 })).toEqual(ids.slice(-2));
+    expect(await promptOf({ prompt: [1, 2, 3], truncate_prompt_tokens: 2 })).toEqual([2, 3]);
+    const long = { prompt: 'x'.repeat(500), truncate_prompt_tokens: -1 };
+    await expect(completion(long)).rejects.toMatchObject({ message: expect.stringContaining('no room for output') });
+    expect(await promptOf({ ...long, truncate_prompt_tokens: 60 })).toHaveLength(60);
+  });
+});
+
+it('with best_of, more sequences are generated and scored than are answered', async () => {
+  expect((await completion({ n: 2, best_of: 5 })).generations[0]).toMatchObject({ n: 5, logprobs: 0 });
+  expect((await chat({ best_of: 3 })).generations[0]).toMatchObject({ n: 3, logprobs: 0 });
+  expect((await chat({ n: 2, best_of: 2 })).generations[0]).toMatchObject({ n: 2, logprobs: null });
 });
 
 describe('a chat request', () => {
