@@ -62,7 +62,8 @@ export class ChunkWriter {
   /** Ends the stream. */
   end(): void {
     if (this.#options.includeUsage) this.#stream.write(`${this.#head}],"usage":${JSON.stringify(this.#usage)}}`);
-    this.#stream.end();
+    this.#stream.write('[DONE]');
+    this.#stream.close();
   }
 
   #usageMember(): string {

@@ -1,19 +1,16 @@
 /**
- * Errors as HTTP answers in OpenAI's shape, whatever went wrong and wherever.
+ * Errors as HTTP answers, whatever went wrong and wherever.
  */
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { formatBytes } from '../../../platform/process/quantities.ts';
 import { errorCode, ServiceError, toServiceError } from '../../errors.ts';
+import { openaiErrors } from './error-format.ts';
 
-export function errorBody(error: ServiceError): object {
-  return { error: { message: error.message, type: error.type, param: error.field, code: error.openaiCode } };
-}
-
-export function sendError(reply: FastifyReply, error: ServiceError): FastifyReply {
+export function sendError(reply: FastifyReply, error: ServiceError, format = openaiErrors): FastifyReply {
   if (error.retryAfterSeconds !== null) reply.header('retry-after', String(error.retryAfterSeconds));
   if (error.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer');
-  return reply.code(error.httpStatus).send(errorBody(error));
+  return reply.code(error.httpStatus).send(format.body(error));
 }
 
 /** Errors that the web framework raises before a route sees the request. `maxBodyBytes`: what it takes. */
@@ -44,7 +41,7 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ['408 Request Timeout', 'the request did not arrive in time']
         : ['400 Bad Request', 'the request is not valid HTTP'];
-  const body = JSON.stringify(errorBody(new ServiceError('INVALID_REQUEST', reason)));
+  const body = JSON.stringify(openaiErrors.body(new ServiceError('INVALID_REQUEST', reason)));
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

@@ -1,10 +1,14 @@
 /**
  * Server-sent events over an HTTP response. What is written within one turn of the event loop goes out in one write; a
- * slow reader makes `slow` a promise to wait for, so that no more is buffered than one write per sequence.
+ * slow reader makes `slow` a promise to wait for, so that no more is buffered than one write per sequence. While nothing
+ * comes, comments keep clients and proxies from taking the connection for dead.
  */
 import type { FastifyReply } from 'fastify';
-import type { ServiceError } from '../../errors.ts';
-import { errorBody } from './error-response.ts';
+
+/** Silence after which a comment is sent, in milliseconds. Clients and proxies often give up after 60 s. */
+const pingMs = 15_000;
+/** Time for a refusal, such as by a full queue, to get a status of its own; then the headers go. */
+const headersMs = 200;
 
 export class EventStream {
   readonly #reply: FastifyReply;
@@ -12,6 +16,7 @@ export class EventStream {
   #scheduled = false;
   #slow: Promise<void> | undefined;
   #started = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(reply: FastifyReply) {
     this.#reply = reply;
@@ -27,33 +32,52 @@ export class EventStream {
     return this.#slow;
   }
 
-  /** `data`: JSON without line ends. */
-  write(data: string): void {
-    this.#buffer += `data: ${data}\n\n`;
-    if (!this.#started) {
-      this.#started = true;
-      this.#reply.hijack();
-    }
+  /** The request has been checked: headers go soon, whenever the first event comes. */
+  open(): void {
+    const response = this.#reply.raw;
+    this.#timer = setTimeout(() => {
+      this.#start();
+      this.#sendHeaders();
+      response.flushHeaders();
+      this.#timer = setInterval(() => this.#ping(), pingMs);
+    }, headersMs);
+    response.once('close', () => clearInterval(this.#timer));
+  }
+
+  /** `data`: JSON without line ends. `event`: its name, where the dialect names events. */
+  write(data: string, event: string | null = null): void {
+    this.#push(event === null ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`);
+  }
+
+  /** Nothing follows. An error's event is written as others are, and without [DONE], so that nobody takes the answer for a whole one. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#flush();
+    this.#reply.raw.end();
+  }
+
+  /** Nothing was sent, and the request is answered otherwise. */
+  cancel(): void {
+    clearInterval(this.#timer);
+  }
+
+  #ping(): void {
+    if (this.#slow === undefined) this.#push(': ping\n\n');
+  }
+
+  #push(text: string): void {
+    this.#buffer += text;
+    this.#start();
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(() => this.#flush());
     }
   }
 
-  end(): void {
-    this.write('[DONE]');
-    this.#close();
-  }
-
-  /** Ends with an error event, and without [DONE], so that nobody takes the answer for a whole one. */
-  fail(error: ServiceError): void {
-    this.write(JSON.stringify(errorBody(error)));
-    this.#close();
-  }
-
-  #close(): void {
-    this.#flush();
-    this.#reply.raw.end();
+  #start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#reply.hijack();
   }
 
   #flush(): void {
@@ -61,6 +85,7 @@ export class EventStream {
     const response = this.#reply.raw;
     if (this.#buffer === '' || response.destroyed) return;
     if (!response.headersSent) this.#sendHeaders();
+    this.#timer?.refresh();
     const buffer = this.#buffer;
     this.#buffer = '';
     if (response.write(buffer) || this.#slow !== undefined) return;
@@ -77,6 +102,7 @@ export class EventStream {
   }
 
   #sendHeaders(): void {
+    if (this.#reply.raw.headersSent) return;
     this.#reply.raw.writeHead(200, {
       ...(this.#reply.getHeaders() as Record<string, string>),
       'content-type': 'text/event-stream; charset=utf-8',

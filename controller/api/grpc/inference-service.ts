@@ -10,8 +10,8 @@ import { conclave } from '../../../proto/messages.ts';
 import { ServiceError, toServiceError } from '../../errors.ts';
 import type { Inference, Progress } from '../../gateway/inference.ts';
 import type { Piece } from '../../text/sequence-text.ts';
+import { resolveModelName } from '../fields/model-name.ts';
 import { requestIdOf } from '../fields/request-id.ts';
-import { resolveModelName } from '../http/model-routes.ts';
 import { planGenerate, readGrpcPrompt } from './grpc-requests.ts';
 
 type GenerateCall = ServerWritableStream<GenerateRequest, GenerateResponse>;

@@ -6,35 +6,46 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError, toServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
 import type { AnswerHead } from '../answers/answer.ts';
+import { anthropicErrors, type ErrorFormat, openaiErrors } from '../answers/error-format.ts';
 import { EventStream } from '../answers/event-stream.ts';
 import type { Plan } from '../answers/plan.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import { planCompletion } from '../completions/completions.ts';
 import { modelBody } from '../fields/common-body.ts';
 import type { JsonBody } from '../fields/json-body.ts';
+import { resolveModelName } from '../fields/model-name.ts';
 import { readBody } from '../fields/read-body.ts';
-import { resolveModelName } from './model-routes.ts';
+import { planMessage } from '../messages/messages.ts';
 
-type Planner = (body: unknown, inference: Inference, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;
+/** How an API's requests are read, and its errors written. */
+interface Dialect {
+  readonly idPrefix: string;
+  readonly plan: (body: unknown, inference: Inference, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;
+  readonly errors: ErrorFormat;
+}
 
 export function addGenerateRoutes(app: FastifyInstance, inference: Inference): void {
-  app.post('/v1/chat/completions', (request, reply) => answer(request, reply, inference, 'chatcmpl', planChat));
-  app.post('/v1/completions', (request, reply) => answer(request, reply, inference, 'cmpl', planCompletion));
+  const add = (path: string, dialect: Dialect): void => {
+    const { errors } = dialect;
+    app.post(path, { config: { errors } }, (request, reply) => answer(request, reply, inference, dialect));
+  };
+  add('/v1/chat/completions', { idPrefix: 'chatcmpl-', plan: planChat, errors: openaiErrors });
+  add('/v1/completions', { idPrefix: 'cmpl-', plan: planCompletion, errors: openaiErrors });
+  add('/v1/messages', { idPrefix: 'msg_', plan: planMessage, errors: anthropicErrors });
 }
 
 async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   inference: Inference,
-  prefix: string,
-  plan: Planner,
+  { idPrefix, plan, errors }: Dialect,
 ): Promise<unknown> {
   const events = new EventStream(reply);
   try {
     return await inference.admit(null, async (controller) => {
       abortWhenClientLeaves(reply, controller);
       const head: AnswerHead = {
-        id: `${prefix}-${randomUUID()}`,
+        id: `${idPrefix}${randomUUID()}`,
         created: Math.floor(Date.now() / 1000),
         model: resolveModelName(readBody(modelBody, request.body).model ?? null, inference),
         system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
@@ -42,17 +53,22 @@ async function answer(
       const planned = await plan(request.body, inference, head, controller.signal);
       (request.body as JsonBody).forget();
       if (planned.streamed) {
+        events.open();
         await answerStream(planned, inference, request.id, controller, events);
         return reply;
       }
       return answerDocument(planned, inference, request.id, controller);
     });
   } catch (error) {
-    // Errors before the first event have a status of their own; later ones are sent as an event.
-    if (!events.started) throw error;
+    // Errors before the headers have a status of their own; later ones are sent as an event.
+    if (!events.started) {
+      events.cancel();
+      throw error;
+    }
     const failure = toServiceError(error);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a stream failed');
-    events.fail(failure);
+    events.write(JSON.stringify(errors.body(failure)), errors.event);
+    events.close();
     return reply;
   }
 }

@@ -2,14 +2,16 @@
  * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
  */
 import type { Server as HttpsServer } from 'node:https';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { ApiKeys } from '../../../platform/rpc/api-keys.ts';
 import type { TlsSource } from '../../../platform/tls/tls-source.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
+import type { ErrorFormat } from '../answers/error-format.ts';
 import { answerBrokenRequest, fromFramework, sendError } from '../answers/error-response.ts';
 import { asSent, JsonBody } from '../fields/json-body.ts';
 import { requestIdOf } from '../fields/request-id.ts';
+import { addCountTokensRoute } from '../messages/messages.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { BodyBudget } from './body-budget.ts';
 import { addGenerateRoutes } from './generate-routes.ts';
@@ -22,6 +24,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route needs no API key. */
     open?: boolean;
+    /** How its errors are written; default: OpenAI's way. */
+    errors?: ErrorFormat;
   }
 }
 
@@ -68,7 +72,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (request.routeOptions.config.open !== true && !options.apiKeys.allows(request.headers.authorization)) {
+    if (request.routeOptions.config.open !== true && !options.apiKeys.allows(authorizationOf(request))) {
       throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
     }
     bodies.take(request, reply);
@@ -83,7 +87,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   app.setErrorHandler((error, request, reply) => {
     const failure = fromFramework(error, options.maxBodyBytes);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a request failed');
-    return sendError(reply, asSent(failure, request.body));
+    return sendError(reply, asSent(failure, request.body), request.routeOptions.config.errors);
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
@@ -99,6 +103,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   addModelRoutes(app, inference);
   addTokenizeRoutes(app, inference);
   addGenerateRoutes(app, inference);
+  addCountTokensRoute(app, inference);
 
   return {
     app,
@@ -114,6 +119,12 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
       clearTimeout(timer);
     },
   };
+}
+
+/** Clients of Anthropic's API send their key in a header of its own. */
+function authorizationOf({ headers }: FastifyRequest): string | undefined {
+  const key = headers['x-api-key'];
+  return headers.authorization ?? (typeof key === 'string' ? `Bearer ${key}` : undefined);
 }
 
 function createApp(options: HttpOptions): FastifyInstance {

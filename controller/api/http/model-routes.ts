@@ -1,7 +1,7 @@
-/** GET /v1/models and /v1/models/:id, and which model a request means. */
+/** GET /v1/models and /v1/models/:id. */
 import type { FastifyInstance } from 'fastify';
-import { ServiceError, shown } from '../../errors.ts';
 import type { Served } from '../../gateway/inference.ts';
+import { resolveModelName } from '../fields/model-name.ts';
 
 export function addModelRoutes(app: FastifyInstance, served: Served): void {
   const { names, created, maxModelLen } = served.model;
@@ -18,13 +18,4 @@ export function addModelRoutes(app: FastifyInstance, served: Served): void {
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request) => {
     return describe(resolveModelName(request.params['*'], served));
   });
-}
-
-/** The name of the model that a request asks for; none or "" means the served one. */
-export function resolveModelName(asked: string | null, served: Served): string {
-  const { names } = served.model;
-  if (asked === null || asked === '') return names[0];
-  if (names.includes(asked)) return asked;
-  const message = `the model ${shown(asked)} is not served here; served: ${names.map(shown).join(', ')}`;
-  throw new ServiceError('MODEL_NOT_FOUND', message, { field: 'model' });
 }

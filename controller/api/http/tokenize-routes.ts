@@ -6,10 +6,10 @@ import type { Inference } from '../../gateway/inference.ts';
 import { detokenize } from '../../text/detokenizer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import { readChatInput } from '../fields/chat-messages.ts';
+import { resolveModelName } from '../fields/model-name.ts';
 import { readBody } from '../fields/read-body.ts';
 import { checkTokenIds } from '../fields/schema.ts';
 import { detokenizeBody, mostTokens, tokenizeBody } from '../fields/tokenize-body.ts';
-import { resolveModelName } from './model-routes.ts';
 
 export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): void {
   const { text, model } = inference;
