@@ -126,7 +126,7 @@ function linear(rows: number, cols: number): LinearSpec {
 }
 
 function matrix(rows: number, cols: number): MatrixSpec {
-  const none = { scales: null, zeros: null, groupIndex: null, globalScale: null, region: null };
+  const none = { scales: null, zeros: null, groupIndex: null, globalScale: null, region: null, codes: null };
   return { rows, cols, encoding: 'MATRIX_ENCODING_PLAIN', data: tensor(rows, cols), ...none };
 }
 

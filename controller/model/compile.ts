@@ -4,6 +4,7 @@ import type { ModelSpec } from '../../proto/messages.ts';
 import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts';
 import { digestModel } from './checkpoint/digest.ts';
 import { isFolder, readJsonFile } from './checkpoint/folder.ts';
+import type { StoredFormat } from './checkpoint/stored-format.ts';
 import { TensorTable } from './checkpoint/tensors.ts';
 import type { ModelConfig } from './config/config.ts';
 import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
@@ -14,6 +15,7 @@ import type { ConfiguredFamily } from './families/family.ts';
 import { findFamily } from './families.ts';
 import { type Generation, readGeneration } from './generation.ts';
 import { nameOf } from './name.ts';
+import { readQuantisation } from './quantisation/quantisation.ts';
 import { type ModelReport, reportModel } from './report.ts';
 import { buildSpec, type WeightSpecs } from './spec.ts';
 
@@ -63,7 +65,11 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const model = json && family && family.configure(json, inConfig);
   const dimensions = model && deriveDimensions(model.config, inConfig);
   const ropes = json && dimensions && resolveRopes(json, model, dimensions.headDim, inConfig);
-  const weights = dimensions && claimWeights(model, dimensions, checkpoint, problems);
+  const optimizerFile = await readJsonFile(folder, 'hf_quant_config.json', (problem) =>
+    problems.add(`hf_quant_config.json: ${problem}`),
+  );
+  const format = json && readQuantisation(json, typeof optimizerFile === 'object' ? optimizerFile : null, inConfig);
+  const weights = dimensions && claimWeights(model, dimensions, checkpoint, format, problems);
   const ends = model && chooseEnds(model.config, json?.['text_config'], generation, problems);
   problems.throwIfAny(folder);
   if (!(family && model && ropes && weights && ends)) throw new Error(`${folder}: refused without a reason`);
@@ -106,6 +112,7 @@ function claimWeights(
   model: ConfiguredFamily,
   dimensions: Dimensions,
   checkpoint: Checkpoint,
+  format: StoredFormat | null,
   problems: Problems,
 ): WeightSpecs | null {
   if (!checkpoint.complete) return null;
@@ -118,7 +125,7 @@ function claimWeights(
     );
     return null;
   }
-  const tensors = new TensorTable(checkpoint, problems);
+  const tensors = new TensorTable(checkpoint, problems, format);
   const weights = buildSpec(model, dimensions, tensors);
   tensors.reportUnclaimed(
     (name) =>

@@ -12,7 +12,10 @@ const elementBytes: Readonly<Partial<Record<TensorRef['dtype'], number>>> = {
   DATA_TYPE_F16: 2,
   DATA_TYPE_BF16: 2,
   DATA_TYPE_I32: 4,
+  DATA_TYPE_I8: 1,
+  DATA_TYPE_U8: 1,
   DATA_TYPE_F8_E4M3: 1,
+  DATA_TYPE_F8_E8M0: 1,
 };
 
 export function elements(tensor: TensorRef): number {

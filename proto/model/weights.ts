@@ -33,6 +33,8 @@ export interface Weight {
   readonly cols: number;
   /** Kept in f32 whatever the weights format: vectors, and gates, whose small differences decide. */
   readonly exact: boolean;
+  /** Stored as codes, which stand for its elements. */
+  readonly coded: boolean;
   /** Who holds it: rank 0 of its stage, every tensor-parallel rank a share, or a slot of one expert. */
   readonly holder: 'owner' | 'ranks' | 'slot';
   /** In the checkpoint; the first one holds the elements. */
@@ -122,15 +124,31 @@ function biasOf(given: LinearSpec | null): TensorRef | null {
 
 function matrix(role: Role, holder: Weight['holder'], given: MatrixSpec | null, exact = false): Weight[] {
   if (given === null) return [];
-  const { rows, cols, region, data } = given;
+  const { rows, cols, region, data, codes } = given;
   // A part of a stored matrix counts as itself: other weights are the rest of it.
-  const own = region === null ? given : { ...given, data: data && { ...data, shape: [rows, cols] } };
-  return [{ role, holder, exact, rows, cols, tensors: matrixTensors(own) }];
+  const own = region === null || codes ? given : { ...given, data: data && { ...data, shape: [rows, cols] } };
+  const tensors = matrixTensors(own);
+  const share = region !== null && codes ? rows / codes.rows : 1;
+  return [
+    {
+      role,
+      holder,
+      exact,
+      rows,
+      cols,
+      coded: codes !== null,
+      tensors: share === 1 ? tensors : tensors.map(shareOf(share)),
+    },
+  ];
+}
+
+function shareOf(share: number) {
+  return (tensor: TensorRef): TensorRef => ({ ...tensor, shape: [Math.ceil(elements(tensor) * share)] });
 }
 
 function vector(role: Role, tensor: TensorRef | null): Weight[] {
   if (tensor === null) return [];
-  return [{ role, holder: 'owner', exact: true, rows: 1, cols: elements(tensor), tensors: [tensor] }];
+  return [{ role, holder: 'owner', exact: true, coded: false, rows: 1, cols: elements(tensor), tensors: [tensor] }];
 }
 
 function isSame(a: TensorRef | undefined, b: TensorRef | null | undefined): boolean {

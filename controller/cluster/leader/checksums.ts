@@ -8,7 +8,7 @@ import type { TensorRef__Output as TensorRef } from '../../../proto/generated/co
 import type { ModelSpec, PlacementPlan } from '../../../proto/messages.ts';
 import { expertOf } from '../../../proto/model/experts.ts';
 import { moeOf } from '../../../proto/model/operators.ts';
-import { checkpointBytes } from '../../../proto/model/tensors.ts';
+import { checkpointBytes, matrixTensors } from '../../../proto/model/tensors.ts';
 
 /**
  * CRC-32 of every expert slice of a layer in the checkpoint at `directory`, by slice id: the bytes of gate rows, up rows and
@@ -50,15 +50,25 @@ interface Matrix {
   readonly bytes: Buffer;
   readonly rows: number;
   readonly rowBytes: number;
+  /** Of codes: every slice counts all of them, with what belongs to them. */
+  readonly whole: boolean;
 }
 
 async function readMatrix(spec: ModelSpec, directory: string, matrix: MatrixSpec | null): Promise<Matrix> {
   const tensor = matrix?.data ?? null;
-  const file = tensor === null ? undefined : spec.files[tensor.file];
-  if (matrix === null || tensor === null || file === undefined)
-    throw new Error('an expert of the model names no weights');
-  const stored = await readTensor(file, directory, tensor);
-  return { bytes: regionOf(matrix, tensor, stored), rows: matrix.rows, rowBytes: elementBytes(tensor) * matrix.cols };
+  if (matrix === null || tensor === null) throw new Error('an expert of the model names no weights');
+  if (matrix.codes !== null) {
+    const tensors = matrixTensors(matrix).map((part) => readTensor(fileOf(spec, part), directory, part));
+    return { bytes: Buffer.concat(await Promise.all(tensors)), rows: matrix.rows, rowBytes: 0, whole: true };
+  }
+  const bytes = regionOf(matrix, tensor, await readTensor(fileOf(spec, tensor), directory, tensor));
+  return { bytes, rows: matrix.rows, rowBytes: elementBytes(tensor) * matrix.cols, whole: false };
+}
+
+function fileOf({ files }: ModelSpec, tensor: TensorRef): CheckpointFile {
+  const file = files[tensor.file];
+  if (file === undefined) throw new Error(`${tensor.name} is in file ${tensor.file} of ${files.length}`);
+  return file;
 }
 
 function elementBytes(tensor: TensorRef): number {
@@ -99,8 +109,10 @@ function sliceChecksum(gate: Matrix, up: Matrix, down: Matrix, slice: number, sl
   const width = gate.rows;
   const [first, end] = [sliceBegin(width, slice, slices), sliceBegin(width, slice + 1, slices)];
   let sum = 0;
-  for (const { bytes, rowBytes } of [gate, up]) sum = crc32(bytes.subarray(first * rowBytes, end * rowBytes), sum);
-  if (slices === 1) return crc32(down.bytes, sum);
+  for (const { bytes, rowBytes, whole } of [gate, up]) {
+    sum = crc32(whole ? bytes : bytes.subarray(first * rowBytes, end * rowBytes), sum);
+  }
+  if (slices === 1 || down.whole) return crc32(down.bytes, sum);
   const columnBytes = down.rowBytes / width;
   for (let row = 0; row < down.rows; row++) {
     const start = row * down.rowBytes;

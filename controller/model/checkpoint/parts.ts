@@ -91,6 +91,30 @@ export function linear({ tensors }: Builder, name: string, out: number, width: n
 
 /** A matrix whose elements are stored one by one. */
 export function plainMatrix(rows: number, cols: number, data: TensorRef): MatrixSpec {
-  const none = { scales: null, zeros: null, groupIndex: null, globalScale: null, region: null };
-  return { rows, cols, encoding: 'MATRIX_ENCODING_PLAIN', data, ...none };
+  return { rows, cols, encoding: 'MATRIX_ENCODING_PLAIN', data, ...nothingBeside };
+}
+
+/** What a matrix has beside its data where it has nothing. */
+export const nothingBeside = {
+  scales: null,
+  zeros: null,
+  groupIndex: null,
+  globalScale: null,
+  region: null,
+  codes: null,
+} as const;
+
+/** The same of matrices that are stored as codes, whose rows are outputs however the numbers would lie. */
+export function stackOfCodes(matrices: readonly MatrixSpec[], vectors: TensorStack['vector']): TensorStack {
+  const part = (index: number, firstRow: number, rows: number, rowStep: number): MatrixSpec => {
+    const whole = matrices[index];
+    if (whole === undefined) throw new RangeError(`expected a matrix below ${matrices.length}, got ${index}`);
+    if (rows === whole.rows) return whole;
+    return { ...whole, rows, region: { firstRow, rowStep, firstCol: 0, transposed: false } };
+  };
+  return {
+    matrix: (index, firstRow, rows) => part(index, firstRow, rows, 1),
+    transposed: part,
+    vector: vectors,
+  };
 }

@@ -186,11 +186,6 @@ export function readConfig<Keys extends ConfigKey>(
     else
       for (const issue of parsed.error.issues) fail(`${[name, ...issue.path].join('.')} ${explain(issue, file[name])}`);
   }
-  if (file['quantization_config'] != null) {
-    fail(
-      `quantization_config is ${quote(file['quantization_config'])}; supported: unquantised F32, F16 and BF16 weights`,
-    );
-  }
   return valid ? (values as Pick<ModelConfig, Keys>) : null;
 }
 

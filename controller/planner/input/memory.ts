@@ -1,5 +1,6 @@
 // Bytes that the parts of a model take on a worker, by weights format. Matrices are [rows, cols], packed by row:
-// f32 keeps the checkpoint's own encoding, bf16 takes 2 bytes an element, q8 takes 36 bytes per group of 32 in a row.
+// f32 keeps the checkpoint's own encoding, but of codes the numbers in 4 bytes; bf16 takes 2 bytes an element; q8 takes 36 bytes
+// per group of 32 in a row.
 import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
@@ -65,12 +66,17 @@ type Format = WeightsFormat | 'auto';
 
 /** Bytes of every part of the model when its matrices are kept in the given format. */
 export function modelFootprint(spec: ModelSpec, weights: Format): ModelFootprint {
-  const embedding = spec.embedding?.data ?? null;
   return {
     layers: spec.layers.map((layer) => layerFootprint(layer, weights)),
-    embeddingBytes: embedding === null ? 0 : checkpointBytes(embedding),
+    embeddingBytes: embeddingBytes(spec.embedding),
     headBytes: bytesOf(headWeights(spec), weights),
   };
+}
+
+/** Rows are looked up as they are stored, or as the numbers that codes stand for. */
+function embeddingBytes(embedding: ModelSpec['embedding']): number {
+  if (!embedding?.data) return 0;
+  return embedding.codes === null ? checkpointBytes(embedding.data) : embedding.rows * embedding.cols * 4;
 }
 
 /** The fraction of an operator that a rank has. */
@@ -123,8 +129,9 @@ function bytesOf(weights: readonly Weight[], format: Format): number {
 }
 
 function keptBytes(weight: Weight, format: Format): number {
-  const { rows, cols, exact } = weight;
+  const { rows, cols, exact, coded } = weight;
   if (exact) return rows * cols * 4;
   if (format === 'q8') return rows * Math.ceil(cols / 32) * 36;
-  return format === 'bf16' ? rows * cols * 2 : storedBytes(weight);
+  if (format === 'bf16') return rows * cols * 2;
+  return coded ? rows * cols * 4 : storedBytes(weight);
 }

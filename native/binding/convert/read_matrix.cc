@@ -3,9 +3,6 @@
 namespace conclave::binding {
 namespace {
 
-// What the encoding of a matrix may need beside its elements, and the engine does not read.
-constexpr const char* kUnreadParts[] = {"scales", "zeros", "groupIndex", "globalScale"};
-
 TensorRef ReadTensor(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
   TensorRef tensor;
@@ -29,24 +26,53 @@ SourceType ReadSourceType(Napi::Value value, const std::string& path) {
   return ReadEnum<SourceType>(value, path,
                               {{"DATA_TYPE_F32", SourceType::kF32},
                                {"DATA_TYPE_F16", SourceType::kF16},
-                               {"DATA_TYPE_BF16", SourceType::kBF16}});
+                               {"DATA_TYPE_BF16", SourceType::kBF16},
+                               {"DATA_TYPE_I32", SourceType::kI32},
+                               {"DATA_TYPE_I8", SourceType::kI8},
+                               {"DATA_TYPE_U8", SourceType::kU8},
+                               {"DATA_TYPE_F8_E4M3", SourceType::kF8E4M3},
+                               {"DATA_TYPE_F8_E8M0", SourceType::kF8E8M0}});
 }
 
 std::optional<TensorRef> ReadOptionalTensor(const Fields& parent, const char* key) {
   return parent.Has(key) ? std::optional(ReadTensor(parent, key)) : std::nullopt;
 }
 
+namespace {
+
+std::optional<MatrixCodes> ReadCodes(const Fields& parent, int64_t cols) {
+  const auto encoding =
+      ReadEnum<MatrixEncoding>(parent, "encoding",
+                               {{"MATRIX_ENCODING_PLAIN", MatrixEncoding::kPlain},
+                                {"MATRIX_ENCODING_SCALED", MatrixEncoding::kScaled},
+                                {"MATRIX_ENCODING_PACKED_ROWS", MatrixEncoding::kPackedRows},
+                                {"MATRIX_ENCODING_GPTQ", MatrixEncoding::kGptq},
+                                {"MATRIX_ENCODING_AWQ", MatrixEncoding::kAwq},
+                                {"MATRIX_ENCODING_FP4", MatrixEncoding::kFp4}});
+  if (encoding == MatrixEncoding::kPlain) return std::nullopt;
+  const Fields fields = parent.Object("codes");
+  return MatrixCodes{.encoding = encoding,
+                     .rows = fields.Integer("rows", 1, kMaxUint32),
+                     .cols = cols,
+                     .bits = static_cast<int>(fields.Integer("bits", 2, 8)),
+                     .block_rows = fields.Integer("blockRows", 1, kMaxUint32),
+                     .block_cols = fields.Integer("blockCols", 1, kMaxUint32),
+                     .zero_offset = static_cast<int>(fields.Integer("zeroOffset", 0, 1)),
+                     .divides = fields.Boolean("divides"),
+                     .scales = ReadOptionalTensor(parent, "scales"),
+                     .zeros = ReadOptionalTensor(parent, "zeros"),
+                     .group_index = ReadOptionalTensor(parent, "groupIndex"),
+                     .global_scale = ReadOptionalTensor(parent, "globalScale")};
+}
+
+}  // namespace
+
 MatrixSpec ReadMatrix(const Fields& parent, const char* key) {
   const Fields fields = parent.Object(key);
-  ReadEnum<bool>(fields, "encoding", {{"MATRIX_ENCODING_PLAIN", true}});
-  for (const char* part : kUnreadParts) {
-    if (!fields.Has(part)) continue;
-    throw Error(ErrorCode::kUnsupported,
-                fields.PathOf(part) + ": the engine does not know matrices with " + part);
-  }
   MatrixSpec matrix{ReadTensor(fields, "data")};
   const std::vector<int64_t> shape{fields.Integer("rows", 0, kMaxUint32),
                                    fields.Integer("cols", 0, kMaxUint32)};
+  matrix.codes = ReadCodes(fields, shape[1]);
   if (fields.Has("region")) {
     const Fields region = fields.Object("region");
     matrix.region = {.rows = shape[0],
@@ -55,7 +81,7 @@ MatrixSpec ReadMatrix(const Fields& parent, const char* key) {
                      .row_step = region.Integer("rowStep", 1, kMaxUint32),
                      .first_col = region.Integer("firstCol", 0, kMaxUint32),
                      .transposed = region.Boolean("transposed")};
-  } else if (matrix.data.shape != shape) {
+  } else if (!matrix.codes && matrix.data.shape != shape) {
     throw Error(ErrorCode::kCorruptCheckpoint, "tensor " + matrix.data.name + " (" + fields.path() +
                                                    ".data): expected shape [rows, cols]");
   }

@@ -131,17 +131,10 @@ ExpertTable ReadExperts(const Fields& fields) {
   ExpertTable table;
   table.count = static_cast<int>(fields.Integer("count", 0, kMaxInt32));
   table.expert = ReadFfn(fields.Object("expert"));
-  const LinearSpec* const linears[] = {&table.expert.gate, &table.expert.up, &table.expert.down};
+  const std::vector<TensorRef*> tensors = TensorsOf(table.expert);
   const std::vector<Napi::Value> places = fields.Array("places");
-  size_t column = 0;
-  for (size_t i = 0; i < table.places.size(); ++i) {
-    const auto read = [&](TensorPlaces& into, SourceType type) {
-      if (column < places.size()) into = ReadPlaces(places[column], fields.PathOf("places"), type);
-      ++column;
-    };
-    read(table.places[i], linears[i]->weight.data.type);
-    if (linears[i]->bias) read(table.biases[i], linears[i]->bias->type);
-  }
+  for (size_t i = 0; i < tensors.size() && i < places.size(); ++i)
+    table.places.push_back(ReadPlaces(places[i], fields.PathOf("places"), tensors[i]->type));
   return table;
 }
 

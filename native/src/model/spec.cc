@@ -10,20 +10,43 @@ int64_t TensorRef::elements() const {
 
 uint64_t TensorRef::bytes() const { return static_cast<uint64_t>(elements()) * ElementBytes(type); }
 
+uint64_t MatrixSpec::bytes() const {
+  const auto elements = static_cast<uint64_t>(rows() * cols());
+  if (!codes) return elements * ElementBytes(data.type);
+  uint64_t all = data.bytes();
+  for (const auto* part : {&codes->scales, &codes->zeros, &codes->group_index})
+    all += *part ? (*part)->bytes() : 0;
+  return all / static_cast<uint64_t>(codes->rows) * static_cast<uint64_t>(rows());
+}
+
+std::vector<TensorRef*> TensorsOf(FfnSpec& ffn) {
+  std::vector<TensorRef*> tensors;
+  const auto add = [&](std::optional<TensorRef>& tensor) {
+    if (tensor) tensors.push_back(&*tensor);
+  };
+  for (LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down}) {
+    tensors.push_back(&linear->weight.data);
+    if (linear->weight.codes) {
+      MatrixCodes& codes = *linear->weight.codes;
+      for (auto* part : {&codes.scales, &codes.zeros, &codes.group_index, &codes.global_scale})
+        add(*part);
+    }
+    add(linear->bias);
+  }
+  return tensors;
+}
+
 FfnSpec ExpertTable::Expert(int id) const {
   FfnSpec own = expert;
-  LinearSpec* const linears[] = {&own.gate, &own.up, &own.down};
-  const auto place = [id](TensorRef& tensor, const TensorPlaces& column) {
-    const auto e = static_cast<size_t>(id);
-    tensor.file = column.files[e];
-    tensor.offset = column.offsets[e];
-    tensor.type = column.types[e];
-    const size_t mark = tensor.name.find("{}");
-    if (mark != std::string::npos) tensor.name.replace(mark, 2, std::to_string(id));
-  };
-  for (size_t i = 0; i < places.size(); ++i) {
-    place(linears[i]->weight.data, places[i]);
-    if (linears[i]->bias) place(*linears[i]->bias, biases[i]);
+  const auto e = static_cast<size_t>(id);
+  size_t column = 0;
+  for (TensorRef* tensor : TensorsOf(own)) {
+    const TensorPlaces& at = places[column++];
+    tensor->file = at.files[e];
+    tensor->offset = at.offsets[e];
+    tensor->type = at.types[e];
+    const size_t mark = tensor->name.find("{}");
+    if (mark != std::string::npos) tensor->name.replace(mark, 2, std::to_string(id));
   }
   return own;
 }

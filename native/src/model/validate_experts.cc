@@ -25,12 +25,13 @@ void OperatorValidator::CheckMoe(const std::string& path, const MoeSpec& moe) {
 }
 
 void OperatorValidator::CheckPlaces(const std::string& path, const ExpertTable& experts) {
-  const FfnSpec& expert = experts.expert;
-  const LinearSpec* const linears[] = {&expert.gate, &expert.up, &expert.down};
-  std::vector<TensorPlaces> columns(experts.places.begin(), experts.places.end());
-  for (size_t i = 0; i < experts.biases.size(); ++i)
-    if (linears[i]->bias) columns.push_back(experts.biases[i]);
-  for (const TensorPlaces& places : columns) {
+  FfnSpec expert = experts.expert;
+  const size_t tensors = TensorsOf(expert).size();
+  if (experts.places.size() != tensors) {
+    Fail(ErrorCode::kInvalidArgument, path, ": expected places for each of ", tensors,
+         " tensors of an expert, got ", experts.places.size());
+  }
+  for (const TensorPlaces& places : experts.places) {
     for (const size_t size : {places.files.size(), places.offsets.size(), places.types.size()}) {
       if (size == static_cast<size_t>(experts.count)) continue;
       Fail(ErrorCode::kInvalidArgument, path, ": expected a place for each of ", experts.count,

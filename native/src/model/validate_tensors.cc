@@ -29,6 +29,16 @@ void CheckFromZero(const std::string& path, float value) {
 
 void TensorValidator::Tensor(const std::string& path, const TensorRef& tensor,
                              const std::vector<int64_t>& shape) {
+  if (!IsFloat(tensor.type)) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path,
+         "): expected elements in F32, F16 or BF16");
+  }
+  Extent(path, tensor, shape);
+}
+
+// The shape, and that the tensor lies in its file.
+void TensorValidator::Extent(const std::string& path, const TensorRef& tensor,
+                             const std::vector<int64_t>& shape) {
   if (tensor.shape != shape) {
     Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path, "): expected shape ",
          ShapeText(shape), ", got ", ShapeText(tensor.shape));
@@ -51,22 +61,35 @@ void TensorValidator::Tensor(const std::string& path, const TensorRef& tensor,
 
 void TensorValidator::Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows,
                              int64_t cols) {
+  if (matrix.codes) {
+    Codes(path, matrix);
+    return Region(path, matrix, rows, cols, {matrix.codes->rows, matrix.codes->cols});
+  }
   if (!matrix.region) return Tensor(path, matrix.data, {rows, cols});
   Tensor(path, matrix.data, matrix.data.shape);
-  const MatrixRegion& region = *matrix.region;
-  const auto& shape = matrix.data.shape;
-  if (region.rows != rows || region.cols != cols || shape.size() != 2) {
+  Region(path, matrix, rows, cols, matrix.data.shape);
+}
+
+void TensorValidator::Region(const std::string& path, const MatrixSpec& matrix, int64_t rows,
+                             int64_t cols, const std::vector<int64_t>& stored) {
+  if (matrix.rows() != rows || matrix.cols() != cols || stored.size() != 2) {
     Fail(ErrorCode::kCorruptCheckpoint, "tensor ", matrix.data.name, " (", path,
-         "): expected a region [", rows, ", ", cols, "] of a matrix, got [", region.rows, ", ",
-         region.cols, "] of ", ShapeText(shape));
+         "): expected a region [", rows, ", ", cols, "] of a matrix, got [", matrix.rows(), ", ",
+         matrix.cols(), "] of ", ShapeText(stored));
+  }
+  if (!matrix.region) return;
+  const MatrixRegion& region = *matrix.region;
+  if (matrix.codes && region.transposed) {
+    Fail(ErrorCode::kUnsupported, path, ".region.transposed: of a matrix of codes, which is not ",
+         "supported");
   }
   const int64_t last_row = region.first_row + (rows - 1) * region.row_step;
   const int64_t last_col = region.first_col + cols - 1;
   const bool inside = region.first_row >= 0 && region.first_col >= 0 && region.row_step >= 1 &&
-                      last_row < shape[region.transposed ? 1 : 0] &&
-                      last_col < shape[region.transposed ? 0 : 1];
+                      last_row < stored[region.transposed ? 1 : 0] &&
+                      last_col < stored[region.transposed ? 0 : 1];
   if (!inside) {
-    Fail(ErrorCode::kInvalidArgument, path, ".region: expected one within ", ShapeText(shape),
+    Fail(ErrorCode::kInvalidArgument, path, ".region: expected one within ", ShapeText(stored),
          ", got rows from ", region.first_row, " to ", last_row, ", columns from ",
          region.first_col, " to ", last_col);
   }

@@ -29,6 +29,10 @@ class TensorValidator {
 
  private:
   void Bias(const std::string& path, const TensorRef& bias, int64_t length, int64_t step);
+  void Extent(const std::string& path, const TensorRef& tensor, const std::vector<int64_t>& shape);
+  void Region(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols,
+              const std::vector<int64_t>& stored);
+  void Codes(const std::string& path, const MatrixSpec& matrix);
 };
 
 // Operators: their parameters, tensors and caches.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "coded_source.h"
 #include "conclave/base/message.h"
 #include "decode/decoder.h"
 #include "tensor_source.h"
@@ -41,6 +42,7 @@ WeightStore::WeightStore(const std::string& directory, ModelSpec spec, WeightsFo
 std::unique_ptr<MatrixSource> WeightStore::Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                                   uint32_t* crc) const {
   const TensorRef& tensor = matrix.data;
+  if (matrix.codes) return std::make_unique<CodedSource>(*this, matrix, part, crc);
   const Range rows = matrix.region ? Range{0, tensor.shape[0]} : part.rows;
   Prefetch(tensor, {rows.begin * tensor.shape[1], rows.end * tensor.shape[1]});
   return std::make_unique<TensorSource>(*this, matrix, part, crc);
@@ -70,6 +72,11 @@ void WeightStore::Read(const TensorRef& tensor, Range elements, void* output) co
   const size_t element = ElementBytes(tensor.type);
   files_[tensor.file]->Read(tensor.offset + static_cast<uint64_t>(elements.begin) * element,
                             static_cast<uint64_t>(elements.size()) * element, output);
+}
+
+void WeightStore::ReadBytes(const TensorRef& tensor, uint64_t first, uint64_t count,
+                            void* output) const {
+  files_[tensor.file]->Read(tensor.offset + first, count, output);
 }
 
 void WeightStore::ReadRows(const MatrixSpec& matrix, const Rectangle& part, int64_t first,

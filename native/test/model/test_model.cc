@@ -47,17 +47,17 @@ ExpertTable TableOf(const std::vector<FfnSpec>& experts, const std::string& pref
   ExpertTable table;
   table.count = static_cast<int>(experts.size());
   table.expert = experts[0];
-  for (size_t i = 0; i < table.places.size(); ++i) {
-    constexpr LinearSpec FfnSpec::*kLinears[] = {&FfnSpec::gate, &FfnSpec::up, &FfnSpec::down};
-    for (const FfnSpec& expert : experts) {
-      const TensorRef& tensor = (expert.*kLinears[i]).weight.data;
-      table.places[i].files.push_back(tensor.file);
-      table.places[i].offsets.push_back(tensor.offset);
-      table.places[i].types.push_back(tensor.type);
+  for (FfnSpec expert : experts) {
+    const std::vector<TensorRef*> tensors = TensorsOf(expert);
+    table.places.resize(tensors.size());
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      table.places[i].files.push_back(tensors[i]->file);
+      table.places[i].offsets.push_back(tensors[i]->offset);
+      table.places[i].types.push_back(tensors[i]->type);
     }
-    std::string& name = (table.expert.*kLinears[i]).weight.data.name;
-    name = prefix + "{}" + name.substr(prefix.size() + 1);
   }
+  for (TensorRef* tensor : TensorsOf(table.expert))
+    tensor->name = prefix + "{}" + tensor->name.substr(prefix.size() + 1);
   return table;
 }
 

@@ -263,7 +263,8 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
   refuse(ErrorCode::kUnsupported, "gate.topK: expected 1 to 32, got 33",
          [&](ModelSpec& spec) { grow(spec, 40, 33); });
   refuse(ErrorCode::kInvalidArgument,
-         "moe.experts.places: expected a place for each of 4 experts, got 0", [](ModelSpec& spec) {
+         "moe.experts.places: expected places for each of 4 tensors of an expert, got 3",
+         [](ModelSpec& spec) {
            Operator<MoeSpec>(spec, 0).experts.expert.up.bias =
                TensorRef{"bias", 0, 0, SourceType::kF32, {64}};
          });

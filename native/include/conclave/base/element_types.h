@@ -6,10 +6,16 @@
 
 namespace conclave {
 
-// Element encoding of a checkpoint's tensor.
-enum class SourceType { kF32, kF16, kBF16 };
+// Element encoding of a checkpoint's tensor. The first three are numbers by themselves; the others
+// are codes, or scales of codes.
+enum class SourceType { kF32, kF16, kBF16, kI32, kI8, kU8, kF8E4M3, kF8E8M0 };
 
-inline size_t ElementBytes(SourceType type) { return type == SourceType::kF32 ? 4 : 2; }
+inline bool IsFloat(SourceType type) { return type <= SourceType::kBF16; }
+
+inline size_t ElementBytes(SourceType type) {
+  constexpr size_t kBytes[] = {4, 2, 2, 4, 1, 1, 1, 1};
+  return kBytes[static_cast<size_t>(type)];
+}
 
 // See WeightsFormat in native.ts. kF32 keeps the source's own encoding (f32, f16 or bf16) and
 // multiplies in f32, which is exact.

@@ -3,7 +3,6 @@
 // ModelSpec of model.proto as C++ structs: what the engine executes. Shapes and meanings are
 // described there.
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -43,16 +42,37 @@ struct MatrixRegion {
   bool transposed = false;
 };
 
-struct MatrixSpec {
-  TensorRef data;  // [rows, cols], or what the region is a part of
-  std::optional<MatrixRegion> region = {};
+// See MatrixEncoding of model.proto.
+enum class MatrixEncoding { kPlain, kScaled, kPackedRows, kGptq, kAwq, kFp4 };
 
-  int64_t rows() const { return region ? region->rows : data.shape[0]; }
-  int64_t cols() const { return region ? region->cols : data.shape[1]; }
-  // Of its elements in the checkpoint.
-  uint64_t bytes() const {
-    return static_cast<uint64_t>(rows() * cols()) * ElementBytes(data.type);
-  }
+// MatrixCodes of model.proto, and the tensors beside the codes.
+struct MatrixCodes {
+  MatrixEncoding encoding = MatrixEncoding::kPlain;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int bits = 0;
+  int64_t block_rows = 1;
+  int64_t block_cols = 1;
+  int zero_offset = 0;
+  bool divides = false;
+  std::optional<TensorRef> scales = {};
+  std::optional<TensorRef> zeros = {};
+  std::optional<TensorRef> group_index = {};
+  std::optional<TensorRef> global_scale = {};
+
+  int64_t row_blocks() const { return (rows - 1) / block_rows + 1; }
+  int64_t col_blocks() const { return (cols - 1) / block_cols + 1; }
+};
+
+struct MatrixSpec {
+  TensorRef data;  // [rows, cols], or what the region is a part of; or their codes
+  std::optional<MatrixRegion> region = {};
+  std::optional<MatrixCodes> codes = {};
+
+  int64_t rows() const { return region ? region->rows : codes ? codes->rows : data.shape[0]; }
+  int64_t cols() const { return region ? region->cols : codes ? codes->cols : data.shape[1]; }
+  // Of its elements in the checkpoint, with what they share.
+  uint64_t bytes() const;
 };
 
 struct LinearSpec {
@@ -128,12 +148,14 @@ struct TensorPlaces {
   std::vector<SourceType> types;
 };
 
+// Every tensor of a network, in the order of ExpertTable.places in model.proto.
+std::vector<TensorRef*> TensorsOf(FfnSpec& ffn);
+
 // The experts of a layer: alike but for where their tensors lie.
 struct ExpertTable {
   int count = 0;
-  FfnSpec expert;                      // `{}` in names stands for the id
-  std::array<TensorPlaces, 3> places;  // of gate, up and down
-  std::array<TensorPlaces, 3> biases;  // of theirs; empty where they have none
+  FfnSpec expert;                    // `{}` in names stands for the id
+  std::vector<TensorPlaces> places;  // of each of its tensors
 
   FfnSpec Expert(int id) const;
 };

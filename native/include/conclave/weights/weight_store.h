@@ -24,7 +24,8 @@ class WeightStore {
 
   // Part of a matrix, for a backend to pack. Its rows throw kCorruptCheckpoint
   // naming the tensor when an element is not finite. Where `crc` is not null, it continues a CRC-32
-  // over the bytes that are read, row by row. Both references must outlive the source.
+  // over the bytes that are read: row by row, or of codes all. Both references must outlive the
+  // source.
   std::unique_ptr<MatrixSource> Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                        uint32_t* crc = nullptr) const;
   // Part of a vector in f32, whose elements are every `step`-th of a tensor; the same error.
@@ -33,6 +34,8 @@ class WeightStore {
   // are in the file and without gaps.
   void ReadRows(const MatrixSpec& matrix, const Rectangle& part, int64_t first, int64_t count,
                 uint8_t* output) const;
+  // Bytes [first, first + count) of a tensor.
+  void ReadBytes(const TensorRef& tensor, uint64_t first, uint64_t count, void* output) const;
 
  private:
   void ReadTransposed(const MatrixSpec& matrix, const Rectangle& part, int64_t first, int64_t count,

@@ -162,8 +162,8 @@ describe('a configuration is refused', () => {
     ['llama', { hidden_act: 'gelu' }, ['hidden_act is "gelu"; supported: "silu", "swish", "gelu_pytorch_tanh"']],
     [
       'qwen3_moe',
-      { quantization_config: { quant_method: 'fp8' } },
-      ['quantization_config is {"quant_method":"fp8"}; supported: unquantised F32, F16 and BF16 weights'],
+      { quantization_config: { quant_method: 'hqq' } },
+      ['quantization_config.quant_method is "hqq"; supported: fp8, compressed-tensors, gptq, awq, mxfp4, modelopt'],
     ],
     ['llama', { rope_parameters: { rope_type: 'cubic' } }, [like(/^rope_type is "cubic"; supported: /)]],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, [like(/^alpha of rope_type "dynamic" is undefined: /)]],

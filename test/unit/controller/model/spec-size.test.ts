@@ -74,13 +74,14 @@ function build(place: (name: string, dtype: Wanted['dtype'], shape: readonly num
     matrix: (name, rows, cols) => ({
       rows,
       cols,
-      encoding: 'MATRIX_ENCODING_FP8_BLOCK',
+      encoding: 'MATRIX_ENCODING_SCALED',
       data: place(name, 'F8_E4M3', [rows, cols]),
       scales: place(`${name}_scale_inv`, 'F32', [Math.ceil(rows / block), Math.ceil(cols / block)]),
       zeros: null,
       groupIndex: null,
       globalScale: null,
       region: null,
+      codes: { rows, bits: 8, blockRows: block, blockCols: block, zeroOffset: 0, divides: false },
     }),
   });
 }

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { blocksOf, codedMatrix, floatTypes } from './matrices.ts';
+import { defineMethod, noStacks } from './method.ts';
+
+/** Integers of 2 to 8 bits, packed down the columns of the transposed matrix, with zero points. */
+export const gptq = defineMethod(
+  'gptq',
+  z.object({
+    bits: z.union([z.literal(2), z.literal(3), z.literal(4), z.literal(8)]),
+    group_size: z.union([z.literal(-1), z.int().min(1)]),
+    checkpoint_format: z.enum(['gptq', 'gptq_v2']).nullish(),
+    pack_dtype: z.enum(['int32']).nullish(),
+    format: z.enum(['gptq', 'gptq_v2']).nullish(),
+    is_marlin_format: z.literal(false).nullish(),
+    rotation: z.null().optional(),
+  }),
+  ({ bits: declared, group_size: size, checkpoint_format: checkpointFormat, format }) => ({
+    ...noStacks,
+    matrix: (tensors, module, rows, cols) => {
+      const packed = tensors.shapeOf(`${module}.qweight`);
+      if (packed === null) return null;
+      // Rules of `dynamic` give modules other widths than the configuration's: the shape tells.
+      const own = ((packed[0] ?? 0) * 32) / cols;
+      const bits = [2, 3, 4, 8].includes(own) ? own : declared;
+      const groupSize = tensors.shapeOf(`${module}.scales`)?.[0] === 1 || size === -1 ? cols : size;
+      const groups = blocksOf(cols, groupSize);
+      const words = blocksOf(rows * bits, 32);
+      const indexed = tensors.shapeOf(`${module}.g_idx`) !== null;
+      const data = tensors.take(`${module}.qweight`, ['I32'], [blocksOf(cols * bits, 32), rows]);
+      const parts = {
+        scales: tensors.take(`${module}.scales`, floatTypes, [groups, rows]),
+        zeros: tensors.take(`${module}.qzeros`, ['I32'], [groups, words]),
+        groupIndex: indexed ? tensors.take(`${module}.g_idx`, ['I32'], [cols]) : null,
+      };
+      // The first version stores zero points less one.
+      const zeroOffset = (checkpointFormat ?? format) === 'gptq_v2' ? 0 : 1;
+      return codedMatrix('MATRIX_ENCODING_GPTQ', [rows, cols], data, parts, {
+        bits,
+        blockCols: groupSize,
+        zeroOffset,
+      });
+    },
+  }),
+);
