@@ -7,8 +7,10 @@ import { createLog } from '../command/log.ts';
 import { outliveOutput } from '../command/output.ts';
 import { firstSignal } from '../command/signals.ts';
 import { version } from '../command/version.ts';
+import type { AskedConfig } from '../compose/kubernetes/asked-config.ts';
 import { type ControllerConfig, controllerSchema } from '../config/controller-config.ts';
 import { exposureWarning } from '../config/exposure.ts';
+import type { AskedOption, LoadedConfig } from '../config/load-config.ts';
 import { findModel, serverProgress } from './find-model.ts';
 
 const examples = `
@@ -26,18 +28,24 @@ export function controllerCommand(): Command {
   return addOptions(command, controllerSchema)
     .addHelpText('after', examples)
     .action(async () => {
-      const { config, warnings } = configOf(command, controllerSchema, process.env);
-      await runController(config, warnings);
+      const load = (asked: readonly AskedOption[]) => configOf(command, controllerSchema, process.env, asked);
+      await runController(load);
     });
 }
 
-async function runController(given: ControllerConfig, warnings: readonly string[]): Promise<void> {
+async function runController(load: (asked: readonly AskedOption[]) => LoadedConfig<ControllerConfig>): Promise<void> {
+  const { config: given, warnings } = load([]);
   const log = createLog({ level: given.logLevel, format: given.logFormat }, process.stderr);
   outliveOutput(process, log);
   for (const warning of [...warnings, exposureWarning(given)]) if (warning !== null) log.warn(warning);
   const signal = firstSignal();
-  const config = await findModel(given, log, serverProgress(given, log), signal);
-  const started = start(config, log);
+  // The client library of Kubernetes takes a second to load: only where it is used.
+  const kubernetes = given.kubernetes ? await import('../compose/kubernetes/asked-config.ts') : null;
+  const asked = (await kubernetes?.askedConfig(given, (options) => load(options).config, log)) ?? null;
+  const wanted = asked?.config ?? given;
+  log.level = wanted.logLevel;
+  const config = await findModel(wanted, log, serverProgress(wanted, log), signal);
+  const started = start(config, asked, log);
   const early = await Promise.race([started.then(() => null), signal]);
   if (early !== null) {
     log.info(`${early} while starting`);
@@ -72,7 +80,7 @@ async function runController(given: ControllerConfig, warnings: readonly string[
   process.exit(exitCodes.ok);
 }
 
-async function start(config: ControllerConfig, log: ReturnType<typeof createLog>) {
+async function start(config: ControllerConfig, asked: AskedConfig | null, log: ReturnType<typeof createLog>) {
   const [{ startClusterServer }, { connectBus }, { natsOptions, readTls }] = await Promise.all([
     import('../compose/controller-process.ts'),
     import('../compose/connect-bus.ts'),
@@ -81,7 +89,7 @@ async function start(config: ControllerConfig, log: ReturnType<typeof createLog>
   const tls = readTls(config, log);
   const bus = await connectBus(natsOptions(config, `controller ${config.id ?? process.pid}`, tls.files), config, log);
   try {
-    return { bus, server: await startClusterServer({ config, tls, bus, log }) };
+    return { bus, server: await startClusterServer({ config, asked, tls, bus, log }) };
   } catch (error) {
     await bus.close();
     throw error;

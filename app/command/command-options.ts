@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
-import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load-config.ts';
+import { type AskedOption, type ConfigSources, type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import { type OptionSpec, optionsOf } from '../config/option.ts';
 import { hideSecrets } from './hidden-secrets.ts';
 
@@ -22,6 +22,7 @@ export function configOf<Schema extends z.ZodObject>(
   command: Command,
   schema: Schema,
   environment: ConfigSources['environment'],
+  asked: readonly AskedOption[] = [],
 ): LoadedConfig<Readonly<z.output<Schema>>> {
   hideSecrets(schema);
   const positional = optionsOf(schema).filter((spec) => spec.positional);
@@ -31,7 +32,7 @@ export function configOf<Schema extends z.ZodObject>(
     ...Object.fromEntries(positional.map(({ key }, index) => [key, command.processedArgs[index]])),
   };
   const file = command.opts()['config'] ?? environment['CONCLAVE_CONFIG'] ?? null;
-  return loadConfig(schema, { flags, environment, file });
+  return loadConfig(schema, { flags, environment, file, asked });
 }
 
 function flag(spec: OptionSpec): Option {

@@ -17,6 +17,8 @@ export interface ClusterCheckpoint {
   readonly spec: ModelSpec;
   readonly text: TextModel;
   readonly weights: WeightsFormat;
+  /** What "auto" means for it. */
+  readonly ownWeights: WeightsFormat;
   readonly cacheBlocks: CacheBlocks;
   readonly served: ServedModel;
 }
@@ -33,7 +35,8 @@ export async function prepareClusterCheckpoint(config: ControllerConfig, log: Lo
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   for (const warning of report.warnings) log.warn(warning);
-  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
+  const ownWeights = ownFormat(report.bytesByType);
+  const weights = config.weights === 'auto' ? ownWeights : config.weights;
   const maxModelLen = longestSequence(config, spec);
   const served = {
     names,
@@ -45,7 +48,23 @@ export async function prepareClusterCheckpoint(config: ControllerConfig, log: Lo
     digest: spec.digest,
     created: Math.floor(Date.now() / 1_000),
   };
-  return { directory, spec, text, weights, served, cacheBlocks: sizeCache(config, spec, weights, maxModelLen, log) };
+  const cacheBlocks = sizeCache(config, spec, weights, maxModelLen, log);
+  return { directory, spec, text, weights, ownWeights, served, cacheBlocks };
+}
+
+/** Why a checkpoint cannot be served with other options than those that it is served with. */
+export function servingProblems(
+  config: ControllerConfig,
+  { spec, ownWeights }: Pick<ClusterCheckpoint, 'spec' | 'ownWeights'>,
+): readonly string[] {
+  try {
+    const weights = config.weights === 'auto' ? ownWeights : config.weights;
+    sizeCache(config, spec, weights, longestSequence(config, spec), null);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
 }
 
 /** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
@@ -64,7 +83,7 @@ function sizeCache(
   spec: ModelSpec,
   weights: WeightsFormat,
   longest: number,
-  log: Logger,
+  log: Logger | null,
 ): CacheBlocks {
   const perSequence = Math.ceil(longest / blockSize);
   if (kvMemory === null) {
@@ -81,7 +100,7 @@ function sizeCache(
     ]);
   }
   const useful = maxNumSeqs * perSequence;
-  if (blocks > useful) log.warn(unusedMemory(kvMemory, bytesFor(useful), maxNumSeqs, longest));
+  if (blocks > useful) log?.warn(unusedMemory(kvMemory, bytesFor(useful), maxNumSeqs, longest));
   const wanted = Math.min(blocks, useful);
   return { wanted, least: wanted };
 }

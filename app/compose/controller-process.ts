@@ -21,12 +21,15 @@ import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import { readAdminKeys, readApiKeys } from '../config/api-keys.ts';
 import type { Tls } from '../config/connections.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
-import { type ClusterCheckpoint, prepareClusterCheckpoint } from './cluster-checkpoint.ts';
+import { type ClusterCheckpoint, prepareClusterCheckpoint, servingProblems } from './cluster-checkpoint.ts';
 import { addClusterDashboard } from './dashboards.ts';
+import type { AskedConfig } from './kubernetes/asked-config.ts';
 import { serveScaling } from './scaling.ts';
 
 export interface ClusterServerOptions {
   readonly config: ControllerConfig;
+  /** What the MoEModel had a part in; null: there is no operator. */
+  readonly asked: AskedConfig | null;
   /** What is served with, and workers are reached with. */
   readonly tls: Pick<Tls, 'files' | 'server'> & { readonly credentials: ChannelCredentials };
   readonly bus: Bus;
@@ -59,7 +62,7 @@ export interface ClusterModel {
 
 /** Joins the cluster and listens. Settles when requests are taken, whether or not workers can answer them yet. */
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
-  const { config, tls, log } = options;
+  const { config, asked, tls, log } = options;
   const apiKeys = readApiKeys(config, log);
   const access = adminAccess(readAdminKeys(config, log), apiKeys);
   const checkpoint = await prepareClusterCheckpoint(config, log);
@@ -72,8 +75,14 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     const gateway = openGateway({ checkpoint, controller, apiKeys, firstToken, scaling }, options);
     const { spec, weights, served } = checkpoint;
     // The client library takes a second to load: only where it is used.
-    const kubernetes = config.kubernetes ? await import('./kubernetes/operator.ts') : null;
-    const operator = kubernetes?.startOperator({ controller, config, id, spec, log }) ?? null;
+    const operator =
+      asked === null
+        ? null
+        : (await import('./kubernetes/operator.ts')).startOperator({
+            ...{ controller, config, id, spec, asked, log },
+            problems: (next) => servingProblems(next, checkpoint),
+            tls: tls.files,
+          });
     if (gateway.grpc !== null) controller.serve(gateway.grpc, access, operator?.pools ?? null);
     const { host, externalMetricsPort: port } = config;
     const external = await serveScaling({ host, port, tls: tls.files, controller, input: scaling });

@@ -33,7 +33,8 @@ const POLL_MS = 50;
 const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
 /** Workers are processes here, whatever else there may be. */
 const noKubernetes = {
-  ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesService: null },
+  ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesDeployment: null },
+  kubernetesService: null,
   ...{ authority: null, certificate: null, certificateDays: 0, authorityDays: 0, authorityOverlap: 0 },
   externalMetricsPort: null,
 };
@@ -70,6 +71,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     };
     const server = await startClusterServer({
       config: clusterConfig,
+      asked: null,
       tls: { ...tls, credentials },
       bus,
       log,

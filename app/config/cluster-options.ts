@@ -173,6 +173,13 @@ export const kubernetes = {
     placeholder: 'NAME',
     fallback: "the pod's own",
   }),
+  kubernetesDeployment: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description:
+      'Deployment of the controllers, which is rolled out when the MoEModel changes in what they read at start.',
+    placeholder: 'NAME',
+    fallback: 'they are restarted by hand',
+  }),
   kubernetesService: option(text().nullable().default(null), {
     group: 'Kubernetes',
     description: 'Service in front of the controllers, for the addresses that the MoEModel shows.',

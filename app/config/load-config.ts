@@ -11,6 +11,15 @@ export interface ConfigSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** YAML file; null for none. */
   readonly file: string | null;
+  /** Options that something else asks for; every other source wins over them. */
+  readonly asked?: readonly AskedOption[];
+}
+
+/** An option by its name, and who asks for it: "MoEModel clerk, spec.weights". */
+export interface AskedOption {
+  readonly name: string;
+  readonly value: unknown;
+  readonly place: string;
 }
 
 export interface LoadedConfig<T> {
@@ -43,8 +52,8 @@ const notOptions: ReadonlySet<string> = new Set(['CONCLAVE_CONFIG', 'CONCLAVE_NA
 const serviceLink = /^CONCLAVE(_.+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_.+)?)$/;
 
 /**
- * Reads a command's configuration: flag over environment over file over default. Throws a ConfigError that lists all
- * problems.
+ * Reads a command's configuration: flag over environment over file over what is asked for over default. Throws a ConfigError that
+ * lists all problems.
  */
 export function loadConfig<Schema extends z.ZodObject>(
   schema: Schema,
@@ -54,6 +63,7 @@ export function loadConfig<Schema extends z.ZodObject>(
   const problems: string[] = [];
   const warnings: string[] = [];
   const values = new Map<string, Sourced>([
+    ...fromAsked(sources.asked ?? [], options),
     ...(sources.file === null ? [] : fromFile(sources.file, options, problems)),
     ...fromEnvironment(sources.environment, options, warnings),
     ...fromFlags(sources.flags, options),
@@ -72,6 +82,15 @@ export function loadConfig<Schema extends z.ZodObject>(
 /** What a schema says of a wrong value, without the value. */
 function withoutValue(message: string): string {
   return message.replace(/, got .*$/s, '; what was given is not shown, as it may be secret');
+}
+
+/** Those that the command has. */
+function fromAsked(asked: readonly AskedOption[], options: readonly OptionSpec[]): [string, Sourced][] {
+  const byName = new Map(options.map(({ name, key }) => [name, key]));
+  return asked.flatMap(({ name, value, place }): [string, Sourced][] => {
+    const key = byName.get(name);
+    return key === undefined ? [] : [[key, { value, place }]];
+  });
 }
 
 function fromFlags(flags: ConfigSources['flags'], options: readonly OptionSpec[]): [string, Sourced][] {

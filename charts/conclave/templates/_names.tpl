@@ -49,6 +49,11 @@
 {{- if .Values.nats.enabled }}{{ include "conclave.fullname" . }}-nats-auth{{ else }}{{ .Values.nats.secretName }}{{ end -}}
 {{- end -}}
 
+{{/* Of the user that workers are: it cannot write what operators ask for. */}}
+{{- define "conclave.natsWorkerSecret" -}}
+{{- if .Values.nats.enabled }}{{ include "conclave.fullname" . }}-nats-worker{{ else }}{{ default .Values.nats.secretName .Values.nats.workerSecretName }}{{ end -}}
+{{- end -}}
+
 {{- define "conclave.natsUrls" -}}
 {{- if .Values.nats.enabled -}}
 {{- $scheme := ternary "nats" "tls" (eq .Values.security.tls.mode "disabled") -}}

@@ -34,6 +34,8 @@ export interface KubeApi {
   setFinalizers(subject: Subject, finalizers: readonly string[], resourceVersion: string): Promise<void>;
   /** Deletes this very pod; none of the name and uid is no error. */
   deletePod(name: string, uid: string): Promise<void>;
+  /** Has a Deployment replace its pods, once for each value of `cause`. */
+  restart(deployment: string, cause: string): Promise<void>;
   createEvent(event: KubeEvent): Promise<void>;
   /** Changes a pool's replicas through the scale subresource, under a name that the object keeps. Returns those before. */
   scalePool(name: string, replicas: number, writer: string): Promise<number>;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { API_VERSION, FIELD_MANAGER, FINALIZER, GROUP, VERSION } from '../resources/names.ts';
+import { API_VERSION, annotations, FIELD_MANAGER, FINALIZER, GROUP, VERSION } from '../resources/names.ts';
 import { type KubeApi, KubeError, type KubeEvent, type RawObject, type WatchEvent, type Watched } from './kube-api.ts';
 import { Transport } from './transport.ts';
 
@@ -76,6 +76,12 @@ export function kubeClient(config: KubeConfig, namespace: string): KubeApi {
     deletePod: async (name, uid) => {
       const path = pathOf('pods', name);
       await unlessGone(transport.call({ method: 'DELETE', path, body: { preconditions: { uid } } }));
+    },
+    restart: async (deployment, cause) => {
+      const path = `/apis/apps/v1/namespaces/${encodeURIComponent(namespace)}/deployments/${encodeURIComponent(deployment)}`;
+      const template = { metadata: { annotations: { [annotations.restart]: cause } } };
+      const query = { fieldManager: FIELD_MANAGER };
+      await transport.call({ method: 'PATCH', path, query, contentType: MERGE, body: { spec: { template } } });
     },
     createEvent: async (event) => {
       const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;

@@ -1,3 +1,5 @@
+import type { MoEModel } from '../resources/moe-model.ts';
+
 /** What the operator knows of the controllers that it is part of. */
 export interface Controllers {
   /** Name of the cluster on NATS. */
@@ -7,11 +9,15 @@ export interface Controllers {
   /** The MoEModel that they serve. */
   readonly model: string;
   readonly namespace: string;
+  /** Their Deployment; null: nobody said which, and they are restarted by hand. */
+  readonly deployment: string | null;
   /** Where they answer within the cluster. */
   readonly addresses: { readonly http: string; readonly grpc: string } | null;
   readonly options: KnownOptions;
-  /** What they run with, and what of it a MoEModel may ask for. */
-  readonly running: Running;
+  /** Copies of every expert that they were started with. */
+  readonly expertReplicas: number;
+  /** How a MoEModel differs from what they run with. */
+  readonly differences: (model: MoEModel) => Differences;
 }
 
 /** Flags of the two kinds of processes, by name without dashes. */
@@ -20,17 +26,14 @@ export interface KnownOptions {
   readonly ofControllers: ReadonlySet<string>;
   /** What is wrong with flags of workers: "threads: expected …". */
   readonly workerProblems: (options: Readonly<Record<string, string>>) => readonly string[];
-  /** How flags differ from those that the controllers run with: "max-num-seqs: 64, the controllers run with 16". */
-  readonly differences: (options: Readonly<Record<string, string>>) => readonly string[];
 }
 
-/** Null: the controllers have no option for it. */
-export interface Running {
-  readonly weights: string;
-  readonly contextLength: number | null;
-  readonly pipelines: number;
-  readonly tensorParallelSize: number | null;
-  readonly pipelineParallelSize: number | null;
-  readonly expertTensorParallelSize: number | null;
-  readonly expertReplicas: number;
+/** What a MoEModel asks of controllers and they do not do, each in words that name the field. */
+export interface Differences {
+  /** With it controllers would not start. */
+  readonly refused: readonly string[];
+  /** Something else says otherwise, and wins: their flags, what their pods mount. */
+  readonly overruled: readonly string[];
+  /** They take it when they start again. */
+  readonly pending: readonly string[];
 }

@@ -125,13 +125,14 @@ function variable(option: string): string {
 }
 
 /** Null: the model of the image. */
-function modelFolder({ spec: { source } }: MoEModel): string | null {
+export function modelFolder({ spec: { source } }: MoEModel): string | null {
   if (source.folder !== undefined) return source.folder;
   const path = source.claim?.path ?? source.image?.path;
   return path === undefined ? null : `${MODEL_FOLDER}/${path}`.replace(/\/+$/, '');
 }
 
-function sourceVolume({ spec: { source } }: MoEModel): Tree | null {
+/** The volume that the checkpoint is on; null: none is mounted for it. */
+export function sourceVolume({ spec: { source } }: MoEModel): Tree | null {
   if (source.claim !== undefined) {
     return { name: 'model', persistentVolumeClaim: { claimName: source.claim.name, readOnly: true } };
   }

@@ -1,4 +1,3 @@
-import type { MoEModel } from '../resources/moe-model.ts';
 import { quantity } from '../resources/quantity.ts';
 import type { Controllers } from './controllers.ts';
 import type { WorkerSet } from './worker-set.ts';
@@ -25,21 +24,4 @@ function quantityProblems({ memory, resources }: WorkerSet, path: string): reado
   return given
     .filter(([, value]) => quantity(value) === null)
     .map(([key, value]) => `${path}.${key}: expected a quantity such as 4Gi, got ${JSON.stringify(value)}`);
-}
-
-/** How a model differs from what the controllers run with: what they cannot change while they run. */
-export function servedDifferences({ spec }: MoEModel, { running, options }: Controllers): readonly string[] {
-  const { layout } = spec;
-  const compared: readonly (readonly [string, string | number | null, string | number | null])[] = [
-    ['spec.weights', spec.weights, running.weights],
-    ['spec.contextLength', spec.contextLength ?? null, running.contextLength],
-    ['spec.layout.pipelines', layout.pipelines, running.pipelines],
-    ['spec.layout.tensorParallelSize', layout.tensorParallelSize ?? null, running.tensorParallelSize],
-    ['spec.layout.pipelineParallelSize', layout.pipelineParallelSize ?? null, running.pipelineParallelSize],
-    ['spec.layout.expertTensorParallelSize', layout.expertTensorParallelSize ?? null, running.expertTensorParallelSize],
-  ];
-  const differing = compared
-    .filter(([, asked, runs]) => asked !== runs)
-    .map(([path, asked, runs]) => `${path}: ${asked ?? 'not given'}, the controllers run with ${runs ?? 'none given'}`);
-  return [...differing, ...options.differences(spec.options).map((text) => `spec.options.${text}`)];
 }

@@ -84,7 +84,7 @@ function replicasOf(context: DecideContext): WantedReplicas {
   return wantedReplicas({
     model,
     pools: poolsOf(context),
-    flag: controllers.running.expertReplicas,
+    flag: controllers.expertReplicas,
     expertsOf,
     hottest,
   });

@@ -43,6 +43,8 @@ async function perform(
       return changes().forget(step.worker);
     case 'deletePod':
       return api.deletePod(step.pod, step.uid);
+    case 'restart':
+      return api.restart(step.deployment, String(step.generation));
     case 'expertReplicas':
       return changes().askReplicas(step.asked, by);
     case 'finalizers':

@@ -1,9 +1,11 @@
+import type { Controllers, Differences } from '../desired/controllers.ts';
 import { conditionsOf, type Finding } from '../resources/conditions.ts';
 import type { MoEModel } from '../resources/moe-model.ts';
 import { accepted, progressing } from './findings.ts';
 import type { ObservedSet } from './observed.ts';
 import { podCounts } from './pool-status.ts';
 import type { Progress } from './progress.ts';
+import { served } from './served.ts';
 import type { Status } from './step.ts';
 
 /** What of the cluster is about the whole model. */
@@ -36,15 +38,16 @@ export interface ModelStatusInput {
   readonly progress: Progress;
   readonly problems: readonly string[];
   /** How the model differs from what the controllers run with. */
-  readonly differences: readonly string[];
-  readonly addresses: { readonly http: string; readonly grpc: string } | null;
+  readonly differences: Differences;
+  readonly controllers: Pick<Controllers, 'addresses' | 'deployment'>;
   /** Digest of the replicas that were asked for. */
   readonly appliedExpertReplicas: string | null;
   readonly now: number;
 }
 
 export function modelStatus(input: ModelStatusInput): Status {
-  const { model, observed, load, progress, problems, differences, addresses, appliedExpertReplicas, now } = input;
+  const { model, observed, load, progress, problems, differences, controllers, appliedExpertReplicas, now } = input;
+  const { addresses } = controllers;
   const { generation } = model.metadata;
   const { planned, ready } = load.pipelines;
   const { phase, epoch, error } = load.rollout;
@@ -63,7 +66,7 @@ export function modelStatus(input: ModelStatusInput): Status {
     stages: { ...podCounts(observed), drained: load.drained },
     ...(appliedExpertReplicas === null ? {} : { appliedExpertReplicas }),
     conditions: conditionsOf(
-      [accepted(problems), served(differences), available(load.obstacles), progressing(progress)],
+      [accepted(problems), served(differences, controllers), available(load.obstacles), progressing(progress)],
       model.status.conditions,
       { generation, now },
     ),
@@ -77,17 +80,6 @@ function phaseOf({ model, load, progress, problems }: ModelStatusInput): string 
   if (ready === 0) return load.rollout.phase === 'Loading' ? 'Loading' : planned === 0 ? 'Pending' : 'Degraded';
   const troubled = ready < planned || load.rollout.phase === 'RolledBack' || progress.blocked;
   return troubled || load.rollout.error !== '' || load.obstacles.length > 0 ? 'Degraded' : 'Ready';
-}
-
-function served(differences: readonly string[]): Finding {
-  return differences.length === 0
-    ? { type: 'Served', holds: true, reason: 'AsAsked', message: 'the controllers serve it as the spec says' }
-    : {
-        type: 'Served',
-        holds: false,
-        reason: 'ControllersDiffer',
-        message: `${differences.join('; ')}: controllers read these when they start, and "helm upgrade" changes both`,
-      };
 }
 
 function available(obstacles: readonly string[]): Finding {

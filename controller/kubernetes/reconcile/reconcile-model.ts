@@ -1,6 +1,6 @@
 import type { Controllers } from '../desired/controllers.ts';
 import { setObjects } from '../desired/set-objects.ts';
-import { servedDifferences, setProblems } from '../desired/spec-problems.ts';
+import { setProblems } from '../desired/spec-problems.ts';
 import { stageSet } from '../desired/worker-set.ts';
 import { conditionsOf } from '../resources/conditions.ts';
 import type { MoEModel } from '../resources/moe-model.ts';
@@ -9,6 +9,7 @@ import { type ModelLoad, modelStatus } from './model-status.ts';
 import type { ObservedSet, ObservedWorkers } from './observed.ts';
 import { idle } from './progress.ts';
 import { reconcileSet } from './reconcile-set.ts';
+import { restartSteps } from './served.ts';
 import { statusSteps } from './status-step.ts';
 import type { Step } from './step.ts';
 
@@ -43,17 +44,17 @@ export function reconcileModel(input: ModelInput): readonly Step[] {
   if (model.metadata.deletionTimestamp !== undefined) return [];
   const set = stageSet(model);
   const problems = setProblems(set, 'spec', controllers);
+  const differences = controllers.differences(model);
   const status = (progress = idle, applied = model.status.appliedExpertReplicas ?? null) =>
     modelStatus({
-      ...{ model, observed, load, progress, problems, now },
-      differences: servedDifferences(model, controllers),
-      addresses: controllers.addresses,
+      ...{ model, observed, load, progress, problems, differences, controllers, now },
       appliedExpertReplicas: applied,
     });
   if (problems.length > 0) return statusSteps(model.status, status(), measuredDue);
   const { steps, progress } = reconcileSet({ ...input, set, objects: setObjects(set, model, controllers) });
   return [
     ...steps,
+    ...restartSteps(model, differences, controllers, measuredDue),
     ...(replicas.ask === null ? [] : [{ kind: 'expertReplicas', asked: replicas.ask } as const]),
     ...statusSteps(model.status, status(progress, replicas.waiting === null ? replicas.digest : null), measuredDue),
   ];

@@ -3,10 +3,12 @@ import type { Condition } from '../resources/conditions.ts';
 import type { Happening, Status, Step } from './step.ts';
 
 /** Conditions, by type and reason, that are published as events when they begin. */
-const warnings: Readonly<Record<string, string>> = {
+const events: Readonly<Record<string, string>> = {
   'Accepted/InvalidSpec': 'SPEC_REJECTED',
   'Accepted/ModelNotFound': 'MODEL_NOT_FOUND',
   'Served/ControllersDiffer': 'MODEL_NOT_SERVED',
+  'Served/ControllersRestarting': 'CONTROLLERS_RESTARTING',
+  'Served/Refused': 'MODEL_NOT_SERVED',
   'Served/NotServed': 'MODEL_NOT_SERVED',
   'Progressing/DrainRefused': 'SCALE_IN_BLOCKED',
   'Progressing/LastHolder': 'UPDATE_BLOCKED',
@@ -15,6 +17,9 @@ const warnings: Readonly<Record<string, string>> = {
   'ExpertReplicasApplied/NotAsked': 'EXPERT_REPLICAS_NOT_APPLIED',
   'ExpertReplicasApplied/Pending': 'EXPERT_REPLICAS_NOT_APPLIED',
 };
+
+/** Those that are as they should be. */
+const normal: ReadonlySet<string> = new Set(['CONTROLLERS_RESTARTING']);
 
 /** Fields that are measured: when nothing else has changed, they are written from time to time only. */
 const measured: ReadonlySet<string> = new Set([
@@ -47,9 +52,9 @@ function gone(before: Readonly<Record<string, unknown>>, status: Status): boolea
 
 function newlyWrong(before: readonly Condition[], now: readonly Condition[]): readonly Happening[] {
   return now.flatMap(({ type, status, reason, message }) => {
-    const code = warnings[`${type}/${reason}`];
+    const code = events[`${type}/${reason}`];
     const old = before.find((condition) => condition.type === type);
     if (code === undefined || (old?.reason === reason && old.status === status)) return [];
-    return [{ code, warning: true, message }];
+    return [{ code, warning: !normal.has(code), message }];
   });
 }

@@ -20,6 +20,8 @@ export type Step =
   | { readonly kind: 'forget'; readonly worker: string }
   /** Ends this very pod; its StatefulSet makes another. */
   | { readonly kind: 'deletePod'; readonly pod: string; readonly uid: string }
+  /** Has controllers start again, for this version of the model. */
+  | { readonly kind: 'restart'; readonly deployment: string; readonly generation: number }
   | { readonly kind: 'expertReplicas'; readonly asked: AskedReplicas }
   | { readonly kind: 'finalizers'; readonly finalizers: readonly string[]; readonly resourceVersion: string }
   | { readonly kind: 'status'; readonly status: Status }

@@ -27,6 +27,8 @@ export const annotations = {
   operator: `${GROUP}/operator`,
   /** Since when one pod more is asked for, for the time of an update. */
   surge: `${GROUP}/surge`,
+  /** On pods of controllers: generation of the MoEModel that they were started again for. */
+  restart: `${GROUP}/model-generation`,
 } as const;
 
 /** What workers of a set may be there for. */

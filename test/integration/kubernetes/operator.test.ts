@@ -7,6 +7,7 @@ import { controllerSchema } from '../../../app/config/controller-config.ts';
 import { type KubeApi, KubeError } from '../../../controller/kubernetes/api/kube-api.ts';
 import { Operator } from '../../../controller/kubernetes/operate/operator.ts';
 import { poolScaling } from '../../../controller/kubernetes/operate/pool-scaling.ts';
+import type { MoEModel } from '../../../controller/kubernetes/resources/moe-model.ts';
 import { systemClock } from '../../../platform/process/clock.ts';
 import { packageRoot } from '../../../proto/package-root.ts';
 import { ApiServer, apiServerSkipped } from './api-server.ts';
@@ -48,10 +49,19 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
     const config = controllerSchema.parse({
       cluster: 'clerk',
       nats: 'nats://nats:4222',
+      kubernetesDeployment: 'conclave',
       kubernetesService: 'conclave',
     });
+    const differences = ({ spec }: MoEModel) => {
+      const { contextLength } = spec;
+      return {
+        ...{ refused: [], overruled: [] },
+        pending: contextLength === undefined ? [] : [`spec.contextLength: ${contextLength}`],
+      };
+    };
     const made = new Operator({
-      ...{ api, id, cluster: of, controllers: controllersOf(config, NAMESPACE), clock: systemClock },
+      ...{ api, id, cluster: of, clock: systemClock },
+      controllers: { ...controllersOf(config, NAMESPACE), differences },
       ...{ wallClock: Date.now, random: Math.random, expertsOf: () => 8 },
       publish: (_, { code, message }) => published.push(`${code}: ${message}`),
       onError: () => {}, // The server is away on purpose.
@@ -247,6 +257,33 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
       await makePods(name, (await set(name)).spec.replicas);
       await vi.waitFor(() => expect(cluster.draining.has(pod)).toBe(false), patient);
     }
+  });
+
+  it('has controllers restarted that read the model when they start, once for each version of it', async () => {
+    const deployment = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`;
+    const labels = { app: 'controllers' };
+    const template = { metadata: { labels }, spec: { containers: [{ name: 'controller', image: 'conclave:1' }] } };
+    await create(deployment, { metadata: { name: 'conclave' }, spec: { selector: { matchLabels: labels }, template } });
+    const path = `${GROUP}/moemodels/clerk`;
+    const ask = (contextLength: number | null) =>
+      server.admin.call({
+        ...{ method: 'PATCH', contentType: 'application/merge-patch+json', path, body: { spec: { contextLength } } },
+      });
+    await ask(128);
+    const { metadata } = await get(path);
+    await vi.waitFor(async () => {
+      const { spec } = await get(`${deployment}/conclave`);
+      expect(spec.template.metadata).toEqual({
+        labels,
+        annotations: { 'conclave.dev/model-generation': String(metadata.generation) },
+      });
+      expect(JSON.stringify((await get(path)).status)).toContain('ControllersRestarting');
+    }, patient);
+    expect(published).toContain(
+      'CONTROLLERS_RESTARTING: spec.contextLength: 128: deployment/conclave is rolled out, as controllers read this when they start',
+    );
+    await ask(null);
+    await vi.waitFor(async () => expect(JSON.stringify((await get(path)).status)).toContain('AsAsked'), patient);
   });
 
   it('leaves everything to the next leader once it does not lead', async () => {

@@ -12,6 +12,7 @@ export const role = {
     },
     { apiGroups: ['conclave.dev'], resources: ['moemodels/finalizers', 'expertpools/finalizers'], verbs: ['update'] },
     { apiGroups: ['apps'], resources: ['statefulsets'], verbs: readWrite },
+    { apiGroups: ['apps'], resources: ['deployments'], resourceNames: ['conclave'], verbs: ['patch'] },
     { apiGroups: [''], resources: ['services'], verbs: readWrite },
     { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: readWrite },
     { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'delete'] },

@@ -91,7 +91,8 @@ export class Release {
     try {
       const messages = [{ role: 'user', content: question }];
       const body = { model: 'clerk', messages, temperature: 0 };
-      const document = JSON.parse(await text(await post(endpoint, agent, '/v1/chat/completions', body)));
+      // A connection that is asked for before the Service has endpoints may be lost: it is asked for again.
+      const document = JSON.parse(await text(await post(endpoint, agent, '/v1/chat/completions', body, 10_000)));
       return document.choices[0].message.content;
     } finally {
       agent.destroy();

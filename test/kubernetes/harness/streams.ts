@@ -42,10 +42,16 @@ export function openAgent({ address, authority }: Endpoint): Agent {
   });
 }
 
-/** Sends JSON; settles with the answer's head. */
-export async function post(endpoint: Endpoint, agent: Agent, path: string, body: unknown): Promise<IncomingMessage> {
+/** Sends JSON; settles with the answer's head. What takes longer than `withinMs`, the answer's body included, fails. */
+export async function post(
+  endpoint: Endpoint,
+  agent: Agent,
+  path: string,
+  body: unknown,
+  withinMs = 120_000,
+): Promise<IncomingMessage> {
   const sent = request({
-    ...{ agent, host: endpoint.host, port: endpoint.port, path, method: 'POST', timeout: 120_000 },
+    ...{ agent, host: endpoint.host, port: endpoint.port, path, method: 'POST', signal: AbortSignal.timeout(withinMs) },
     headers: { 'content-type': 'application/json', authorization: `Bearer ${endpoint.key}` },
   });
   sent.end(JSON.stringify(body));

@@ -10,7 +10,9 @@
 {{- $model := .Values.model -}}
 - controller
 {{- with include "conclave.modelFolder" . }}
+{{- if not $model.create }}
 - {{ . }}
+{{- end }}
 {{- end }}
 - --id=$(POD_NAME)
 - --cluster={{ include "conclave.model" . }}
@@ -18,28 +20,17 @@
 - --nats-replicas={{ .Values.nats.replicas }}
 - --kubernetes
 - --kubernetes-model={{ include "conclave.model" . }}
+- --kubernetes-deployment={{ $name }}
 - --kubernetes-service={{ $name }}
 - --shutdown-timeout={{ .Values.controller.shutdownTimeoutSeconds }}s
 - --shutdown-delay={{ .Values.controller.shutdownDelaySeconds }}s
 - --log-level={{ .Values.controller.logLevel }}
 - --log-format=json
-- --weights={{ $model.weights }}
-- --expert-replicas={{ $model.expertReplicas }}
-- --pipelines={{ $model.layout.pipelines }}
 {{- with $model.servedNames }}
 - --served-model-name={{ join "," . }}
 {{- end }}
-{{- with $model.contextLength }}
-- --max-model-len={{ . }}
-{{- end }}
-{{- with $model.layout.tensorParallelSize }}
-- --tensor-parallel-size={{ . }}
-{{- end }}
-{{- with $model.layout.pipelineParallelSize }}
-- --pipeline-parallel-size={{ . }}
-{{- end }}
-{{- with $model.layout.expertTensorParallelSize }}
-- --expert-tensor-parallel-size={{ . }}
+{{- if not $model.create }}
+{{- include "conclave.modelArgs" $model }}
 {{- end }}
 {{- include "conclave.certificateArgs" . }}
 {{- if include "conclave.apiKeysSecret" . }}
@@ -51,5 +42,25 @@
 {{- if .Values.externalMetrics.enabled }}
 - --external-metrics-port=8443
 {{- end }}
-{{- include "conclave.flags" (merge (dict) .Values.controller.options $model.options) }}
+{{- $options := ternary (dict) $model.options $model.create }}
+{{- include "conclave.flags" (merge (dict) .Values.controller.options $options) }}
+{{- end -}}
+
+{{/* What controllers read of the MoEModel where there is one: flags would win over it. */}}
+{{- define "conclave.modelArgs" }}
+- --weights={{ .weights }}
+- --expert-replicas={{ .expertReplicas }}
+- --pipelines={{ .layout.pipelines }}
+{{- with .contextLength }}
+- --max-model-len={{ . }}
+{{- end }}
+{{- with .layout.tensorParallelSize }}
+- --tensor-parallel-size={{ . }}
+{{- end }}
+{{- with .layout.pipelineParallelSize }}
+- --pipeline-parallel-size={{ . }}
+{{- end }}
+{{- with .layout.expertTensorParallelSize }}
+- --expert-tensor-parallel-size={{ . }}
+{{- end }}
 {{- end -}}

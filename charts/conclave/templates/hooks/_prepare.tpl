@@ -46,6 +46,7 @@
 {{- end }}
 {{- if .Values.nats.enabled }}
 - {{ $name }}-nats-auth
+- {{ $name }}-nats-worker
 - {{ $name }}-nats-routes
 {{- end }}
 {{- end -}}
@@ -78,6 +79,7 @@
 {{- end }}
 {{- if .Values.nats.enabled }}
 - --credentials={{ $name }}-nats-auth=conclave
+- --credentials={{ $name }}-nats-worker=worker
 - --credentials={{ $name }}-nats-routes=routes
 {{- end }}
 {{- end -}}

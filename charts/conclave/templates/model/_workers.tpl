@@ -77,21 +77,21 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* What stages and pools of experts have in common. */}}
+{{/* What stages and pools of experts have in common: dict "root" "group". */}}
 {{- define "conclave.workerGroup" -}}
-{{- if .gpus }}
-gpus: {{ .gpus }}
+{{- with .group.gpus }}
+gpus: {{ . }}
 {{- end }}
-{{- with .memory }}
+{{- with .group.memory }}
 memory: {{ . | quote }}
 {{- end }}
-{{- with .resources }}
+{{- with .group.resources }}
 resources: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .options }}
+{{- with merge (dict) (.group.options | default dict) .root.Values.workers.options }}
 options: {{- include "conclave.options" . | nindent 2 }}
 {{- end }}
-{{- with .template }}
+{{- with .group.template }}
 template: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}

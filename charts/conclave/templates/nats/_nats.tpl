@@ -28,9 +28,24 @@ pid_file: /run/nats/nats.pid
 # Clients are sent to the other servers before this one ends.
 lame_duck_grace_period: 2s
 lame_duck_duration: 30s
-# A list, although it is one: a server with a single "user" drops every client when it reads new certificates.
+# Workers may say what they hold and do, and nothing that operators or controllers say.
 authorization {
-  users: [{user: $NATS_USER, password: $NATS_PASSWORD}]
+  users: [
+    {user: $NATS_USER, password: $NATS_PASSWORD}
+    {
+      user: $NATS_WORKER_USER, password: $NATS_WORKER_PASSWORD
+      {{- $cluster := include "conclave.model" . }}
+      permissions: {
+        subscribe: "_INBOX.>"
+        publish: [
+          "$KV.conclave-v1-{{ $cluster }}-workers.>", "$KV.conclave-v1-{{ $cluster }}-reports.>"
+          "conclave.v1.{{ $cluster }}.load.>", "conclave.v1.{{ $cluster }}.events"
+          "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>"
+          "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.DELETE.>", "$JS.FC.>", "$JS.ACK.>"
+        ]
+      }
+    }
+  ]
 }
 {{- if ne .Values.security.tls.mode "disabled" }}
 {{ include "conclave.natsTls" . }}

@@ -21,23 +21,16 @@ export const controllers: Controllers = {
   natsUrls: ['nats://nats:4222'],
   model: 'clerk',
   namespace: 'moe',
+  deployment: 'conclave',
   addresses: { http: 'http://conclave.moe.svc:8000', grpc: 'conclave.moe.svc:8001' },
   options: {
     ofWorkers: new Set(['threads', 'overlap-rows']),
     ofControllers: new Set(['max-num-seqs']),
     workerProblems: ({ threads = '1' }) =>
       /^\d+$/.test(threads) ? [] : [`threads: expected a whole number, got ${threads}`],
-    differences: () => [],
   },
-  running: {
-    weights: 'auto',
-    contextLength: null,
-    pipelines: 1,
-    tensorParallelSize: null,
-    pipelineParallelSize: null,
-    expertTensorParallelSize: null,
-    expertReplicas: 1,
-  },
+  expertReplicas: 1,
+  differences: () => ({ refused: [], overruled: [], pending: [] }),
 };
 
 const metadata = { namespace: 'moe', uid: 'u1', resourceVersion: '10', generation: 2 };
@@ -160,6 +153,8 @@ export function inShort(steps: readonly Step[]): readonly string[] {
         return [`delete ${step.pod} ${step.uid}`];
       case 'finalizers':
         return [`finalizers ${step.finalizers.join(',')}`];
+      case 'restart':
+        return [`restart ${step.deployment} for ${step.generation}`];
       case 'expertReplicas':
         return [`replicas ${JSON.stringify(step.asked)}`];
       case 'status':

@@ -170,12 +170,19 @@ describe('an ExpertPool', () => {
 
 describe('a MoEModel', () => {
   const stages = 'clerk-stage';
-  const steps = (given = model(), load: Partial<ModelLoad> = {}, ask: typeof replicas | object = {}) => {
+  const steps = (
+    given = model(),
+    load: Partial<ModelLoad> = {},
+    ask: typeof replicas | object = {},
+    known: Partial<typeof controllers> = {},
+    measuredDue = true,
+  ) => {
     const pods = [pod(0, {}, stages)];
     const observed = running(setObjects(stageSet(given), given, controllers), pods);
     const wanted = { ...replicas, ...ask };
     return reconcileModel({
       ...look(pods, {}, stages),
+      ...{ controllers: { ...controllers, ...known }, measuredDue },
       model: given,
       observed,
       load: { ...modelLoad, ...load },
@@ -206,12 +213,40 @@ describe('a MoEModel', () => {
     expect(inShort(steps(model(), {}, { ask }))).toEqual(['replicas {"default":2,"overrides":[]}', 'status']);
   });
 
-  it('names what the controllers were not started with', () => {
-    const given = steps(model({ contextLength: 512, layout: { pipelines: 2 } }));
-    expect(conditionOf(given, 'Served')).toMatchObject({ status: 'False', reason: 'ControllersDiffer' });
-    expect(conditionOf(given, 'Served')?.message).toMatch(
-      /spec\.contextLength: 512, the controllers run with none given; spec\.layout\.pipelines: 2, the controllers run with 1/,
-    );
+  describe('that asks for something else than what controllers run with', () => {
+    const pending = ['spec.contextLength: 512, the controllers run with none'];
+    const differing = (differences: object, deployment: string | null = 'conclave') => {
+      const all = { refused: [], overruled: [], pending: [], ...differences };
+      return (given = model(), measuredDue = false) =>
+        steps(given, {}, {}, { deployment, differences: () => all }, measuredDue);
+    };
+
+    it('has them restarted, once for each version', () => {
+      const first = differing({ pending })();
+      expect(inShort(first)).toEqual(['restart conclave for 2', 'status']);
+      expect(conditionOf(first, 'Served')).toMatchObject({ status: 'False', reason: 'ControllersRestarting' });
+      expect(conditionOf(first, 'Served')?.message).toContain(pending[0]);
+      const seen = model({}, { status: statusOf(first) });
+      expect(differing({ pending })(seen)).toEqual([]);
+      expect(inShort(differing({ pending })(seen, true))).toEqual(['restart conclave for 2']);
+      const edited = { ...seen, metadata: { ...seen.metadata, generation: 3 } };
+      expect(inShort(differing({ pending })(edited))).toEqual(['restart conclave for 3', 'status']);
+    });
+
+    it.each([
+      ['Refused', { refused: ['--max-model-len: expected at most 256'], pending }, 'conclave'],
+      [
+        'ControllersDiffer',
+        { overruled: ['spec.weights: q8, flags of the controllers say "f32"'], pending },
+        'conclave',
+      ],
+      ['ControllersDiffer', { pending }, null],
+    ] as const)('says %s, and leaves them, for %j with deployment %s', (reason, differences, deployment) => {
+      const given = differing(differences, deployment)();
+      expect(inShort(given)).toEqual(['status']);
+      expect(conditionOf(given, 'Served')).toMatchObject({ status: 'False', reason });
+      expect(conditionOf(given, 'Served')?.message).toContain(Object.values(differences)[0]?.[0]);
+    });
   });
 
   it('that no controller serves says why, once', () => {

@@ -1,4 +1,4 @@
-import type { ManagedField } from '../resources/objects.ts';
+import type { ManagedField } from './objects.ts';
 
 /** Who wrote `spec.replicas` last, as the API server keeps it; null: it does not say. */
 export function replicasWriter(fields: readonly ManagedField[]): string | null {
