@@ -31,7 +31,7 @@ async function replicas(): Promise<number> {
 describe.skipIf(kubernetesTests.skip)(`a HorizontalPodAutoscaler${kubernetesTests.suffix}`, () => {
   beforeAll(async () => {
     release = await sharedRelease();
-    await release.apply('--set', 'externalMetrics.enabled=true');
+    await release.apply('--reuse-values', '--set', 'externalMetrics.enabled=true');
     await release.settled(180_000);
   });
   afterAll(async () => {
@@ -44,6 +44,10 @@ describe.skipIf(kubernetesTests.skip)(`a HorizontalPodAutoscaler${kubernetesTest
     const seen = await underStreams(release, async (streams) => {
       // Any work at all is more than a thousandth of the time.
       await kubectlWith(JSON.stringify(autoscaler('1m')), 'apply', '-f', '-');
+      await until('that the API server trusts the controllers', moveMs, async () => {
+        const { spec } = await get('apiservice', 'v1beta1.external.metrics.k8s.io');
+        return spec.insecureSkipTLSVerify !== true && (spec.caBundle ?? '') !== '';
+      });
       await until('a third worker', moveMs, async () => (await replicas()) === 3);
       const { items } = JSON.parse(await kubectl('get', '--raw', `${busy}?${selector}`));
       expect(items).toEqual([expect.objectContaining({ metricLabels: { pool: release.name } })]);

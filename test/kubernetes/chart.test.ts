@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { findProgram } from '../integration/find-program.ts';
 import { combinations, refusals } from './combinations.ts';
-import { chart, helm, kubectl, kubectlWith, kubernetesTests } from './harness/programs.ts';
+import { chart, helm, kubectl, kubectlWith, kubernetesTests, shell } from './harness/programs.ts';
 
 const namespace = 'rendered';
+const promtool = findProgram('promtool');
 let folder = '';
 
 /** Writes values to a file; its path. */
@@ -54,6 +56,18 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     expect(taken.split('\n').length).toBeGreaterThan(8);
   });
 
+  it.skipIf(promtool === null)(
+    `has alerts that Prometheus takes${promtool === null ? ' (skipped: promtool is missing)' : ''}`,
+    async () => {
+      const monitoring = { prometheusRule: { enabled: true } };
+      const documents = parseAllDocuments(await render({ monitoring })).map((document) => document.toJS());
+      const rules = documents.find(({ kind }) => kind === 'PrometheusRule');
+      const path = join(folder, 'rules.yaml');
+      writeFileSync(path, JSON.stringify(rules.spec));
+      expect(await shell(`'${promtool}' check rules '${path}'`)).toMatch(/SUCCESS: \d+ rules found/);
+    },
+  );
+
   it('explains every value, and the schema knows every one', () => {
     const text = readFileSync(join(chart, 'values.yaml'), 'utf8');
     const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'));
@@ -64,11 +78,11 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     );
   });
 
-  it('asks for nothing privileged, and for no rights beyond its namespace but to bring definitions up to date', async () => {
+  it('asks for nothing privileged, and for no rights beyond its namespace but on its definitions and its APIService', async () => {
     for (const values of Object.values(combinations)) {
       const documents = parseAllDocuments(await render(values)).map((document) => document.toJS());
       const clusterWide = documents.filter((object) => object?.kind.startsWith('ClusterRole'));
-      expect(clusterWide.every(({ metadata }) => metadata.name.endsWith('-crds'))).toBe(true);
+      expect(clusterWide.every(({ metadata }) => /-(crds|external-metrics)$/.test(metadata.name))).toBe(true);
       const text = JSON.stringify(documents);
       for (const forbidden of ['hostPath', 'hostNetwork', 'privileged', 'hostPort', 'hostPID']) {
         expect(text).not.toContain(`"${forbidden}":`);

@@ -1,12 +1,13 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, kubectlWith, kubernetesTests } from './harness/programs.ts';
 import type { Release } from './harness/release.ts';
 import { sharedRelease } from './harness/shared-release.ts';
-import { nothing, underStreams } from './harness/under-streams.ts';
+import { Clients, nothing } from './harness/under-streams.ts';
 import { until } from './harness/until.ts';
 
 const backMs = 180_000;
 let release: Release;
+let clients: Clients;
 
 /** Deletes a pod, or evicts it, and waits until another one is ready in its place. */
 async function replaced(component: string, name: string, count: number, remove: () => Promise<unknown>): Promise<void> {
@@ -33,10 +34,12 @@ async function evict(name: string): Promise<void> {
 describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesTests.suffix}`, () => {
   beforeAll(async () => {
     release = await sharedRelease();
+    clients = await Clients.of(release);
   });
+  afterAll(() => clients?.stop());
 
   it('kubectl scale: 2 → 4 → 2 expert workers', async () => {
-    const seen = await underStreams(release, async (streams) => {
+    const seen = await clients.see(async () => {
       for (const replicas of [4, 2]) {
         await release.kubectl('scale', `xp/${release.name}`, `--replicas=${replicas}`);
         await release.ready('worker', replicas, backMs, ',conclave.dev/role=expert');
@@ -44,7 +47,7 @@ describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesT
           const { status } = await get('-n', release.namespace, 'xp', release.name);
           return status.readyReplicas === replicas && status.replicas === replicas;
         });
-        await streams.more(16);
+        await clients.streams.more(16);
       }
     });
     expect(seen).toEqual(nothing);
@@ -58,13 +61,13 @@ describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesT
   ])('kubectl delete pod: $what', async ({ component, pod, count }) => {
     const name = await pod();
     const remove = () => release.kubectl('delete', 'pod', name, '--wait=false');
-    expect(await underStreams(release, () => replaced(component, name, count, remove))).toEqual(nothing);
+    expect(await clients.see(() => replaced(component, name, count, remove))).toEqual(nothing);
   });
 
   it('a NATS server that is killed', async () => {
     const name = `${release.name}-nats-1`;
     const kill = ['delete', 'pod', name, '--force', '--grace-period=0'] as const;
-    const seen = await underStreams(release, () => replaced('nats', name, 3, () => release.kubectl(...kill)));
+    const seen = await clients.see(() => replaced('nats', name, 3, () => release.kubectl(...kill)));
     expect(seen).toEqual(nothing);
   });
 
@@ -72,7 +75,7 @@ describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesT
     const experts = (await release.pods('worker', ',conclave.dev/role=expert')).map(({ metadata }) => metadata.name);
     const controllers = (await release.pods('controller')).map(({ metadata }) => metadata.name);
     expect([experts.length, controllers.length]).toEqual([2, 2]);
-    const seen = await underStreams(release, async () => {
+    const seen = await clients.see(async () => {
       for (const name of experts) await replaced('worker', name, 3, () => evict(name));
       for (const name of controllers) await replaced('controller', name, 2, () => evict(name));
     });

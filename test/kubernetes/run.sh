@@ -2,6 +2,7 @@
 # The tests on a real Kubernetes: builds the image, brings a cluster up on this machine, runs them, and takes it down again.
 # Where the machine cannot run a cluster they are skipped, with the reason.
 # usage: run.sh [vitest arguments]     KUBE_KEEP=1: the cluster stays, and is used again; cluster/down.sh ends it
+#                                      KUBE_SECONDS: begins no file that is likely to take longer than what is left of them
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/cluster/settings.sh"
@@ -40,4 +41,26 @@ if command -v ccache >/dev/null; then caches+=(--volume "$(ccache --get-config c
 or_skip 'the cluster does not start' "$here/cluster/up.sh"
 or_skip 'definitions of other projects are missing' "$here/cluster/definitions.sh"
 "$here/cluster/up.sh" load "$CACHE/nats.tar" "$CACHE/conclave.tar"
-KUBE_STATE=$STATE "${tests[@]}"
+export KUBE_STATE=$STATE
+if [ $# -gt 0 ]; then
+  "${tests[@]}"
+  exit
+fi
+
+# What must hold comes first; each file with the seconds that it takes on two cores.
+files=(chart:60 install:75 disruptions:240 upgrades:200 security:40 autoscaling:60 pools:90 hub:60 docs:120)
+for file in "$here"/*.test.ts; do
+  name=$(basename "$file" .test.ts)
+  case " ${files[*]}" in *" $name:"*) ;; *) echo "run.sh: expected $name among the files, with its seconds" >&2 && exit 1 ;; esac
+done
+status=0
+for file in "${files[@]}"; do
+  name=${file%:*} seconds=${file#*:} began=$SECONDS
+  if [ -n "${KUBE_SECONDS:-}" ] && [ $((SECONDS + seconds)) -gt "$KUBE_SECONDS" ]; then
+    echo "skipped: $name.test.ts takes about $seconds s, and $((KUBE_SECONDS - SECONDS)) s are left"
+    continue
+  fi
+  "${tests[@]}" "test/kubernetes/$name.test.ts" || status=$?
+  echo "$name: $((SECONDS - began)) s"
+done
+exit "$status"

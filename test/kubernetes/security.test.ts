@@ -58,7 +58,7 @@ describe.skipIf(kubernetesTests.skip)(`a release is closed${kubernetesTests.suff
     for (const verb of ['list', 'watch', 'create', 'delete']) {
       expect((await can(release.name, verb, 'secrets')).trim()).toBe('no');
     }
-    for (const secret of ['api-keys', 'admin-keys', 'nats-auth', 'nats-routes']) {
+    for (const secret of ['api-keys', 'admin-keys', 'nats-auth', 'nats-worker', 'nats-routes']) {
       expect((await can(release.name, 'get', `secrets/${release.name}-${secret}`)).trim()).toBe('no');
     }
     expect((await can(release.name, 'get', 'pods', '-n', 'kube-system')).trim()).toBe('no');

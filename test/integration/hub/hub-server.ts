@@ -55,12 +55,17 @@ export class HubServer {
 
   /** Ends with the test. */
   static async start(...models: readonly HubModel[]): Promise<HubServer> {
+    const server = await HubServer.listen('127.0.0.1', ...models);
+    onTestFinished(() => server.stop());
+    return server;
+  }
+
+  static async listen(host: string, ...models: readonly HubModel[]): Promise<HubServer> {
     const server = new HubServer(models);
     for (const one of [server.#hub, server.#cdn]) {
-      one.listen(0, '127.0.0.1');
+      one.listen(0, host);
       await once(one, 'listening');
     }
-    onTestFinished(() => server.stop());
     return server;
   }
 
@@ -205,5 +210,6 @@ function refuse(response: ServerResponse, status: number, code: string, message:
 }
 
 function origin(server: Server): string {
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { address, port } = server.address() as AddressInfo;
+  return `http://${address}:${port}`;
 }

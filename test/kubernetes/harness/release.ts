@@ -1,4 +1,7 @@
 /** A release of the chart in a namespace of its own, in which Pod Security Admission enforces "restricted". */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { chart, get, helm, kubectl, kubectlWith } from './programs.ts';
 import { type Endpoint, openAgent, post } from './streams.ts';
@@ -30,8 +33,21 @@ export class Release {
 
   /** Installs it, or brings one that is there to these values; does not wait. */
   async apply(...flags: readonly string[]): Promise<void> {
+    await this.makeNamespace();
+    const note = ['--description', noteOf(flags)];
+    await helm('upgrade', '--install', this.name, chart, '-n', this.namespace, ...images, ...note, ...flags);
+  }
+
+  async makeNamespace(): Promise<void> {
     await kubectlWith(JSON.stringify(restricted(this.namespace)), 'apply', '-f', '-');
-    await helm('upgrade', '--install', this.name, chart, '-n', this.namespace, ...images, ...flags);
+  }
+
+  /** Whether it is there already, of this very chart and with these values. */
+  async is(...flags: readonly string[]): Promise<boolean> {
+    const status = await helm('status', this.name, '-n', this.namespace, '-o', 'json').catch(() => null);
+    if (status === null) return false;
+    const { info } = JSON.parse(status) as { readonly info: { readonly status: string; readonly description: string } };
+    return info.status === 'deployed' && info.description === noteOf(flags);
   }
 
   kubectl(...args: readonly string[]): Promise<string> {
@@ -112,6 +128,15 @@ export class Release {
   async uninstall(): Promise<void> {
     await helm('uninstall', this.name, '-n', this.namespace, '--wait', '--timeout', '3m');
   }
+}
+
+/** Names a chart and values for it. */
+function noteOf(flags: readonly string[]): string {
+  const digest = createHash('sha256').update(JSON.stringify(flags));
+  for (const entry of readdirSync(chart, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) digest.update(readFileSync(join(entry.parentPath, entry.name)));
+  }
+  return digest.digest('hex');
 }
 
 export function isReady({ status }: Pod): boolean {

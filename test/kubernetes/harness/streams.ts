@@ -68,8 +68,8 @@ export class Streams {
   #running: Promise<void>[] = [];
   #stopping = false;
   #requests = 0;
-  readonly #failures: string[] = [];
-  readonly #changed: string[] = [];
+  #failures: string[] = [];
+  #changed: string[] = [];
 
   private constructor(endpoint: Endpoint, prompts: readonly string[]) {
     this.#endpoint = endpoint;
@@ -93,12 +93,19 @@ export class Streams {
     await until(`${requests} more answers`, 120_000, async () => this.#requests >= wanted);
   }
 
+  /** What has gone wrong since it was last asked. */
+  takeHarm(): Harm {
+    const harm = { failures: this.#failures, changed: this.#changed };
+    [this.#failures, this.#changed] = [[], []];
+    return harm;
+  }
+
   /** Lets the requests that run end. */
   async stop(): Promise<Harm> {
     this.#stopping = true;
     await Promise.all(this.#running);
     this.#agent.destroy();
-    return { failures: this.#failures, changed: this.#changed };
+    return this.takeHarm();
   }
 
   async #ask(client: number): Promise<void> {

@@ -14,3 +14,12 @@
 {{- end }}
 {{- end -}}
 {{- end -}}
+
+{{/* The first pod downloads the checkpoint. */}}
+{{- define "conclave.hubEgress" -}}
+{{- if eq (include "conclave.sourceKind" .) "huggingFace" -}}
+{{- $endpoint := default "https://huggingface.co" .Values.model.source.huggingFace.endpoint -}}
+{{- $port := ternary "80" "443" (hasPrefix "http:" $endpoint) -}}
+- ports: [{port: {{ default $port (regexFind "[0-9]+$" (urlParse $endpoint).host) }}}]
+{{- end -}}
+{{- end -}}
