@@ -1,7 +1,7 @@
 /** What controllers start with: their own sources, and their MoEModel for what none of those says. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { KubeApi } from '../../../controller/kubernetes/api/kube-api.ts';
+import { type KubeApi, KubeError } from '../../../controller/kubernetes/api/kube-api.ts';
 import { askedFlags } from '../../../controller/kubernetes/desired/asked-options.ts';
 import { type MoEModel, moeModelSchema } from '../../../controller/kubernetes/resources/moe-model.ts';
 import type { ControllerConfig } from '../../config/controller-config.ts';
@@ -18,6 +18,8 @@ export interface AskedConfig {
 }
 
 const RETRY_MS = 1_000;
+/** No rights, or no such kind: another try would be answered the same. */
+const final: ReadonlySet<number> = new Set([403, 404]);
 
 /** Waits for the API server. Throws a ConfigError that names what is wrong with the model. */
 export async function askedConfig(
@@ -53,6 +55,10 @@ async function readModel(api: KubeApi, name: string, log: Logger): Promise<MoEMo
       log.error({ err: parsed.error }, `MoEModel ${name} is not as this version reads it, and is left alone`);
       return null;
     } catch (error) {
+      if (error instanceof KubeError && final.has(error.status)) {
+        log.warn({ err: error }, `MoEModel ${name} cannot be read, and has no part in the configuration`);
+        return null;
+      }
       if (attempt === 0) log.warn({ err: error }, `waiting for the API server, which has MoEModel ${name}`);
       await sleep(RETRY_MS);
     }

@@ -61,11 +61,16 @@ function pending(
   const [wanted, has] = [valueOf(next, option), valueOf(running, option)];
   if (isDeepStrictEqual(wanted, has)) return [];
   const path = asked?.path ?? `--${option.name}`;
-  return [`${path}: ${asked?.value ?? 'not given'}, the controllers run with ${has === null ? 'none' : String(has)}`];
+  return [`${path}: ${asked?.value ?? 'not given'}, the controllers run with ${has === null ? 'none' : shown(has)}`];
 }
 
 function valueOf(config: ControllerConfig, { key }: OptionSpec): unknown {
   return config[key as keyof ControllerConfig];
+}
+
+/** As a flag has it. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Pods of controllers mount what the chart says; their Deployment is not the operator's. */

@@ -47,7 +47,7 @@ export async function offerDevices(resource: string, count: number): Promise<() 
   await promisify(server.bindAsync.bind(server))(`unix:${socket}`, ServerCredentials.createInsecure());
   const Registration = api['Registration'] as ServiceClientConstructor;
   const kubelet = new Registration(`unix:${join(folder, 'kubelet.sock')}`, credentials.createInsecure());
-  const register = promisify(kubelet['Register']!.bind(kubelet)) as (request: object) => Promise<unknown>;
+  const register = promisify<object, unknown>(kubelet['Register']!.bind(kubelet));
   await register({ version: 'v1beta1', endpoint, resource_name: resource }).finally(() => kubelet.close());
   return async () => {
     for (const call of watching) {

@@ -39,6 +39,9 @@ export class Clients {
 /** What 16 clients that stream from a release see of a change. */
 export async function underStreams(release: Release, change: (streams: Streams) => Promise<void>): Promise<Harm> {
   const all = await Clients.of(release);
-  const seen = await all.see(() => change(all.streams)).finally(() => all.stop());
-  return seen;
+  try {
+    return await all.see(() => change(all.streams));
+  } finally {
+    await all.stop();
+  }
 }
