@@ -34,7 +34,7 @@ const noTls = { tlsCert: null, tlsKey: null, tlsCa: null };
 /** Workers are processes here, whatever else there may be. */
 const noKubernetes = {
   ...{ kubernetes: false, kubernetesModel: null, kubernetesNamespace: null, kubernetesDeployment: null },
-  kubernetesService: null,
+  ...{ kubernetesModelChecksum: null, kubernetesService: null },
   ...{ authority: null, certificate: null, certificateDays: 0, authorityDays: 0, authorityOverlap: 0 },
   externalMetricsPort: null,
 };

@@ -180,6 +180,13 @@ export const kubernetes = {
     placeholder: 'NAME',
     fallback: 'they are restarted by hand',
   }),
+  kubernetesModelChecksum: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description:
+      'What annotation conclave.dev/model-checksum of the MoEModel said when the Deployment was made: where it says something else, whoever changed it is rolling out the Deployment too.',
+    placeholder: 'TEXT',
+    fallback: 'every change of the MoEModel is one that somebody made by hand',
+  }),
   kubernetesService: option(text().nullable().default(null), {
     group: 'Kubernetes',
     description: 'Service in front of the controllers, for the addresses that the MoEModel shows.',

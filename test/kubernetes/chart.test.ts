@@ -27,7 +27,7 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     const labels = { 'pod-security.kubernetes.io/warn': 'restricted' };
     const made = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } };
     await kubectlWith(JSON.stringify(made), 'apply', '-f', '-');
-    await kubectl('apply', '--server-side', '-f', join(chart, 'crds'));
+    await kubectl('apply', '--server-side', '--force-conflicts', '-f', join(chart, 'crds'));
   });
   afterAll(async () => {
     rmSync(folder, { recursive: true, force: true });

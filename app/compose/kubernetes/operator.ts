@@ -104,6 +104,7 @@ export function controllersOf(config: ControllerConfig, namespace: string): Omit
     natsUrls: readNatsUrls(config.nats ?? []).servers,
     model: kubernetesModel ?? cluster,
     deployment: kubernetesDeployment,
+    modelChecksum: config.kubernetesModelChecksum,
     addresses: service === null ? null : { http: `${scheme}://${host}:${port}`, grpc: `${host}:${grpcPort}` },
     options: knownOptions(),
     expertReplicas: config.expertReplicas,

@@ -72,3 +72,8 @@
     - {name: model, mountPath: /models}
     - {name: tmp, mountPath: /tmp}
 {{- end -}}
+
+{{/* Of what controllers read of the MoEModel when they start. Pods and model that were made together have the same. */}}
+{{- define "conclave.modelChecksum" -}}
+{{- pick .Values.model "source" "weights" "contextLength" "layout" "options" | toJson | sha256sum -}}
+{{- end -}}

@@ -11,6 +11,8 @@ export interface Controllers {
   readonly namespace: string;
   /** Their Deployment; null: nobody said which, and they are restarted by hand. */
   readonly deployment: string | null;
+  /** Of the model that their Deployment was made with; null: nobody said. */
+  readonly modelChecksum: string | null;
   /** Where they answer within the cluster. */
   readonly addresses: { readonly http: string; readonly grpc: string } | null;
   readonly options: KnownOptions;

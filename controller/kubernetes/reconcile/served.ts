@@ -1,6 +1,7 @@
 import type { Controllers, Differences } from '../desired/controllers.ts';
 import type { Finding } from '../resources/conditions.ts';
 import type { MoEModel } from '../resources/moe-model.ts';
+import { annotations } from '../resources/names.ts';
 import type { Step } from './step.ts';
 
 const RESTARTING = 'ControllersRestarting';
@@ -37,10 +38,13 @@ export function served(
 export function restartSteps(
   { metadata, status }: MoEModel,
   { refused, overruled, pending }: Differences,
-  { deployment }: Pick<Controllers, 'deployment'>,
+  { deployment, modelChecksum }: Pick<Controllers, 'deployment' | 'modelChecksum'>,
   again: boolean,
 ): readonly Step[] {
   if (deployment === null || pending.length === 0 || refused.length + overruled.length > 0) return [];
+  // Helm changed both, and pods of another template are coming.
+  if (modelChecksum !== null && (metadata.annotations[annotations.checksum] ?? modelChecksum) !== modelChecksum)
+    return [];
   const said = status.conditions.find(({ type }) => type === 'Served');
   const asked = said?.reason === RESTARTING && said.observedGeneration === metadata.generation;
   return asked && !again ? [] : [{ kind: 'restart', deployment, generation: metadata.generation }];

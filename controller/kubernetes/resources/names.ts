@@ -27,6 +27,8 @@ export const annotations = {
   operator: `${GROUP}/operator`,
   /** Since when one pod more is asked for, for the time of an update. */
   surge: `${GROUP}/surge`,
+  /** On a MoEModel and on the pods of controllers that were made with it. */
+  checksum: `${GROUP}/model-checksum`,
   /** On pods of controllers: generation of the MoEModel that they were started again for. */
   restart: `${GROUP}/model-generation`,
 } as const;

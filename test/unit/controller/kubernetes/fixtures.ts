@@ -22,6 +22,7 @@ export const controllers: Controllers = {
   model: 'clerk',
   namespace: 'moe',
   deployment: 'conclave',
+  modelChecksum: 'a1',
   addresses: { http: 'http://conclave.moe.svc:8000', grpc: 'conclave.moe.svc:8001' },
   options: {
     ofWorkers: new Set(['threads', 'overlap-rows']),

@@ -233,6 +233,16 @@ describe('a MoEModel', () => {
       expect(inShort(differing({ pending })(edited))).toEqual(['restart conclave for 3', 'status']);
     });
 
+    it('leaves them to whoever rolls out their Deployment with the model', () => {
+      const made = (checksum: string) => {
+        const given = model();
+        const annotations = { 'conclave.dev/model-checksum': checksum };
+        return { ...given, metadata: { ...given.metadata, annotations } };
+      };
+      expect(inShort(differing({ pending })(made('a1')))).toEqual(['restart conclave for 2', 'status']);
+      expect(inShort(differing({ pending })(made('b2')))).toEqual(['status']);
+    });
+
     it.each([
       ['Refused', { refused: ['--max-model-len: expected at most 256'], pending }, 'conclave'],
       [
