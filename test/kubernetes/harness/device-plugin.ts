@@ -12,9 +12,9 @@ import {
   type ServiceClientConstructor,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { state } from './programs.ts';
 
-const folder = join(state, 'node1/kubelet/device-plugins');
+/** Where every kubelet has it, whatever its root folder. */
+const folder = '/var/lib/kubelet/device-plugins';
 const api = loadPackageDefinition(loadSync(join(import.meta.dirname, 'device-plugin.proto'), { keepCase: true }))[
   'v1beta1'
 ] as GrpcObject;

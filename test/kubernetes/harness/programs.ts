@@ -6,8 +6,7 @@ import { promisify } from 'node:util';
 import { root } from '../../e2e/server.ts';
 
 const run = promisify(execFile);
-/** The cluster's data, logs and sockets. */
-export const state = process.env['KUBE_STATE'] ?? '/var/tmp/conclave-kubernetes';
+const state = process.env['KUBE_STATE'] ?? '/var/tmp/conclave-kubernetes';
 const kubeconfig = join(state, 'kubeconfig');
 
 /** Why the tests cannot run here; null: they can. */
