@@ -3,15 +3,26 @@ import type { ErrorCode, ServiceError } from '../../errors.ts';
 
 export interface ErrorFormat {
   readonly body: (error: ServiceError) => object;
-  /** Name of an error's event in a stream; null where events have none. */
-  readonly event: string | null;
+  /** An error in a stream; its name is null where events have none. */
+  readonly event: (error: ServiceError) => { readonly name: string | null; readonly data: object };
 }
 
+const openaiBody = (error: ServiceError): object => ({
+  error: { message: error.message, type: error.type, param: error.field, code: error.openaiCode },
+});
+
 export const openaiErrors: ErrorFormat = {
-  body: (error) => ({
-    error: { message: error.message, type: error.type, param: error.field, code: error.openaiCode },
-  }),
-  event: null,
+  body: openaiBody,
+  event: (error) => ({ name: null, data: openaiBody(error) }),
+};
+
+/** Clients of responses look for an error's members in either place. */
+export const responseErrors: ErrorFormat = {
+  body: openaiBody,
+  event(error) {
+    const { message, field: param, openaiCode: code } = error;
+    return { name: 'error', data: { type: 'error', code, message, param, ...openaiBody(error) } };
+  },
 };
 
 /** Anthropic's types of errors; others are "invalid_request_error". */
@@ -27,10 +38,12 @@ const anthropicTypes: Partial<Record<ErrorCode, string>> = {
   DEADLINE_EXCEEDED: 'timeout_error',
 };
 
+const anthropicBody = ({ code, message }: ServiceError): object => ({
+  type: 'error',
+  error: { type: anthropicTypes[code] ?? 'invalid_request_error', message },
+});
+
 export const anthropicErrors: ErrorFormat = {
-  body: ({ code, message }) => ({
-    type: 'error',
-    error: { type: anthropicTypes[code] ?? 'invalid_request_error', message },
-  }),
-  event: 'error',
+  body: anthropicBody,
+  event: (error) => ({ name: 'error', data: anthropicBody(error) }),
 };

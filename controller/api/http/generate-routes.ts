@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError, toServiceError } from '../../errors.ts';
 import type { Inference } from '../../gateway/inference.ts';
 import type { AnswerHead } from '../answers/answer.ts';
-import { anthropicErrors, type ErrorFormat, openaiErrors } from '../answers/error-format.ts';
+import { anthropicErrors, type ErrorFormat, openaiErrors, responseErrors } from '../answers/error-format.ts';
 import { EventStream } from '../answers/event-stream.ts';
 import type { Plan } from '../answers/plan.ts';
 import { planChat } from '../chat/chat-completions.ts';
@@ -16,6 +16,9 @@ import type { JsonBody } from '../fields/json-body.ts';
 import { resolveModelName } from '../fields/model-name.ts';
 import { readBody } from '../fields/read-body.ts';
 import { planMessage } from '../messages/messages.ts';
+import { planResponse } from '../responses/plan-response.ts';
+import { addResponseRoutes } from '../responses/response-routes.ts';
+import { ResponseStore } from '../responses/response-store.ts';
 
 /** How an API's requests are read, and its errors written. */
 interface Dialect {
@@ -31,6 +34,13 @@ export function addGenerateRoutes(app: FastifyInstance, inference: Inference): v
   };
   add('/v1/chat/completions', { idPrefix: 'chatcmpl-', plan: planChat, errors: openaiErrors });
   add('/v1/completions', { idPrefix: 'cmpl-', plan: planCompletion, errors: openaiErrors });
+  const responses = new ResponseStore();
+  add('/v1/responses', {
+    idPrefix: 'resp_',
+    plan: (...request) => planResponse(...request, responses),
+    errors: responseErrors,
+  });
+  addResponseRoutes(app, responses);
   add('/v1/messages', { idPrefix: 'msg_', plan: planMessage, errors: anthropicErrors });
 }
 
@@ -67,7 +77,8 @@ async function answer(
     }
     const failure = toServiceError(error);
     if (failure.code === 'INTERNAL') request.log.error({ err: failure.cause ?? failure }, 'a stream failed');
-    events.write(JSON.stringify(errors.body(failure)), errors.event);
+    const { name, data } = errors.event(failure);
+    events.write(JSON.stringify(data), name);
     events.close();
     return reply;
   }

@@ -164,7 +164,14 @@ function secureContext({ current: { certificate, privateKey } }: TlsSource) {
   return { cert: certificate, key: privateKey };
 }
 
+/** Routes of which paths are only the beginning. */
+const patterns: readonly (readonly [RegExp, string])[] = [
+  [/^\/v1\/models\/./, '/v1/models/*'],
+  [/^\/v1\/responses\/[^/]+$/, '/v1/responses/:id'],
+  [/^\/v1\/responses\/[^/]+\/input_items$/, '/v1/responses/:id/input_items'],
+];
+
 function knownMethods(app: FastifyInstance, path: string): readonly string[] {
-  const url = path.startsWith('/v1/models/') ? '/v1/models/*' : path;
-  return ['GET', 'HEAD', 'POST'].filter((method) => app.hasRoute({ method: method, url }));
+  const url = patterns.find(([pattern]) => pattern.test(path))?.[1] ?? path;
+  return ['GET', 'HEAD', 'POST', 'DELETE'].filter((method) => app.hasRoute({ method: method, url }));
 }
