@@ -29,7 +29,7 @@ export function answerParser(formats: AnswerFormats, context: AnswerContext): An
   const newId = context.newId ?? (formats.tools?.shortIds === true ? newShortId : newCallId);
   const calls = { streamed, parallel, newId };
   if (formats.harmony) {
-    const inside = /<\|channel\|>analysis<\|message\|>$/.test(context.prompt.trimEnd());
+    const inside = context.prompt.trimEnd().endsWith('<|channel|>analysis<|message|>');
     return new HarmonyAnswer(new HarmonyParser(inside, calls), formats.reasoningParser !== null);
   }
   const parser =

@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 import type { ToolParserName } from '../../../../../controller/text/answer/answer-formats.ts';
-import { checkAnswer, type Said } from './check-answer.ts';
+import { expectAnswer, type Said } from './expect-answer.ts';
 
 interface Case {
   readonly name: string;
@@ -163,7 +163,7 @@ const formats: Partial<Record<ToolParserName, readonly Case[]>> = {
 describe.each(Object.entries(formats))('%s', (parser, cases) => {
   const toolParser = parser as ToolParserName;
   it.each(cases)('reads $name', ({ text, said, streamed }) => {
-    checkAnswer(text, said, { toolParser }, streamed ?? said);
+    expectAnswer(text, said, { toolParser }, streamed ?? said);
   });
 });
 
@@ -187,15 +187,15 @@ it.each<[ToolParserName, (args: string) => string]>([
   ],
   ['openai', (args) => `<|channel|>commentary to=functions.weather <|constrain|>json<|message|>${args}<|call|>`],
 ])('%s keeps arguments as they are written', (toolParser, write) => {
-  checkAnswer(write(hard), [{ call: 'weather', args: hard }], { toolParser });
+  expectAnswer(write(hard), [{ call: 'weather', args: hard }], { toolParser });
 });
 
 it('leaves further calls out where one is wanted', () => {
   const text = '<tool_call>{"name": "now"}</tool_call><tool_call>{"name": "weather", "arguments": {}}</tool_call>!';
-  checkAnswer(text, [now, '!'], { toolParser: 'hermes', parallel: false });
+  expectAnswer(text, [now, '!'], { toolParser: 'hermes', parallel: false });
 });
 
 it('finds no calls where the request has no tools', () => {
   const text = '<tool_call>{"name": "now"}</tool_call>';
-  checkAnswer(text, [text], { toolParser: 'hermes', tools: null });
+  expectAnswer(text, [text], { toolParser: 'hermes', tools: null });
 });

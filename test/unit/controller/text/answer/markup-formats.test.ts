@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 import type { ToolParserName } from '../../../../../controller/text/answer/answer-formats.ts';
-import { checkAnswer, type Said } from './check-answer.ts';
+import { expectAnswer, type Said } from './expect-answer.ts';
 
 const paris: Said = { call: 'weather', args: '{"city": "Paris"}' };
 const now: Said = { call: 'now', args: '{}' };
@@ -58,15 +58,15 @@ const families: readonly Family[] = [
 ];
 
 describe.each(families)('$parser', ({ parser: toolParser, call, section }) => {
-  const check = (text: string, said: readonly Said[], streamed = said): void =>
-    checkAnswer(text, said, { toolParser }, streamed);
+  const expectSaid = (text: string, said: readonly Said[], streamed = said): void =>
+    expectAnswer(text, said, { toolParser }, streamed);
 
   it('reads a call with text around it', () => {
-    check(`I look.\n\n${section(call('weather', { city: 'Paris' }))}\nDone.`, ['I look.\n\n', paris, '\nDone.']);
+    expectSaid(`I look.\n\n${section(call('weather', { city: 'Paris' }))}\nDone.`, ['I look.\n\n', paris, '\nDone.']);
   });
 
   it('reads several calls, also without arguments', () => {
-    check(section(call('weather', { city: 'Paris' }), call('now', {})), [paris, now]);
+    expectSaid(section(call('weather', { city: 'Paris' }), call('now', {})), [paris, now]);
   });
 
   it('gives arguments the types of the schema, and keeps digits', () => {
@@ -82,37 +82,41 @@ describe.each(families)('$parser', ({ parser: toolParser, call, section }) => {
     };
     const args =
       '{"city": "42", "days": 9007199254740993, "id": null, "ratio": 1.0, "metric": true, "place": {"lat": 1e2, "b": [null]}, "tags": ["a", "b\'s"], "anything": [1]}';
-    check(section(call('weather', values)), [{ call: 'weather', args }]);
+    expectSaid(section(call('weather', values)), [{ call: 'weather', args }]);
   });
 
   it('keeps what does not fit its type as a text', () => {
     const values = { days: 'many', metric: 'yes', place: '{"lat": }' };
     const args = '{"days": "many", "metric": "yes", "place": "{\\"lat\\": }"}';
-    check(section(call('weather', values)), [{ call: 'weather', args }]);
+    expectSaid(section(call('weather', values)), [{ call: 'weather', args }]);
   });
 
   it('takes tags within texts for text', () => {
     const city = 'if (a < b && "c") {\n\t</parameter> </arg_value> </function> <tool_call> \\ ☃\u{1F600}\n}';
-    check(section(call('weather', { city, days: '1' })), [
+    expectSaid(section(call('weather', { city, days: '1' })), [
       { call: 'weather', args: `{"city": ${JSON.stringify(city)}, "days": 1}` },
     ]);
   });
 
   it('keeps blanks of texts, and empty ones', () => {
-    check(section(call('weather', { city: '  a ' })), [{ call: 'weather', args: '{"city": "  a "}' }]);
-    check(section(call('weather', { city: '' })), [{ call: 'weather', args: '{"city": ""}' }]);
+    expectSaid(section(call('weather', { city: '  a ' })), [{ call: 'weather', args: '{"city": "  a "}' }]);
+    expectSaid(section(call('weather', { city: '' })), [{ call: 'weather', args: '{"city": ""}' }]);
   });
 
   it('gives a call that breaks off back as text', () => {
     const whole = section(call('now', {}), call('weather', { city: 'Paris' }));
     const cut = whole.slice(0, whole.indexOf('Paris') + 2);
     const at = cut.lastIndexOf(call('weather', {}).slice(0, 8));
-    check(cut, [now, cut.slice(cut[at - 1] === '\n' ? at - 1 : at)], [now, { call: 'weather', args: '{"city": "Pa' }]);
+    expectSaid(
+      cut,
+      [now, cut.slice(cut[at - 1] === '\n' ? at - 1 : at)],
+      [now, { call: 'weather', args: '{"city": "Pa' }],
+    );
   });
 
   it('takes a mark alone for text', () => {
     const mark = section(call('now', {})).slice(0, 11);
-    check(`${mark} is a mark`, [`${mark} is a mark`]);
+    expectSaid(`${mark} is a mark`, [`${mark} is a mark`]);
   });
 });
 
@@ -134,11 +138,11 @@ describe('DeepSeek V3.2 and V4', () => {
     ['deepseek_v4', 'tool_calls'],
   ] as const)('%s reads calls whose values say what they are', (toolParser, name) => {
     const text = `Well.\n\n${section(name, calls)}`;
-    checkAnswer(text, ['Well.\n\n', { call: 'weather', args }, now], { toolParser });
+    expectAnswer(text, ['Well.\n\n', { call: 'weather', args }, now], { toolParser });
   });
 });
 
 it('reads a call of Qwen3-Coder whose outer tag is missing', () => {
   const text = '<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>';
-  checkAnswer(text, [paris], { toolParser: 'qwen3_coder' });
+  expectAnswer(text, [paris], { toolParser: 'qwen3_coder' });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerFormats } from '../../../../../controller/text/answer/answer-formats.ts';
 import { answerParser } from '../../../../../controller/text/answer/answer-parser.ts';
-import { checkAnswer, type Said, type Setting } from './check-answer.ts';
+import { expectAnswer, type Said, type Setting } from './expect-answer.ts';
 
 const now: Said = { call: 'now', args: '{}' };
 
@@ -71,7 +71,7 @@ describe('reasoning', () => {
       { toolParser: 'hermes' },
     ],
   ])('splits %s', (_, text, said, setting) => {
-    checkAnswer(text, said, { reasoningParser: 'qwen3', ...setting });
+    expectAnswer(text, said, { reasoningParser: 'qwen3', ...setting });
   });
 
   it('counts tokens of reasoning without its marks', () => {

@@ -93,7 +93,7 @@ function splits(text: string, everywhere: boolean): readonly (readonly string[])
 }
 
 /** `streamed`: what a stream says where a call breaks off, which it cannot take back. */
-export function checkAnswer(text: string, expected: readonly Said[], setting: Setting, streamed = expected): void {
+export function expectAnswer(text: string, expected: readonly Said[], setting: Setting, streamed = expected): void {
   const ids = expected.some((say) => typeof say === 'object' && 'id' in say);
   const shown = ids ? (says: readonly Said[]) => says : withoutIds;
   for (const [inStream, wanted] of [
