@@ -3,6 +3,7 @@
  * pipelines arrive as Error objects with a `code` of their own and are mapped here, by name alone.
  */
 import { status } from '@grpc/grpc-js';
+import { NumberText } from './number-text.ts';
 
 const catalogue = {
   INVALID_REQUEST: { http: 400, type: 'invalid_request_error', grpc: status.INVALID_ARGUMENT },
@@ -89,15 +90,6 @@ export class FieldError extends ServiceError {
 
 export function invalidField(field: string, value: unknown, expected: string): FieldError {
   return new FieldError(field, value, expected);
-}
-
-/** A number as it was written, for errors. */
-export class NumberText {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
 }
 
 /** A request field that asks for something that this server does not do. */

@@ -52,8 +52,12 @@ export interface Generation {
   readonly ignoreEos: boolean;
   readonly stopTokenIds: readonly number[];
   readonly stop: StopPatterns;
+  /** Stop texts that are special tokens, by their ids: those end a sequence as tokens. */
+  readonly stopTokenTexts: ReadonlyMap<number, string>;
   readonly includeStop: boolean;
   readonly skipSpecialTokens: boolean;
+  /** Special tokens that texts show although others are skipped. */
+  readonly shownTokens: ReadonlySet<number>;
   /** Alternatives per token; null: no log-probabilities. */
   readonly logprobs: number | null;
   readonly promptLogprobs: number | null;
@@ -248,10 +252,12 @@ export class Inference implements Served {
       table: this.text.table,
       prompt: generation.promptTokenIds,
       skipSpecialTokens: generation.skipSpecialTokens,
+      shownTokens: generation.shownTokens,
       stop: generation.stop,
       includeStop: generation.includeStop,
       minTokens: generation.constraint?.minTokens ?? 0,
       stopTokenIds: new Set(generation.stopTokenIds),
+      stopTokenTexts: generation.stopTokenTexts,
       eosTokenIds: generation.ignoreEos ? new Set<number>() : this.#eosTokenIds,
       textOffsets: generation.textOffsets,
     };
@@ -271,7 +277,7 @@ export class Inference implements Served {
       limits: {
         maxTokens: generation.maxTokens,
         stop: [],
-        stopTokenIds: [...generation.stopTokenIds],
+        stopTokenIds: [...generation.stopTokenIds, ...generation.stopTokenTexts.keys()],
         ignoreEos: generation.ignoreEos,
         ...(generation.logprobs === null ? {} : { logprobs: generation.logprobs }),
         ...(generation.promptLogprobs === null ? {} : { promptLogprobs: generation.promptLogprobs }),

@@ -6,6 +6,8 @@ import type { TokenTable } from './token-table.ts';
 
 export interface DetokenizerOptions {
   readonly skipSpecialTokens: boolean;
+  /** Special tokens that are not skipped all the same. */
+  readonly keep?: ReadonlySet<number>;
   /** Tokens before the first one: text goes on where they end. Their own text is not returned. */
   readonly prefix?: readonly number[];
 }
@@ -17,7 +19,7 @@ const prefixWindow = 4;
 
 export class Detokenizer {
   readonly #table: TokenTable;
-  readonly #skipSpecial: boolean;
+  readonly #skipped: (id: number) => boolean;
   #pending: Uint8Array = noBytes;
   /** Characters that may still be taken off the start. */
   #strip: number;
@@ -25,10 +27,11 @@ export class Detokenizer {
 
   constructor(table: TokenTable, options: DetokenizerOptions) {
     this.#table = table;
-    this.#skipSpecial = options.skipSpecialTokens;
+    const { skipSpecialTokens, keep } = options;
+    this.#skipped = (id) => skipSpecialTokens && table.entry(id).special && keep?.has(id) !== true;
     this.#strip = table.leadingStrip?.count ?? 0;
     const prefix = options.prefix ?? [];
-    const visible = this.#skipSpecial ? (id: number) => !table.entry(id).special : () => true;
+    const visible = (id: number): boolean => !this.#skipped(id);
     if (prefix.some(visible)) {
       this.#strip = 0;
       let from = prefix.length;
@@ -40,7 +43,7 @@ export class Detokenizer {
   /** Text that became final with this token; often the token's own, sometimes none. */
   push(id: number): string {
     const entry = this.#table.entry(id);
-    if (entry.special && this.#skipSpecial) return '';
+    if (entry.special && this.#skipped(id)) return '';
     this.#tokens++;
     let text: string;
     if (entry.bytes === null) {

@@ -5,6 +5,7 @@
 import type { ModelSpec } from '../../proto/messages.ts';
 import type { TextFiles } from '../model/checkpoint/checkpoint-files.ts';
 import type { EndToken } from '../model/compile.ts';
+import { writeJson } from './exact-json.ts';
 import { addedTokens, tokenText } from './special-tokens.ts';
 import type { NamedTemplate, TemplateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
@@ -47,7 +48,7 @@ export async function templateEnds(
   ];
   const ends: EndToken[] = [];
   for (const template of templates) {
-    const variables = { ...names, messages, add_generation_prompt: false };
+    const variables = writeJson({ ...names, messages, add_generation_prompt: false });
     const rendered = await process.render(template, variables, null).catch(() => '');
     const at = rendered.lastIndexOf(answer);
     const after = at < 0 ? '' : rendered.slice(at + answer.length).trimStart();

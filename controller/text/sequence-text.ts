@@ -28,6 +28,8 @@ export interface SequenceTextOptions {
   readonly table: TokenTable;
   readonly prompt: readonly number[];
   readonly skipSpecialTokens: boolean;
+  /** Special tokens that are not skipped all the same. */
+  readonly shownTokens: ReadonlySet<number>;
   readonly stop: StopPatterns;
   /** Stop texts are looked for behind this many tokens. */
   readonly minTokens: number;
@@ -35,6 +37,8 @@ export interface SequenceTextOptions {
   readonly includeStop: boolean;
   /** Token ids that end the sequence because the request says so. */
   readonly stopTokenIds: ReadonlySet<number>;
+  /** Stop texts that are tokens, by their ids. */
+  readonly stopTokenTexts: ReadonlyMap<number, string>;
   /** Token ids that end the sequence because the model says so; empty when they are ignored. */
   readonly eosTokenIds: ReadonlySet<number>;
   readonly textOffsets: boolean;
@@ -56,6 +60,9 @@ export class SequenceText {
     this.#options = options;
     this.#detokenizer = new Detokenizer(options.table, {
       skipSpecialTokens: options.skipSpecialTokens,
+      keep: options.includeStop
+        ? new Set([...options.shownTokens, ...options.stopTokenTexts.keys()])
+        : options.shownTokens,
       prefix: options.prompt,
     });
     this.#stops = new StopTexts(options.stop, options.includeStop);
@@ -98,13 +105,16 @@ export class SequenceText {
   }
 
   #isStop(id: number): boolean {
-    return this.#options.eosTokenIds.has(id) || this.#options.stopTokenIds.has(id);
+    const { eosTokenIds, stopTokenIds, stopTokenTexts } = this.#options;
+    return eosTokenIds.has(id) || stopTokenIds.has(id) || stopTokenTexts.has(id);
   }
 
   #finish(response: RunResponse): Finish | null {
     if (response.finishReason === 'FINISH_REASON_LENGTH') return { reason: 'length', stop: null };
     if (response.finishReason !== 'FINISH_REASON_STOP') return null;
     const last = response.tokenIds.at(-1);
+    const text = last === undefined ? undefined : this.#options.stopTokenTexts.get(last);
+    if (text !== undefined) return { reason: 'stop', stop: text };
     const asked = last !== undefined && this.#options.stopTokenIds.has(last) && !this.#options.eosTokenIds.has(last);
     return { reason: 'stop', stop: asked ? last : null };
   }

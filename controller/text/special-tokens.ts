@@ -55,6 +55,18 @@ export function readSpecialTokens(files: TextFiles, idOf: (token: string) => num
   return { ids, names };
 }
 
+/** Special tokens by their texts. */
+export function specialTexts(files: TextFiles, { ids }: SpecialTokens): ReadonlyMap<string, number> {
+  const special = addedTokens(files).filter(({ id, content }) => content !== '' && ids.has(id));
+  return new Map(special.map(({ id, content }) => [content, id]));
+}
+
+/** Those of which marks are made, such as `<|tool_call|>`. */
+export function specialTokensIn(marks: readonly string[], special: ReadonlyMap<string, number>): ReadonlySet<number> {
+  const made = [...special].filter(([text]) => text.trim() !== '' && marks.some((mark) => mark.includes(text)));
+  return new Set(made.map(([, id]) => id));
+}
+
 /** A token is spelled as a string, or as an object with `content`. */
 export function tokenText(token: unknown): string | null {
   const text = isObject(token) ? token['content'] : token;

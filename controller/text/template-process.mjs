@@ -3,7 +3,7 @@
 // interpreter is the built one, as Node runs no TypeScript here.
 import { Worker } from 'node:worker_threads';
 import { Template } from '../../dist/controller/text/jinja/template.js';
-import { fromJson } from '../../dist/controller/text/jinja/values/from-json.js';
+import { parseJson } from '../../dist/controller/text/jinja/values/from-json.js';
 
 const maxCharacters = Number(process.argv[2]);
 const longestError = 2_000;
@@ -23,10 +23,7 @@ let busy = false;
 function answer({ index, variables }) {
   try {
     templates[index] ??= new Template(sources[index]);
-    const result =
-      variables === null
-        ? ''
-        : templates[index].render(Object.entries(variables).map(([name, value]) => [name, fromJson(value)]));
+    const result = variables === null ? '' : templates[index].render(parseJson(variables));
     return result.length > maxCharacters ? { tooLong: true } : { result };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

@@ -38,19 +38,15 @@ export class TemplateError extends Error {}
 export interface TemplateProcess {
   /** Parses a template. Fails with a TemplateError, or with a ServiceError that names a limit. */
   check(template: NamedTemplate): Promise<void>;
-  /** Fails as `check` does. */
-  render(
-    template: NamedTemplate,
-    variables: Readonly<Record<string, unknown>>,
-    signal: AbortSignal | null,
-  ): Promise<string>;
+  /** `variables`: a JSON object. Fails as `check` does. */
+  render(template: NamedTemplate, variables: string, signal: AbortSignal | null): Promise<string>;
   close(): Promise<void>;
 }
 
 interface TemplateTask {
   readonly template: NamedTemplate;
   /** Null: only parse. */
-  readonly variables: Readonly<Record<string, unknown>> | null;
+  readonly variables: string | null;
 }
 
 type TemplateAnswer = { readonly result: string } | { readonly error: string } | { readonly tooLong: true };

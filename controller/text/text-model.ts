@@ -10,15 +10,25 @@ import type { EndToken } from '../model/compile.ts';
 import { ModelError } from '../model/config/problems.ts';
 import { readSamplingDefaults } from '../sampling/sampling-defaults.ts';
 import {
+  type AnswerFormats,
+  answerFormats,
+  marksOf,
+  type ReasoningParserName,
+  type ToolParserName,
+} from './answer/answer-formats.ts';
+import {
   type ChatInput,
   type ChatTemplates,
-  openFinalMessage,
   readChatTemplates,
   templateFailure,
   templateFor,
   templateVariables,
-} from './chat-template.ts';
+} from './chat/chat-template.ts';
+import { cutAtMark, finalText, markFinalMessage } from './chat/open-final-message.ts';
+import { plainTraits, type TemplateTraits, templateTraits } from './chat/template-traits.ts';
+import { toTurns } from './chat/turns.ts';
 import { templateEnds, tokenizerEnds } from './end-tokens.ts';
+import { specialTexts, specialTokensIn } from './special-tokens.ts';
 import { type NamedTemplate, TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
@@ -31,6 +41,12 @@ export interface TextModel {
   readonly chatObstacle: string | null;
   /** Tokens that the tokenizer and the chat templates end a sequence with. */
   readonly endTokens: readonly EndToken[];
+  /** Special tokens by their texts. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+  /** How answers to chats are read. */
+  readonly answers: AnswerFormats;
+  /** Special tokens that must be seen in an answer's text for it to be read. */
+  answerTokens(withTools: boolean): ReadonlySet<number>;
   /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
   encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
   /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
@@ -38,23 +54,35 @@ export interface TextModel {
   close(): Promise<void>;
 }
 
+/** How answers are read, by name. */
+export interface AnswerParsers {
+  readonly toolCallParser: ToolParserName;
+  readonly reasoningParser: ReasoningParserName;
+}
+
+const automatic: AnswerParsers = { toolCallParser: 'auto', reasoningParser: 'auto' };
+
 /** Texts of more UTF-16 units than this go to the tokenizer thread. */
 const inlineCharacters = 16_384;
 
 /** Reads the tokenizer, templates and defaults beside a checkpoint. Throws a ModelError that names the file. */
-export async function loadTextModel(directory: string): Promise<TextModel> {
+export async function loadTextModel(directory: string, parsers: AnswerParsers = automatic): Promise<TextModel> {
   try {
-    return await createTextModel(await readTextFiles(directory));
+    return await createTextModel(await readTextFiles(directory), parsers);
   } catch (error) {
     throw new ModelError(directory, [(error as Error).message], 1, { cause: error });
   }
 }
 
-export async function createTextModel(files: TextFiles): Promise<TextModel> {
+export async function createTextModel(files: TextFiles, parsers: AnswerParsers = automatic): Promise<TextModel> {
   const tokenizer = createTokenizer(files);
   const samplingDefaults = readSamplingDefaults(files.generationConfig);
   const thread = tokenizerThread(files);
-  const chat = await startChat(files);
+  const chat = await startChat(files, tokenizer.special.names);
+  const specialTokens = specialTexts(files, tokenizer.special);
+  const sources = typeof chat === 'string' ? [] : chat.all.map(({ source }) => source);
+  const answers = answerFormats(sources, parsers.toolCallParser, parsers.reasoningParser);
+  const answerTokens = [false, true].map((withTools) => specialTokensIn(marksOf(answers, withTools), specialTokens));
   const endTokens = [
     ...tokenizerEnds(files, (token) => tokenizer.idOf(token)),
     ...(typeof chat === 'string' ? [] : await templateEnds(files, chat.all, tokenizer.special.names, chat.process)),
@@ -63,6 +91,9 @@ export async function createTextModel(files: TextFiles): Promise<TextModel> {
     table: tokenizer.table,
     samplingDefaults,
     endTokens,
+    specialTokens,
+    answers,
+    answerTokens: (withTools) => answerTokens[withTools ? 1 : 0] as ReadonlySet<number>,
     chatObstacle: typeof chat === 'string' ? chat : null,
     async encode(text, addSpecialTokens, maxTokens, signal = null) {
       if (text.length > maxTokens * tokenizer.maxCharactersPerToken) {
@@ -76,9 +107,12 @@ export async function createTextModel(files: TextFiles): Promise<TextModel> {
     },
     async renderChat(input, signal = null) {
       if (typeof chat === 'string') throw new ServiceError('UNSUPPORTED', chat, { field: 'messages' });
-      const variables = templateVariables(input, tokenizer.special.names);
-      const rendered = await chat.process.render(templateFor(chat.templates, input), variables, signal).catch(refusal);
-      return input.continueFinalMessage ? openFinalMessage(rendered, input) : rendered;
+      const template = templateFor(chat.templates, input);
+      const turns = toTurns(input.messages, chat.traits.get(template) ?? plainTraits);
+      const shown = input.continueFinalMessage ? markFinalMessage(turns) : turns;
+      const variables = within(() => templateVariables(input, shown, tokenizer.special.names));
+      const rendered = await chat.process.render(template, variables, signal).catch(refusal);
+      return input.continueFinalMessage ? cutAtMark(rendered, finalText(turns)) : rendered;
     },
     async close() {
       await Promise.all([thread.close(), typeof chat === 'string' ? null : chat.process.close()]);
@@ -89,11 +123,12 @@ export async function createTextModel(files: TextFiles): Promise<TextModel> {
 interface Chat {
   readonly templates: ChatTemplates;
   readonly all: readonly NamedTemplate[];
+  readonly traits: ReadonlyMap<NamedTemplate, TemplateTraits>;
   readonly process: TemplateProcess;
 }
 
 /** The templates, or why there are none: text completions are served all the same. */
-async function startChat(files: TextFiles): Promise<Chat | string> {
+async function startChat(files: TextFiles, names: Readonly<Record<string, string>>): Promise<Chat | string> {
   let templates: ChatTemplates;
   try {
     templates = readChatTemplates(files);
@@ -103,12 +138,25 @@ async function startChat(files: TextFiles): Promise<Chat | string> {
   const all = [templates.default, templates.toolUse].filter((template) => template !== null);
   const process = templateProcess(all);
   try {
-    for (const template of all) await process.check(template);
-    return { templates, all, process };
+    const traits = new Map<NamedTemplate, TemplateTraits>();
+    for (const template of all) {
+      await process.check(template);
+      traits.set(template, await templateTraits(template, names, process).catch(() => plainTraits));
+    }
+    return { templates, all, traits, process };
   } catch (error) {
     await process.close();
     const { message } = error as Error;
     return error instanceof TemplateError ? `the chat template of the model cannot be read: ${message}` : message;
+  }
+}
+
+/** A conversation may be nested more deeply than it can be written. */
+function within<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof RangeError ? templateFailure('they are nested too deeply') : error;
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Progress } from '../../gateway/inference.ts';
 import { JoinedPiece } from '../../gateway/piece.ts';
+import type { AnswerPart } from '../../text/answer/answer-part.ts';
 import type { Piece } from '../../text/sequence-text.ts';
 import type { Answer, AnswerHead, ChunkWriter, WholeAnswer } from '../answers/answer.ts';
 import { bestChoices } from '../answers/best-of.ts';
@@ -82,32 +83,36 @@ export class ChatDocument implements WholeAnswer {
   readonly #options: ChatAnswerOptions;
   readonly #choices: readonly JoinedPiece[];
   #scores: readonly (object | null)[] | null = null;
+  readonly #said: readonly AnswerPart[][];
 
   constructor(head: AnswerHead, usage: UsageCounter, options: ChatAnswerOptions) {
     this.#head = head;
     this.usage = usage;
     this.#options = options;
     this.#choices = Array.from({ length: options.candidates }, (_, index) => new JoinedPiece(index));
+    this.#said = this.#choices.map(() => []);
   }
 
   add(_prompt: number, progress: Progress): void {
-    const { promptTokenIds, names, promptLogprobs: alternatives } = this.#options;
+    const { promptTokenIds, names, promptLogprobs: alternatives, readers } = this.#options;
     this.usage.add(promptTokenIds.length, progress);
     if (alternatives !== null && progress.prompt !== null) {
       this.#scores = promptLogprobs(names, promptTokenIds, progress.prompt.promptLogprobs, alternatives);
     }
-    this.#choices[progress.piece.index]?.add(progress.piece);
+    const { piece } = progress;
+    this.#choices[piece.index]?.add(piece);
+    this.#said[piece.index]?.push(...readers.read(piece));
   }
 
   toJSON(): object {
-    const { returnTokenIds, promptTokenIds, readers, n } = this.#options;
+    const { returnTokenIds, promptTokenIds, n } = this.#options;
     return {
       id: this.#head.id,
       object: 'chat.completion',
       created: this.#head.created,
       model: this.#head.model,
       choices: bestChoices(this.#choices, n).map((choice, index) => ({
-        ...chatChoice(this.#options, choice, { message: messageOf(readers.read(choice)) }, true),
+        ...chatChoice(this.#options, choice, { message: messageOf(this.#said[choice.index] ?? []) }, true),
         index,
       })),
       usage: this.usage,

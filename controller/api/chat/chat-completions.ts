@@ -6,6 +6,7 @@ import type { Plan } from '../answers/plan.ts';
 import { UsageCounter } from '../answers/usage.ts';
 import { chatBody } from '../fields/chat-body.ts';
 import { readStreamFields } from '../fields/common-body.ts';
+import { exactBody } from '../fields/json-body.ts';
 import { readBody } from '../fields/read-body.ts';
 import { ChatDocument, ChatStream } from './chat-answer.ts';
 import { ChoiceReaders } from './choice-reader.ts';
@@ -15,7 +16,7 @@ import { planConversation } from './plan-conversation.ts';
 export async function planChat(body: unknown, served: Served, head: AnswerHead, signal: AbortSignal): Promise<Plan> {
   const fields = readBody(chatBody, body);
   const stream = readStreamFields(fields);
-  const { generation, answerParser } = await planConversation(fields, body, served, signal);
+  const { generation, answerParser } = await planConversation(fields, body, served, signal, exactBody(body));
   const readers = new ChoiceReaders(generation.n, answerParser);
   const usage = new UsageCounter(readers);
   const options = {

@@ -4,10 +4,10 @@
  */
 import { invalidField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
+import { answerParser } from '../../text/answer/answer-parser.ts';
 import type { AnswerParser } from '../../text/answer/answer-part.ts';
-import { contentOnly } from '../../text/answer/content-only.ts';
 import { type ChatBody, refuseOtherModalities } from '../fields/chat-body.ts';
-import { readChatInput } from '../fields/chat-messages.ts';
+import { calledTools, continuedText, readChatInput } from '../fields/chat-messages.ts';
 import { readCommonFields, readPromptLogprobs } from '../fields/common-body.ts';
 import { readConstraint } from '../fields/constraint-fields.ts';
 import { encodePrompt, outputTokens, readLastTokens } from '../fields/prompts.ts';
@@ -18,20 +18,26 @@ export interface Conversation {
   readonly answerParser: () => AnswerParser;
 }
 
-/** `sent`: the body as it came, whose numbers have all their digits. */
+/**
+ * `sent`: the body as it came, whose numbers have all their digits. `exact`: `body` with all digits of its numbers, where it has
+ * come as that.
+ */
 export async function planConversation(
   body: ChatBody,
   sent: unknown,
   served: Served,
   signal: AbortSignal,
+  exact: unknown = body,
 ): Promise<Conversation> {
   refuseOtherModalities(body);
   const common = readCommonFields(body, sent, served);
   const logprobs = readLogprobs(body);
-  const text = await served.text.renderChat(readChatInput(body), signal);
+  const { text: model } = served;
+  const prompt = await model.renderChat(readChatInput(body, exact), signal);
+  const tools = calledTools(body);
   const lastTokens = readLastTokens(body.truncate_prompt_tokens, served);
   const options = { addSpecialTokens: body.add_special_tokens ?? false, lastTokens };
-  const { tokenIds } = await encodePrompt(served, text, options, 'messages', signal);
+  const { tokenIds } = await encodePrompt(served, prompt, options, 'messages', signal);
   const { maxModelLen } = served.model;
   const limit = (['max_completion_tokens', 'max_tokens'] as const).find((name) => (body[name] ?? null) !== null);
   const asked = limit === undefined ? null : (body[limit] ?? null);
@@ -44,8 +50,16 @@ export async function planConversation(
     logprobs: logprobs ?? (common.n > (body.n ?? 1) ? 0 : null),
     promptLogprobs: readPromptLogprobs(body),
     textOffsets: false,
+    shownTokens: model.answerTokens(tools !== null),
   };
-  return { generation, answerParser: contentOnly };
+  const context = {
+    tools,
+    streamed: body.stream ?? false,
+    parallel: body.parallel_tool_calls ?? true,
+    prompt,
+    continued: continuedText(body),
+  };
+  return { generation, answerParser: () => answerParser(model.answers, context) };
 }
 
 function readLogprobs({ logprobs, top_logprobs }: ChatBody): number | null {

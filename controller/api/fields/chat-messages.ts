@@ -5,7 +5,9 @@ import { z } from 'zod';
 import { invalidField, unsupportedField } from '../../errors.ts';
 import { type JsonObject } from '../../model/checkpoint/checkpoint-files.ts';
 import { isObject } from '../../model/config/json.ts';
-import { type ChatInput, type ChatTurn, reservedNames } from '../../text/chat-template.ts';
+import { type ChatInput, reservedNames } from '../../text/chat/chat-template.ts';
+import { partTexts } from '../../text/chat/turns.ts';
+import { type Json, memberOf, membersOf } from '../../text/exact-json.ts';
 import { anObject, flag, list, refused, text } from './schema.ts';
 
 const maxMessages = 16_384;
@@ -58,7 +60,8 @@ export const chatInputFields = {
 export type ChatInputBody = z.output<z.ZodObject<typeof chatInputFields>>;
 type Message = z.output<typeof message>;
 
-export function readChatInput(body: ChatInputBody): ChatInput {
+/** `exact`: the body with the digits of its numbers, where they are known. */
+export function readChatInput(body: ChatInputBody, exact: unknown = body): ChatInput {
   const { messages } = body;
   if (messages.length === 0) throw invalidField('messages', messages, 'at least one message');
   const continueFinalMessage = body.continue_final_message ?? false;
@@ -66,57 +69,52 @@ export function readChatInput(body: ChatInputBody): ChatInput {
   if (continueFinalMessage && addGenerationPrompt) {
     throw invalidField('continue_final_message', true, 'false when add_generation_prompt is true');
   }
+  messages.forEach((given, i) => checkMessage(given, `messages[${i}]`));
+  checkTemplateArguments(body.chat_template_kwargs ?? {});
+  const given = exact as Json;
+  const list = (name: string): readonly Json[] | null => (memberOf(given, name) ?? null) as readonly Json[] | null;
   const effort = body.reasoning_effort ?? null;
   return {
-    messages: messages.map((given, i) => readTurn(given, `messages[${i}]`)),
-    tools: readTools(body),
-    documents: body.documents ?? null,
+    messages: list('messages') as readonly Json[],
+    tools: calledTools(body) === null ? null : list('tools'),
+    documents: list('documents'),
     addGenerationPrompt,
     continueFinalMessage,
-    templateArguments: {
-      ...(effort === null ? {} : { reasoning_effort: effort }),
-      ...readTemplateArguments(body.chat_template_kwargs ?? {}),
-    },
+    templateArguments: new Map([
+      ...(effort === null ? [] : [['reasoning_effort', effort] as const]),
+      ...membersOf(memberOf(given, 'chat_template_kwargs')),
+    ]),
   };
 }
 
-function readTurn(given: Message, path: string): ChatTurn {
-  const { role, tool_calls: calls } = given;
+function checkMessage(given: Message, path: string): void {
   if (isObject(given['audio'])) throw unsupportedField(`${path}.audio`, 'audio is not supported');
-  const content = readContent(given.content ?? null, `${path}.content`);
-  if (content === null && role !== 'assistant') throw invalidField(`${path}.content`, given.content, 'a text');
-  const turn = { ...given, role, content };
-  return calls === null || calls === undefined ? turn : { ...turn, tool_calls: calls.map(readToolCall) };
+  const content = given.content ?? null;
+  if (content === null && given.role !== 'assistant') throw invalidField(`${path}.content`, given.content, 'a text');
+  if (Array.isArray(content)) content.forEach((part, i) => checkPart(part, `${path}.content[${i}]`));
 }
 
-/** A text, or an array of text parts, joined by line ends. */
-function readContent(content: NonNullable<Message['content']> | null, path: string): string | null {
-  if (content === null || typeof content === 'string') return content;
-  return content.map((part, i) => readPart(part, `${path}[${i}]`)).join('\n');
-}
-
-function readPart(part: z.output<typeof contentPart>, path: string): string {
-  if (typeof part === 'string') return part;
-  if (part.type !== 'text') {
+function checkPart(part: z.output<typeof contentPart>, path: string): void {
+  if (typeof part === 'string') return;
+  const member = Object.hasOwn(partTexts, part.type) ? partTexts[part.type] : undefined;
+  if (member === undefined) {
     const type = JSON.stringify(part.type.slice(0, 80));
     throw unsupportedField(`${path}.type`, `parts of type ${type} are not supported: this model takes text only`);
   }
-  if (typeof part.text !== 'string') throw invalidField(`${path}.text`, part.text, 'a text');
-  return part.text;
+  if (typeof part[member] !== 'string') throw invalidField(`${path}.${member}`, part[member], 'a text');
 }
 
-/** Templates expect arguments as an object; clients send them as JSON text. */
-function readToolCall(call: unknown): unknown {
-  const fn = isObject(call) ? call['function'] : undefined;
-  if (!isObject(call) || !isObject(fn) || typeof fn['arguments'] !== 'string') return call;
-  try {
-    return { ...call, function: { ...fn, arguments: JSON.parse(fn['arguments'] || '{}') } };
-  } catch {
-    return call;
-  }
+/** The text of a last message that the answer goes on with; null where it begins a message. */
+export function continuedText({ messages, continue_final_message: continued }: ChatInputBody): string | null {
+  if (continued !== true) return null;
+  const content = messages.at(-1)?.content ?? '';
+  return typeof content === 'string'
+    ? content
+    : content.map((part) => (typeof part === 'string' ? part : (part.text ?? ''))).join('\n');
 }
 
-function readTools({ tools, tool_choice: choice }: ChatInputBody): readonly JsonObject[] | null {
+/** The tools that a model may call; null for none. */
+export function calledTools({ tools, tool_choice: choice }: ChatInputBody): readonly JsonObject[] | null {
   if (choice === 'required' || (typeof choice === 'object' && choice !== null)) {
     throw unsupportedField('tool_choice', 'only "auto" and "none" are supported: output is not constrained');
   }
@@ -127,10 +125,9 @@ function readTools({ tools, tool_choice: choice }: ChatInputBody): readonly Json
   return choice === 'none' || tools === null || tools === undefined || tools.length === 0 ? null : tools;
 }
 
-function readTemplateArguments(given: JsonObject): JsonObject {
+function checkTemplateArguments(given: JsonObject): void {
   for (const name of Object.keys(given)) {
     if (reservedNames.has(name))
       throw invalidField(`chat_template_kwargs.${name}`, given[name], 'another name: this one has a meaning');
   }
-  return given;
 }

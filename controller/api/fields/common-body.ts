@@ -13,7 +13,7 @@ import {
 } from '../../../proto/sampling-parameters.ts';
 import { invalidField, unsupportedField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
-import { compileStops, type StopPatterns } from '../../text/stop-texts.ts';
+import { compileStops } from '../../text/stop-texts.ts';
 import { constraintFields } from './constraint-fields.ts';
 import { integer64, integer64Range } from './json-body.ts';
 import {
@@ -106,7 +106,16 @@ export type CommonBody = z.output<z.ZodObject<typeof commonFields>>;
 /** Everything of a Generation but the prompt, its length, and log-probabilities. */
 export type CommonFields = Pick<
   Generation,
-  'sampling' | 'seed' | 'n' | 'ignoreEos' | 'stopTokenIds' | 'stop' | 'includeStop' | 'skipSpecialTokens'
+  | 'sampling'
+  | 'seed'
+  | 'n'
+  | 'ignoreEos'
+  | 'stopTokenIds'
+  | 'stop'
+  | 'stopTokenTexts'
+  | 'shownTokens'
+  | 'includeStop'
+  | 'skipSpecialTokens'
 >;
 
 export interface StreamFields {
@@ -130,7 +139,8 @@ export function readCommonFields(body: CommonBody, sent: unknown, served: Served
     n: readCandidates(body),
     ignoreEos: body.ignore_eos ?? false,
     stopTokenIds: checkTokenIds(body.stop_token_ids ?? [], 'stop_token_ids', vocabSize),
-    stop: readStop(body.stop ?? []),
+    ...readStops(typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []), 'stop', served),
+    shownTokens: new Set<number>(),
     includeStop: body.include_stop_str_in_output ?? false,
     skipSpecialTokens: body.skip_special_tokens ?? true,
   };
@@ -193,9 +203,17 @@ function readLogitBias(given: Readonly<Record<string, unknown>>, vocabSize: numb
   return bias;
 }
 
-function readStop(stop: string | readonly unknown[]): StopPatterns {
-  return compileStops(checkStops(typeof stop === 'string' ? [stop] : stop, 'stop'));
+/** Stop texts; those that are special tokens, which texts leave out, stop as tokens. */
+export function readStops(given: readonly unknown[], path: string, { text }: Served): StopFields {
+  const stops = checkStops(given, path);
+  const tokens = stops.flatMap((stop) => {
+    const id = text.specialTokens.get(stop);
+    return id === undefined ? [] : [[id, stop] as const];
+  });
+  return { stop: compileStops(stops), stopTokenTexts: new Map(tokens) };
 }
+
+type StopFields = Pick<Generation, 'stop' | 'stopTokenTexts'>;
 
 /** Stop texts: bounded in number and length, not empty, well-formed Unicode. */
 export function checkStops(stops: readonly unknown[], path: string): readonly string[] {

@@ -1,8 +1,10 @@
 /**
  * JSON request bodies. Numbers become doubles, as JSON.parse makes them; the text is kept while a request is checked, so that
- * integers of 64 bits can be read from it and errors can show what was sent. Only these two look into it.
+ * integers of 64 bits can be read from it and errors can show what was sent. Only these look into it.
  */
-import { FieldError, invalidField, NumberText, type ServiceError } from '../../errors.ts';
+import { FieldError, invalidField, type ServiceError } from '../../errors.ts';
+import { NumberText } from '../../number-text.ts';
+import { losesDigits, readExactJson } from '../../text/exact-json.ts';
 
 export class JsonBody {
   readonly value: unknown;
@@ -19,6 +21,11 @@ export class JsonBody {
     this.#text = null;
   }
 
+  /** The value with all digits of its numbers, and with its keys in order. */
+  exact(): unknown {
+    return this.#text !== null && losesDigits(this.#text) ? readExactJson(this.#text) : this.value;
+  }
+
   /** The number at a path such as "prompt[2][0]" as it was sent; null where there is none. */
   sentNumber(path: string): string | null {
     if (this.#text === null) return null;
@@ -26,6 +33,11 @@ export class JsonBody {
     const start = find(this.#text, segments);
     return start === null ? null : (/^-?\d[\d.eE+-]*/.exec(this.#text.slice(start, start + longest))?.[0] ?? null);
   }
+}
+
+/** A body with all digits of its numbers, where it came as a text. */
+export function exactBody(body: unknown): unknown {
+  return body instanceof JsonBody ? body.exact() : body;
 }
 
 /** An error as it is, but that a number which it shows is shown as it was sent. */

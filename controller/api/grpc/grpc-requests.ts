@@ -12,14 +12,7 @@ import {
 } from '../../../proto/sampling-parameters.ts';
 import { invalidField, ServiceError } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
-import { compileStops } from '../../text/stop-texts.ts';
-import {
-  checkStops,
-  maxBiasEntries,
-  maxLogprobs,
-  maxSequencesPerPrompt,
-  maxStopTokens,
-} from '../fields/common-body.ts';
+import { maxBiasEntries, maxLogprobs, maxSequencesPerPrompt, maxStopTokens, readStops } from '../fields/common-body.ts';
 import { checkPromptTokens, encodePrompt, outputTokens } from '../fields/prompts.ts';
 import { checkTokenIds, describe, inRange } from '../fields/schema.ts';
 
@@ -79,7 +72,8 @@ export async function planGenerate(request: GenerateRequest, served: Served, sig
     maxTokens: outputTokens(promptTokenIds.length, asked, model.maxModelLen, served, 'limits.max_tokens'),
     ignoreEos: limits?.ignoreEos ?? false,
     stopTokenIds: readStopTokens(limits?.stopTokenIds ?? [], model.vocabSize),
-    stop: compileStops(checkStops(limits?.stop ?? [], 'limits.stop')),
+    ...readStops(limits?.stop ?? [], 'limits.stop', served),
+    shownTokens: new Set(),
     includeStop: false,
     skipSpecialTokens: true,
     constraint: null,

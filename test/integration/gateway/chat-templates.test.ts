@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { TextFiles } from '../../../controller/model/checkpoint/checkpoint-files.ts';
-import { type ChatInput } from '../../../controller/text/chat-template.ts';
+import { type ChatInput } from '../../../controller/text/chat/chat-template.ts';
+import type { Json } from '../../../controller/text/exact-json.ts';
 import { createTextModel, type TextModel } from '../../../controller/text/text-model.ts';
 import { sentencePieceFiles } from '../../unit/controller/gateway/tokenizer-fixtures.ts';
 
@@ -106,7 +107,7 @@ describe('chat templates', () => {
 
   it('may get values that are nested too deeply to be handed over, which harms nobody else', async () => {
     const text = await withTemplate(plain);
-    let nested: unknown[] = [];
+    let nested: Json = [];
     for (let depth = 0; depth < 200_000; depth++) nested = [nested];
     const deep = input({ templateArguments: { nested } });
     await expect(text.renderChat(deep)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });

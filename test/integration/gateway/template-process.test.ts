@@ -16,8 +16,8 @@ function start(source: string, limits: Partial<TemplateLimits> = {}) {
   opened.push(process);
   return {
     process,
-    hostile: () => process.render(templates.hostile, {}, null),
-    good: (a: string) => process.render(templates.good, { a }, null),
+    hostile: () => process.render(templates.hostile, '{}', null),
+    good: (a: string) => process.render(templates.good, JSON.stringify({ a }), null),
     check: () => process.check(templates.hostile),
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readChatTemplates } from '../../../../controller/text/chat-template.ts';
+import { readChatTemplates } from '../../../../controller/text/chat/chat-template.ts';
 import { textFiles } from './tokenizer-fixtures.ts';
 
 describe('the chat templates of a checkpoint', () => {

@@ -2,24 +2,24 @@
  * Chat templates: which of a checkpoint's templates applies, and the variables it sees. They are rendered by a process of
  * their own (template-process.ts).
  */
-import { ServiceError } from '../errors.ts';
-import { type JsonObject, type TextFiles } from '../model/checkpoint/checkpoint-files.ts';
-import { isObject } from '../model/config/json.ts';
-import type { NamedTemplate } from './template-process.ts';
-
-/** A turn as templates see it: `role`, `content` as text or null, and whatever else the client sent. */
-export type ChatTurn = JsonObject & { readonly role: string; readonly content: string | null };
+import { ServiceError } from '../../errors.ts';
+import { type TextFiles } from '../../model/checkpoint/checkpoint-files.ts';
+import { isObject } from '../../model/config/json.ts';
+import { type Json, membersOf, writeJson } from '../exact-json.ts';
+import type { NamedTemplate } from '../template-process.ts';
+import type { Turn } from './turns.ts';
 
 export interface ChatInput {
-  readonly messages: readonly ChatTurn[];
+  /** As clients send them, each with a role. */
+  readonly messages: readonly Json[];
   /** Function definitions, passed through to the template. */
-  readonly tools: readonly JsonObject[] | null;
-  readonly documents: readonly JsonObject[] | null;
+  readonly tools: readonly Json[] | null;
+  readonly documents: readonly Json[] | null;
   readonly addGenerationPrompt: boolean;
   /** Leave the last message open, so that generation goes on with it. */
   readonly continueFinalMessage: boolean;
   /** More variables, as the template's author defines them. */
-  readonly templateArguments: JsonObject;
+  readonly templateArguments: Json;
 }
 
 export interface ChatTemplates {
@@ -78,35 +78,19 @@ export function templateFor(templates: ChatTemplates, input: ChatInput): NamedTe
   return input.tools !== null && templates.toolUse !== null ? templates.toolUse : templates.default;
 }
 
-/** The variables of a template, as Hugging Face's `apply_chat_template` names them: `tools` and `documents` are None without any. */
+/**
+ * The variables of a template as JSON, as Hugging Face's `apply_chat_template` names them: `tools` and `documents` are None without
+ * any.
+ */
 export function templateVariables(
   input: ChatInput,
+  turns: readonly Turn[],
   specialTokens: Readonly<Record<string, string>>,
-): Readonly<Record<string, unknown>> {
-  return {
-    ...specialTokens,
-    ...input.templateArguments,
-    messages: input.messages,
-    tools: input.tools,
-    documents: input.documents,
-    add_generation_prompt: input.addGenerationPrompt,
-  };
-}
-
-/** Cuts what a template puts after the last message's content, so that generation goes on with it. */
-export function openFinalMessage(rendered: string, input: ChatInput): string {
-  const content = (input.messages.at(-1)?.content ?? '').trim();
-  const at = rendered.lastIndexOf(content);
-  if (content === '' || at < 0) {
-    throw new ServiceError(
-      'INVALID_REQUEST',
-      'the last message cannot be continued: the chat template does not render it as it is',
-      {
-        field: 'continue_final_message',
-      },
-    );
-  }
-  return rendered.slice(0, at + content.length);
+): string {
+  const given = [...Object.entries(specialTokens), ...membersOf(input.templateArguments)];
+  const { tools, documents, addGenerationPrompt } = input;
+  const own = { messages: turns, tools, documents, add_generation_prompt: addGenerationPrompt };
+  return writeJson(new Map<string, Json>([...given, ...Object.entries(own)]));
 }
 
 /** The error for a template that failed, most often because it raised an exception on purpose. */
