@@ -15,7 +15,7 @@ import {
   marksOf,
   type ReasoningParserName,
   type ToolParserName,
-} from './answer/answer-formats.ts';
+} from './answer/parser/answer-formats.ts';
 import {
   type ChatInput,
   type ChatTemplates,

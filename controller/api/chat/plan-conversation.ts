@@ -4,8 +4,8 @@
  */
 import { invalidField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
-import { answerParser } from '../../text/answer/answer-parser.ts';
 import type { AnswerParser } from '../../text/answer/answer-part.ts';
+import { answerParser } from '../../text/answer/parser/answer-parser.ts';
 import { type ChatBody, refuseOtherModalities } from '../fields/chat-body.ts';
 import { calledTools, continuedText, readChatInput } from '../fields/chat-messages.ts';
 import { readCommonFields, readPromptLogprobs } from '../fields/common-body.ts';

@@ -1,13 +1,13 @@
 /** Answers are read the same whole, in pieces, and character by character; in streams in every split in two. */
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
+import { type AnswerPart, joinParts } from '../../../../../controller/text/answer/answer-part.ts';
 import {
   answerFormats,
   type ReasoningParserName,
   type ToolParserName,
-} from '../../../../../controller/text/answer/answer-formats.ts';
-import { answerParser } from '../../../../../controller/text/answer/answer-parser.ts';
-import { type AnswerPart, joinParts } from '../../../../../controller/text/answer/answer-part.ts';
+} from '../../../../../controller/text/answer/parser/answer-formats.ts';
+import { answerParser } from '../../../../../controller/text/answer/parser/answer-parser.ts';
 
 /** `weather` takes a text, a whole number, a boolean, an object and a list; `now` nothing. */
 export const tools = [

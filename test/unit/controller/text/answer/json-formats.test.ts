@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import type { ToolParserName } from '../../../../../controller/text/answer/answer-formats.ts';
+import type { ToolParserName } from '../../../../../controller/text/answer/parser/answer-formats.ts';
 import { expectAnswer, type Said } from './expect-answer.ts';
 
 interface Case {

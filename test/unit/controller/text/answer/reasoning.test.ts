@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answerFormats } from '../../../../../controller/text/answer/answer-formats.ts';
-import { answerParser } from '../../../../../controller/text/answer/answer-parser.ts';
+import { answerFormats } from '../../../../../controller/text/answer/parser/answer-formats.ts';
+import { answerParser } from '../../../../../controller/text/answer/parser/answer-parser.ts';
 import { expectAnswer, type Said, type Setting } from './expect-answer.ts';
 
 const now: Said = { call: 'now', args: '{}' };

@@ -1,12 +1,12 @@
 /** Reads a model's answer: what it thinks, what it says, which tools it calls. */
 import { randomBytes, randomInt } from 'node:crypto';
+import type { AnswerParser, AnswerPart } from '../answer-part.ts';
+import { HarmonyParser } from '../harmony/harmony-parser.ts';
+import { beginsInside } from '../reasoning/reasoning-format.ts';
+import { ReasoningSplitter } from '../reasoning/reasoning-splitter.ts';
+import { CallParser } from '../tool-calls/call-parser.ts';
+import { ToolSchemas } from '../tool-calls/tool-schemas.ts';
 import type { AnswerFormats } from './answer-formats.ts';
-import type { AnswerParser, AnswerPart } from './answer-part.ts';
-import { HarmonyParser } from './harmony/harmony-parser.ts';
-import { beginsInside } from './reasoning/reasoning-format.ts';
-import { ReasoningSplitter } from './reasoning/reasoning-splitter.ts';
-import { CallParser } from './tool-calls/call-parser.ts';
-import { ToolSchemas } from './tool-calls/tool-schemas.ts';
 
 export interface AnswerContext {
   /** The request's tools; null where the answer is not searched for calls. */

@@ -1,13 +1,13 @@
 /** Which formats the answers of a model are read in: by its chat templates, or by name. */
-import { harmonyMarks } from './harmony/harmony-parser.ts';
+import { harmonyMarks } from '../harmony/harmony-parser.ts';
 import {
   type ReasoningFormat,
   type ReasoningFormatName,
   reasoningFormatOf,
   reasoningFormats,
-} from './reasoning/reasoning-format.ts';
-import type { ToolFormat } from './tool-calls/tool-format.ts';
-import { type ToolFormatName, toolFormatOf, toolFormats } from './tool-calls/tool-formats.ts';
+} from '../reasoning/reasoning-format.ts';
+import type { ToolFormat } from '../tool-calls/tool-format.ts';
+import { type ToolFormatName, toolFormatOf, toolFormats } from '../tool-calls/tool-formats.ts';
 
 /** `auto`: as the template shows; `none`: the text stays as it is. */
 export type ToolParserName = 'auto' | 'none' | 'openai' | ToolFormatName;
