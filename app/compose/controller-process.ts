@@ -150,6 +150,7 @@ function openGateway(
     logger: log,
     tls: tls.server,
     apiKeys,
+    allowedOrigins: config.allowedOrigins,
     latencies: controller.latencies,
     defaultSeed: config.seed,
     obstacles: () => controller.obstacles(),

@@ -112,6 +112,7 @@ function openGateway(config: ServeConfig, { checkpoint, engine, status, tls, api
     logger: log,
     tls: tls.server,
     apiKeys,
+    allowedOrigins: config.allowedOrigins,
     engine: () => engine.snapshot(),
     latencies: status.latencies,
     defaultSeed: config.seed,

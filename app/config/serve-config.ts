@@ -135,6 +135,13 @@ export const server = {
     repeatable: true,
     secret: true,
   }),
+  allowedOrigins: option(list().nullable().default(null), {
+    group: 'Server',
+    description:
+      'Sites whose pages may use the API from a browser, such as https://example.com; several, separated by commas; *: all.',
+    placeholder: 'ORIGIN',
+    fallback: '* where no key is asked for, else none',
+  }),
   apiKeyFile: option(text().nullable().default(null), {
     group: 'Server',
     description: 'File with one API key per line; empty lines and lines that start with # are skipped.',

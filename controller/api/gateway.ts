@@ -41,6 +41,8 @@ export interface GatewayOptions {
   readonly tls?: ServerTls | null;
   /** Default: everyone is let in. */
   readonly apiKeys?: ApiKeys;
+  /** Sites whose pages may use the API from a browser; null, the default: all where no key is needed, else none. */
+  readonly allowedOrigins?: readonly string[] | null;
   /** What the engine holds, for metrics; null where none runs in this process. */
   readonly engine?: (() => EngineSnapshot) | null;
   /** Counts the times of requests; null, the default: only /metrics do. */
@@ -189,7 +191,7 @@ function createInference(options: GatewayOptions, limits: GatewayLimits, metrics
 }
 
 function createHttp(
-  { http, tls = null, apiKeys = openAccess, logger }: GatewayOptions,
+  { http, tls = null, apiKeys = openAccess, allowedOrigins = null, logger }: GatewayOptions,
   limits: GatewayLimits,
   inference: Inference,
   metrics: Metrics,
@@ -198,6 +200,7 @@ function createHttp(
     ...http,
     tls: tls?.source ?? null,
     apiKeys,
+    allowedOrigins: allowedOrigins ?? (apiKeys === openAccess ? ['*'] : []),
     maxBodyBytes: limits.maxBodyBytes,
     maxBodyBytesTogether: Math.max(limits.maxBodyBytesTogether, limits.maxBodyBytes),
     maxHeaderBytes: limits.maxHeaderBytes,

@@ -134,7 +134,8 @@ export class Inference implements Served {
 
   /** What operators should know although requests can be answered. */
   notices(): readonly string[] {
-    return this.#options.notices();
+    const { chatObstacle } = this.text;
+    return [...(chatObstacle === null ? [] : [`chat is not served: ${chatObstacle}`]), ...this.#options.notices()];
   }
 
   /**

@@ -1,35 +1,53 @@
 /**
  * Bounds the memory that request bodies take together, from the first byte until the answer is over.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Transform } from 'node:stream';
+import type { FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
 import { ServiceError } from '../../errors.ts';
 
 export class BodyBudget {
   readonly #maxBytes: number;
-  readonly #maxBodyBytes: number;
   #taken = 0;
 
-  /** `maxBodyBytes` is what a body counts for whose length is not announced. */
-  constructor(maxBytes: number, maxBodyBytes: number) {
+  constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
-    this.#maxBodyBytes = maxBodyBytes;
   }
 
-  /** Takes a request's share; it is given back when its answer is over. Fails with OVERLOADED. */
-  take(request: FastifyRequest, reply: FastifyReply): void {
-    const bytes = bodyBytes(request, this.#maxBodyBytes);
-    if (bytes === 0) return;
-    if (this.#taken + bytes > this.#maxBytes) {
-      throw new ServiceError('OVERLOADED', 'request bodies take all the memory that is meant for them');
-    }
-    this.#taken += bytes;
+  /**
+   * Takes a request's share; it is given back when its answer is over. A body whose length is announced is taken whole, and
+   * one that comes in chunks as it comes: the stream that is returned is to be read in its place. Fails with OVERLOADED.
+   */
+  take({ headers }: FastifyRequest, reply: FastifyReply, payload: RequestPayload): RequestPayload {
+    let own = 0;
+    const more = (bytes: number): void => {
+      if (this.#taken + bytes > this.#maxBytes) {
+        throw new ServiceError('OVERLOADED', 'request bodies take all the memory that is meant for them');
+      }
+      own += bytes;
+      this.#taken += bytes;
+    };
     reply.raw.once('close', () => {
-      this.#taken -= bytes;
+      this.#taken -= own;
     });
+    if (headers['transfer-encoding'] === undefined) {
+      more(Number(headers['content-length'] ?? 0));
+      return payload;
+    }
+    return counted(payload, more);
   }
 }
 
-function bodyBytes({ headers }: FastifyRequest, unknown: number): number {
-  if (headers['transfer-encoding'] !== undefined) return unknown;
-  return Math.min(Number(headers['content-length'] ?? 0), unknown);
+function counted(payload: RequestPayload, more: (bytes: number) => void): RequestPayload {
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      try {
+        more(chunk.length);
+        done(null, chunk);
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+  });
+  payload.once('error', (error) => counter.destroy(error));
+  return payload.pipe(counter);
 }

@@ -13,7 +13,9 @@ import { asSent, JsonBody } from '../fields/json-body.ts';
 import { requestIdOf } from '../fields/request-id.ts';
 import { addCountTokensRoute } from '../messages/messages.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { addAboutRoutes } from './about-routes.ts';
 import { BodyBudget } from './body-budget.ts';
+import { addCors } from './cors.ts';
 import { addGenerateRoutes } from './generate-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { addModelRoutes } from './model-routes.ts';
@@ -36,6 +38,8 @@ export interface HttpOptions {
   /** No client has to show a certificate: probes and most clients have none. Null: not encrypted. */
   readonly tls: TlsSource | null;
   readonly apiKeys: ApiKeys;
+  /** Sites whose pages may use the API from a browser; "*": all. */
+  readonly allowedOrigins: readonly string[];
   /** Largest request body, in bytes. */
   readonly maxBodyBytes: number;
   /** Bytes of all request bodies together. */
@@ -60,7 +64,7 @@ export interface HttpServer {
 export function createHttpServer(inference: Inference, metrics: Metrics, options: HttpOptions): HttpServer {
   const app = createApp(options);
   const retirement = addRetirement(app);
-  const bodies = new BodyBudget(options.maxBodyBytesTogether, options.maxBodyBytes);
+  const bodies = new BodyBudget(options.maxBodyBytesTogether);
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('remove', 'remove');
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
@@ -70,13 +74,14 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   app.addHook('onRoute', ({ method, url }) => {
     for (const name of [method].flat()) if (name !== 'HEAD') metrics.onHttpRoute(name, url);
   });
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  addCors(app, options.allowedOrigins);
+  app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.open !== true && !options.apiKeys.allows(authorizationOf(request))) {
       throw new ServiceError('UNAUTHENTICATED', 'missing or unknown API key: send "Authorization: Bearer KEY"');
     }
-    bodies.take(request, reply);
   });
+  app.addHook('preParsing', async (request, reply, payload) => bodies.take(request, reply, payload));
   app.addHook('onResponse', async (request, reply) => {
     metrics.onHttpResponse(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime);
     // Without what follows a "?", where clients have been seen to put keys.
@@ -99,6 +104,7 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
     return sendError(reply, new ServiceError('METHOD_NOT_ALLOWED', message));
   });
 
+  addAboutRoutes(app);
   addHealthRoutes(app, inference, metrics);
   addModelRoutes(app, inference);
   addTokenizeRoutes(app, inference);

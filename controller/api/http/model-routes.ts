@@ -14,8 +14,10 @@ export function addModelRoutes(app: FastifyInstance, served: Served): void {
     parent: null,
     max_model_len: maxModelLen,
   });
-  app.get('/v1/models', () => ({ object: 'list', data: names.map(describe) }));
+  const list = () => ({ object: 'list', data: names.map(describe) });
+  app.get('/v1/models', list);
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request) => {
-    return describe(resolveModelName(request.params['*'], served));
+    const id = request.params['*'].replace(/\/$/, '');
+    return id === '' ? list() : describe(resolveModelName(id, served));
   });
 }

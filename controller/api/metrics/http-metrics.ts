@@ -8,12 +8,16 @@ export interface HttpMetrics {
   onHttpResponse(method: string, route: string, status: number, milliseconds: number): void;
 }
 
+/** Series that are there before the first answer, so that rates and alerts see it. */
+const firstStatuses = ['200', '400', '429', '500', '503'];
+
 export function createHttpMetrics(make: Instruments): HttpMetrics {
   const requests = make.counter('http_requests_total', 'HTTP requests answered.', ['method', 'route', 'status']);
   const time = make.histogram('http_request_duration_seconds', 'Time to answer HTTP requests.', longBuckets, ['route']);
+  requests.inc({ method: 'GET', route: 'unknown', status: '404' }, 0);
   return {
     onHttpRoute(method, route) {
-      requests.inc({ method, route, status: '200' }, 0);
+      for (const status of firstStatuses) requests.inc({ method, route, status }, 0);
       time.zero({ route });
     },
     onHttpResponse(method, route, status, milliseconds) {
