@@ -104,14 +104,20 @@ function conversation(probe: Probe): readonly Json[] {
   ];
 }
 
-/** An object, where that is shown as JSON or in the template's own way, and not as Python shows a dictionary. */
+/**
+ * An object, where that is shown as JSON or in the template's own way, and not as Python shows a dictionary. Some templates show
+ * calls only beside no content.
+ */
 async function argumentsForm(render: Render): Promise<'object' | 'text'> {
-  const object = await render({ arguments: { [key]: value } });
-  const without = await render({ arguments: {} });
-  const shown = (word: string): boolean => occurrences(object, word) > occurrences(without, word);
-  if (shown(key) && !shown(`'${key}'`)) return 'object';
-  const text = await render({ arguments: writeJson({ [key]: value }) });
-  return text?.includes(writeJson({ [key]: value })) === true ? 'text' : 'object';
+  for (const assistant of [null, '']) {
+    const object = await render({ assistant, arguments: { [key]: value } });
+    const without = await render({ assistant, arguments: {} });
+    const shown = (word: string): boolean => occurrences(object, word) > occurrences(without, word);
+    if (shown(key) && !shown(`'${key}'`)) return 'object';
+    const text = await render({ assistant, arguments: writeJson({ [key]: value }) });
+    if (text?.includes(writeJson({ [key]: value })) === true) return 'text';
+  }
+  return 'object';
 }
 
 function occurrences(text: string | null, word: string): number {
