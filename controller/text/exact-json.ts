@@ -146,6 +146,14 @@ export function memberOf(value: Json | undefined, key: string): Json | undefined
   return isJsonObject(value) && Object.hasOwn(value, key) ? (value as Record<string, Json>)[key] : undefined;
 }
 
+/** What a value has at a path of keys and indices. */
+export function valueAt(value: Json | undefined, ...path: readonly (string | number)[]): Json | undefined {
+  return path.reduce<Json | undefined>(
+    (at, key) => (typeof key === 'string' ? memberOf(at, key) : Array.isArray(at) ? (at[key] as Json) : undefined),
+    value,
+  );
+}
+
 export function isJsonObject(value: unknown): value is ReadonlyMap<string, Json> | { readonly [key: string]: Json } {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText);
 }

@@ -1,6 +1,7 @@
-/** A request of Anthropic's API in the terms of chat completions. */
+/** A request of Anthropic's API in the terms of chat completions. `exact` are bodies whose numbers have all their digits. */
 import { invalidField, unsupportedField } from '../../errors.ts';
 import { isObject } from '../../model/config/json.ts';
+import { type Json, valueAt, writeJson } from '../../text/exact-json.ts';
 import type { ChatInputBody } from '../fields/chat-messages.ts';
 import type { CommonBody } from '../fields/common-body.ts';
 import type { Block, CountTokensBody } from './message-body.ts';
@@ -8,7 +9,10 @@ import type { Block, CountTokensBody } from './message-body.ts';
 type Structure = NonNullable<CommonBody['response_format']>;
 type ChatMessage = ChatInputBody['messages'][number];
 
-export function conversationOf(body: CountTokensBody): ChatInputBody & { readonly response_format?: Structure } {
+export function conversationOf(
+  body: CountTokensBody,
+  exact: Json,
+): ChatInputBody & { readonly response_format?: Structure } {
   const { system, messages, tools, tool_choice: choice, thinking, output_config: output } = body;
   return {
     messages: [
@@ -16,7 +20,9 @@ export function conversationOf(body: CountTokensBody): ChatInputBody & { readonl
       ...messages.flatMap(({ role, content }, i) => {
         const path = `messages[${i}].content`;
         if (typeof content === 'string') return [{ role, content }];
-        return role === 'user' ? userTurns(content, path) : [assistantTurn(content, path)];
+        return role === 'user'
+          ? userTurns(content, path)
+          : [assistantTurn(content, path, valueAt(exact, 'messages', i))];
       }),
     ],
     tools: tools?.map((tool, i) => {
@@ -37,6 +43,15 @@ export function conversationOf(body: CountTokensBody): ChatInputBody & { readonl
     reasoning_effort: output?.effort ?? null,
     ...(isObject(output?.format) ? { response_format: structure(output.format) } : {}),
   };
+}
+
+/** The conversation with all digits of its tools. */
+export function exactConversation(conversation: ChatInputBody, exact: Json): object {
+  const tools = conversation.tools?.map((tool, i) => ({
+    ...tool,
+    function: { ...tool.function, parameters: valueAt(exact, 'tools', i, 'input_schema') },
+  }));
+  return { ...conversation, tools };
 }
 
 function toolChoice(choice: CountTokensBody['tool_choice']): ChatInputBody['tool_choice'] {
@@ -76,13 +91,13 @@ function userTurns(blocks: readonly Block[], path: string): ChatMessage[] {
   return turns.length === 0 ? [{ role: 'user', content: '' }] : turns;
 }
 
-function assistantTurn(blocks: readonly Block[], path: string): ChatMessage {
+function assistantTurn(blocks: readonly Block[], path: string, exact: Json | undefined): ChatMessage {
   const texts: string[] = [];
   const thoughts: string[] = [];
   const calls: object[] = [];
   blocks.forEach((block, i) => {
     const at = `${path}[${i}]`;
-    if (block.type === 'tool_use') calls.push(toolCall(block, at));
+    if (block.type === 'tool_use') calls.push(toolCall(block, at, valueAt(exact, 'content', i, 'input')));
     else if (block.type === 'thinking') thoughts.push(stringOf(block, 'thinking', at));
     // Only its maker can read it.
     else if (block.type !== 'redacted_thinking') texts.push(blockText(block, at));
@@ -95,10 +110,10 @@ function assistantTurn(blocks: readonly Block[], path: string): ChatMessage {
   };
 }
 
-function toolCall(block: Block, path: string): object {
+function toolCall(block: Block, path: string, exactInput: Json | undefined): object {
   const input = block['input'];
   if (!isObject(input)) throw invalidField(`${path}.input`, input, 'a JSON object');
-  const call = { name: stringOf(block, 'name', path), arguments: JSON.stringify(input) };
+  const call = { name: stringOf(block, 'name', path), arguments: writeJson(exactInput) };
   return { id: stringOf(block, 'id', path), type: 'function', function: call };
 }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { invalidField, unsupportedField } from '../../errors.ts';
 import type { Served } from '../../gateway/inference.ts';
+import { type Json, valueAt } from '../../text/exact-json.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import type { Plan } from '../answers/plan.ts';
@@ -10,6 +11,7 @@ import { ChoiceReaders } from '../chat/choice-reader.ts';
 import { planConversation } from '../chat/plan-conversation.ts';
 import { renamedFields } from '../chat/renamed-fields.ts';
 import type { ChatBody } from '../fields/chat-body.ts';
+import { exactBody } from '../fields/json-body.ts';
 import { readBody } from '../fields/read-body.ts';
 import { messagesOf } from './items-to-chat.ts';
 import { ResponseAnswer } from './response-answer.ts';
@@ -31,7 +33,9 @@ export async function planResponse(
   const previous = previousOf(fields, store);
   const input = itemsOf(fields.input);
   const asked = chatOf(fields, input, previous);
-  const { generation, answerParser } = await renamedFields(names, () => planConversation(asked, body, served, signal));
+  const { generation, answerParser } = await renamedFields(names, () =>
+    planConversation(asked, body, served, signal, exactly(asked, body)),
+  );
   const readers = new ChoiceReaders(1, answerParser);
   const usage = new UsageCounter(readers);
   const options = {
@@ -84,8 +88,18 @@ function chatOf(fields: ResponseBody, input: readonly Item[], previous: StoredRe
     response_format: structure(fields.text?.format),
     reasoning_effort: reasoning?.effort,
     max_tokens: fields.max_output_tokens,
-    ...{ temperature, top_p, logprobs, top_logprobs },
+    ...{ temperature, top_p, logprobs, top_logprobs, stream: fields.stream },
   };
+}
+
+/** The request with all digits of its tools. */
+function exactly(asked: ChatBody, body: unknown): object {
+  const exact = exactBody(body) as Json;
+  const tools = asked.tools?.map((tool, i) => ({
+    ...tool,
+    function: { ...tool.function, parameters: valueAt(exact, 'tools', i, 'parameters') },
+  }));
+  return { ...asked, tools };
 }
 
 function chatTool({ type, ...tool }: NonNullable<ResponseBody['tools']>[number], index: number) {

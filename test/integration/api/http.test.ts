@@ -20,12 +20,9 @@ const preflight = (path: string, origin = page): Promise<Response> =>
   });
 
 function chunked(text: string): Promise<Response> {
-  return fetch(`${harness.url}/v1/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: new Blob([text]).stream(),
-    duplex: 'half',
-  } as RequestInit);
+  const body = new Blob([text]).stream();
+  const init: RequestInit = { method: 'POST', headers: { 'content-type': 'application/json' }, body, duplex: 'half' };
+  return fetch(`${harness.url}/v1/completions`, init);
 }
 
 /** Holds a pipeline back until it is released. */
