@@ -110,6 +110,12 @@ export function describeModel(report: CheckpointReport): string {
       'chat',
       report.chatObstacle === null ? 'by the chat template of the checkpoint' : `not served: ${report.chatObstacle}`,
     ],
+    ...(report.chatObstacle === null
+      ? [
+          ['tool calls', report.toolCallParser ?? 'not told from text: the chat template shows no format'] as const,
+          ['reasoning', report.reasoningParser ?? 'none'] as const,
+        ]
+      : []),
     ['digest', report.digest],
     ...report.warnings.map((warning) => ['warning', warning] as const),
   ];

@@ -22,7 +22,7 @@ export interface PreparedCheckpoint {
 
 /** Opens the checkpoint and plans its memory. Throws a ModelError or a MemoryError. */
 export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCheckpoint> {
-  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
+  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName, config);
   const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
   const machine = readMachine();
   const threads = config.threads ?? machine.cores;
@@ -37,6 +37,7 @@ export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCh
       kvMemory: config.kvMemory,
       blockSize: config.blockSize,
       maxModelLen: config.maxModelLen,
+      allowLong: config.allowLongMaxModelLen,
       maxSequences: config.maxNumSeqs,
     });
   } catch (error) {

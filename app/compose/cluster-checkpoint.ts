@@ -10,6 +10,7 @@ import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { ControllerConfig } from '../config/controller-config.ts';
 import { unusedMemory } from '../config/given-memory.ts';
 import { ConfigError } from '../config/load-config.ts';
+import { beyondPositions, insist } from './memory-plan.ts';
 
 /** A checkpoint that has been read, and how a cluster will serve it. */
 export interface ClusterCheckpoint {
@@ -32,12 +33,12 @@ export interface CacheBlocks {
 
 /** Opens the checkpoint and sizes its cache. Throws a ModelError or a ConfigError. */
 export async function prepareClusterCheckpoint(config: ControllerConfig, log: Logger): Promise<ClusterCheckpoint> {
-  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName);
+  const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName, config);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   for (const warning of report.warnings) log.warn(warning);
   const ownWeights = ownFormat(report.bytesByType);
   const weights = config.weights === 'auto' ? ownWeights : config.weights;
-  const maxModelLen = longestSequence(config, spec);
+  const maxModelLen = longestSequence(config, spec, log);
   const served = {
     names,
     maxModelLen,
@@ -59,7 +60,7 @@ export function servingProblems(
 ): readonly string[] {
   try {
     const weights = config.weights === 'auto' ? ownWeights : config.weights;
-    sizeCache(config, spec, weights, longestSequence(config, spec), null);
+    sizeCache(config, spec, weights, longestSequence(config, spec, null), null);
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
@@ -67,12 +68,16 @@ export function servingProblems(
   }
 }
 
-/** Tokens. Throws a ConfigError when more are asked for than the model was made for. */
-function longestSequence({ maxModelLen }: ControllerConfig, { maxPosition }: ModelSpec): number {
+/** Tokens. Throws a ConfigError when more are asked for than the model was made for, and nobody insists. */
+function longestSequence(config: ControllerConfig, { maxPosition }: ModelSpec, log: Logger | null): number {
+  const { maxModelLen, allowLongMaxModelLen } = config;
   if (maxModelLen !== null && maxModelLen > maxPosition) {
-    throw new ConfigError([
-      `--max-model-len: expected at most ${maxPosition}, the positions that the model was made for, got ${maxModelLen}`,
-    ]);
+    if (!allowLongMaxModelLen) {
+      throw new ConfigError([
+        `--max-model-len: expected at most ${maxPosition}, the positions that the model was made for, got ${maxModelLen}; ${insist}`,
+      ]);
+    }
+    log?.warn(beyondPositions(maxModelLen, maxPosition));
   }
   return maxModelLen ?? maxPosition;
 }

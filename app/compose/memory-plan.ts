@@ -20,6 +20,8 @@ export interface MemoryRequest {
   readonly blockSize: number;
   /** Longest sequence, in tokens; null: the model's own limit, or less where the cache cannot hold it. */
   readonly maxModelLen: number | null;
+  /** Whether it may be beyond the positions that the model was made for. */
+  readonly allowLong: boolean;
   readonly maxSequences: number;
 }
 
@@ -43,6 +45,13 @@ export class MemoryError extends Error {
   }
 }
 
+/** How to get a longer sequence than a model was made for, and what it may cost. */
+export const insist = 'beyond them its answers may be nonsense: insist with --allow-long-max-model-len';
+
+export function beyondPositions(maxModelLen: number, maxPosition: number): string {
+  return `--max-model-len ${maxModelLen} is beyond the ${maxPosition} positions that the model was made for: longer answers may be nonsense`;
+}
+
 /** Share of the memory that is left after loading which the cache takes by default. */
 const cacheShare = 0.5;
 
@@ -50,12 +59,13 @@ const cacheShare = 0.5;
 export function planMemory(request: MemoryRequest): MemoryPlan {
   const { spec, weights, freeBytes, blockSize } = request;
   const longest = request.maxModelLen ?? spec.maxPosition;
-  if (longest > spec.maxPosition) {
+  if (longest > spec.maxPosition && !request.allowLong) {
     throw new MemoryError(
       `--max-model-len ${longest} is more than the ${spec.maxPosition} positions that the model was made for`,
-      `Give at most ${spec.maxPosition}.`,
+      `Give at most ${spec.maxPosition}; ${insist}.`,
     );
   }
+  const beyond = longest > spec.maxPosition ? [beyondPositions(longest, spec.maxPosition)] : [];
   if (request.kvMemory !== null && request.kvMemory > request.totalBytes) {
     throw new MemoryError(
       `--kv-memory ${formatBytes(request.kvMemory)} is more than the ${formatBytes(request.totalBytes)} of memory that there are`,
@@ -84,7 +94,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     );
   }
   const cache = cacheSize({ spec, weights, blockSize, maxModelLen: longest, maxSequences, budgetBytes });
-  const warnings: string[] = [];
+  const warnings: string[] = beyond;
   if (cache.maxModelLen < longest) {
     warnings.push(
       `sequences are limited to ${cache.maxModelLen} of the model's ${longest} tokens, as ${given} holds no more`,

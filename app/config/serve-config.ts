@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reasoningParserNames, toolParserNames } from '../../controller/text/answer/parser/answer-formats.ts';
 import { weightsFormats } from '../../proto/weights-formats.ts';
 import { clientTls, dispatching, layout, nats, scaling, tls } from './cluster-options.ts';
 import { option } from './option.ts';
@@ -43,6 +44,22 @@ export const model = {
     description: 'Longest sequence, prompt and output together, in tokens.',
     placeholder: 'N',
     fallback: "the model's own limit, or less where the KV cache cannot hold it",
+  }),
+  allowLongMaxModelLen: option(toggle().default(false), {
+    group: 'Model',
+    description: 'Take a --max-model-len beyond what the model was made for, where its answers may well be nonsense.',
+  }),
+  toolCallParser: option(choice(...toolParserNames).default('auto'), {
+    group: 'Model',
+    description:
+      'How calls of tools are read from answers to chats, by the names of vLLM. auto: as the chat template shows; none: they stay text.',
+    placeholder: 'NAME',
+  }),
+  reasoningParser: option(choice(...reasoningParserNames).default('auto'), {
+    group: 'Model',
+    description:
+      'How reasoning is told from answers to chats, by the names of vLLM. auto: as the chat template shows; none: it stays in the content.',
+    placeholder: 'NAME',
   }),
 };
 

@@ -10,7 +10,7 @@ import { compileModel } from '../model/compile.ts';
 import { ModelError } from '../model/config/problems.ts';
 import type { ModelReport } from '../model/report.ts';
 import { gatherEnds, type NamedEndToken } from '../text/end-tokens.ts';
-import { loadTextModel, type TextModel } from '../text/text-model.ts';
+import { type AnswerParsers, loadTextModel, type TextModel } from '../text/text-model.ts';
 
 /** What `conclave inspect --output json` prints: keys are added, never renamed or removed. */
 export interface CheckpointReport extends ModelReport {
@@ -18,6 +18,9 @@ export interface CheckpointReport extends ModelReport {
   readonly endTokens: readonly NamedEndToken[];
   /** Why chat requests cannot be answered; null when they can. */
   readonly chatObstacle: string | null;
+  /** How calls of tools and reasoning are read from answers to chats; null: they are not. */
+  readonly toolCallParser: string | null;
+  readonly reasoningParser: string | null;
   /** What is odd about the checkpoint and no obstacle. */
   readonly warnings: readonly string[];
 }
@@ -40,6 +43,7 @@ export interface OpenCheckpoint {
 export async function openCheckpoint(
   model: string | null,
   servedNames: readonly string[] | null,
+  parsers?: AnswerParsers,
 ): Promise<OpenCheckpoint> {
   const folder = resolve(model ?? join(packageRoot, 'models/clerk'));
   const [name, ...aliases] = servedNames ?? [];
@@ -47,7 +51,7 @@ export async function openCheckpoint(
   // Without a folder, one problem is enough.
   const [compiled, loaded] = await Promise.allSettled([
     compiling,
-    isFolder(folder).then((found) => (found ? loadTextModel(folder) : compiling.then(never))),
+    isFolder(folder).then((found) => (found ? loadTextModel(folder, parsers) : compiling.then(never))),
   ]);
   if (compiled.status === 'rejected' || loaded.status === 'rejected') {
     if (loaded.status === 'fulfilled') await loaded.value.close();
@@ -59,10 +63,14 @@ export async function openCheckpoint(
   return {
     directory,
     spec: { ...spec, eosTokenIds: ends.map(({ id }) => id) },
-    report: { ...report, endTokens: ends, chatObstacle: text.chatObstacle, warnings },
+    report: { ...report, endTokens: ends, chatObstacle: text.chatObstacle, ...parsersOf(text), warnings },
     text,
     names: [spec.name, ...aliases],
   };
+}
+
+function parsersOf({ answers }: TextModel): Pick<CheckpointReport, 'toolCallParser' | 'reasoningParser'> {
+  return { toolCallParser: answers.toolParser, reasoningParser: answers.reasoningParser };
 }
 
 function never(): never {

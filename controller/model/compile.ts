@@ -88,7 +88,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
     digest: digestModel(configuration, checkpoint),
     hiddenSize: model.config.hidden_size,
     vocabSize: model.config.vocab_size,
-    maxPosition: Math.max(...ropes.map(({ maxPosition }) => maxPosition)),
+    maxPosition: Math.min(...ropes.map(({ maxPosition }) => maxPosition)),
     files: [...checkpoint.files],
     embeddingMultiplier: Math.fround(model.style.embeddingMultiplier),
     ropes: ropes.map(({ spec }) => spec),

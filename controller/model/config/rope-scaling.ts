@@ -45,9 +45,10 @@ function rule<Schema extends z.ZodObject>(
 /** Angles as they are. */
 const plain = rule(z.object({}), () => ({}));
 
-/** All waves are stretched alike. */
-const linear = rule(z.object({ factor: positive }), ({ factor }, { frequencies }) => ({
+/** All waves are stretched alike, and with them the context. */
+const linear = rule(z.object({ factor: positive }), ({ factor }, { frequencies, maxPosition }) => ({
   frequencies: frequencies.map((f) => f / factor),
+  maxPosition: Math.round(maxPosition * Math.max(factor, 1)),
 }));
 
 /** Waves that turn less than low_freq_factor times in the original context are stretched, more than high_freq_factor kept. */

@@ -85,7 +85,7 @@ export async function templateTraits(
     arguments: form,
     knowsNoContent: await takesNull(args, render),
     content,
-    knowsDeveloper: template.source.includes('developer'),
+    knowsDeveloper: /['"]developer['"]/.test(template.source),
   };
 }
 

@@ -7,7 +7,7 @@ import {
   reasoningFormats,
 } from '../reasoning/reasoning-format.ts';
 import type { ToolFormat } from '../tool-calls/tool-format.ts';
-import { type ToolFormatName, toolFormatOf, toolFormats } from '../tool-calls/tool-formats.ts';
+import { type ToolFormatName, toolFormatOf, toolFormats } from './tool-formats.ts';
 
 /** `auto`: as the template shows; `none`: the text stays as it is. */
 export type ToolParserName = 'auto' | 'none' | 'openai' | ToolFormatName;

@@ -25,6 +25,7 @@ function plan(request: Partial<MemoryRequest>): MemoryPlan {
     kvMemory: null,
     blockSize: 16,
     maxModelLen: null,
+    allowLong: false,
     maxSequences: 4,
     ...request,
   });
@@ -52,6 +53,13 @@ describe('planMemory', () => {
     const { weightBytes } = plan({});
     const { cache } = plan({ freeBytes: weightBytes + 2 * 100 * 16 * bytesPerToken + 1 });
     expect(cache.kvBlocks).toBe(100);
+  });
+
+  it('takes a length beyond the model where that is insisted on, and says what it risks', () => {
+    const { cache, warnings } = plan({ maxModelLen: 600, allowLong: true });
+    expect(cache.maxModelLen).toBe(600);
+    expect(warnings).toEqual([expect.stringContaining('beyond the 512 positions')]);
+    expect(plan({ maxModelLen: 512, allowLong: true }).warnings).toEqual([]);
   });
 
   it('shortens sequences to what the cache holds, and says so', () => {
@@ -98,7 +106,11 @@ describe('planMemory', () => {
       { maxModelLen: 512, kvMemory: 10 * 16 * bytesPerToken },
       /^--max-model-len 512 needs 768 KiB .* --kv-memory 240 KiB holds 160 tokens\nRaise --kv-memory to 768 KiB or lower --max-model-len to 160\.$/,
     ],
-    ['a length beyond the model', { maxModelLen: 513 }, /^--max-model-len 513 is more than the 512 positions/],
+    [
+      'a length beyond the model',
+      { maxModelLen: 513 },
+      /^--max-model-len 513 is more than the 512 positions.*\n.* insist with --allow-long-max-model-len\.$/,
+    ],
     ['a cache below one block', { kvMemory: 1 }, /--kv-memory 1 B holds 0 tokens/],
     [
       'weights beyond the memory',

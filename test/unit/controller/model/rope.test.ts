@@ -27,7 +27,7 @@ describe.each([
     keys: { rope_theta: 10_000, rope_type: 'linear', factor: 4 },
     headDim: 16,
     factor: 1,
-    maxPosition: 4096,
+    maxPosition: 16_384,
     expected: { 0: 0.25, 1: 0.0790569415042, 4: 0.0025, 7: 7.90569415042e-5 },
   },
   {

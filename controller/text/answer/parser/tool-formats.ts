@@ -1,15 +1,15 @@
 /** Formats of tool calls by the names that vLLM gives their parsers, and how a chat template shows which one its model writes. */
-import { command } from './formats/command.ts';
-import { deepseekV3, deepseekV31 } from './formats/deepseek.ts';
-import { glm45, hunyuanV3 } from './formats/glm.ts';
-import { hermes } from './formats/hermes.ts';
-import { granite, hunyuan, phi4Mini } from './formats/json-lists.ts';
-import { kimiK2 } from './formats/kimi-k2.ts';
-import { llama3 } from './formats/llama3.ts';
-import { deepseekV4, deepseekV32, minimaxM2, qwen3Coder, seedOss } from './formats/markup-formats.ts';
-import { mistral } from './formats/mistral.ts';
-import { olmo3, pythonic } from './formats/pythonic.ts';
-import type { ToolFormat } from './tool-format.ts';
+import { command } from '../tool-calls/formats/command.ts';
+import { deepseekV3, deepseekV31 } from '../tool-calls/formats/deepseek.ts';
+import { glm45, hunyuanV3 } from '../tool-calls/formats/glm.ts';
+import { hermes } from '../tool-calls/formats/hermes.ts';
+import { granite, hunyuan, phi4Mini } from '../tool-calls/formats/json-lists.ts';
+import { kimiK2 } from '../tool-calls/formats/kimi-k2.ts';
+import { llama3 } from '../tool-calls/formats/llama3.ts';
+import { deepseekV4, deepseekV32, minimaxM2, qwen3Coder, seedOss } from '../tool-calls/formats/markup-formats.ts';
+import { mistral } from '../tool-calls/formats/mistral.ts';
+import { olmo3, pythonic } from '../tool-calls/formats/pythonic.ts';
+import type { ToolFormat } from '../tool-calls/tool-format.ts';
 
 /** `openai` is missing here: harmony writes reasoning, content and calls as one (harmony/). */
 export const toolFormats = {
