@@ -32,7 +32,6 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/bin bin
-COPY --from=build /app/charts charts
 COPY --from=build /app/proto proto
 COPY --from=build /app/models models
 COPY --from=build /app/charts/conclave/crds charts/conclave/crds

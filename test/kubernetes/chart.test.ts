@@ -11,15 +11,19 @@ const namespace = 'rendered';
 const promtool = findProgram('promtool');
 let folder = '';
 
-/** Writes values to a file; its path. */
-function file(values: object): string {
-  const path = join(folder, 'values.json');
-  writeFileSync(path, JSON.stringify(values));
-  return path;
-}
+const rendered = new Map<string, Promise<string>>();
 
-const render = (values: object): Promise<string> =>
-  helm('template', 'conclave', chart, '-n', namespace, '--kube-version', '1.34', '-f', file(values));
+/** What values make of the chart; the same are rendered once. */
+function render(values: object): Promise<string> {
+  const key = JSON.stringify(values);
+  const path = join(folder, `values-${rendered.size}.json`);
+  const known = rendered.get(key);
+  if (known !== undefined) return known;
+  writeFileSync(path, key);
+  const made = helm('template', 'conclave', chart, '-n', namespace, '--kube-version', '1.34', '-f', path);
+  rendered.set(key, made);
+  return made;
+}
 
 describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () => {
   beforeAll(async () => {
@@ -38,7 +42,7 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     expect(await helm('lint', '--strict', chart)).toContain('0 chart(s) failed');
   });
 
-  it.each(refusals)('refuses $values by name', async ({ values, names }) => {
+  it.concurrent.each(refusals)('refuses $values by name', async ({ values, names }) => {
     const refusal = await render(values).then(
       () => 'nothing',
       (error: unknown) => String(error),
@@ -46,7 +50,7 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     for (const name of names) expect(refusal).toContain(name);
   });
 
-  it.each(Object.keys(combinations))('with values for %s, is what the API server takes', async (name) => {
+  it.concurrent.each(Object.keys(combinations))('with values for %s, is what the API server takes', async (name) => {
     const manifests = await render(combinations[name] ?? {});
     // Hooks are among them. Warnings of Pod Security Admission would be written to stderr, which fails the command.
     const taken = await kubectlWith(

@@ -44,7 +44,7 @@ async function perform(
     case 'deletePod':
       return api.deletePod(step.pod, step.uid);
     case 'restart':
-      return api.restart(step.deployment, String(step.generation));
+      return api.restart(step.deployment, `${subject.uid}/${step.generation}`);
     case 'expertReplicas':
       return changes().askReplicas(step.asked, by);
     case 'finalizers':

@@ -29,7 +29,7 @@ export const annotations = {
   surge: `${GROUP}/surge`,
   /** On a MoEModel and on the pods of controllers that were made with it. */
   checksum: `${GROUP}/model-checksum`,
-  /** On pods of controllers: generation of the MoEModel that they were started again for. */
+  /** On pods of controllers: uid and generation of the MoEModel that they were started again for. */
   restart: `${GROUP}/model-generation`,
 } as const;
 

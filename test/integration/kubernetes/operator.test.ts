@@ -275,7 +275,7 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
       const { spec } = await get(`${deployment}/conclave`);
       expect(spec.template.metadata).toEqual({
         labels,
-        annotations: { 'conclave.dev/model-generation': String(metadata.generation) },
+        annotations: { 'conclave.dev/model-generation': `${metadata.uid}/${metadata.generation}` },
       });
       expect(JSON.stringify((await get(path)).status)).toContain('ControllersRestarting');
     }, patient);
