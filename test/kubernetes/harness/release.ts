@@ -33,13 +33,9 @@ export class Release {
 
   /** Installs it, or brings one that is there to these values; does not wait. */
   async apply(...flags: readonly string[]): Promise<void> {
-    await this.makeNamespace();
+    await kubectlWith(JSON.stringify(restricted(this.namespace)), 'apply', '-f', '-');
     const note = ['--description', noteOf(flags)];
     await helm('upgrade', '--install', this.name, chart, '-n', this.namespace, ...images, ...note, ...flags);
-  }
-
-  async makeNamespace(): Promise<void> {
-    await kubectlWith(JSON.stringify(restricted(this.namespace)), 'apply', '-f', '-');
   }
 
   /** Whether it is there already, of this very chart and with these values. */
