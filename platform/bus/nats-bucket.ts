@@ -1,10 +1,14 @@
-import type { JetStreamClient, KV, StorageType } from 'nats';
+import type { JetStreamClient, KV, StorageType, StreamInfo } from 'nats';
 import type { Clock } from '../process/clock.ts';
 import { type Bucket, BusError, type Change, type Entry } from './bus.ts';
 import type { OnError } from './listeners.ts';
 import { checkKey } from './names.ts';
-import { busError, isBucketMissing, isWrongRevision } from './nats-errors.ts';
+import { busError, isBucketMissing, isStreamMissing, isWrongRevision } from './nats-errors.ts';
 import { NatsWatch } from './nats-watch.ts';
+
+/** How often a server is asked for a bucket that it should know, and milliseconds between. */
+const ATTEMPTS = 20;
+const RETRY_MS = 100;
 
 export interface NatsBucketOptions {
   /** Name on the server. */
@@ -42,13 +46,24 @@ export class NatsBucket implements Bucket {
    * whether it is another one than before: its revisions begin again.
    */
   async ensure(client: JetStreamClient): Promise<boolean> {
-    const { id, ttlMs, storage, replicas } = this.#options;
-    const kv = await client.views.kv(id, { ttl: ttlMs, storage, replicas, history: 1 });
-    const { streamInfo } = await kv.status();
+    const { kv, streamInfo } = await this.#made(client);
     const another = this.#madeAt !== null && this.#madeAt !== streamInfo.created;
     this.#kv = kv;
     this.#madeAt = streamInfo.created;
     return another;
+  }
+
+  /** The bucket. A server of several may not know yet what another one has just made: it is asked again. */
+  async #made(client: JetStreamClient, attempts = ATTEMPTS): Promise<{ kv: KV; streamInfo: StreamInfo }> {
+    const { id, ttlMs, storage, replicas, clock } = this.#options;
+    try {
+      const kv = await client.views.kv(id, { ttl: ttlMs, storage, replicas, history: 1 });
+      return { kv, streamInfo: (await kv.status()).streamInfo };
+    } catch (error) {
+      if (attempts === 1 || !isStreamMissing(error)) throw error;
+      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
+      return this.#made(client, attempts - 1);
+    }
   }
 
   /** Notices a bucket that was deleted under our hands: makes it again, and brings the watches up to date with it. */

@@ -17,8 +17,12 @@ export function isWrongRevision(error: unknown): boolean {
 
 /** Whether the bucket that a call was for does not exist on the server (any more). */
 export function isBucketMissing(error: unknown): boolean {
-  if (!(error instanceof NatsError)) return false;
-  return error.code === codes.nobody || error.api_error?.err_code === 10_059;
+  return isStreamMissing(error) || (error instanceof NatsError && error.code === codes.nobody);
+}
+
+/** Whether the server that was asked knows no such stream. */
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === 10_059;
 }
 
 /** Whether a message of a stream is not there (any more). */
