@@ -5,9 +5,9 @@
 import type { ModelSpec } from '../../proto/messages.ts';
 import type { TextFiles } from '../model/checkpoint/checkpoint-files.ts';
 import type { EndToken } from '../model/compile.ts';
-import { writeJson } from './exact-json.ts';
+import type { NamedTemplate, TemplateProcess } from './isolated/template-process.ts';
+import { writeJson } from './json/exact-json.ts';
 import { addedTokens, tokenText } from './special-tokens.ts';
-import type { NamedTemplate, TemplateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 
 /** A token that ends a sequence, and every place that says so. */

@@ -28,11 +28,16 @@ import { cutAtMark, finalText, markFinalMessage } from './chat/open-final-messag
 import { plainTraits, type TemplateTraits, templateTraits } from './chat/template-traits.ts';
 import { toTurns } from './chat/turns.ts';
 import { templateEnds, tokenizerEnds } from './end-tokens.ts';
+import {
+  type NamedTemplate,
+  TemplateError,
+  type TemplateProcess,
+  templateProcess,
+} from './isolated/template-process.ts';
+import { tokenizerThread } from './isolated/tokenizer-thread.ts';
 import { specialTexts, specialTokensIn } from './special-tokens.ts';
-import { type NamedTemplate, TemplateError, type TemplateProcess, templateProcess } from './template-process.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
-import { tokenizerThread } from './tokenizer-thread.ts';
 
 export interface TextModel {
   readonly table: TokenTable;

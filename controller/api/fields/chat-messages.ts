@@ -7,7 +7,7 @@ import { type JsonObject } from '../../model/checkpoint/checkpoint-files.ts';
 import { isObject } from '../../model/config/json.ts';
 import { type ChatInput, reservedNames } from '../../text/chat/chat-template.ts';
 import { partTexts } from '../../text/chat/turns.ts';
-import { type Json, memberOf, membersOf } from '../../text/exact-json.ts';
+import { type Json, memberOf, membersOf } from '../../text/json/exact-json.ts';
 import { anObject, flag, list, refused, text } from './schema.ts';
 
 const maxMessages = 16_384;

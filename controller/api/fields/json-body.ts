@@ -4,7 +4,7 @@
  */
 import { FieldError, invalidField, type ServiceError } from '../../errors.ts';
 import { NumberText } from '../../number-text.ts';
-import { losesDigits, readExactJson } from '../../text/exact-json.ts';
+import { losesDigits, readExactJson } from '../../text/json/exact-json.ts';
 
 export class JsonBody {
   readonly value: unknown;

@@ -1,7 +1,7 @@
 /** POST /v1/messages and /v1/messages/count_tokens, as Anthropic's clients expect them. */
 import type { FastifyInstance } from 'fastify';
 import type { Inference, Served } from '../../gateway/inference.ts';
-import type { Json } from '../../text/exact-json.ts';
+import type { Json } from '../../text/json/exact-json.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { anthropicErrors } from '../answers/error-format.ts';
 import type { Plan } from '../answers/plan.ts';

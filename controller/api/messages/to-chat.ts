@@ -1,7 +1,7 @@
 /** A request of Anthropic's API in the terms of chat completions. `exact` are bodies whose numbers have all their digits. */
 import { invalidField, unsupportedField } from '../../errors.ts';
 import { isObject } from '../../model/config/json.ts';
-import { type Json, valueAt, writeJson } from '../../text/exact-json.ts';
+import { type Json, valueAt, writeJson } from '../../text/json/exact-json.ts';
 import type { ChatInputBody } from '../fields/chat-messages.ts';
 import type { CommonBody } from '../fields/common-body.ts';
 import type { Block, CountTokensBody } from './message-body.ts';

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { invalidField, unsupportedField } from '../../errors.ts';
 import type { Served } from '../../gateway/inference.ts';
-import { type Json, valueAt } from '../../text/exact-json.ts';
+import { type Json, valueAt } from '../../text/json/exact-json.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import type { Plan } from '../answers/plan.ts';

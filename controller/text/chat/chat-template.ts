@@ -5,8 +5,8 @@
 import { ServiceError } from '../../errors.ts';
 import { type TextFiles } from '../../model/checkpoint/checkpoint-files.ts';
 import { isObject } from '../../model/config/json.ts';
-import { type Json, membersOf, writeJson } from '../exact-json.ts';
-import type { NamedTemplate } from '../template-process.ts';
+import type { NamedTemplate } from '../isolated/template-process.ts';
+import { type Json, membersOf, writeJson } from '../json/exact-json.ts';
 import type { Turn } from './turns.ts';
 
 export interface ChatInput {

@@ -1,6 +1,6 @@
 /** Leaves the last message of a conversation open, so that generation goes on with it; where it ends a mark shows, as in transformers. */
 import { ServiceError } from '../../errors.ts';
-import { type Json, memberOf } from '../exact-json.ts';
+import { type Json, memberOf } from '../json/exact-json.ts';
 import type { Turn } from './turns.ts';
 
 /** Ends with a blank, which shows whether the template trims content. */

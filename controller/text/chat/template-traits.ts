@@ -3,8 +3,8 @@
  * its own way.
  */
 
-import { type Json, writeJson } from '../exact-json.ts';
-import { type NamedTemplate, TemplateError, type TemplateProcess } from '../template-process.ts';
+import { type NamedTemplate, TemplateError, type TemplateProcess } from '../isolated/template-process.ts';
+import { type Json, writeJson } from '../json/exact-json.ts';
 
 export interface TemplateTraits {
   /** Whether it reads arguments of calls as an object, or as the text of one. */

@@ -1,5 +1,5 @@
 /** Messages as clients send them, made what a chat template reads. */
-import { isJsonObject, type Json, memberOf, membersOf, readExactJson, writeJson } from '../exact-json.ts';
+import { isJsonObject, type Json, memberOf, membersOf, readExactJson, writeJson } from '../json/exact-json.ts';
 import type { TemplateTraits } from './template-traits.ts';
 
 /** A message as a template sees it. */

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { TextFiles } from '../../../controller/model/checkpoint/checkpoint-files.ts';
 import { type ChatInput } from '../../../controller/text/chat/chat-template.ts';
-import type { Json } from '../../../controller/text/exact-json.ts';
+import type { Json } from '../../../controller/text/json/exact-json.ts';
 import { createTextModel, type TextModel } from '../../../controller/text/text-model.ts';
 import { sentencePieceFiles } from '../../unit/controller/gateway/tokenizer-fixtures.ts';
 

@@ -3,7 +3,7 @@ import {
   type TemplateLimits,
   type TemplateProcess,
   templateProcess,
-} from '../../../controller/text/template-process.ts';
+} from '../../../controller/text/isolated/template-process.ts';
 
 const generous = { timeMs: 60_000, memoryBytes: 128 * 2 ** 20, characters: 2 ** 20, maxWaiting: 4 };
 const opened: TemplateProcess[] = [];

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readTextFiles } from '../../../controller/model/checkpoint/checkpoint-files.ts';
+import { tokenizerThread } from '../../../controller/text/isolated/tokenizer-thread.ts';
 import { loadTextModel } from '../../../controller/text/text-model.ts';
 import { createTokenizer } from '../../../controller/text/tokenizer.ts';
-import { tokenizerThread } from '../../../controller/text/tokenizer-thread.ts';
 import { packageRoot } from '../../../proto/messages.ts';
 
 const directory = join(packageRoot, 'models', 'clerk');

@@ -1,7 +1,7 @@
 /** JSON as Python reads it: whole numbers keep their digits, 1.0 is a float, and keys keep their order. */
 
 import { NumberText } from '../../../number-text.ts';
-import { type Json, membersOf, readExactJson } from '../../exact-json.ts';
+import { type Json, membersOf, readExactJson } from '../../json/exact-json.ts';
 import { Dict } from './containers.ts';
 import { valueError } from './template-error.ts';
 import type { Value } from './value.ts';

@@ -2,7 +2,7 @@
  * JSON whose numbers keep their digits and whose objects keep the order of their keys: JavaScript's own values round 64-bit ids,
  * make 1.0 an 1, and put keys that look like numbers first.
  */
-import { NumberText } from '../number-text.ts';
+import { NumberText } from '../../number-text.ts';
 
 /** Objects are maps where they were read here; those that code makes may be plain. */
 export type Json =

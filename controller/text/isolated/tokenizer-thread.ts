@@ -1,9 +1,9 @@
 /** The thread that tokenises long texts. */
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { packageRoot } from '../../proto/messages.ts';
-import { ServiceError } from '../errors.ts';
-import type { TextFiles } from '../model/checkpoint/checkpoint-files.ts';
+import { packageRoot } from '../../../proto/messages.ts';
+import { ServiceError } from '../../errors.ts';
+import type { TextFiles } from '../../model/checkpoint/checkpoint-files.ts';
 import { IsolatedTasks } from './isolated-tasks.ts';
 
 export interface EncodeTask {
@@ -33,7 +33,7 @@ export function tokenizerThread(
     lost: (_, cause) => new ServiceError('INTERNAL', 'the tokenizer thread ended unexpectedly', { cause }),
     full: 'too many long prompts are waiting to be tokenised',
     start({ onReady, onAnswer, onLost }) {
-      const worker = new Worker(join(packageRoot, 'controller', 'text', 'tokenizer-thread.mjs'), {
+      const worker = new Worker(join(packageRoot, 'controller', 'text', 'isolated', 'tokenizer-thread.mjs'), {
         workerData: { tokenizerPath, tokenizerConfig },
       });
       worker.unref();

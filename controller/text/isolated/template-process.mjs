@@ -2,8 +2,8 @@
 // that uses up the memory of a thread would end the whole program. Plain JavaScript that starts from the source tree; the
 // interpreter is the built one, as Node runs no TypeScript here.
 import { Worker } from 'node:worker_threads';
-import { Template } from '../../dist/controller/text/jinja/template.js';
-import { parseJson } from '../../dist/controller/text/jinja/values/from-json.js';
+import { Template } from '../../../dist/controller/text/jinja/template.js';
+import { parseJson } from '../../../dist/controller/text/jinja/values/from-json.js';
 
 const maxCharacters = Number(process.argv[2]);
 const longestError = 2_000;

@@ -2,7 +2,7 @@
  * Tasks that run, in order, in a thread or process that can be ended. It starts with the first of them. A task that takes too
  * long ends its host; the tasks behind it go to the next one.
  */
-import { ServiceError, toServiceError } from '../errors.ts';
+import { ServiceError, toServiceError } from '../../errors.ts';
 
 /** Where tasks run. It answers each in the order in which they came. */
 export interface TaskHost<Task> {

@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { formatBytes, formatDuration } from '../../platform/process/quantities.ts';
-import { packageRoot } from '../../proto/messages.ts';
-import { ServiceError } from '../errors.ts';
+import { formatBytes, formatDuration } from '../../../platform/process/quantities.ts';
+import { packageRoot } from '../../../proto/messages.ts';
+import { ServiceError } from '../../errors.ts';
 import { type HostEvents, IsolatedTasks, TaskError, type TaskHost } from './isolated-tasks.ts';
 
 export interface NamedTemplate {
@@ -104,7 +104,7 @@ function start(
     process.execPath,
     [
       `--max-old-space-size=${Math.floor(memoryBytes / 2 ** 20)}`,
-      join(packageRoot, 'controller', 'text', 'template-process.mjs'),
+      join(packageRoot, 'controller', 'text', 'isolated', 'template-process.mjs'),
       String(characters),
     ],
     // It needs none of the variables, some of which are secrets; strftime_now needs the time zone.
