@@ -34,7 +34,7 @@ import {
   type TemplateProcess,
   templateProcess,
 } from './isolated/template-process.ts';
-import { tokenizerThread } from './isolated/tokenizer-thread.ts';
+import { tokenizerThreads } from './isolated/tokenizer-thread.ts';
 import { specialTexts, specialTokensIn } from './special-tokens.ts';
 import type { TokenTable } from './token-table.ts';
 import { checkedIds, createTokenizer } from './tokenizer.ts';
@@ -67,7 +67,7 @@ export interface AnswerParsers {
 
 const automatic: AnswerParsers = { toolCallParser: 'auto', reasoningParser: 'auto' };
 
-/** Texts of more UTF-16 units than this go to the tokenizer thread. */
+/** Texts of more UTF-16 units than this go to the tokenizer threads. */
 const inlineCharacters = 16_384;
 
 /** Reads the tokenizer, templates and defaults beside a checkpoint. Throws a ModelError that names the file. */
@@ -82,7 +82,7 @@ export async function loadTextModel(directory: string, parsers: AnswerParsers = 
 export async function createTextModel(files: TextFiles, parsers: AnswerParsers = automatic): Promise<TextModel> {
   const tokenizer = createTokenizer(files);
   const samplingDefaults = readSamplingDefaults(files.generationConfig);
-  const thread = tokenizerThread(files);
+  const threads = tokenizerThreads(files);
   const chat = await startChat(files, tokenizer.special.names);
   const specialTokens = specialTexts(files, tokenizer.special);
   const sources = typeof chat === 'string' ? [] : chat.all.map(({ source }) => source);
@@ -106,7 +106,7 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
         throw new ServiceError('CONTEXT_LENGTH_EXCEEDED', message);
       }
       if (text.length <= inlineCharacters) return tokenizer.encode(text, addSpecialTokens);
-      const answer = await thread.run({ text, addSpecialTokens }, signal);
+      const answer = await threads.run({ text, addSpecialTokens }, signal);
       if ('result' in answer) return checkedIds(answer.result);
       throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: new Error(answer.error) });
     },
@@ -120,7 +120,7 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
       return input.continueFinalMessage ? cutAtMark(rendered, finalText(turns)) : rendered;
     },
     async close() {
-      await Promise.all([thread.close(), typeof chat === 'string' ? null : chat.process.close()]);
+      await Promise.all([threads.close(), typeof chat === 'string' ? null : chat.process.close()]);
     },
   };
 }

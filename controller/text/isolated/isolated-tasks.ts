@@ -1,6 +1,7 @@
 /**
- * Tasks that run, in order, in a thread or process that can be ended. It starts with the first of them. A task that takes too
- * long ends its host; the tasks behind it go to the next one.
+ * Tasks that run one by one in a thread or process that can be ended. It starts with the first of them. A task that takes too
+ * long ends its host; the tasks behind it go to the next one. Small tasks go before large ones that wait, so that one client's
+ * long work hardly delays others; a task that was passed over a few times is next.
  */
 import { ServiceError, toServiceError } from '../../errors.ts';
 
@@ -25,6 +26,8 @@ export interface IsolatedTasksOptions<Task, Answer> {
   readonly start: (events: HostEvents<Answer>) => TaskHost<Task>;
   /** Longest that one task may take once it is at the front, in milliseconds. */
   readonly timeLimitMs: number;
+  /** How much work a task is, in any unit; default: all are as much, and go in their order. */
+  readonly size?: (task: Task) => number;
   /** Most tasks that wait, and most of them that the host is given ahead of time. */
   readonly maxWaiting: number;
   readonly ahead: number;
@@ -39,7 +42,12 @@ interface Entry<Task, Answer> {
   readonly task: Task;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
+  /** Times that a task went before it which came behind it. */
+  passedOver: number;
 }
+
+/** So many tasks may pass one over. */
+const mostPassedOver = 8;
 
 /** Longest that a host may take to start, on a machine that is busy with everything else. */
 const startLimitMs = 60_000;
@@ -79,7 +87,7 @@ export class IsolatedTasks<Task, Answer> {
           signal?.removeEventListener('abort', drop);
           by(value);
         };
-      const entry: Entry<Task, Answer> = { task, resolve: settle(resolve), reject: settle(reject) };
+      const entry: Entry<Task, Answer> = { task, resolve: settle(resolve), reject: settle(reject), passedOver: 0 };
       signal?.addEventListener('abort', drop, { once: true });
       this.#waiting.push(entry);
       this.#post();
@@ -95,7 +103,7 @@ export class IsolatedTasks<Task, Answer> {
 
   #post(): void {
     while (this.#posted.length <= this.#options.ahead) {
-      const next = this.#waiting.shift();
+      const next = this.#takeNext();
       if (next === undefined) return;
       this.#host ??= this.#start();
       try {
@@ -106,6 +114,18 @@ export class IsolatedTasks<Task, Answer> {
       }
       if (this.#posted.push(next) === 1) this.#watch();
     }
+  }
+
+  #takeNext(): Entry<Task, Answer> | undefined {
+    const { size = () => 0 } = this.#options;
+    let next = 0;
+    if ((this.#waiting[0]?.passedOver ?? 0) < mostPassedOver) {
+      this.#waiting.forEach(({ task }, i) => {
+        if (size(task) < size((this.#waiting[next] as Entry<Task, Answer>).task)) next = i;
+      });
+    }
+    for (const entry of this.#waiting.slice(0, next)) entry.passedOver++;
+    return this.#waiting.splice(next, 1)[0];
   }
 
   /** Starts the clock of the task at the front. */

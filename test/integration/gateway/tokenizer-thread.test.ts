@@ -32,6 +32,21 @@ describe('long texts', () => {
   });
 });
 
+it('a long text does not wait for very long ones', async () => {
+  const text = await loadTextModel(directory);
+  close = () => text.close();
+  const ended: string[] = [];
+  const encode = async (name: string, words: number): Promise<void> => {
+    await text.encode('word '.repeat(words), false, unlimited).catch(() => null);
+    ended.push(name);
+  };
+  const veryLong = [encode('very long', 1_500_000), encode('very long', 1_500_000)];
+  await encode('long', 4_000);
+  expect(ended).toEqual(['long']);
+  await text.close();
+  await Promise.all(veryLong);
+});
+
 describe('the tokenizer thread', () => {
   const short = { text: 'abc', addSpecialTokens: false };
   const endless = { text: 'word '.repeat(2_000_000), addSpecialTokens: false };
