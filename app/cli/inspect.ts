@@ -71,6 +71,11 @@ async function reportOnHub(reference: ModelReference, offline: boolean): Promise
   }
 }
 
+function attentionText({ heads, kvHeads, headDim, latent }: CheckpointReport): string {
+  if (latent === null) return `${heads} heads, ${kvHeads} key/value heads of ${headDim}`;
+  return `${heads} heads of ${headDim} over latents of ${latent.elements} and rotated keys of ${latent.rotary}`;
+}
+
 /** The report for people. */
 export function describeModel(report: CheckpointReport): string {
   const { experts, total, kvBytesPerToken } = report;
@@ -88,7 +93,7 @@ export function describeModel(report: CheckpointReport): string {
         .join(', '),
     ],
     ['layers', `${report.layers}, hidden ${report.hiddenSize}, vocabulary ${report.vocabSize}`],
-    ['attention', `${report.heads} heads, ${report.kvHeads} key/value heads of ${report.headDim}`],
+    ['attention', attentionText(report)],
     ['window', windowText(report)],
     [
       'experts',

@@ -86,7 +86,7 @@ function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): Opera
     outputGate: null,
     queryScaling: null,
   };
-  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };
+  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false, replicated: false };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
 }
 

@@ -6,6 +6,8 @@ import { digestModel } from './checkpoint/digest.ts';
 import { isFolder, readJsonFile } from './checkpoint/folder.ts';
 import type { StoredFormat } from './checkpoint/stored-format.ts';
 import { TensorTable } from './checkpoint/tensors.ts';
+import { textPartOf } from './checkpoint/text-part.ts';
+import { isComposite, textConfigOf } from './config/composite.ts';
 import type { ModelConfig } from './config/config.ts';
 import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
 import { isObject } from './config/json.ts';
@@ -58,9 +60,11 @@ export async function compileModel(directory: string, options: CompileOptions = 
   if (file === 'absent') inConfig('no such file');
   const generationFile = await readJsonFile(folder, 'generation_config.json', inGeneration);
   const generation = readGeneration(typeof generationFile === 'object' ? generationFile : {}, inGeneration);
-  const checkpoint = await readCheckpoint(folder, problems);
+  const stored = await readCheckpoint(folder, problems);
 
-  const json = typeof file === 'object' ? file : null;
+  const whole = typeof file === 'object' ? file : null;
+  const checkpoint = whole && isComposite(whole) ? textPartOf(stored) : stored;
+  const json = whole && textConfigOf(whole, checkpoint.tensors.has('lm_head.weight'), inConfig);
   const family = json && findFamily(json, inConfig);
   const model = json && family && family.configure(json, inConfig);
   const dimensions = model && deriveDimensions(model.config, inConfig);
@@ -70,7 +74,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   );
   const format = json && readQuantisation(json, typeof optimizerFile === 'object' ? optimizerFile : null, inConfig);
   const weights = dimensions && claimWeights(model, dimensions, checkpoint, format, problems);
-  const ends = model && chooseEnds(model.config, json?.['text_config'], generation, problems);
+  const ends = model && chooseEnds(model.config, whole?.['text_config'], generation, problems);
   problems.throwIfAny(folder);
   if (!(family && model && ropes && weights && ends)) throw new Error(`${folder}: refused without a reason`);
 

@@ -3,11 +3,17 @@ import { cohere, cohere2 } from './families/dense/cohere.ts';
 import { gemma2, gemma3 } from './families/dense/gemma.ts';
 import { llama } from './families/dense/llama.ts';
 import { mistral } from './families/dense/mistral.ts';
+import { olmo2, olmo3 } from './families/dense/olmo.ts';
+import { phi3 } from './families/dense/phi3.ts';
 import { qwen2 } from './families/dense/qwen2.ts';
 import { qwen3 } from './families/dense/qwen3.ts';
 import { ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
 import type { Family } from './families/family.ts';
+import { deepseekV2 } from './families/latent/deepseek-v2.ts';
+import { deepseekV3, glm4MoeLite, kimiK2 } from './families/latent/deepseek-v3.ts';
+import { mistral4 } from './families/latent/mistral4.ts';
 import { ernie45Moe } from './families/moe/ernie4-5-moe.ts';
+import { flexOlmo } from './families/moe/flex-olmo.ts';
 import { gptOss } from './families/moe/gpt-oss.ts';
 import { granitemoe, granitemoeSwa, granitemoeshared } from './families/moe/granitemoe.ts';
 import { hunyuanV1Moe } from './families/moe/hunyuan-v1-moe.ts';
@@ -16,7 +22,7 @@ import { mixtral } from './families/moe/mixtral.ts';
 import { olmoe } from './families/moe/olmoe.ts';
 import { phimoe } from './families/moe/phimoe.ts';
 import { qwen2Moe } from './families/moe/qwen2-moe.ts';
-import { qwen3Moe } from './families/moe/qwen3-moe.ts';
+import { qwen3Moe, qwen3VlMoeText } from './families/moe/qwen3-moe.ts';
 import { afmoe } from './families/noaux/afmoe.ts';
 import { dots1 } from './families/noaux/dots1.ts';
 import { exaoneMoe } from './families/noaux/exaone-moe.ts';
@@ -30,7 +36,9 @@ const families: readonly Family[] = [
   mixtral,
   qwen2Moe,
   qwen3Moe,
+  qwen3VlMoeText,
   olmoe,
+  flexOlmo,
   granitemoe,
   granitemoeshared,
   granitemoeSwa,
@@ -46,6 +54,11 @@ const families: readonly Family[] = [
   afmoe,
   gptOss,
   llama4,
+  deepseekV2,
+  deepseekV3,
+  kimiK2,
+  glm4MoeLite,
+  mistral4,
   llama,
   mistral,
   qwen2,
@@ -54,6 +67,9 @@ const families: readonly Family[] = [
   gemma3,
   cohere,
   cohere2,
+  olmo2,
+  olmo3,
+  phi3,
   seedOss,
   smollm3,
   ministral3,

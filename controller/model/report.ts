@@ -3,7 +3,7 @@ import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/
 import type { ModelSpec } from '../../proto/messages.ts';
 import { type CacheType, positionBytes, stateBytes, wholeModel } from '../../proto/model/cache.ts';
 import { distinctExperts } from '../../proto/model/experts.ts';
-import { gqaOf, moeOf } from '../../proto/model/operators.ts';
+import { gqaOf, mlaOf, moeOf } from '../../proto/model/operators.ts';
 import { checkpointBytes } from '../../proto/model/tensors.ts';
 import { ffnWeights, modelWeights, type Role, roles, storedBytes, type Weight } from '../../proto/model/weights.ts';
 
@@ -36,6 +36,8 @@ export interface ModelReport {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** What attention over latents caches of a position instead of keys and values; null: nothing. */
+  readonly latent: { readonly elements: number; readonly rotary: number } | null;
   /** Layers with a sliding window, and the widest window, in tokens; null when there is none. */
   readonly slidingWindow: { readonly layers: number; readonly tokens: number } | null;
   /** Null for a dense model. */
@@ -68,6 +70,7 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
   const total = Object.values(byRole).reduce(add);
   const attentions = spec.layers.flatMap((layer) => gqaOf(layer) ?? []);
   const [attention] = attentions;
+  const mla = spec.layers.flatMap((layer) => mlaOf(layer) ?? [])[0];
   const cached = (type: CacheType) => positionBytes(spec, type, wholeModel(spec));
   return {
     name: spec.name,
@@ -77,9 +80,10 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     vocabSize: spec.vocabSize,
     maxPosition: spec.maxPosition,
     layers: spec.layers.length,
-    heads: attention?.heads ?? 0,
-    kvHeads: attention?.kvHeads ?? 0,
-    headDim: attention?.headDim ?? 0,
+    heads: attention?.heads ?? mla?.heads ?? 0,
+    kvHeads: attention?.kvHeads ?? (mla ? 1 : 0),
+    headDim: attention?.headDim ?? (mla ? mla.plainDim + mla.rotaryDim : 0),
+    latent: mla ? { elements: mla.latentDim, rotary: mla.rotaryDim } : null,
     slidingWindow: reportWindow(attentions.map(({ slidingWindow }) => slidingWindow)),
     experts: reportExperts(spec),
     total,

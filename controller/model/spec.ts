@@ -8,6 +8,7 @@ import type { Dimensions } from './config/dimensions.ts';
 import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
 import { buildDense } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';
+import { buildMla } from './operators/mla.ts';
 import { buildMoe } from './operators/moe.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
@@ -38,7 +39,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
 
 function buildBlock(builder: Builder, layer: string, shape: BlockShape, dimensions: Dimensions): BlockSpec {
   return {
-    preNorm: norm(builder, `${layer}.${shape.preNorm}`, dimensions.hidden),
+    preNorm: shape.preNorm === null ? null : norm(builder, `${layer}.${shape.preNorm}`, dimensions.hidden),
     operators: shape.operators.map((operator) => buildOperator(builder, layer, operator, dimensions)),
     postNorm: shape.postNorm === undefined ? null : norm(builder, `${layer}.${shape.postNorm}`, dimensions.hidden),
     residualMultiplier: Math.fround(shape.residualMultiplier ?? 1),
@@ -49,6 +50,8 @@ function buildOperator(builder: Builder, layer: string, shape: OperatorShape, di
   switch (shape.kind) {
     case 'gqa':
       return buildGqa(builder, layer, shape, dimensions);
+    case 'mla':
+      return buildMla(builder, layer, shape, dimensions);
     case 'dense':
       return buildDense(builder, layer, shape, dimensions.hidden);
     case 'moe':

@@ -1,7 +1,7 @@
 /**
  * Bytes of caches. The native engine lays them out; this says the same for those who plan, and tests hold it to the
  * engine's own figures. Per head and position, a paged cache keeps a key, in bf16 rounded up to an even number of elements,
- * and a value, rounded up to 16. Blocks of any size take their positions' bytes and no more. States of fixed size take 4 bytes
+ * and a value, rounded up to 16, unless the value is a part of the key. Blocks of any size take their positions' bytes and no more. States of fixed size take 4 bytes
  * an element, in each slot.
  */
 import type { CacheSpec__Output as CacheSpec } from '../generated/conclave/v1/CacheSpec.ts';
@@ -44,7 +44,11 @@ export function cacheBytes(spec: ModelSpec, type: CacheType, layers: CachedLayer
 
 /** Bytes of one position over a rank's layers. */
 export function positionBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers): number {
-  return sumOver(spec, layers, (cache) => headBytes(cache, type) * partOf(cachedHeads(cache), layers.share));
+  return sumOver(
+    spec,
+    layers,
+    (cache) => headBytes(cache, type) * partOf(cachedHeads(cache), keptShare(cache, layers.share)),
+  );
 }
 
 /** Bytes of one sequence's states over a rank's layers; 0 where all is paged. */
@@ -83,6 +87,11 @@ function sumOver(
 ): number {
   const operators = spec.layers.slice(firstLayer, endLayer).flatMap(({ blocks }) => blocks.flatMap((b) => b.operators));
   return operators.reduce((sum, { cache }) => sum + bytesOf(cache), 0);
+}
+
+/** The share of a cache that the holder of a share of its operator keeps. */
+export function keptShare(cache: CacheSpec | null, share: Part): Part {
+  return cache?.paged?.replicated ? wholeShare : share;
 }
 
 /** Heads of a paged cache; 0 for none. */

@@ -1,6 +1,7 @@
 import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
 import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../generated/conclave/v1/LayerSpec.ts';
+import type { MlaSpec__Output as MlaSpec } from '../generated/conclave/v1/MlaSpec.ts';
 import type { MoeSpec__Output as MoeSpec } from '../generated/conclave/v1/MoeSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
 
@@ -22,6 +23,11 @@ export function expertCount(layer: LayerSpec | undefined): number {
 /** The attention of a layer; null where it has none. */
 export function gqaOf(layer: LayerSpec | undefined): GqaSpec | null {
   return operatorsOf(layer).find(({ gqa }) => gqa)?.gqa ?? null;
+}
+
+/** The attention over latents of a layer; null where it has none. */
+export function mlaOf(layer: LayerSpec | undefined): MlaSpec | null {
+  return operatorsOf(layer).find(({ mla }) => mla)?.mla ?? null;
 }
 
 /** The dense network or the shared expert of a layer; null where it has none. */

@@ -5,6 +5,7 @@ import type { FfnSpec__Output as FfnSpec } from '../generated/conclave/v1/FfnSpe
 import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../generated/conclave/v1/LinearSpec.ts';
 import type { MatrixSpec__Output as MatrixSpec } from '../generated/conclave/v1/MatrixSpec.ts';
+import type { MlaSpec__Output as MlaSpec } from '../generated/conclave/v1/MlaSpec.ts';
 import type { MoeSpec__Output as MoeSpec } from '../generated/conclave/v1/MoeSpec.ts';
 import type { NormSpec__Output as NormSpec } from '../generated/conclave/v1/NormSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
@@ -35,8 +36,8 @@ export interface Weight {
   readonly exact: boolean;
   /** Stored as codes, which stand for its elements. */
   readonly coded: boolean;
-  /** Who holds it: rank 0 of its stage, every tensor-parallel rank a share, or a slot of one expert. */
-  readonly holder: 'owner' | 'ranks' | 'slot';
+  /** Who holds it: rank 0 of its stage, every tensor-parallel rank a share or all of it, or a slot of one expert. */
+  readonly holder: 'owner' | 'ranks' | 'everyRank' | 'slot';
   /** In the checkpoint; the first one holds the elements. */
   readonly tensors: readonly TensorRef[];
 }
@@ -65,8 +66,9 @@ export function blockWeights({ preNorm, postNorm }: BlockSpec): Weight[] {
 }
 
 /** The weights of one operator of a block, but for routed experts. */
-export function operatorWeights({ gqa, runningSum, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
+export function operatorWeights({ gqa, mla, runningSum, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
   if (gqa) return gqaWeights(gqa);
+  if (mla) return mlaWeights(mla);
   if (runningSum) {
     return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
   }
@@ -90,6 +92,16 @@ function gqaWeights(gqa: GqaSpec): Weight[] {
     ...vector('attention', gqa.sinks),
     ...norm(gqa.qNorm),
     ...norm(gqa.kNorm),
+  ];
+}
+
+function mlaWeights({ q, qDown, qNorm, latent, latentNorm, expand, o }: MlaSpec): Weight[] {
+  const norms = [...norm(qNorm), ...norm(latentNorm)].map((weight) => ({ ...weight, holder: 'everyRank' }) as const);
+  return [
+    ...[qDown, latent].flatMap((given) => linear('attention', 'everyRank', given)),
+    ...[q, o].flatMap((given) => linear('attention', 'ranks', given)),
+    ...matrix('attention', 'ranks', expand),
+    ...norms,
   ];
 }
 

@@ -27,22 +27,18 @@ export function goldenFolder(family: string): string {
 
 /** The golden results of a family, one per prompt. */
 export function readGoldens(family: string): readonly Golden[] {
-  const tensor = readTensors(join(goldenFolder(family), 'golden.safetensors'));
+  const values = readTensors(join(goldenFolder(family), 'golden.safetensors'));
   return [0, 1, 2].map((index) => {
-    const prompt = tensor(`prompt_${index}`).values;
-    const logits = rowsOf(tensor(`logits_${index}`));
-    const continuation = tensor(`continuation_${index}`).values;
-    const continuationLogits = rowsOf(tensor(`continuation_logits_${index}`));
-    // The continuation's first logits are those after the prompt's last position.
-    const all = [...logits, ...continuationLogits.slice(1)];
+    const prompt = values(`prompt_${index}`);
+    const logprobs = values(`logprobs_${index}`);
     return {
       prompt,
-      promptLogprobs: prompt.slice(1).map((token, position) => logprob(logits[position] ?? [], token)),
-      likeliest: all.map((row) => row.indexOf(Math.max(...row))),
-      leads: all.map((row) => leadOf(row) / spreadOf(row)),
-      spreads: all.map(spreadOf),
-      continuation,
-      continuationLogprobs: continuation.map((token, position) => logprob(continuationLogits[position] ?? [], token)),
+      promptLogprobs: logprobs.slice(0, prompt.length - 1),
+      likeliest: values(`likeliest_${index}`),
+      leads: values(`leads_${index}`),
+      spreads: values(`spreads_${index}`),
+      continuation: values(`continuation_${index}`),
+      continuationLogprobs: logprobs.slice(prompt.length - 1),
     };
   });
 }
@@ -73,45 +69,18 @@ export function decidedPositions({ leads }: Golden, weights: 'bf16' | 'q8'): rea
   return [...leads.keys()].filter((position) => (leads[position] ?? 0) > least);
 }
 
-interface Tensor {
-  readonly shape: readonly number[];
-  readonly values: readonly number[];
-}
-
-function readTensors(path: string): (name: string) => Tensor {
+function readTensors(path: string): (name: string) => readonly number[] {
   const file = readFileSync(path);
   const headerEnd = 8 + Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString('utf8', 8, headerEnd)) as Record<
     string,
-    { dtype: 'F32' | 'I32'; shape: readonly number[]; data_offsets: readonly [number, number] }
+    { dtype: 'F32' | 'I32'; data_offsets: readonly [number, number] }
   >;
   return (name) => {
     const entry = header[name];
-    if (entry === undefined) throw new Error(`${path} has no ${name}`);
+    if (entry === undefined) throw new Error(`${path} has no ${name}: test/fixtures/summarise.py makes it of logits`);
     const bytes = file.subarray(headerEnd + entry.data_offsets[0], headerEnd + entry.data_offsets[1]);
     const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-    return { shape: entry.shape, values: [...(entry.dtype === 'F32' ? new Float32Array(copy) : new Int32Array(copy))] };
+    return [...(entry.dtype === 'F32' ? new Float32Array(copy) : new Int32Array(copy))];
   };
-}
-
-function rowsOf({ shape, values }: Tensor): readonly (readonly number[])[] {
-  const width = shape[1] ?? 1;
-  return Array.from({ length: shape[0] ?? 0 }, (_, row) => values.slice(row * width, (row + 1) * width));
-}
-
-function leadOf(logits: readonly number[]): number {
-  const [first = 0, second = 0] = logits.toSorted((a, b) => b - a);
-  return first - second;
-}
-
-function spreadOf(logits: readonly number[]): number {
-  const mean = logits.reduce((sum, logit) => sum + logit, 0) / logits.length;
-  return Math.sqrt(logits.reduce((sum, logit) => sum + (logit - mean) ** 2, 0) / logits.length);
-}
-
-/** log_softmax(logits)[token]. */
-function logprob(logits: readonly number[], token: number): number {
-  const most = Math.max(...logits);
-  const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0);
-  return (logits[token] ?? Number.NaN) - most - Math.log(sum);
 }

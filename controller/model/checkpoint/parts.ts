@@ -12,6 +12,8 @@ export interface TensorSource {
   matrix(name: string, rows: number, cols: number): MatrixSpec;
   /** Where a vector lies; `shape` is how it is stored, where that has more than one dimension. */
   vector(name: string, length: number, shape?: readonly number[]): TensorRef;
+  /** How a tensor is stored; null where it is not, or nothing is. */
+  shapeOf(name: string): readonly number[] | null;
   /** Where a stack of matrices [count, rows, cols] lies in one tensor. */
   stack(name: string, shape: readonly number[]): TensorStack;
 }

@@ -45,6 +45,10 @@ export class TensorTable implements TensorSource {
     };
   }
 
+  shapeOf(name: string): readonly number[] | null {
+    return this.#checkpoint.tensors.get(name)?.shape ?? null;
+  }
+
   matrix(name: string, rows: number, cols: number): MatrixSpec {
     const coded = this.#format?.matrix(this.#finder, moduleOf(name), rows, cols);
     return coded ?? plainMatrix(rows, cols, this.#claim(name, [rows, cols]));

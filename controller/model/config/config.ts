@@ -10,12 +10,16 @@ const size = z.int().min(1).max(0x7fffffff);
 const factor = z.number().positive().max(1e30);
 const tokenId = z.int().min(0).max(0x7fffffff);
 
-/** Of queries that grow with their position; they stand among the rope's parameters. */
-const queryScalingKeys = {
+/** What attention reads of the rope's parameters: of queries that grow with their position, and of the scale. */
+const ropeKeys = {
   /** Null: they do not. */
   llama_4_scaling_beta: z.number().min(0).max(1e30).nullable(),
   /** Null: max_position_embeddings. */
   original_max_position_embeddings: size.nullable(),
+  rope_type: z.string(),
+  factor: factor.nullable(),
+  /** Null: 0. */
+  mscale_all_dim: z.number().min(0).max(1e30).nullable(),
 } as const;
 
 /** Every key that some family reads. */
@@ -65,8 +69,19 @@ const keys = {
   mlp_layer_types: z.array(z.enum(['dense', 'sparse'])).nullable(),
   /** Null: 1. */
   routed_scaling_factor: factor.nullable(),
-  n_group: z.int().min(1),
-  topk_group: z.int().min(1),
+  /** Null: 1, as topk_group. */
+  n_group: z.int().min(1).nullable(),
+  topk_group: z.int().min(1).nullable(),
+  topk_method: z.enum(['greedy', 'group_limited_greedy', 'noaux_tc']),
+  scoring_func: z.enum(['softmax', 'sigmoid']),
+  moe_layer_freq: z.literal(1),
+  /** Null: queries are made of the input itself. */
+  q_lora_rank: size.nullable(),
+  kv_lora_rank: size,
+  qk_nope_head_dim: size,
+  qk_rope_head_dim: z.int().min(2).max(65_536).multipleOf(2),
+  v_head_dim: size,
+  rope_interleave: z.boolean(),
   moe_layer_start_index: z.int().min(0),
   /** Below 0: the last layer. */
   moe_layer_end_index: z.int().min(-1),
@@ -97,7 +112,7 @@ const keys = {
   prefix_dense_intermediate_size: size.nullable(),
   prefix_dense_sliding_window_pattern: size,
   shared_expert_combination_strategy: z.enum(['average', 'sum']),
-  ...queryScalingKeys,
+  ...ropeKeys,
   intermediate_size_mlp: size,
   interleave_moe_layer_step: size,
   /** Null: as interleave_moe_layer_step says. */
@@ -150,6 +165,7 @@ const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
   sliding_window_pattern: ['_sliding_window_pattern'],
   num_experts: ['num_local_experts', 'n_routed_experts', 'moe_num_experts'],
   num_experts_per_tok: ['moe_k', 'moe_topk'],
+  rope_type: ['type'],
 };
 
 /**
@@ -192,7 +208,7 @@ export function readConfig<Keys extends ConfigKey>(
 /** Keys of the rope's own objects that attention reads too. */
 function ropeKeysOf({ rope_parameters: parameters, rope_scaling: scaling }: Readonly<Record<string, unknown>>) {
   const all = { ...(isObject(scaling) && scaling), ...(isObject(parameters) && parameters) };
-  return Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(queryScalingKeys, key)));
+  return Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(ropeKeys, key) || key === 'type'));
 }
 
 function explain(issue: z.core.$ZodIssue, value: unknown): string {

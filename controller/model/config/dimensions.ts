@@ -6,6 +6,7 @@ export interface Dimensions {
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
+  /** Over latents: of the part that rotates. */
   readonly headDim: number;
 }
 
@@ -22,7 +23,8 @@ export function deriveDimensions(
   };
   const { hidden_size: hidden, num_attention_heads: heads, num_hidden_layers: layers } = config;
   const kvHeads = config.num_key_value_heads ?? heads;
-  const headDim = config.head_dim ?? hidden / heads;
+  const { qk_rope_head_dim: rotaryDim } = config;
+  const headDim = rotaryDim ?? config.head_dim ?? hidden / heads;
   check(
     headDim % 2 === 0 && headDim <= 65_536,
     `hidden_size / num_attention_heads is ${hidden} / ${heads}; without head_dim an even number up to 65536 is expected`,
@@ -30,6 +32,10 @@ export function deriveDimensions(
   check(
     heads % kvHeads === 0,
     `num_attention_heads is ${heads}; expected a multiple of num_key_value_heads, which is ${kvHeads}`,
+  );
+  check(
+    rotaryDim === undefined || kvHeads === heads,
+    `num_key_value_heads is ${kvHeads}; expected num_attention_heads, which is ${heads}, for attention over latents`,
   );
   const { num_experts: experts, num_experts_per_tok: topK } = config;
   const mayBeDense = experts === 0 && 'mlp_only_layers' in config;

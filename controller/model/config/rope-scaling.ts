@@ -154,4 +154,6 @@ export const ropeScalings: ReadonlyMap<unknown, RopeScaling> = new Map([
   ['yarn', yarn],
   ['dynamic', dynamic],
   ['longrope', longrope],
+  // As older files call it.
+  ['su', longrope],
 ]);

@@ -20,7 +20,8 @@ export interface RopeVariant {
 
 /** What of a family its ropes depend on. */
 interface RopeUser {
-  readonly config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'>;
+  readonly config: Pick<ModelConfig, 'rope_theta' | 'max_position_embeddings'> &
+    Partial<Pick<ModelConfig, 'qk_nope_head_dim' | 'qk_rope_head_dim'>>;
   readonly style: {
     readonly ropeLayout: RopeLayout;
     readonly partialRotary: number | null;
@@ -75,7 +76,7 @@ function resolveRope(
   const scaling = ropeScalings.get(type);
   const types = [...ropeScalings.keys()].join(', ');
   if (scaling === undefined) report(`rope_type is ${quote(type)}; supported: ${types}`);
-  const dims = rotaryDim(keys, style.partialRotary, headDim, report);
+  const dims = rotaryDim(withoutPart(keys, config), style.partialRotary, headDim, report);
   if (typeof theta !== 'number' || !(theta > 1)) report(`rope_theta is ${quote(theta)}; expected a number above 1`);
   else if (scaling !== undefined && dims !== null) {
     try {
@@ -100,6 +101,13 @@ function resolveRope(
     }
   }
   return null;
+}
+
+/** Over latents `headDim` is what rotates already, and the key may say which part of a head that is. */
+function withoutPart(keys: Keys, { qk_nope_head_dim: plain, qk_rope_head_dim: rotary }: RopeUser['config']): Keys {
+  const { partial_rotary_factor: part, ...others } = keys;
+  if (plain === undefined || rotary === undefined || typeof part !== 'number') return keys;
+  return Math.abs(part * (plain + rotary) - rotary) < 1e-3 ? others : keys;
 }
 
 /** Dimensions of a head that rotate; reports what is wrong and returns null. */
@@ -136,8 +144,8 @@ function mergeKeys(file: Keys, report: (problem: string) => void): Keys | null {
     const { type, ...others } = group;
     groups.push(others, { rope_type: type });
   }
-  const { rope_theta, partial_rotary_factor, rotary_dim } = file;
-  groups.push({ rope_theta, partial_rotary_factor, rotary_dim });
+  const { rope_theta, partial_rotary_factor, rotary_dim, original_max_position_embeddings } = file;
+  groups.push({ rope_theta, partial_rotary_factor, rotary_dim, original_max_position_embeddings });
 
   const merged = new Map<string, unknown>();
   let consistent = true;

@@ -4,15 +4,16 @@ import { type ConfigKey, type ModelConfig, readConfig, type SharedKey } from '..
 import type { RopeLayout, RopeVariant } from '../config/rope.ts';
 import type { DenseShape } from '../operators/ffn.ts';
 import type { GqaShape } from '../operators/gqa.ts';
+import type { MlaShape } from '../operators/mla.ts';
 import type { MoeShape } from '../operators/moe.ts';
 
 /** A part of a layer; see OperatorSpec in model.proto. */
-export type OperatorShape = GqaShape | DenseShape | MoeShape;
+export type OperatorShape = GqaShape | MlaShape | DenseShape | MoeShape;
 
 /** What a layer adds to the residual stream at once; see BlockSpec in model.proto. */
 export interface BlockShape {
-  /** Name of the norm before the operators, below the layer. */
-  readonly preNorm: string;
+  /** Name of the norm before the operators, below the layer; null: they read the residual stream itself. */
+  readonly preNorm: string | null;
   readonly operators: readonly OperatorShape[];
   /** Name of the norm of their sum; absent: none. */
   readonly postNorm?: string;
@@ -73,6 +74,8 @@ export interface FamilyDefinition<Keys extends ConfigKey> {
   readonly defaults: Pick<ModelConfig, Keys> & Pick<ModelConfig, SharedKey>;
   /** Where it differs from plainStyle. */
   style?(config: Pick<ModelConfig, Keys | SharedKey>): Partial<ModelStyle>;
+  /** What the family does not support of values that others do; null: nothing. */
+  problem?(config: Pick<ModelConfig, Keys | SharedKey>): string | null;
   layer(config: Pick<ModelConfig, Keys | SharedKey>, index: number): readonly BlockShape[];
 }
 
@@ -85,6 +88,11 @@ export function defineFamily<Keys extends ConfigKey>(definition: FamilyDefinitio
     configure: (file, report) => {
       const config = readConfig(file, defaults as Pick<ModelConfig, Keys | SharedKey>, report);
       if (config === null) return null;
+      const problem = definition.problem?.(config) ?? null;
+      if (problem !== null) {
+        report(problem);
+        return null;
+      }
       const style = { ...plainStyle, ...definition.style?.(config) };
       return { config, style, layer: (index) => definition.layer(config, index) };
     },
@@ -96,6 +104,14 @@ export function attentionThenFfn(attention: OperatorShape, ...ffn: readonly Oper
   return [
     { preNorm: 'input_layernorm', operators: [attention] },
     { preNorm: 'post_attention_layernorm', operators: ffn },
+  ];
+}
+
+/** A layer whose norms come after attention and the feed-forward part instead of before them. */
+export function normedOutputs(attention: OperatorShape, ffn: OperatorShape): readonly BlockShape[] {
+  return [
+    { preNorm: null, operators: [attention], postNorm: 'post_attention_layernorm' },
+    { preNorm: null, operators: [ffn], postNorm: 'post_feedforward_layernorm' },
   ];
 }
 

@@ -5,12 +5,15 @@ import type { QueryScaling__Output as QueryScaling } from '../../../proto/genera
 import { type Builder, bareNorm, linear, norm } from '../checkpoint/parts.ts';
 import type { Dimensions } from '../config/dimensions.ts';
 import { noWindow, type Window } from '../config/window.ts';
+import { withoutBias } from './ffn.ts';
 
 /** Grouped-query attention as a family has it; sizes are in Dimensions. */
 export interface GqaShape {
   readonly kind: 'gqa';
   /** Below the layer, such as "self_attn". */
   readonly path: string;
+  /** Name of the one matrix that holds q, k and v, in this order; null: each has its own. */
+  readonly fused: string | null;
   /** Biases on the q, k and v projections. */
   readonly qkvBias: boolean;
   /** Bias on the output projection. */
@@ -41,6 +44,7 @@ export interface GqaShape {
 export const plainAttention: GqaShape = {
   kind: 'gqa',
   path: 'self_attn',
+  fused: null,
   qkvBias: false,
   outputBias: false,
   qkNorm: 'none',
@@ -64,6 +68,29 @@ const qkNorms = {
   'each-head': 'QK_NORM_EACH_HEAD',
   bare: 'QK_NORM_PER_HEAD',
 } as const;
+
+/** The matrices of q, k and v. */
+function projections(
+  builder: Builder,
+  path: string,
+  { fused, qkvBias }: GqaShape,
+  [width, kvWidth]: readonly [number, number],
+  hidden: number,
+): Pick<GqaSpec, 'q' | 'k' | 'v'> {
+  if (fused === null) {
+    return {
+      q: linear(builder, `${path}.q_proj`, width, hidden, qkvBias),
+      k: linear(builder, `${path}.k_proj`, kvWidth, hidden, qkvBias),
+      v: linear(builder, `${path}.v_proj`, kvWidth, hidden, qkvBias),
+    };
+  }
+  const all = builder.tensors.stack(`${path}.${fused}.weight`, [width + 2 * kvWidth, hidden]);
+  return {
+    q: withoutBias(all.matrix(0, 0, width)),
+    k: withoutBias(all.matrix(0, width, kvWidth)),
+    v: withoutBias(all.matrix(0, width + kvWidth, kvWidth)),
+  };
+}
 
 export function buildGqa(
   builder: Builder,
@@ -94,9 +121,7 @@ export function buildGqa(
     scale: Math.fround(shape.scale ?? headDim ** -0.5),
     ...shape.window,
     ...(shape.rope !== null && { rope: shape.rope, _rope: 'rope' as const }),
-    q: linear(builder, `${path}.q_proj`, width, hidden, shape.qkvBias),
-    k: linear(builder, `${path}.k_proj`, kvWidth, hidden, shape.qkvBias),
-    v: linear(builder, `${path}.v_proj`, kvWidth, hidden, shape.qkvBias),
+    ...projections(builder, path, shape, [width, kvWidth], hidden),
     o: linear(builder, `${path}.o_proj`, hidden, width, shape.outputBias),
     qNorm: headNorm(shape.normNames.q, heads),
     kNorm: headNorm(shape.normNames.k, kvHeads),
@@ -109,6 +134,6 @@ export function buildGqa(
     outputGate: shape.outputGate === null ? null : linear(builder, `${path}.${shape.outputGate}`, width, hidden, false),
     queryScaling: shape.queryScaling,
   };
-  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false };
+  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false, replicated: false };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
 }

@@ -33,8 +33,8 @@ export interface MoeShape {
   readonly path: string;
   readonly gate: GateShape;
   /**
-   * Matrices of expert e at `path.experts.e`, or of all experts stacked at `path`: [out, in], or [in, out] with gate's
-   * columns before up's, or with gate's and up's columns in turn.
+   * Matrices of expert e at `path.experts.e` (or where a checkpoint has them stacked, as of all below), or of all experts
+   * stacked at `path`: [out, in], or [in, out] with gate's columns before up's, or with gate's and up's columns in turn.
    */
   readonly storage: 'separate' | 'stacked' | 'transposed' | 'interleaved';
   /** Stacked experts have biases, named as their matrices and `_bias`. */
@@ -111,10 +111,26 @@ function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: 
 
 function buildExperts(builder: Builder, path: string, shape: MoeShape, hidden: number): FfnSpec[] {
   const ids = Array.from({ length: shape.experts }, (_, id) => id);
-  if (shape.storage === 'separate') return ids.map((id) => buildFfn(builder, `${path}.experts.${id}`, shape, hidden));
+  if (shape.storage === 'separate') {
+    const stacked = stackedShape(builder, path, shape, hidden);
+    if (stacked !== null) return buildExperts(builder, path, stacked, hidden);
+    return ids.map((id) => buildFfn(builder, `${path}.experts.${id}`, shape, hidden));
+  }
   const stacks = findStacks(builder, path, shape, hidden);
   const { activation, activationLimit } = shape.activation ?? { activation: builder.activation, activationLimit: 0 };
   return ids.map((id) => ({ ...stackedExpert(stacks, id, shape, hidden), activation, activationLimit }));
+}
+
+/** How experts that may be separate are stacked in the checkpoint; null: they are not. */
+function stackedShape({ tensors }: Builder, path: string, shape: MoeShape, hidden: number): MoeShape | null {
+  const names = { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj' };
+  const stored = tensors.shapeOf(`${path}.${names.gateUp}`);
+  if (stored === null) return null;
+  return {
+    ...shape,
+    names,
+    storage: stored[1] === 2 * shape.intermediate && stored[2] === hidden ? 'stacked' : 'transposed',
+  };
 }
 
 /** What holds all experts of a layer. */

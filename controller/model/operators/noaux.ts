@@ -30,7 +30,7 @@ export function noauxExperts(
     renormalise: config.norm_topk_prob,
     smallestSum: 1e-20,
     multiplier: config.routed_scaling_factor ?? 1,
-    groups: { count: config.n_group, kept: config.topk_group, byTwo: true },
+    groups: { count: config.n_group ?? 1, kept: config.topk_group ?? 1, byTwo: true },
   });
   const routed = { ...plainMoe, experts, topK: config.num_experts_per_tok, intermediate, gate };
   return shared > 0 ? [routed, sharedExpert(`mlp.${path}`, intermediate * shared)] : [routed];

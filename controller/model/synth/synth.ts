@@ -89,6 +89,7 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   };
   buildSpec(model, dimensions, {
     matrix: (name, rows, cols) => plainMatrix(rows, cols, claim(name, [rows, cols])),
+    shapeOf: () => null,
     vector: (name, length, shape = [length]) => claim(name, shape),
     stack: (name, shape) => stackOf(claim(name, shape)),
   });

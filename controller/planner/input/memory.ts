@@ -27,8 +27,12 @@ export interface SharedPart {
    */
   readonly heads: number | null;
   readonly weightBytes: number;
+  /** Weights that every rank holds whole. */
+  readonly commonBytes: number;
   /** Cache of one position, all heads. */
   readonly kvBytesPerToken: number;
+  /** Every rank keeps the cache of all heads. */
+  readonly commonCache: boolean;
   /** States of one sequence, all heads. */
   readonly stateBytesPerSequence: number;
   /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
@@ -96,17 +100,26 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
         own.filter(({ holder }) => holder === 'owner'),
         weights,
       );
-      if (split.length > 0) shared.push(sharedPart(operator, bytesOf(split, weights), weights));
+      const common = own.filter(({ holder }) => holder === 'everyRank');
+      if (split.length > 0)
+        shared.push(sharedPart(operator, bytesOf(split, weights), bytesOf(common, weights), weights));
     }
   }
   return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
 }
 
-function sharedPart({ gqa, runningSum, cache }: OperatorSpec, weightBytes: number, weights: Format): SharedPart {
+function sharedPart(
+  { gqa, mla, runningSum, cache }: OperatorSpec,
+  weightBytes: number,
+  commonBytes: number,
+  weights: Format,
+): SharedPart {
   return {
-    heads: gqa?.kvHeads ?? runningSum?.heads ?? null,
+    heads: gqa?.kvHeads ?? mla?.heads ?? runningSum?.heads ?? null,
     weightBytes,
+    commonBytes,
     kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
+    commonCache: cache?.paged?.replicated ?? false,
     stateBytesPerSequence: operatorStateBytes(cache, wholeShare),
     inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH',
   };

@@ -9,7 +9,7 @@ export function splitProblem(model: ModelFootprint, ranks: number): string | nul
         return `tensor-parallel size ${ranks}: layer ${index} normalises queries and keys over all heads together, so its attention cannot be split by heads; use 1`;
       }
       if (heads !== null && ranks > heads) {
-        return `tensor-parallel size ${ranks}: layer ${index} has ${heads} key/value heads, and every rank needs at least one`;
+        return `tensor-parallel size ${ranks}: layer ${index} has ${heads} heads for ranks to share, and every rank needs at least one`;
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { Part } from '../../../proto/model/share.ts';
-import { fractionOf, type LayerFootprint, type ModelFootprint } from '../input/memory.ts';
+import { fractionOf, type LayerFootprint, type ModelFootprint, type SharedPart } from '../input/memory.ts';
 import type { LayerRange } from './partition.ts';
 
 /** Bytes of one rank of a stage. */
@@ -73,7 +73,9 @@ export class StageMemory {
     if (known !== undefined) return known;
     const share = rankShare(rank, ranks);
     const sums = {
-      weights: prefixSums(this.model.layers.map((layer) => sharedBytes(layer, share, 'weightBytes'))),
+      weights: prefixSums(
+        this.model.layers.map((layer) => layer.shared.reduce((sum, part) => sum + sharedWeights(part, share), 0)),
+      ),
       cache: prefixSums(this.model.layers.map((layer) => this.cacheBytes(layer, share))),
     };
     this.shares.set(key, sums);
@@ -83,8 +85,9 @@ export class StageMemory {
   /** Whole heads have whole bytes: the rounding mends what dividing by their number leaves. */
   private cacheBytes(layer: LayerFootprint, share: Part): number {
     const { tokens, stateSlots } = this.cache;
-    const perToken = Math.round(sharedBytes(layer, share, 'kvBytesPerToken'));
-    return perToken * tokens + Math.round(sharedBytes(layer, share, 'stateBytesPerSequence')) * stateSlots;
+    const sum = (of: (part: SharedPart) => number) => Math.round(layer.shared.reduce((all, part) => all + of(part), 0));
+    const perToken = sum((part) => part.kvBytesPerToken * (part.commonCache ? 1 : fractionOf(part, share)));
+    return perToken * tokens + sum((part) => part.stateBytesPerSequence * fractionOf(part, share)) * stateSlots;
   }
 }
 
@@ -99,12 +102,8 @@ export function rankShare(rank: number, ranks: number): Part {
   return { begin: rank, end: rank + 1, parts: ranks };
 }
 
-function sharedBytes(
-  { shared }: LayerFootprint,
-  share: Part,
-  what: 'weightBytes' | 'kvBytesPerToken' | 'stateBytesPerSequence',
-): number {
-  return shared.reduce((sum, part) => sum + part[what] * fractionOf(part, share), 0);
+function sharedWeights(part: SharedPart, share: Part): number {
+  return part.weightBytes * fractionOf(part, share) + part.commonBytes;
 }
 
 /** All bytes of a rank. */

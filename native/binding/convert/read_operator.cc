@@ -5,6 +5,14 @@
 namespace conclave::binding {
 namespace {
 
+std::optional<QueryScaling> ReadQueryScaling(const Fields& fields) {
+  if (!fields.Has("queryScaling")) return std::nullopt;
+  const Fields scaling = fields.Object("queryScaling");
+  return QueryScaling{scaling.Float("factor"),
+                      static_cast<int>(scaling.Integer("interval", 1, kMaxInt32)),
+                      static_cast<int>(scaling.Integer("offset", 0, kMaxInt32))};
+}
+
 GqaSpec ReadGqa(const Fields& fields) {
   GqaSpec gqa;
   gqa.heads.heads = static_cast<int>(fields.Integer("heads", 1, 65536));
@@ -28,15 +36,30 @@ GqaSpec ReadGqa(const Fields& fields) {
                                   {"QK_NORM_EACH_HEAD", QkNorm::kEachHead}});
   gqa.norm_after_rope = fields.Boolean("normAfterRope");
   gqa.clip_qkv = fields.Float("clipQkv");
-  if (fields.Has("queryScaling")) {
-    const Fields scaling = fields.Object("queryScaling");
-    gqa.query_scaling = {scaling.Float("factor"),
-                         static_cast<int>(scaling.Integer("interval", 1, kMaxInt32)),
-                         static_cast<int>(scaling.Integer("offset", 0, kMaxInt32))};
-  }
+  gqa.query_scaling = ReadQueryScaling(fields);
   gqa.sinks = ReadOptionalTensor(fields, "sinks");
   if (fields.Has("outputGate")) gqa.output_gate = ReadLinear(fields, "outputGate");
   return gqa;
+}
+
+MlaSpec ReadMla(const Fields& fields) {
+  MlaSpec mla;
+  mla.heads = static_cast<int>(fields.Integer("heads", 1, 65536));
+  mla.plain_dim = static_cast<int>(fields.Integer("plainDim", 1, 65536));
+  mla.rotary_dim = static_cast<int>(fields.Integer("rotaryDim", 0, 65536));
+  mla.value_dim = static_cast<int>(fields.Integer("valueDim", 1, 65536));
+  mla.latent_dim = static_cast<int>(fields.Integer("latentDim", 1, 65536));
+  mla.scale = fields.Float("scale");
+  if (fields.Has("rope")) mla.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
+  if (fields.Has("qDown")) mla.q_down = ReadLinear(fields, "qDown");
+  if (fields.Has("qNorm")) mla.q_norm = ReadNorm(fields, "qNorm");
+  mla.q = ReadLinear(fields, "q");
+  mla.latent = ReadLinear(fields, "latent");
+  mla.latent_norm = ReadNorm(fields, "latentNorm");
+  mla.expand = ReadMatrix(fields, "expand");
+  mla.o = ReadLinear(fields, "o");
+  mla.query_scaling = ReadQueryScaling(fields);
+  return mla;
 }
 
 RunningSumSpec ReadRunningSum(const Fields& fields) {
@@ -150,13 +173,10 @@ StateSpec ReadState(Napi::Value value, const std::string& path) {
 }
 
 PagedCacheSpec ReadPagedCache(const Fields& paged) {
-  if (paged.Boolean("valuesInsideKeys")) {
-    throw Error(ErrorCode::kUnsupported,
-                paged.PathOf("valuesInsideKeys") + ": the engine keeps values beside keys");
-  }
   return {static_cast<int>(paged.Integer("heads", 1, 65536)),
           static_cast<int>(paged.Integer("keyWidth", 1, 65536)),
-          static_cast<int>(paged.Integer("valueWidth", 1, 65536))};
+          static_cast<int>(paged.Integer("valueWidth", 1, 65536)),
+          paged.Boolean("valuesInsideKeys"), paged.Boolean("replicated")};
 }
 
 decltype(OperatorSpec::cache) ReadCache(const Fields& fields) {
@@ -172,6 +192,8 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
   OperatorSpec op;
   if (fields.Has("gqa")) {
     op.kind = ReadGqa(fields.Object("gqa"));
+  } else if (fields.Has("mla")) {
+    op.kind = ReadMla(fields.Object("mla"));
   } else if (fields.Has("dense")) {
     op.kind = ReadDense(fields.Object("dense"));
   } else if (fields.Has("moe")) {

@@ -37,7 +37,8 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
 
 // Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads *
 // head_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence. Softmax over
-// a fixed order of blocks, accumulated in f32. sinks [heads], or null.
+// a fixed order of blocks, accumulated in f32. sinks [heads], or null. Values inside keys: v is
+// null, output [rows, heads * values_inside].
 void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
                     const SequenceRows& where, const float* q, const float* k, const float* v,
                     const float* sinks, KvCache& cache, float* output);

@@ -4,6 +4,7 @@
 
 #include "kernels/reference/backend.h"
 #include "kernels/reference/cache.h"
+#include "kernels/reference/matrix.h"
 #include "kernels/reference/rows.h"
 
 namespace conclave {
@@ -28,20 +29,34 @@ std::unique_ptr<PagedCache> ReferenceBackend::CreateCache(const KvCacheShape& sh
 
 size_t ReferenceBackend::CacheBytes(const KvCacheShape& shape, KvType) const {
   return static_cast<size_t>(shape.blocks) * static_cast<size_t>(shape.block_size) *
-         static_cast<size_t>(shape.kv_heads) * 2 * static_cast<size_t>(shape.head_dim) *
-         sizeof(float);
+         static_cast<size_t>(shape.kv_heads) * ReferenceCache::Elements(shape) * sizeof(float);
 }
 
-void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
+void ReferenceBackend::ProjectHeads(const Tensor& x, std::span<const MatrixPtr> matrices,
+                                    const Tensor& output) {
+  const auto heads = static_cast<int64_t>(matrices.size());
+  const int64_t width = x.width / heads;
+  float* out = HostPointer(output);
+  for (int64_t i = 0; i < x.rows * heads; ++i) {
+    const auto& matrix =
+        static_cast<const ReferenceMatrix&>(*matrices[static_cast<size_t>(i % heads)]);
+    const float* const head = HostPointer(x) + i * width;
+    const std::vector<float> y = matrix.Multiply(head);
+    out = std::copy(y.begin(), y.end(), out);
+    out = std::copy(head + matrix.cols(), head + width, out);
+  }
+}
+
+void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim, int first,
                               std::span<const Tensor> tensors) {
   const auto& positions = where.where().positions;
   for (const Tensor& x : tensors) {
     const int64_t heads = x.width / head_dim;
     for (int64_t i = 0; i < x.rows * heads; ++i) {
       float* const head = HostPointer(x) + i * head_dim;
-      const std::vector<double> rotated =
-          ReferenceRope(rope, positions[static_cast<size_t>(i / heads)], {head, head + head_dim});
-      std::copy(rotated.begin(), rotated.end(), head);
+      const std::vector<double> rotated = ReferenceRope(
+          rope, positions[static_cast<size_t>(i / heads)], {head + first, head + head_dim});
+      std::copy(rotated.begin(), rotated.end(), head + first);
     }
   }
 }
@@ -52,6 +67,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
   auto& cache = static_cast<ReferenceCache&>(paged);
   const SequenceRows& where = rows.where();
   const int dims = params.head_dim;
+  const int value_dims = params.values_inside > 0 ? params.values_inside : dims;
   const int block_size = cache.shape().block_size;
   for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
     for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
@@ -62,6 +78,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
         const auto round = [&](float x) { return cache.Rounded(x); };
         std::transform(HostPointer(k) + from, HostPointer(k) + from + dims,
                        cache.Key(at.block, at.in_block, head), round);
+        if (params.values_inside > 0) continue;
         std::transform(HostPointer(v) + from, HostPointer(v) + from + dims,
                        cache.Value(at.block, at.in_block, head), round);
       }
@@ -83,7 +100,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
           const float* const key = cache.Key(at.block, at.in_block, kv_head);
           const float* const value = cache.Value(at.block, at.in_block, kv_head);
           keys.insert(keys.end(), key, key + dims);
-          values.insert(values.end(), value, value + dims);
+          values.insert(values.end(), value, value + value_dims);
         }
         const float* const query = HostPointer(q) + (row * params.heads + head) * dims;
         const double sink = sinks != nullptr ? double{HostPointer(*sinks)[head]}
@@ -91,7 +108,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
         const std::vector<double> attended =
             ReferenceAttention({query, query + dims}, keys, values, params, sink);
         std::copy(attended.begin(), attended.end(),
-                  HostPointer(output) + (row * params.heads + head) * dims);
+                  HostPointer(output) + (row * params.heads + head) * value_dims);
       }
     }
   }

@@ -39,7 +39,8 @@ void ReferenceBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsi
                                const Tensor& output, const GridOutput* grid) {
   const std::vector<double> weights(HostPointer(weight), HostPointer(weight) + weight.size());
   for (int64_t r = 0; r < x.rows; ++r) {
-    const std::vector<double> row = Row(x, r);
+    std::vector<double> row = Row(x, r);
+    row.resize(weights.size());
     if (grid != nullptr)
       HostPointer(grid->exponents)[r] = ReferenceGrid(row, double{epsilon}, grid->bits);
     const std::vector<double> normalised = ReferenceRmsNorm(row, weights, double{epsilon});

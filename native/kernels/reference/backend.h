@@ -25,7 +25,9 @@ class ReferenceBackend final : public HostBackend {
   void LayerNorm(const Tensor& x, const Vector& weight, const Vector* bias, float epsilon,
                  const Tensor& output, const GridOutput* grid) override;
   void Linear(const Tensor& x, std::span<const LinearOutput> outputs) override;
-  void Rotate(const Rope& rope, const StepRows& where, int head_dim,
+  void ProjectHeads(const Tensor& x, std::span<const MatrixPtr> matrices,
+                    const Tensor& output) override;
+  void Rotate(const Rope& rope, const StepRows& where, int head_dim, int first,
               std::span<const Tensor> tensors) override;
   void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
               const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,

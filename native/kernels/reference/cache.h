@@ -8,23 +8,29 @@
 
 namespace conclave {
 
-// [blocks][block_size][kv_heads][key, value][head_dim], rounded to the cache's type.
+// [blocks][block_size][kv_heads][key, value][head_dim], rounded to the cache's type; values that
+// are inside keys take no room.
 class ReferenceCache final : public PagedCache {
  public:
   ReferenceCache(const KvCacheShape& shape, KvType type)
       : shape_(shape),
         type_(type),
-        elements_(static_cast<size_t>(shape.blocks * shape.block_size * shape.kv_heads * 2 *
-                                      shape.head_dim)) {}
+        elements_(static_cast<size_t>(shape.blocks * shape.block_size * shape.kv_heads) *
+                  Elements(shape)) {}
+
+  // Of one position of one head.
+  static size_t Elements(const KvCacheShape& shape) {
+    return static_cast<size_t>(shape.head_dim) * (shape.values_inside > 0 ? 1 : 2);
+  }
 
   size_t bytes() const override { return elements_.size() * sizeof(float); }
   const KvCacheShape& shape() const { return shape_; }
   float* Key(int64_t block, int64_t in_block, int head) {
     const int64_t place = (block * shape_.block_size + in_block) * shape_.kv_heads + head;
-    return elements_.data() + place * 2 * shape_.head_dim;
+    return elements_.data() + place * static_cast<int64_t>(Elements(shape_));
   }
   float* Value(int64_t block, int64_t in_block, int head) {
-    return Key(block, in_block, head) + shape_.head_dim;
+    return Key(block, in_block, head) + (shape_.values_inside > 0 ? 0 : shape_.head_dim);
   }
   float Rounded(float x) const { return type_ == KvType::kBF16 ? Bf16ToFloat(FloatToBf16(x)) : x; }
 

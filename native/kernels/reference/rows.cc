@@ -82,12 +82,13 @@ std::vector<double> ReferenceAttention(const std::vector<double>& query,
     scores.push_back(cap > 0 ? cap * std::tanh(score / cap) : score);
   }
   const double highest = std::max(sink, *std::max_element(scores.begin(), scores.end()));
-  std::vector<double> output(dims, 0.0);
+  const size_t width = values.size() / scores.size();
+  std::vector<double> output(width, 0.0);
   double sum = std::exp(sink - highest);
   for (size_t j = 0; j < scores.size(); ++j) {
     const double weight = std::exp(scores[j] - highest);
     sum += weight;
-    for (size_t d = 0; d < dims; ++d) output[d] += weight * values[j * dims + d];
+    for (size_t d = 0; d < width; ++d) output[d] += weight * values[j * width + d];
   }
   for (double& x : output) x /= sum;
   return output;

@@ -33,8 +33,8 @@ ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateP
 // floor(log2(sqrt(mean(x^2) + epsilon))) - bits; see exact_sum.h.
 int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits);
 
-// Attention of one query vector over keys and values [positions, head_dim]. `sink`: -infinity where
-// there is none.
+// Attention of one query vector over keys [positions, head_dim] and values [positions, any width].
+// `sink`: -infinity where there is none.
 std::vector<double> ReferenceAttention(const std::vector<double>& query,
                                        const std::vector<double>& keys,
                                        const std::vector<double>& values,

@@ -50,6 +50,10 @@ EmbeddingPtr HostBackend::PackEmbedding(MatrixSource& source, WeightsFormat form
   return std::make_shared<const HostEmbedding>(source, format);
 }
 
+void HostBackend::Copy(const Tensor& x, const Tensor& output) {
+  std::copy_n(HostPointer(x), x.elements(), HostPointer(output));
+}
+
 std::unique_ptr<StateStore> HostBackend::CreateStates(const StateShape& shape) {
   return std::make_unique<HostStates>(shape);
 }

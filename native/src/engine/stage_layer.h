@@ -13,7 +13,9 @@ namespace conclave {
 struct Stage::Block {
   Block(TensorLoader& loader, const ModelSpec& spec, const BlockSpec& block,
         const StageOptions& options)
-      : norm(loader, *block.pre_norm, spec.hidden_size),
+      : norm(loader, block.pre_norm ? *block.pre_norm : BareNorm(*block.post_norm),
+             spec.hidden_size),
+        has_pre_norm(block.pre_norm.has_value()),
         slice(loader, spec, block, options.slice, options.cache, true),
         has_dense(block.Find<DenseSpec>() != nullptr),
         residual_multiplier(block.residual_multiplier) {
@@ -28,9 +30,16 @@ struct Stage::Block {
 
   static uint64_t SourceBytes(const BlockSpec& block) {
     const MoeSpec* moe = block.Find<MoeSpec>();
-    return block.pre_norm->bytes() + BlockSlice::SourceBytes(block) +
+    return (block.pre_norm ? block.pre_norm->bytes() : 0) + BlockSlice::SourceBytes(block) +
            (moe != nullptr ? ExpertGate::SourceBytes(moe->gate) : 0) +
            (block.post_norm ? block.post_norm->bytes() : 0);
+  }
+
+  // What the scale of rows is found by where nothing is normalised.
+  static NormSpec BareNorm(const NormSpec& post_norm) {
+    NormSpec bare;
+    bare.epsilon = post_norm.epsilon;
+    return bare;
   }
 
   bool has_ffn() const { return has_dense || gate.has_value(); }
@@ -39,7 +48,8 @@ struct Stage::Block {
     return gate || (slice.mixer && (has_ranks || has_ffn())) || (has_dense && has_ranks);
   }
 
-  Norm norm;  // before the operators
+  Norm norm;          // before the operators
+  bool has_pre_norm;  // false: `norm` says the scale of rows alone
   BlockSlice slice;
   std::optional<ExpertGate> gate;
   bool has_dense;                 // here or on another rank

@@ -60,7 +60,9 @@ void Stage::Normalize(MicroBatch& step) {
   const Block& block = BlockOf(step);
   const int bits = block.post_norm ? kPostNormGridBits : GridBits(store_->format());
   const GridOutput grid{step.grid, bits};
-  block.norm.Forward(*backend_, step.residual, step.normalized, step.exact ? &grid : nullptr);
+  if (block.has_pre_norm || step.exact)
+    block.norm.Forward(*backend_, step.residual, step.normalized, step.exact ? &grid : nullptr);
+  if (!block.has_pre_norm) backend_->Copy(step.residual, step.normalized);
 }
 
 bool Stage::RunAttention(MicroBatch& step, const Deliver& deliver) {

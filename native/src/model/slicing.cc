@@ -36,6 +36,7 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     };
     if (const auto* sum = spec.layers[layer].Find<RunningSumSpec>())
       need_heads(sum->heads, " heads");
+    if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) need_heads(mla->heads, " heads");
     const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
     if (gqa == nullptr) continue;
     need_heads(gqa->heads.kv_heads, " key/value heads");

@@ -20,6 +20,10 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     CheckOnly(path + ".gqa", seen.mixers);
     CheckGqa(path + ".gqa", *gqa);
     cache = PagedCacheSpec{gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+  } else if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) {
+    CheckOnly(path + ".mla", seen.mixers);
+    CheckMla(path + ".mla", *mla);
+    cache = PagedCacheSpec{1, mla->key_dim(), mla->latent_dim, true, true};
   } else if (const auto* sum = std::get_if<RunningSumSpec>(&op.kind)) {
     CheckOnly(path + ".runningSum", seen.mixers);
     CheckRunningSum(path + ".runningSum", *sum);
@@ -47,6 +51,38 @@ void OperatorValidator::CheckRunningSum(const std::string& path, const RunningSu
   const int64_t width = int64_t{spec.heads} * spec.head_dim;
   Linear(path + ".value", spec.value, width, spec_.hidden_size);
   Linear(path + ".output", spec.output, spec_.hidden_size, width);
+}
+
+void OperatorValidator::CheckMla(const std::string& path, const MlaSpec& spec) {
+  for (const int size : {spec.heads, spec.plain_dim, spec.value_dim, spec.latent_dim}) {
+    if (size >= 1) continue;
+    Fail(ErrorCode::kInvalidArgument, path,
+         ".heads, plainDim, valueDim, latentDim: ", "expected at least 1, got ", size);
+  }
+  if (spec.rope) CheckRopeOf(path + ".rope", *spec.rope, spec.rotary_dim);
+  CheckPositive(path + ".scale", spec.scale);
+  if (spec.query_scaling) CheckFinite(path + ".queryScaling.factor", spec.query_scaling->factor);
+  const int64_t hidden = spec_.hidden_size;
+  int64_t q_width = hidden;
+  if (spec.q_down) {
+    q_width = spec.q_down->out();
+    Linear(path + ".qDown", *spec.q_down, q_width, hidden);
+  }
+  if (spec.q_norm.has_value() != spec.q_down.has_value())
+    Fail(ErrorCode::kInvalidArgument, path, ".qNorm: expected beside qDown, and only there");
+  if (spec.q_norm) Norm(path + ".qNorm", *spec.q_norm, q_width);
+  Linear(path + ".q", spec.q, int64_t{spec.heads} * (spec.plain_dim + spec.rotary_dim), q_width);
+  Linear(path + ".latent", spec.latent, spec.key_dim(), hidden);
+  Norm(path + ".latentNorm", spec.latent_norm, spec.latent_dim);
+  if (spec.latent_norm.kind != NormKind::kRms) {
+    Fail(ErrorCode::kUnsupported, path, ".latentNorm: expected one that divides by the root of ",
+         "the mean square");
+  }
+  if (spec.expand.region)
+    Fail(ErrorCode::kUnsupported, path, ".expand: expected a matrix that is stored by itself");
+  Matrix(path + ".expand", spec.expand, int64_t{spec.heads} * (spec.plain_dim + spec.value_dim),
+         spec.latent_dim);
+  Linear(path + ".o", spec.o, hidden, int64_t{spec.heads} * spec.value_dim);
 }
 
 void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {

@@ -61,12 +61,12 @@ class SpecValidator : public OperatorValidator {
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
-    if (!block.pre_norm) {
-      Fail(ErrorCode::kUnsupported, path, ".preNorm: operators without a norm before them are ",
-           "not supported");
+    if (!block.pre_norm && !block.post_norm) {
+      Fail(ErrorCode::kUnsupported, path, ".preNorm, postNorm: expected a norm before the operators ",
+           "or after them, got none");
     }
+    if (block.pre_norm) Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
-    Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     for (size_t i = 0; i < block.operators.size(); ++i)
       CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
     CheckFinite(path + ".residualMultiplier", block.residual_multiplier);

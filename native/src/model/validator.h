@@ -52,6 +52,7 @@ class OperatorValidator : public TensorValidator {
 
  private:
   void CheckRunningSum(const std::string& path, const RunningSumSpec& spec);
+  void CheckMla(const std::string& path, const MlaSpec& spec);
   void CheckGqa(const std::string& path, const GqaSpec& spec);
   void CheckRopeOf(const std::string& path, int rope, int head_dim);
   void CheckFfn(const std::string& path, const FfnSpec& ffn);

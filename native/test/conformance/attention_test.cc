@@ -24,6 +24,9 @@ struct Shape {
   int chunk = 0;
   float softcap = 0;
   bool sinks = false;
+  int values_inside = 0;
+
+  int value_dim() const { return values_inside > 0 ? values_inside : head_dim; }
 };
 
 // A logit of each head.
@@ -73,6 +76,7 @@ AttentionParams ParamsOf(const Shape& shape) {
   return {.heads = shape.heads,
           .kv_heads = shape.kv_heads,
           .head_dim = shape.head_dim,
+          .values_inside = shape.values_inside,
           .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim)),
           .sliding_window = shape.window,
           .chunk = shape.chunk,
@@ -103,7 +107,7 @@ class Machine {
 
   std::vector<std::vector<int32_t>>& tables() { return tables_; }
 
-  // Outputs of the rows of a step, in order, [heads * head_dim] each.
+  // Outputs of the rows of a step, in order, [heads * value_dim] each.
   std::vector<float> Run(const Step& step) {
     const Shape& shape = sequences_.shape;
     std::vector<int32_t> positions;
@@ -131,18 +135,20 @@ class Machine {
     const SequenceRows where{positions, offsets, tables, table_offsets};
     const auto rows = static_cast<int64_t>(positions.size());
     const int64_t kv_width = int64_t{shape.kv_heads} * shape.head_dim;
-    const Tensor output = device_.Empty(rows, int64_t{shape.heads} * shape.head_dim);
-    device_->Attend(ParamsOf(shape), *device_->Place(where), device_.Upload(q, output.width),
-                    device_.Upload(k, kv_width), device_.Upload(v, kv_width), sinks.get(), *cache_,
-                    output);
+    const Tensor output = device_.Empty(rows, int64_t{shape.heads} * shape.value_dim());
+    const Tensor values = shape.values_inside > 0 ? Tensor() : device_.Upload(v, kv_width);
+    device_->Attend(ParamsOf(shape), *device_->Place(where),
+                    device_.Upload(q, int64_t{shape.heads} * shape.head_dim),
+                    device_.Upload(k, kv_width), values, sinks.get(), *cache_, output);
     return device_.Download(output);
   }
 
-  // Runs steps and puts the outputs of each sequence together, [length, heads * head_dim].
+  // Runs steps and puts the outputs of each sequence together, [length, heads * value_dim].
   std::vector<std::vector<float>> RunAll(const std::vector<Step>& steps) {
-    const int64_t width = int64_t{sequences_.shape.heads} * sequences_.shape.head_dim;
+    const int64_t width = int64_t{sequences_.shape.heads} * sequences_.shape.value_dim();
     std::vector<std::vector<float>> outputs;
-    for (const std::vector<float>& q : sequences_.q) outputs.emplace_back(q.size(), 0.0f);
+    for (const int length : sequences_.lengths)
+      outputs.emplace_back(static_cast<size_t>(length * width), 0.0f);
     for (const Step& step : steps) {
       const std::vector<float> output = Run(step);
       auto from = output.begin();
@@ -160,7 +166,7 @@ class Machine {
     int64_t blocks = 3;
     for (const int length : s.lengths)
       blocks += (length + s.shape.block_size - 1) / s.shape.block_size;
-    return {blocks, s.shape.block_size, s.shape.kv_heads, s.shape.head_dim};
+    return {blocks, s.shape.block_size, s.shape.kv_heads, s.shape.head_dim, s.shape.values_inside};
   }
 
   Device device_;
@@ -192,7 +198,6 @@ double Cached(float x, KvType type) {
 std::vector<double> Reference(const Sequences& s, size_t sequence, int position, int head,
                               KvType type) {
   const Shape& shape = s.shape;
-  const auto dims = static_cast<size_t>(shape.head_dim);
   const int kv_head = head / (shape.heads / shape.kv_heads);
   const auto slice = [&](const std::vector<float>& from, int heads, int at_head, int at_position) {
     return from.begin() + (int64_t{at_position} * heads + at_head) * shape.head_dim;
@@ -204,11 +209,9 @@ std::vector<double> Reference(const Sequences& s, size_t sequence, int position,
   if (shape.chunk > 0) first = std::max(first, position / shape.chunk * shape.chunk);
   for (int j = first; j <= position; ++j) {
     const auto k = slice(s.k[sequence], shape.kv_heads, kv_head, j);
-    const auto v = slice(s.v[sequence], shape.kv_heads, kv_head, j);
-    for (size_t d = 0; d < dims; ++d) {
-      keys.push_back(Cached(k[static_cast<int64_t>(d)], type));
-      values.push_back(Cached(v[static_cast<int64_t>(d)], type));
-    }
+    const auto v = shape.values_inside > 0 ? k : slice(s.v[sequence], shape.kv_heads, kv_head, j);
+    for (int64_t d = 0; d < shape.head_dim; ++d) keys.push_back(Cached(k[d], type));
+    for (int64_t d = 0; d < shape.value_dim(); ++d) values.push_back(Cached(v[d], type));
   }
   const double sink = shape.sinks ? double{SinksOf(shape)[static_cast<size_t>(head)]}
                                   : -std::numeric_limits<double>::infinity();
@@ -289,6 +292,11 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
        .chunk = 70,
        .softcap = 3,
        .sinks = true},
+      {.heads = 16, .kv_heads = 1, .head_dim = 72, .values_inside = 64},
+      {.heads = 5, .kv_heads = 1, .head_dim = 27, .values_inside = 20},
+      {.heads = 6, .kv_heads = 2, .head_dim = 33, .block_size = 7, .values_inside = 33},
+      {.heads = 9, .kv_heads = 1, .head_dim = 19, .block_size = 24, .values_inside = 7},
+      {.heads = 128, .kv_heads = 1, .head_dim = 20, .values_inside = 17},
   };
   for (const Shape& shape : shapes) {
     const Sequences s = MakeSequences(shape, Lengths({1, 16, 37, 290}, 120));
@@ -299,7 +307,8 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
       for (int position = 0; position < s.lengths[i]; position += position < 20 ? 1 : 9) {
         for (int head = 0; head<shape.heads; head += shape.heads> 8 ? 5 : 1) {
           const std::vector<double> exact = Reference(s, i, position, head, type());
-          const size_t at = static_cast<size_t>((position * shape.heads + head) * shape.head_dim);
+          const size_t at =
+              static_cast<size_t>((position * shape.heads + head) * shape.value_dim());
           for (size_t d = 0; d < exact.size(); ++d)
             worst = std::max(worst, std::abs(double{outputs[i][at + d]} - exact[d]));
           ASSERT_FALSE(std::isnan(outputs[i][at]));
@@ -314,16 +323,13 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
 }
 
 TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) {
-  for (const Shape& shape : std::vector<Shape>{{8, 2, 64},
-                                               {3, 3, 40},
-                                               {4, 1, 32, 70},
-                                               {6, 1, 16, 0, 8},
-                                               {.heads = 4,
-                                               .kv_heads = 2,
-                                               .head_dim = 16,
-                                               .chunk = 100,
-                                               .softcap = 2,
-                                               .sinks = true}}) {
+  for (const Shape& shape : std::vector<Shape>{
+           {8, 2, 64},
+           {3, 3, 40},
+           {4, 1, 32, 70},
+           {6, 1, 16, 0, 8},
+           {.heads = 4, .kv_heads = 2, .head_dim = 16, .chunk = 100, .softcap = 2, .sinks = true},
+           {.heads = 12, .kv_heads = 1, .head_dim = 40, .block_size = 8, .values_inside = 32}}) {
     const Sequences s = MakeSequences(shape, Lengths({520, 3, 270}, 120));
     Machine whole(backend(), 1, type(), s, 9);
     const std::vector<std::vector<float>> expected = whole.RunAll(InChunks(s, 1000));
@@ -335,22 +341,24 @@ TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) 
 }
 
 TEST_P(AttentionTest, GivesARowTheSameBitsWhateverElseIsInTheBatch) {
-  const Shape shape{8, 2, 64};
-  const Sequences s = MakeSequences(shape, {530, 90, 41});
-  Machine together(backend(), 2, type(), s, 11);
-  // Prefill of one beside decode of another.
-  std::vector<Step> steps = {{{0, 0, 400}, {2, 0, 40}}};
-  for (int i = 0; i < 90; ++i) {
-    Step step = {{1, i, i + 1}, {0, 400 + i, 401 + i}};
-    if (i == 50) step.push_back({2, 40, 41});
-    steps.push_back(step);
-  }
-  steps.push_back({{0, 490, 530}});
-  const std::vector<std::vector<float>> mixed = together.RunAll(steps);
-  for (size_t i = 0; i < s.lengths.size(); ++i) {
-    Machine alone(backend(), 3, type(), s, 12);
-    const std::vector<std::vector<float>> outputs = alone.RunAll({{{i, 0, s.lengths[i]}}});
-    ExpectSame({mixed[i]}, {outputs[i]});
+  for (const Shape& shape : std::vector<Shape>{
+           {8, 2, 64}, {.heads = 8, .kv_heads = 1, .head_dim = 36, .values_inside = 32}}) {
+    const Sequences s = MakeSequences(shape, {530, 90, 41});
+    Machine together(backend(), 2, type(), s, 11);
+    // Prefill of one beside decode of another.
+    std::vector<Step> steps = {{{0, 0, 400}, {2, 0, 40}}};
+    for (int i = 0; i < 90; ++i) {
+      Step step = {{1, i, i + 1}, {0, 400 + i, 401 + i}};
+      if (i == 50) step.push_back({2, 40, 41});
+      steps.push_back(step);
+    }
+    steps.push_back({{0, 490, 530}});
+    const std::vector<std::vector<float>> mixed = together.RunAll(steps);
+    for (size_t i = 0; i < s.lengths.size(); ++i) {
+      Machine alone(backend(), 3, type(), s, 12);
+      const std::vector<std::vector<float>> outputs = alone.RunAll({{{i, 0, s.lengths[i]}}});
+      ExpectSame({mixed[i]}, {outputs[i]});
+    }
   }
 }
 
@@ -371,8 +379,13 @@ TEST_P(AttentionTest, ReadsPrefixBlocksThatSequencesShare) {
 }
 
 TEST_P(AttentionTest, IgnoresWhatAnotherSequenceLeftInABlock) {
-  for (const int block_size : {16, 5, 32, 1, 17, 24}) {
-    const Shape shape{4, 2, 24, 0, block_size};
+  for (const auto& [block_size, values_inside] :
+       {std::pair{16, 0}, {5, 0}, {32, 0}, {1, 0}, {17, 0}, {24, 0}, {16, 20}, {5, 24}, {1, 8}}) {
+    const Shape shape{.heads = 4,
+                      .kv_heads = 2,
+                      .head_dim = 24,
+                      .block_size = block_size,
+                      .values_inside = values_inside};
     Sequences s = MakeSequences(shape, {49, 64});
     const Sequences alone = MakeSequences(shape, {49});
     Machine clean(backend(), 2, type(), alone, 15);
@@ -384,7 +397,8 @@ TEST_P(AttentionTest, IgnoresWhatAnotherSequenceLeftInABlock) {
     reused.tables()[0] = reused.tables()[1];
     for (int at = 0; at < 49; at += 7) {
       const std::vector<float> output = reused.Run({{0, at, at + 7}});
-      EXPECT_TRUE(std::equal(output.begin(), output.end(), expected[0].begin() + at * 4 * 24))
+      EXPECT_TRUE(std::equal(output.begin(), output.end(),
+                             expected[0].begin() + at * 4 * shape.value_dim()))
           << "block size " << block_size << " position " << at;
     }
   }

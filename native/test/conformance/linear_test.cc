@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -117,6 +118,35 @@ TEST_P(LinearTest, GivesSeveralMatricesTheSameBitsAsOneByOne) {
     for (size_t i = 0; i < matrices.size(); ++i) {
       EXPECT_EQ(device_.Download(outputs[i].output),
                 Multiply(*matrices[i], input, biases[i].get()));
+    }
+  }
+}
+
+// Heads are rows of a matrix each, and what is behind them stays as it is.
+TEST_P(LinearTest, ProjectsEveryHeadByItsOwnMatrix) {
+  for (const Format& format : Formats()) {
+    for (const auto& [rows, heads, in, out, rest] : std::vector<std::array<int64_t, 5>>{
+             {1, 3, 20, 33, 8}, {7, 2, 64, 16, 0}, {70, 5, 7, 40, 1}}) {
+      SCOPED_TRACE(format.name + " rows " + std::to_string(rows) + " heads " +
+                   std::to_string(heads));
+      const std::vector<float> input = Normal(rows * heads * (in + rest), 7);
+      const Tensor x = device_.Upload(input, heads * (in + rest));
+      std::vector<MatrixPtr> matrices;
+      for (int64_t head = 0; head < heads; ++head) {
+        const auto seed = static_cast<uint32_t>(head);
+        matrices.push_back(Pack(RandomMatrix(format.source, out, in, seed), format.format));
+      }
+      const Tensor output = device_.Empty(rows, heads * (out + rest));
+      device_->ProjectHeads(x, matrices, output);
+      const std::vector<float> actual = device_.Download(output);
+      for (int64_t i = 0; i < rows * heads; ++i) {
+        const auto head = input.begin() + i * (in + rest);
+        std::vector<float> expected =
+            Multiply(*matrices[static_cast<size_t>(i % heads)], {head, head + in});
+        expected.insert(expected.end(), head + in, head + in + rest);
+        const auto at = actual.begin() + i * (out + rest);
+        ASSERT_EQ(std::vector<float>(at, at + out + rest), expected) << "head " << i;
+      }
     }
   }
 }

@@ -48,6 +48,23 @@ TEST_P(NormTest, GivesARowTheSameBitsAloneAndInPlace) {
   EXPECT_EQ(device_.Download(x), alone);
 }
 
+TEST_P(NormTest, OfTheFirstElementsLeavesTheOthers) {
+  const std::vector<float> x = Normal(5 * 43, 11);
+  const VectorPtr weight = device_->Store(Normal(33, 12));
+  const Tensor rows = device_.Upload(x, 43);
+  device_->RmsNorm(rows, *weight, 1e-5f, rows);
+  const std::vector<float> actual = device_.Download(rows);
+  for (int64_t row = 0; row < 5; ++row) {
+    const auto begin = x.begin() + row * 43;
+    const Tensor one = device_.Upload({begin, begin + 33}, 33);
+    device_->RmsNorm(one, *weight, 1e-5f, one);
+    std::vector<float> expected = device_.Download(one);
+    expected.insert(expected.end(), begin + 33, begin + 43);
+    const auto at = actual.begin() + row * 43;
+    EXPECT_EQ(std::vector<float>(at, at + 43), expected);
+  }
+}
+
 TEST_P(NormTest, MapsZerosToZeros) {
   const Tensor x = device_.Upload(std::vector<float>(40, 0.0f), 40);
   device_->RmsNorm(x, *device_->Store(std::vector<float>(40, 1.0f)), 1e-6f, x);
@@ -140,7 +157,7 @@ TEST_P(RotateTest, IsWithinTheBoundOfTheExactRotation) {
           before.push_back(Normal(rows * heads * head_dim, static_cast<unsigned>(heads)));
           tensors.push_back(device_.Upload(before.back(), int64_t{heads} * head_dim));
         }
-        device_->Rotate(rope, *placed, head_dim, tensors);
+        device_->Rotate(rope, *placed, head_dim, 0, tensors);
         for (size_t t = 0; t < tensors.size(); ++t) {
           const std::vector<float> actual = device_.Download(tensors[t]);
           const int64_t heads = tensors[t].width / head_dim;
@@ -160,6 +177,29 @@ TEST_P(RotateTest, IsWithinTheBoundOfTheExactRotation) {
         }
       }
     }
+  }
+}
+
+TEST_P(RotateTest, FromAnElementOnLeavesThoseBefore) {
+  const std::vector<int32_t> positions = {0, 3, 4095};
+  const SequenceRows where{positions, {}, {}, {}};
+  const auto placed = device_->Place(where);
+  const Rope rope = MakeRope(12, true, 1.25f);
+  const std::vector<float> x = Normal(3 * 2 * 29, 13);
+  const std::vector tensors = {device_.Upload(x, 2 * 29)};
+  device_->Rotate(rope, *placed, 29, 17, tensors);
+  const std::vector<float> actual = device_.Download(tensors[0]);
+  for (int64_t head = 0; head < 6; ++head) {
+    const auto begin = x.begin() + head * 29;
+    const int32_t at[] = {positions[static_cast<size_t>(head / 2)]};
+    const SequenceRows alone{at, {}, {}, {}};
+    const std::vector rotated = {device_.Upload({begin + 17, begin + 29}, 12)};
+    device_->Rotate(rope, *device_->Place(alone), 12, 0, rotated);
+    std::vector<float> expected(begin, begin + 17);
+    const std::vector<float> tail = device_.Download(rotated[0]);
+    expected.insert(expected.end(), tail.begin(), tail.end());
+    const auto actual_head = actual.begin() + head * 29;
+    EXPECT_EQ(std::vector<float>(actual_head, actual_head + 29), expected);
   }
 }
 

@@ -275,7 +275,7 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
          [](ModelSpec& spec) { spec.layers[1].blocks.clear(); });
   refuse(ErrorCode::kInvalidArgument, "blocks[1].operators: expected at least one",
          [](ModelSpec& spec) { spec.layers[1].blocks[1].operators.clear(); });
-  refuse(ErrorCode::kUnsupported, "blocks[0].preNorm: operators without a norm",
+  refuse(ErrorCode::kUnsupported, "blocks[0].preNorm, postNorm: expected a norm",
          [](ModelSpec& spec) { spec.layers[1].blocks[0].pre_norm.reset(); });
   refuse(ErrorCode::kCorruptCheckpoint, "blocks[1].postNorm.weight): expected shape [32]",
          [](ModelSpec& spec) {

@@ -87,8 +87,8 @@ describe.each(formats)('a cache beside %s weights', (weights) => {
 
   it.each(goldenNames)('of %s takes on each rank what the planner counts for it', async (name) => {
     await withStore(name, weights, (spec, store) => {
-      const { kvHeads, qkNorm } = gqaOf(spec.layers[0])!;
-      const separable = qkNorm !== 'QK_NORM_FULL_WIDTH' && kvHeads > 1;
+      const attention = gqaOf(spec.layers[0]);
+      const separable = attention?.qkNorm !== 'QK_NORM_FULL_WIDTH' && attention?.kvHeads !== 1;
       for (const ranks of separable ? [1, 2] : [1]) {
         for (const blockSize of [1, 7, 8, 16, 17, 1000]) {
           expectPlanned(spec, store, ranks, { kvBlocks: 5, blockSize, stateSlots: 0 });

@@ -63,10 +63,45 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['qwen3_moe_window', 'use_sliding_window', { use_sliding_window: false }],
   ['qwen3_moe_window', 'sliding_window', { sliding_window: 6 }],
   ['qwen3_moe_sparse_step', 'decoder_sparse_step', { decoder_sparse_step: 1 }],
+  ['deepseek_v2_options', 'topk_method', { topk_method: 'greedy' }],
+  ['deepseek_v2_options', 'topk_group', { topk_group: 2 }],
+  ['deepseek_v2_options', 'routed_scaling_factor', { routed_scaling_factor: 1 }],
+  ['deepseek_v2_options', 'attention_bias', { attention_bias: false }],
+  [
+    'deepseek_v2_options',
+    'rope_parameters.mscale_all_dim',
+    { rope_parameters: { ...latentYarn(), mscale_all_dim: 0.707 } },
+  ],
+  ['deepseek_v2_options', 'rope_parameters.mscale', { rope_parameters: { ...latentYarn(), mscale: 1 } }],
+  ['deepseek_v3_groups', 'n_group', { n_group: 1, topk_group: 1 }],
+  ['deepseek_v3_groups', 'topk_group', { topk_group: 3 }],
+  ['deepseek_v3_groups', 'tie_word_embeddings', { tie_word_embeddings: false }],
+  ['deepseek_v3_groups', 'q_lora_rank', { q_lora_rank: null }],
+  ['deepseek_v3_half', 'rope_interleave', { rope_interleave: true }],
+  ['deepseek_v3_half', 'norm_topk_prob', { norm_topk_prob: true }],
+  ['deepseek_v3_half', 'attention_bias', { attention_bias: false }],
+  ['deepseek_v3_half', 'routed_scaling_factor', { routed_scaling_factor: 2.5 }],
+  ['deepseek_v3_odd', 'rms_norm_eps', { rms_norm_eps: 1e-6 }],
+  ['deepseek_v3_odd', 'first_k_dense_replace', { first_k_dense_replace: 1 }],
+  ['deepseek_v3_odd', 'n_shared_experts', { n_shared_experts: 1 }],
+  ['deepseek_v3_odd', 'rope_scaling', { rope_scaling: null }],
+  ['glm4_moe_lite', 'mlp_layer_types', { mlp_layer_types: ['sparse', 'sparse', 'sparse'] }],
+  ['glm4_moe_lite', 'rope_interleave', { rope_interleave: false }],
+  ['mistral4_groups', 'n_group', { n_group: 1, topk_group: 1 }],
+  ['mistral4_groups', 'norm_topk_prob', { norm_topk_prob: true }],
+  ['mistral4_groups', 'routed_scaling_factor', { routed_scaling_factor: 1 }],
+  ['mistral4_groups', 'llama_4_scaling_beta', { rope_parameters: { ...stretched(), llama_4_scaling_beta: 0 } }],
+  ['mistral4_groups', 'rope_parameters.factor', { rope_parameters: { ...stretched(), factor: 1 } }],
+  ['flex_olmo', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['olmo3', 'layer_types', { layer_types: null }],
+  ['olmo3', 'sliding_window', { sliding_window: 7 }],
+  ['olmo3', 'rope_parameters', { rope_parameters: { rope_type: 'default', rope_theta: 500_000 } }],
+  ['phi3', 'partial_rotary_factor', { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } }],
+  ['phi3', 'rope_parameters.short_factor', { rope_parameters: { ...plainPhi3(), rope_type: 'default' } }],
 ];
 
 /** Goldens that set how weights lie in files rather than a key. */
-const layouts = ['mixtral_f16', 'mixtral_f32', 'mixtral_shards_mix'];
+const layouts = ['mixtral_f16', 'mixtral_f32', 'mixtral_shards_mix', 'kimi_k25', 'mistral4_hub', 'qwen3_vl_moe'];
 
 const native = loadNative();
 const { isas } = native.hardware();
@@ -158,4 +193,20 @@ function yarn() {
 function yarnMscale() {
   const scaling = { attention_factor: null, beta_slow: null };
   return { ...yarn(), ...scaling, mscale: 0.8, mscale_all_dim: 0.4, truncate: false };
+}
+
+/** The rope keys of deepseek_v2_options. */
+function latentYarn() {
+  const scaling = { beta_fast: 32, beta_slow: 1, factor: 8, mscale: 0.707, mscale_all_dim: 1 };
+  return { rope_type: 'yarn', rope_theta: 10_000, original_max_position_embeddings: 16, ...scaling };
+}
+
+/** The rope keys of mistral4_groups. */
+function stretched() {
+  return { ...latentYarn(), original_max_position_embeddings: 12, mscale: 1, llama_4_scaling_beta: 0.4 };
+}
+
+/** The rope keys of phi3 without its factors. */
+function plainPhi3() {
+  return { rope_theta: 10_000, partial_rotary_factor: 0.5 };
 }

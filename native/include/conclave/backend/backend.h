@@ -86,7 +86,8 @@ class Backend {
   virtual void Embed(const Embedding& table, std::span<const int32_t> tokens, float multiplier,
                      const Tensor& output) = 0;
   // output[r, i] = x[r, i] / sqrt(mean(x[r]^2) + epsilon) * weight[i]; x may be output. Where
-  // `grid` is not null, it gets the grid of each row of x.
+  // `grid` is not null, it gets the grid of each row of x. A weight that is narrower than x is that
+  // of a norm over the first elements of each row; x must be output, and the others stay.
   virtual void RmsNorm(const Tensor& x, const Vector& weight, float epsilon, const Tensor& output,
                        const GridOutput* grid = nullptr) = 0;
   // The same of (x[r] - mean(x[r])) / sqrt(variance(x[r]) + epsilon); bias null: none. The grid is
@@ -95,12 +96,19 @@ class Backend {
                          const Tensor& output, const GridOutput* grid = nullptr) = 0;
   // output = x W^T (+ bias), for each of the outputs.
   virtual void Linear(const Tensor& x, std::span<const LinearOutput> outputs) = 0;
-  // Rotates every head of every tensor, in place, by the position of its row.
-  virtual void Rotate(const Rope& rope, const StepRows& where, int head_dim,
+  // Of every head h of x [rows, heads * width], one for each matrix [out, in]: its first `in`
+  // elements become their product with matrix h, and what follows them follows that:
+  // output [rows, heads * (out + width - in)].
+  virtual void ProjectHeads(const Tensor& x, std::span<const MatrixPtr> matrices,
+                            const Tensor& output) = 0;
+  // Rotates every head of every tensor, in place and from its element `first` on, by the position
+  // of its row.
+  virtual void Rotate(const Rope& rope, const StepRows& where, int head_dim, int first,
                       std::span<const Tensor> tensors) = 0;
   // Writes k, v [rows, kv_heads * head_dim] into the cache, then output [rows, heads * head_dim] =
   // causal attention of q over each row's sequence. Softmax over a fixed order of blocks. `sinks`
   // [heads]: logits that take a part of each head's probability and give nothing; null: none.
+  // Where values are inside keys, v is empty and output [rows, heads * values_inside].
   virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                       const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
                       const Tensor& output) = 0;
@@ -126,6 +134,7 @@ class Backend {
                        ExpertWeights applied, const Tensor& x, const Grid& grid,
                        const Totals& totals) = 0;
 
+  virtual void Copy(const Tensor& x, const Tensor& output) = 0;
   // x[r, i] to the nearest in [-limit, limit].
   virtual void Clamp(const Tensor& x, float limit) = 0;
   virtual void Scale(const Tensor& x, float factor) = 0;

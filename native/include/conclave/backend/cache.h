@@ -5,13 +5,15 @@
 
 namespace conclave {
 
-// Keys and values of one layer and one head range: blocks of block_size positions. Encoding and
-// layout are the backend's matter.
+// Keys and values of one layer and one head range: blocks of block_size positions. Values are as
+// wide as keys, or the first values_inside elements of them, which take no room of their own.
+// Encoding and layout are the backend's matter.
 struct KvCacheShape {
   int64_t blocks;
   int block_size;
   int kv_heads;
   int head_dim;
+  int values_inside = 0;
 };
 
 // Whether cached keys and values are kept in f32 or rounded to bf16.

@@ -43,6 +43,7 @@ class HostBackend : public Backend {
   std::unique_ptr<StepRows> Place(const SequenceRows& where) override;
   void Embed(const Embedding& table, std::span<const int32_t> tokens, float multiplier,
              const Tensor& output) override;
+  void Copy(const Tensor& x, const Tensor& output) override;
   void Gather(const Tensor& x, std::span<const int32_t> rows, const Tensor& output) override;
   void Upload(ActivationType type, std::span<const uint8_t> bytes, const Tensor& output) override;
   void Upload(std::span<const int32_t> values, const DeviceIds& output) override;

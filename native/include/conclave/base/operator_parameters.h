@@ -18,6 +18,7 @@ struct AttentionParams {
   int heads = 0;     // query heads; a multiple of kv_heads
   int kv_heads = 0;  // key/value heads, as in the cache
   int head_dim = 0;
+  int values_inside = 0;  // values are the first so many elements of keys; 0: they are beside them
   float scale = 0;
   int sliding_window = 0;  // 0: full
   int chunk = 0;           // positions that see each other lie in one chunk of this many; 0: any

@@ -110,6 +110,24 @@ struct GqaSpec {
   std::optional<LinearSpec> output_gate;  // as q
 };
 
+struct MlaSpec {
+  int heads = 0;
+  int plain_dim = 0;
+  int rotary_dim = 0;
+  int value_dim = 0;
+  int latent_dim = 0;
+  float scale = 0;
+  std::optional<int> rope;  // absent: no rotation
+  std::optional<LinearSpec> q_down;
+  std::optional<NormSpec> q_norm;  // of q_down's
+  LinearSpec q, latent, o;
+  NormSpec latent_norm;
+  MatrixSpec expand;  // [heads * (plain_dim + value_dim), latent_dim]
+  std::optional<QueryScaling> query_scaling;
+
+  int key_dim() const { return latent_dim + rotary_dim; }  // of what is cached
+};
+
 struct RunningSumSpec {
   int heads = 0;
   int head_dim = 0;
@@ -170,6 +188,8 @@ struct PagedCacheSpec {
   int heads = 0;
   int key_width = 0;
   int value_width = 0;
+  bool values_inside_keys = false;
+  bool replicated = false;  // every tensor-parallel rank keeps all heads
 
   bool operator==(const PagedCacheSpec&) const = default;
 };
@@ -188,7 +208,7 @@ struct FixedCacheSpec {
 };
 
 struct OperatorSpec {
-  std::variant<GqaSpec, DenseSpec, MoeSpec, RunningSumSpec> kind;
+  std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec> kind;
   std::optional<std::variant<PagedCacheSpec, FixedCacheSpec>> cache;
 };
 

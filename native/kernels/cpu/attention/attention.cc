@@ -127,11 +127,10 @@ class AttentionRun {
                        (segment - unit.first_segment) * StateFloats(vectors, layout_.value_dims),
                    vectors);
   }
-  // Offset of query vector v of a unit in q and output.
-  int64_t OffsetOf(const AttentionUnit& unit, int64_t v) const {
+  // Number of query vector v of a unit among all rows' heads.
+  int64_t VectorAt(const AttentionUnit& unit, int64_t v) const {
     const int group = batch_.group();
-    return ((unit.row + v / group) * params_.heads + int64_t{unit.kv_head} * group + v % group) *
-           params_.head_dim;
+    return (unit.row + v / group) * params_.heads + int64_t{unit.kv_head} * group + v % group;
   }
 
   AttentionTile TileOf(const AttentionUnit& unit) const {
@@ -143,6 +142,7 @@ class AttentionRun {
             .chunk = params_.chunk,
             .softcap = params_.softcap * kLog2E,
             .value_dims = layout_.value_dims,
+            .values_inside = layout_.values_inside,
             .key_rows = layout_.key_rows,
             .whole_groups = layout_.whole_groups()};
   }
@@ -159,7 +159,7 @@ class AttentionRun {
                           .total = StateAt(memory + scores + state, vectors)};
     const float scale = params_.scale * kLog2E;
     for (int64_t v = 0; v < vectors; ++v) {
-      const float* query = q_ + OffsetOf(unit, v);
+      const float* query = q_ + VectorAt(unit, v) * params_.head_dim;
       float* row = scratch.packed + v * PackedWidth();
       for (int d = 0; d < params_.head_dim; ++d) row[d] = query[d] * scale;
       if (PackedWidth() > params_.head_dim) row[params_.head_dim] = 0;
@@ -203,15 +203,16 @@ class AttentionRun {
 
   // output = O / L, where a sink adds its probability to L.
   void Finish(const AttentionUnit& unit, const AttentionState& total) const {
+    const int width = params_.values_inside > 0 ? params_.values_inside : params_.head_dim;
     for (int64_t v = 0; v < VectorsOf(unit); ++v) {
       const float* out = total.out + v * layout_.value_dims;
-      float* row = output_ + OffsetOf(unit, v);
+      float* row = output_ + VectorAt(unit, v) * width;
       float sum = total.sum[v];
       if (sinks_ != nullptr) {
         const int64_t head = int64_t{unit.kv_head} * batch_.group() + v % batch_.group();
         sum += Exp(sinks_[head] - total.max[v] / kLog2E);
       }
-      for (int d = 0; d < params_.head_dim; ++d) row[d] = out[d] / sum;
+      for (int d = 0; d < width; ++d) row[d] = out[d] / sum;
     }
   }
 

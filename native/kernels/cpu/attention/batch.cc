@@ -32,27 +32,30 @@ void CheckSequence(const AttentionBatch& batch, size_t sequence, const KvCacheSh
   }
 }
 
+void WriteKey(const KvLayout& layout, int lane, int lanes, const float* k, uint8_t* keys) {
+  if (layout.bf16) {
+    auto* key = reinterpret_cast<uint16_t*>(keys) + lane * 2;
+    for (int d = 0; d < layout.head_dim; ++d) key[d / 2 * lanes * 2 + d % 2] = FloatToBf16(k[d]);
+  } else {
+    auto* key = reinterpret_cast<float*>(keys) + lane;
+    for (int d = 0; d < layout.head_dim; ++d) key[d * lanes] = k[d];
+  }
+}
+
 // Writes a position to lane `lane` of a group of `lanes`.
 void WriteRow(const KvLayout& layout, int lane, int lanes, const float* k, const float* v,
               uint8_t* keys) {
   uint8_t* values = keys + layout.KeyBytes(lanes);
+  WriteKey(layout, lane, lanes, k, keys);
   if (layout.bf16) {
-    auto* key = reinterpret_cast<uint16_t*>(keys) + lane * 2;
     const bool unpaired = lane % 2 == 0 && lane == lanes - 1;
     const int step = unpaired ? 1 : 2;
     auto* value =
         reinterpret_cast<uint16_t*>(values) + int64_t{lane / 2} * layout.value_dims * 2 + lane % 2;
-    for (int d = 0; d < layout.head_dim; ++d) {
-      key[d / 2 * lanes * 2 + d % 2] = FloatToBf16(k[d]);
-      value[d * step] = FloatToBf16(v[d]);
-    }
+    for (int d = 0; d < layout.head_dim; ++d) value[d * step] = FloatToBf16(v[d]);
   } else {
-    auto* key = reinterpret_cast<float*>(keys) + lane;
     auto* value = reinterpret_cast<float*>(values) + int64_t{lane} * layout.value_dims;
-    for (int d = 0; d < layout.head_dim; ++d) {
-      key[d * lanes] = k[d];
-      value[d] = v[d];
-    }
+    std::copy_n(v, layout.head_dim, value);
   }
 }
 
@@ -64,6 +67,8 @@ void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape) {
          params.kv_heads);
   Expect(params.head_dim == shape.head_dim, "attention.headDim", "the cache's head dimension",
          params.head_dim);
+  Expect(params.values_inside == shape.values_inside, "attention.valuesInside",
+         "where the cache has its values", params.values_inside);
   Expect(params.heads >= params.kv_heads && params.heads % params.kv_heads == 0, "attention.heads",
          "a multiple of the key/value heads", params.heads);
   Expect(params.sliding_window >= 0, "attention.slidingWindow", "0 or more", params.sliding_window);
@@ -102,8 +107,14 @@ void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end,
     const int group = in_block / kGroupPositions;
     for (int head = 0; head < layout.kv_heads; ++head) {
       const int64_t from = (row * layout.kv_heads + head) * layout.head_dim;
-      WriteRow(layout, in_block % kGroupPositions, layout.PositionsIn(group), k + from, v + from,
-               cache + layout.GroupOffset(block, head, group));
+      uint8_t* const keys = cache + layout.GroupOffset(block, head, group);
+      const int lane = in_block % kGroupPositions;
+      const int lanes = layout.PositionsIn(group);
+      if (layout.values_inside > 0) {
+        WriteKey(layout, lane, lanes, k + from, keys);
+      } else {
+        WriteRow(layout, lane, lanes, k + from, v + from, keys);
+      }
     }
   }
 }

@@ -33,7 +33,8 @@ struct AttentionBatch {
 // not fit each other or the cache. Nothing outside the cache is touched for a batch that passes.
 void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape);
 
-// Writes rows [begin, end) of k and v [rows, kv_heads * head_dim] to their places in the cache.
+// Writes rows [begin, end) of k and v [rows, kv_heads * head_dim] to their places in the cache; v
+// is null where values are inside keys.
 void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end, const float* k,
                         const float* v, uint8_t* cache);
 

@@ -41,6 +41,7 @@ struct AttentionTile {
   float softcap;           // Of scores as they stand here, times log2 e; 0: none.
   // Of KvLayout.
   int value_dims;
+  int values_inside;
   int key_rows;
   bool whole_groups;
 };

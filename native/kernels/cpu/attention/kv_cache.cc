@@ -22,6 +22,8 @@ size_t KvCache::BytesFor(const KvCacheShape& shape, KvType type) {
          shape.kv_heads);
   Expect(shape.head_dim >= 1 && shape.head_dim <= 1024, "cache.headDim", "1 to 1024",
          shape.head_dim);
+  Expect(shape.values_inside >= 0 && shape.values_inside <= shape.head_dim, "cache.valuesInside",
+         "0 or up to the head dimension", shape.values_inside);
   size_t bytes = 0;
   if (__builtin_mul_overflow(static_cast<size_t>(KvLayout(shape, type).block_bytes()),
                              static_cast<size_t>(shape.blocks), &bytes)) {

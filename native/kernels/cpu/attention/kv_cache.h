@@ -20,7 +20,8 @@ class KvCache final : public PagedCache {
   const uint8_t* data() const { return storage_.get(); }
 
   // Bytes that a cache of this shape takes: positions * heads * (key + value), where values are
-  // padded to 16 elements and, in bf16, keys to 2. proto/model/cache.ts says the same.
+  // padded to 16 elements and, in bf16, keys to 2. Values inside keys take nothing.
+  // proto/model/cache.ts says the same.
   static size_t BytesFor(const KvCacheShape& shape, KvType type);
 
  private:

@@ -9,6 +9,8 @@
 //   bf16  keys [ceil(head_dim / 2)][lanes][2]  values [floor(lanes / 2)][value_dims][2], and
 //         [value_dims] for an odd last lane       (pairs along the axis that is summed)
 //
+// Values that are inside keys have no room of their own.
+//
 // All groups of a block have 16 lanes but the last, which has what is left of block_size: blocks of
 // any size take what their positions take. A vector of such a group's keys reads on into what
 // follows; those lanes are masked. value_dims is head_dim rounded up to 16; padding stays 0.
@@ -33,6 +35,7 @@ struct KvLayout {
   int value_dims;
   int pair;      // Elements per lane.
   int key_rows;  // Rows of lanes that hold the keys of a group.
+  int values_inside;
 
   KvLayout(const KvCacheShape& shape, KvType type)
       : block_size(shape.block_size),
@@ -40,13 +43,16 @@ struct KvLayout {
         head_dim(shape.head_dim),
         bf16(type == KvType::kBF16),
         groups_per_block((shape.block_size + kGroupPositions - 1) / kGroupPositions),
-        value_dims((shape.head_dim + 15) / 16 * 16),
+        value_dims(((shape.values_inside > 0 ? shape.values_inside : shape.head_dim) + 15) / 16 *
+                   16),
         pair(bf16 ? 2 : 1),
-        key_rows((shape.head_dim + pair - 1) / pair) {}
+        key_rows((shape.head_dim + pair - 1) / pair),
+        values_inside(shape.values_inside) {}
 
   // Of one position of one head.
   int64_t position_bytes() const {
-    return int64_t{key_rows} * kLaneBytes + int64_t{value_dims} * kLaneBytes / pair;
+    const int64_t values = values_inside > 0 ? 0 : int64_t{value_dims} * kLaneBytes / pair;
+    return int64_t{key_rows} * kLaneBytes + values;
   }
   int64_t block_bytes() const { return int64_t{kv_heads} * block_size * position_bytes(); }
   // Of the keys of a group.

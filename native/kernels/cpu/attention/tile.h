@@ -21,6 +21,14 @@ constexpr float kMinusInfinity = -__builtin_inff();
 // How lanes of the right operand meet elements of the left one: kPair elements a lane.
 struct F32Lanes {
   static constexpr int kPair = 1;
+  // sum[r][i] += element i of each lane * left[r] of the lane.
+  template <int R>
+  static inline __attribute__((always_inline)) void AddEach(F right, const float* left,
+                                                            int64_t stride, F (&sum)[R][kPair]) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sum[r][0] = Simd::Fma(right, Simd::Load(left + r * stride), sum[r][0]);
+  }
   template <int R, int N>
   static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
                                                         int64_t stride, F (&sum)[R][N]) {
@@ -35,6 +43,18 @@ struct F32Lanes {
 
 struct Bf16Lanes {
   static constexpr int kPair = 2;
+  template <int R>
+  static inline __attribute__((always_inline)) void AddEach(F right, const float* left,
+                                                            int64_t stride, F (&sum)[R][kPair]) {
+    const F first = Simd::FirstOfPair(right);
+    const F second = Simd::SecondOfPair(right);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const F x = Simd::Load(left + r * stride);
+      sum[r][0] = Simd::Fma(first, x, sum[r][0]);
+      sum[r][1] = Simd::Fma(second, x, sum[r][1]);
+    }
+  }
   template <int R, int N>
   static inline __attribute__((always_inline)) void Add(const F (&right)[N], const float* left,
                                                         int64_t stride, F (&sum)[R][N]) {
@@ -211,6 +231,43 @@ void ValueVectors(const AttentionTile& tile, const AttentionGroup* groups, int c
   }
 }
 
+// The same of values that are inside keys, whose lanes are positions: sums go across them.
+template <class Lanes, int R, bool kFetch>
+void ValuesInsideKeys(const AttentionTile& tile, const AttentionGroup* groups, int count,
+                      int64_t end_key, const float* probabilities, float* out) {
+  const int rows = (tile.values_inside + Lanes::kPair - 1) / Lanes::kPair;
+  for (int i = 0; i < rows; ++i) {
+    F sum[R][Lanes::kPair];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      for (int n = 0; n < Lanes::kPair; ++n) sum[r][n] = Simd::Zero();
+    }
+    for (int g = 0; g < count; ++g) {
+      const int64_t row = int64_t{i} * groups[g].size * kLaneBytes;
+      const int64_t seen = end_key - groups[g].position;
+      const int positions = seen < groups[g].size ? static_cast<int>(seen) : groups[g].size;
+      if constexpr (kFetch) Fetch(groups[g].next_keys + row);
+      for (int v = 0; v < kVectorsPerGroup; ++v) {
+        F right = Simd::Load(groups[g].keys + row + v * kWidth * kLaneBytes);
+        // Lanes that are not the sequence's may hold anything, NaN too.
+        if (positions < (v + 1) * kWidth)
+          right = Simd::KeepLanes(right, 0, positions - v * kWidth, Simd::Zero());
+        Lanes::template AddEach<R>(right, probabilities + g * kGroupPositions + v * kWidth,
+                                   kScoreStride, sum);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      for (int n = 0; n < Lanes::kPair; ++n)
+        out[int64_t{r} * tile.value_dims + i * Lanes::kPair + n] = Simd::Sum(sum[r][n]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int d = rows * Lanes::kPair; d < tile.value_dims; ++d)
+      out[int64_t{r} * tile.value_dims + d] = 0;
+  }
+}
+
 // Vectors [at, at + R) of the tile.
 template <class Lanes, int R, int N, bool kFetch, bool kWhole>
 void SegmentRows(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
@@ -239,6 +296,8 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
   }
 
   float* out = part.out + int64_t{at} * tile.value_dims;
+  if (tile.values_inside > 0)
+    return ValuesInsideKeys<Lanes, R, kFetch>(tile, groups, count, end_key, scores, out);
   const int value_vectors = tile.value_dims / kWidth;
   v = 0;
   for (; v + N <= value_vectors; v += N)

@@ -1,5 +1,6 @@
 // The operations with kernels of their own: what these ask of rows is cut into pieces for threads.
 
+#include <algorithm>
 #include <vector>
 
 #include "conclave/base/parallel_rows.h"
@@ -14,14 +15,15 @@ void CpuBackend::RmsNorm(const Tensor& x, const Vector& weight, float epsilon, c
                          const GridOutput* grid) {
   const float* const in = HostPointer(x);
   float* const out = HostPointer(output);
-  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+  const int64_t width = weight.size();
+  ParallelRows(pool(), x.rows, width, [&](int64_t first, int64_t end) {
     const int64_t at = first * x.width;
     // First: the output may be written over x.
     if (grid != nullptr) {
       FindGrid(isa_, in + at, epsilon, grid->bits, end - first, x.width,
                HostPointer(grid->exponents) + first);
     }
-    conclave::RmsNorm(isa_, in + at, HostPointer(weight), epsilon, end - first, x.width, x.width,
+    conclave::RmsNorm(isa_, in + at, HostPointer(weight), epsilon, end - first, width, x.width,
                       out + at);
   });
 }
@@ -54,15 +56,45 @@ void CpuBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs) 
   kernels_->MatmulMany(pool(), matrices, HostPointer(x), x.rows, biases, results);
 }
 
-void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim,
+void CpuBackend::ProjectHeads(const Tensor& x, std::span<const MatrixPtr> matrices,
+                              const Tensor& output) {
+  // Heads one after the other, so that each is a product of its own rows.
+  const Arena::Scope scope(scratch());
+  const auto heads = static_cast<int64_t>(matrices.size());
+  const int64_t in = matrices[0]->cols();
+  const int64_t out = matrices[0]->rows();
+  const int64_t width = x.width / heads;
+  const int64_t rest = width - in;
+  const Tensor inputs = scratch().Rows(heads * x.rows, in);
+  const Tensor products = scratch().Rows(heads * x.rows, out);
+  ParallelRows(pool(), x.rows * heads, in, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) {
+      const int64_t place = i % heads * x.rows + i / heads;
+      std::copy_n(HostPointer(x) + i * width, in, HostPointer(inputs) + place * in);
+    }
+  });
+  std::vector<const PackedMatrix*> packed;
+  for (const MatrixPtr& matrix : matrices) packed.push_back(&PackedOf(*matrix));
+  kernels_->MatmulEach(pool(), packed, HostPointer(inputs), x.rows, HostPointer(products));
+  ParallelRows(pool(), x.rows * heads, out + rest, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) {
+      const int64_t place = i % heads * x.rows + i / heads;
+      float* const row = HostPointer(output) + i * (out + rest);
+      std::copy_n(HostPointer(products) + place * out, out, row);
+      std::copy_n(HostPointer(x) + i * width + in, rest, row + out);
+    }
+  });
+}
+
+void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim, int first,
                         std::span<const Tensor> tensors) {
   int64_t width = 0;
   for (const Tensor& tensor : tensors) width += tensor.width;
   const int32_t* const positions = where.where().positions.data();
-  ParallelRows(pool(), where.rows(), width, [&](int64_t first, int64_t end) {
+  ParallelRows(pool(), where.rows(), width, [&](int64_t begin, int64_t end) {
     for (const Tensor& x : tensors) {
-      ApplyRope(rope, positions + first, end - first, static_cast<int>(x.width / head_dim),
-                head_dim, x.width, HostPointer(x) + first * x.width);
+      ApplyRope(rope, positions + begin, end - begin, static_cast<int>(x.width / head_dim),
+                head_dim, x.width, HostPointer(x) + begin * x.width + first);
     }
   });
 }

@@ -46,6 +46,9 @@ class TiledMatmul final : public MatmulKernels {
                   int64_t m, std::span<const float* const> bias,
                   std::span<float* const> output) override;
 
+  void MatmulEach(ThreadPool& pool, std::span<const PackedMatrix* const> w, const float* input,
+                  int64_t m, float* output) override;
+
   void GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups, const float* input,
                   float* output) override;
 
@@ -142,6 +145,28 @@ void TiledMatmul::MatmulMany(ThreadPool& pool, std::span<const PackedMatrix* con
     products_.push_back(Encode(pool, *w[i], 0, m));
     products_.back().bias = bias[i];
     products_.back().output = output[i];
+  }
+  RunProducts(pool);
+}
+
+void TiledMatmul::MatmulEach(ThreadPool& pool, std::span<const PackedMatrix* const> w,
+                             const float* input, int64_t m, float* output) {
+  const auto count = static_cast<int64_t>(w.size());
+  for (size_t i = 0; i < w.size(); ++i) {
+    const std::string name = "w[" + std::to_string(i) + "]";
+    CheckPacked(*w[i], name);
+    if (w[i]->cols() != w[0]->cols() || w[i]->rows() != w[0]->rows()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  name + ": expected " + Shape(*w[0]) + " as w[0], got " + Shape(*w[i]));
+    }
+  }
+  if (m == 0 || w.empty()) return;
+
+  encoded_.Reset(tiles_, input, count * m, w[0]->cols());
+  products_.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    products_.push_back(Encode(pool, *w[static_cast<size_t>(i)], i * m, m));
+    products_.back().output = output + i * m * w[0]->rows();
   }
   RunProducts(pool);
 }

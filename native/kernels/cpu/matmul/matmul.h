@@ -81,6 +81,11 @@ class MatmulKernels {
                           const float* input, int64_t m, std::span<const float* const> bias,
                           std::span<float* const> output) = 0;
 
+  // Matrices of one shape with inputs of their own: output[i] = input[i] w[i]^T, where input
+  // [matrices, m, cols] and output [matrices, m, rows]. One pass over the threads.
+  virtual void MatmulEach(ThreadPool& pool, std::span<const PackedMatrix* const> w,
+                          const float* input, int64_t m, float* output) = 0;
+
   // For every group: output[r] = down(act(gate(input[r]), up(input[r]))), rows r in [begin, end).
   // Groups are disjoint and ascending; input and output are f32 [rows, H]. Each group's weights are
   // read once.

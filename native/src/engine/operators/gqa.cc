@@ -22,10 +22,6 @@ KvCacheShape CacheShape(const AttentionParams& share, const CacheOptions& cache)
   return {cache.kv_blocks, cache.block_size, share.kv_heads, share.head_dim};
 }
 
-KvType CacheType(WeightsFormat format) {
-  return format == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16;
-}
-
 }  // namespace
 
 GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* rope,
@@ -37,7 +33,7 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* 
       clip_(spec.clip_qkv),
       query_scaling_(spec.query_scaling),
       cache_shape_(CacheShape(params_, cache)),
-      cache_type_(CacheType(loader.format())),
+      cache_type_(CacheTypeOf(loader.format())),
       cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
   const Range heads = share.Heads(spec.heads.kv_heads);
   const Range kv = ElementsOf(heads, params_.head_dim);
@@ -76,7 +72,7 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* 
 
 uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
                                  const CacheOptions& cache, WeightsFormat format) {
-  return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheType(format));
+  return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheTypeOf(format));
 }
 
 void GqaOperator::TakeCache(Backend& backend) {
@@ -101,7 +97,7 @@ void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   if (clip_ > 0) {
     for (const Tensor& x : {q, k, v}) backend.Clamp(x, clip_);
   }
-  if (rope_) backend.Rotate(*rope_, where, params_.head_dim, std::array{q, k});
+  if (rope_) backend.Rotate(*rope_, where, params_.head_dim, 0, std::array{q, k});
   if (norm_after_rope_) normalise();
   if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
   const Tensor attended = arena.Rows(input.rows, q.width);

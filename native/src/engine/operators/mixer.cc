@@ -1,6 +1,7 @@
 #include "conclave/engine/operators/mixer.h"
 
 #include "conclave/engine/operators/gqa.h"
+#include "conclave/engine/operators/mla.h"
 #include "conclave/engine/operators/running_sum.h"
 
 namespace conclave {
@@ -19,12 +20,17 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
     const Rope* const rope = gqa->rope ? &spec.ropes[*gqa->rope] : nullptr;
     return std::make_unique<GqaOperator>(loader, *gqa, rope, share, cache, output_bias);
   }
+  if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) {
+    const Rope* const rope = mla->rope ? &spec.ropes[*mla->rope] : nullptr;
+    return std::make_unique<MlaOperator>(loader, *mla, rope, share, cache, output_bias);
+  }
   return std::make_unique<RunningSumOperator>(loader, std::get<RunningSumSpec>(op.kind),
                                               FixedCacheOf(op), share, cache, output_bias);
 }
 
 uint64_t MixerSourceBytes(const OperatorSpec& op) {
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) return GqaOperator::SourceBytes(*gqa);
+  if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) return MlaOperator::SourceBytes(*mla);
   return RunningSumOperator::SourceBytes(std::get<RunningSumSpec>(op.kind));
 }
 
@@ -32,6 +38,8 @@ uint64_t MixerCacheBytes(const Backend& backend, const OperatorSpec& op, const S
                          const CacheOptions& cache, WeightsFormat format) {
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind))
     return GqaOperator::CacheBytes(backend, *gqa, share, cache, format);
+  if (const auto* mla = std::get_if<MlaSpec>(&op.kind))
+    return MlaOperator::CacheBytes(backend, *mla, cache, format);
   return FixedStates(backend, FixedCacheOf(op), share, cache).bytes();
 }
 

@@ -70,6 +70,7 @@ function build(place: (name: string, dtype: Wanted['dtype'], shape: readonly num
   const model = findFamily(config, fail)!.configure(config, fail)!;
   return buildSpec(model, deriveDimensions(model.config, fail)!, {
     vector: (name, length) => place(name, 'BF16', [length]),
+    shapeOf: () => null,
     stack: (name) => expect.fail(`stack ${name}`),
     matrix: (name, rows, cols) => ({
       rows,

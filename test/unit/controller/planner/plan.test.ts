@@ -89,10 +89,11 @@ function slots(result: PlacementPlan, layer: number): string[] {
 
 test('footprints count the bytes that each part takes in each format', () => {
   const shared = moeSpec({ ...shape, sharedIntermediate: 48 });
+  const undivided = { commonBytes: 0, commonCache: false, stateBytesPerSequence: 0, inseparable: false };
   expect(modelFootprint(shared, 'bf16').layers[0]).toEqual({
     shared: [
-      { heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2, stateBytesPerSequence: 0, inseparable: false },
-      { heads: null, weightBytes: 3 * 64 * 48 * 2, kvBytesPerToken: 0, stateBytesPerSequence: 0, inseparable: false },
+      { ...undivided, heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2 },
+      { ...undivided, heads: null, weightBytes: 3 * 64 * 48 * 2, kvBytesPerToken: 0 },
     ],
     residentBytes: 1_536,
     experts: { count: 4, bytes: expertBytes, intermediate: 32, topK: 2 },
@@ -353,7 +354,7 @@ describe('what does not fit', () => {
     [
       'more ranks than key/value heads',
       inputOf([worker('a', 'stage', 1e6)], { constraints: constrain({ tensorParallelSize: 4 }) }),
-      ['tensor-parallel size 4: layer 0 has 2 key/value heads, and every rank needs at least one'],
+      ['tensor-parallel size 4: layer 0 has 2 heads for ranks to share, and every rank needs at least one'],
     ],
     [
       'heads that are normalised together',

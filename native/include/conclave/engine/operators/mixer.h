@@ -31,6 +31,11 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
                                  const OperatorSpec& op, const Share& share,
                                  const CacheOptions& cache, bool output_bias);
 
+// Of the caches beside weights of a format.
+inline KvType CacheTypeOf(WeightsFormat format) {
+  return format == WeightsFormat::kF32 ? KvType::kF32 : KvType::kBF16;
+}
+
 uint64_t MixerSourceBytes(const OperatorSpec& op);
 
 // Bytes of what a share keeps, beside weights of a format.

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "conclave/engine/norm.h"
+#include "conclave/engine/operators/mixer.h"
+
+namespace conclave {
+
+// Attention over latents: some heads of one layer, with all of its cache. Keys and values of heads
+// are never made: a head's query goes through its K first, and what it attends to through its V
+// afterwards, so that all heads read the same cached rows (see MlaSpec in model.proto).
+class MlaOperator final : public Mixer {
+ public:
+  // `rope`: null where nothing is rotated.
+  MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* rope, const Share& share,
+              const CacheOptions& cache, bool output_bias);
+
+  void TakeCache(Backend& backend) override;
+  // Writes the rows' latents and rotated keys into the cache.
+  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+               const Tensor& output) override;
+
+  uint64_t weight_bytes() const override;
+  uint64_t cache_bytes() const override { return cache_bytes_; }
+  static uint64_t SourceBytes(const MlaSpec& spec);
+  // Bytes that the cache takes on every rank, beside weights of a format.
+  static uint64_t CacheBytes(const Backend& backend, const MlaSpec& spec, const CacheOptions& cache,
+                             WeightsFormat format);
+
+ private:
+  // [rows, heads * (plain_dim + rotary_dim)].
+  Tensor Queries(Backend& backend, const Tensor& input) const;
+
+  std::optional<Rope> rope_;
+  AttentionParams params_;
+  std::optional<QueryScaling> query_scaling_;
+  MatrixPtr q_down_;  // null: none
+  std::optional<Norm> q_norm_;
+  MatrixPtr q_, latent_, o_;
+  VectorPtr q_down_bias_, q_bias_, latent_bias_, o_bias_;  // null: none
+  Norm latent_norm_;
+  std::vector<MatrixPtr> keys_;    // of each head: K^T [latent_dim, plain_dim]
+  std::vector<MatrixPtr> values_;  // V [value_dim, latent_dim]
+  KvCacheShape cache_shape_;
+  KvType cache_type_;
+  uint64_t cache_bytes_;
+  std::unique_ptr<PagedCache> cache_;
+};
+
+}  // namespace conclave

@@ -1,0 +1,135 @@
+#include "conclave/engine/operators/mla.h"
+
+#include <array>
+
+namespace conclave {
+namespace {
+
+AttentionParams ParamsOf(const MlaSpec& spec, Range heads) {
+  return {.heads = static_cast<int>(heads.size()),
+          .kv_heads = 1,
+          .head_dim = spec.key_dim(),
+          .values_inside = spec.latent_dim,
+          .scale = spec.scale};
+}
+
+KvCacheShape CacheShape(const MlaSpec& spec, const CacheOptions& cache) {
+  return {cache.kv_blocks, cache.block_size, 1, spec.key_dim(), spec.latent_dim};
+}
+
+Range ElementsOf(Range heads, int64_t width) { return {heads.begin * width, heads.end * width}; }
+
+// K^T of a head.
+MatrixSpec KeysOf(const MlaSpec& spec, int64_t head) {
+  MatrixSpec keys = spec.expand;
+  keys.region = {.rows = spec.latent_dim,
+                 .cols = spec.plain_dim,
+                 .first_col = head * (spec.plain_dim + spec.value_dim),
+                 .transposed = true};
+  return keys;
+}
+
+MatrixSpec ValuesOf(const MlaSpec& spec, int64_t head) {
+  MatrixSpec values = spec.expand;
+  values.region = {.rows = spec.value_dim,
+                   .cols = spec.latent_dim,
+                   .first_row = head * (spec.plain_dim + spec.value_dim) + spec.plain_dim};
+  return values;
+}
+
+}  // namespace
+
+MlaOperator::MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* rope,
+                         const Share& share, const CacheOptions& cache, bool output_bias)
+    : rope_(rope != nullptr ? std::optional(*rope) : std::nullopt),
+      params_(ParamsOf(spec, share.Heads(spec.heads))),
+      query_scaling_(spec.query_scaling),
+      latent_norm_(loader, spec.latent_norm, spec.latent_dim),
+      cache_shape_(CacheShape(spec, cache)),
+      cache_type_(CacheTypeOf(loader.format())),
+      cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
+  const Range heads = share.Heads(spec.heads);
+  const Range queries = ElementsOf(heads, spec.plain_dim + spec.rotary_dim);
+  if (spec.q_down) {
+    q_down_ = loader.Matrix(spec.q_down->weight, Whole(spec.q_down->weight));
+    q_down_bias_ = loader.Bias(*spec.q_down, {0, spec.q_down->out()});
+    q_norm_.emplace(loader, *spec.q_norm, spec.q_down->out());
+  }
+  q_ = loader.Matrix(spec.q.weight, {queries, {0, spec.q.in()}});
+  q_bias_ = loader.Bias(spec.q, queries);
+  latent_ = loader.Matrix(spec.latent.weight, Whole(spec.latent.weight));
+  latent_bias_ = loader.Bias(spec.latent, {0, spec.latent.out()});
+  for (int64_t head = heads.begin; head < heads.end; ++head) {
+    const MatrixSpec keys = KeysOf(spec, head);
+    const MatrixSpec values = ValuesOf(spec, head);
+    keys_.push_back(loader.Matrix(keys, Whole(keys)));
+    values_.push_back(loader.Matrix(values, Whole(values)));
+  }
+  o_ = loader.Matrix(spec.o.weight, {{0, spec.o.out()}, ElementsOf(heads, spec.value_dim)});
+  if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
+}
+
+uint64_t MlaOperator::CacheBytes(const Backend& backend, const MlaSpec& spec,
+                                 const CacheOptions& cache, WeightsFormat format) {
+  return backend.CacheBytes(CacheShape(spec, cache), CacheTypeOf(format));
+}
+
+void MlaOperator::TakeCache(Backend& backend) {
+  cache_ = backend.CreateCache(cache_shape_, cache_type_);
+}
+
+Tensor MlaOperator::Queries(Backend& backend, const Tensor& input) const {
+  Arena& arena = backend.scratch();
+  Tensor rows = input;
+  if (q_down_) {
+    rows = arena.Rows(input.rows, q_down_->rows());
+    const LinearOutput down{q_down_.get(), q_down_bias_.get(), rows};
+    backend.Linear(input, {&down, 1});
+    q_norm_->Forward(backend, rows, rows);
+  }
+  const LinearOutput queries{q_.get(), q_bias_.get(), arena.Rows(input.rows, q_->rows())};
+  backend.Linear(rows, {&queries, 1});
+  return queries.output;
+}
+
+void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+                          const Tensor& output) {
+  Arena& arena = backend.scratch();
+  const Arena::Scope scope(arena);
+  const int key_dim = params_.head_dim;
+  const int latent_dim = params_.values_inside;
+  const LinearOutput key{latent_.get(), latent_bias_.get(), arena.Rows(input.rows, key_dim)};
+  backend.Linear(input, {&key, 1});
+  latent_norm_.Forward(backend, key.output, key.output);
+  const Tensor q = arena.Rows(input.rows, int64_t{params_.heads} * key_dim);
+  backend.ProjectHeads(Queries(backend, input), keys_, q);
+  if (rope_) backend.Rotate(*rope_, where, key_dim, latent_dim, std::array{q, key.output});
+  if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
+  const Tensor latents = arena.Rows(input.rows, int64_t{params_.heads} * latent_dim);
+  backend.Attend(params_, where, q, key.output, {}, nullptr, *cache_, latents);
+  const Tensor attended = arena.Rows(input.rows, o_->cols());
+  backend.ProjectHeads(latents, values_, attended);
+  const LinearOutput projected{o_.get(), o_bias_.get(), output};
+  backend.Linear(attended, {&projected, 1});
+}
+
+uint64_t MlaOperator::weight_bytes() const {
+  uint64_t bytes = q_->bytes() + latent_->bytes() + o_->bytes() + latent_norm_.bytes();
+  if (q_down_) bytes += q_down_->bytes() + q_norm_->bytes();
+  for (const VectorPtr* vector : {&q_down_bias_, &q_bias_, &latent_bias_, &o_bias_})
+    bytes += BytesOf(*vector);
+  for (const auto* matrices : {&keys_, &values_}) {
+    for (const MatrixPtr& matrix : *matrices) bytes += matrix->bytes();
+  }
+  return bytes;
+}
+
+uint64_t MlaOperator::SourceBytes(const MlaSpec& spec) {
+  uint64_t bytes = spec.latent_norm.bytes() + spec.expand.bytes();
+  for (const LinearSpec* linear : {&spec.q, &spec.latent, &spec.o})
+    bytes += conclave::SourceBytes(*linear);
+  if (spec.q_down) bytes += conclave::SourceBytes(*spec.q_down) + spec.q_norm->bytes();
+  return bytes;
+}
+
+}  // namespace conclave
