@@ -1,7 +1,8 @@
-// How near attention comes to the machine's limits, on the shape of moe-1b7: 16 query heads, 4
-// key/value heads of 128 elements, a bf16 cache. Decode is set against the read bandwidth, prefill
-// against arithmetic, both measured in this run. As the layers of a model do, successive calls use
-// other blocks, so that no cache of the CPU holds them. One line of JSON for each case.
+// How near attention comes to the machine's limits with a bf16 cache, on the shape of moe-1b7 (16
+// query heads, 4 key/value heads of 128 elements) and over latents of DeepSeek-V3 and V2-Lite.
+// Decode is set against the read bandwidth, prefill against arithmetic, both measured in this run.
+// As the layers of a model do, successive calls use other blocks, so that no cache of the CPU holds
+// them. One line of JSON for each case.
 //
 //   attention_bench [--threads N] [--isa portable|avx2|avx512] [--repeats N] [--cache-mib N]
 
@@ -22,10 +23,26 @@
 namespace conclave {
 namespace {
 
-constexpr int kHeads = 16;
-constexpr int kKvHeads = 4;
-constexpr int kHeadDim = 128;
 constexpr int kBlockSize = 16;
+
+struct Shape {
+  const char* name;
+  int heads;
+  int kv_heads;
+  int head_dim;
+  int values_inside;  // 0: values are beside keys
+
+  // Elements of a value.
+  int value_dim() const { return values_inside > 0 ? values_inside : head_dim; }
+  // Bytes of a position in the cache.
+  int position_bytes() const {
+    return 2 * kv_heads * (head_dim + (values_inside > 0 ? 0 : head_dim));
+  }
+};
+
+constexpr Shape kShapes[] = {{"heads", 16, 4, 128, 0},
+                             {"latents", 128, 1, 576, 512},
+                             {"latents, 16 heads", 16, 1, 576, 512}};
 
 struct Options {
   int threads = 2;
@@ -47,11 +64,12 @@ std::vector<float> Normal(size_t count, std::mt19937& random) {
 
 class Bench {
  public:
-  explicit Bench(const Options& options)
+  Bench(const Options& options, const Shape& shape)
       : options_(options),
+        shape_(shape),
         pool_(options.threads),
-        cache_({options.cache_mib * (1 << 20) / (kBlockSize * kKvHeads * kHeadDim * 4), kBlockSize,
-                kKvHeads, kHeadDim},
+        cache_({options.cache_mib * (1 << 20) / (kBlockSize * shape.position_bytes()), kBlockSize,
+                shape.kv_heads, shape.head_dim, shape.values_inside},
                KvType::kBF16),
         free_(static_cast<size_t>(cache_.shape().blocks)) {
     // Bits of bf16 numbers between 2^-8 and 2^-5, of either sign.
@@ -76,10 +94,12 @@ class Bench {
   // The last `rows` rows of each sequence of length `context`.
   void Measure(const char* kind, int sequences, int rows, int context) {
     const size_t batch = static_cast<size_t>(sequences) * static_cast<size_t>(rows);
-    const std::vector<float> q = Normal(batch * kHeads * kHeadDim, random_);
-    const std::vector<float> k = Normal(batch * kKvHeads * kHeadDim, random_);
-    const std::vector<float> v = Normal(batch * kKvHeads * kHeadDim, random_);
-    std::vector<float> output(q.size());
+    const std::vector<float> q =
+        Normal(batch * static_cast<size_t>(shape_.heads * shape_.head_dim), random_);
+    const std::vector<float> k =
+        Normal(batch * static_cast<size_t>(shape_.kv_heads * shape_.head_dim), random_);
+    const std::vector<float> v = Normal(k.size(), random_);
+    std::vector<float> output(batch * static_cast<size_t>(shape_.heads * shape_.value_dim()));
     std::vector<int32_t> positions;
     std::vector<int32_t> offsets = {0};
     std::vector<int32_t> block_offsets = {0};
@@ -89,7 +109,11 @@ class Bench {
       offsets.push_back(static_cast<int32_t>(positions.size()));
       block_offsets.push_back((s + 1) * blocks);
     }
-    const AttentionParams params{kHeads, kKvHeads, kHeadDim, 0.088f, 0};
+    const AttentionParams params{.heads = shape_.heads,
+                                 .kv_heads = shape_.kv_heads,
+                                 .head_dim = shape_.head_dim,
+                                 .values_inside = shape_.values_inside,
+                                 .scale = 0.088f};
     std::vector<double> seconds;
     double bandwidth = 0;
     for (int repeat = -2; repeat < options_.repeats; ++repeat) {
@@ -99,22 +123,23 @@ class Bench {
       const std::vector<int32_t> tables = TakeBlocks(static_cast<size_t>(sequences * blocks));
       const auto start = Clock::now();
       PagedAttention(options_.isa, pool_, params, {positions, offsets, tables, block_offsets},
-                     q.data(), k.data(), v.data(), cache_, output.data());
+                     q.data(), k.data(), shape_.values_inside > 0 ? nullptr : v.data(), nullptr,
+                     cache_, output.data());
       if (repeat >= 0)
         seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
-    const double bytes = double{4} * kKvHeads * kHeadDim * context * sequences;
+    const double bytes = 1.0 * shape_.position_bytes() * context * sequences;
     double keys = 0;
     for (const int32_t position : positions) keys += position + 1;
-    const double macs = 2.0 * kHeads * kHeadDim * keys;
+    const double macs = 1.0 * shape_.heads * (shape_.head_dim + shape_.value_dim()) * keys;
     std::printf(
-        R"({"case": "%s", "isa": "%s", "threads": %d, "sequences": %d, "rows": %d, "context": %d, "medianMs": %.4f, )"
+        R"({"shape": "%s", "case": "%s", "isa": "%s", "threads": %d, "sequences": %d, "rows": %d, "context": %d, "medianMs": %.4f, )"
         R"("bestMs": %.4f, "worstMs": %.4f, "GBps": %.2f, "limitGBps": %.2f, "bandwidthShare": %.2f, "GFLOPs": %.1f)",
-        kind, NameOf(options_.isa), options_.threads, sequences, rows, context, median * 1e3,
-        seconds.front() * 1e3, seconds.back() * 1e3, bytes / median * 1e-9, bandwidth * 1e-9,
-        bytes / median / bandwidth, 2e-9 * macs / median);
+        shape_.name, kind, NameOf(options_.isa), options_.threads, sequences, rows, context,
+        median * 1e3, seconds.front() * 1e3, seconds.back() * 1e3, bytes / median * 1e-9,
+        bandwidth * 1e-9, bytes / median / bandwidth, 2e-9 * macs / median);
     for (const ArithmeticLimit& limit : arithmetic_) {
       std::printf(R"(, "shareOf %s": %.2f)", limit.name.c_str(),
                   macs / median / limit.multiply_adds_per_second);
@@ -131,6 +156,7 @@ class Bench {
   }
 
   const Options options_;
+  const Shape shape_;
   ThreadPool pool_;
   std::mt19937 random_{1};
   KvCache cache_;
@@ -167,7 +193,8 @@ Options Parse(int count, char** arguments) {
 
 int main(int count, char** arguments) {
   try {
-    conclave::Bench(conclave::Parse(count, arguments)).Run();
+    for (const conclave::Shape& shape : conclave::kShapes)
+      conclave::Bench(conclave::Parse(count, arguments), shape).Run();
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "attention_bench: %s\n", error.what());

@@ -91,7 +91,7 @@ function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): Opera
 }
 
 function dense(hidden: number, intermediate: number): OperatorSpec {
-  return { kind: 'dense', dense: { ffn: ffn(hidden, intermediate), outputGate: null }, cache: null };
+  return { kind: 'dense', dense: { ffn: ffn(hidden, intermediate), outputGate: null, multiplier: 1 }, cache: null };
 }
 
 function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {

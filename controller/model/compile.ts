@@ -68,7 +68,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const family = json && findFamily(json, inConfig);
   const model = json && family && family.configure(json, inConfig);
   const dimensions = model && deriveDimensions(model.config, inConfig);
-  const ropes = json && dimensions && resolveRopes(json, model, dimensions.headDim, inConfig);
+  const ropes = json && dimensions && resolveRopes(model.file, model, dimensions.headDim, inConfig);
   const optimizerFile = await readJsonFile(folder, 'hf_quant_config.json', (problem) =>
     problems.add(`hf_quant_config.json: ${problem}`),
   );
@@ -111,6 +111,11 @@ export async function compileModel(directory: string, options: CompileOptions = 
   };
 }
 
+/** In the name of a tensor of one expert: other checkpoints hold those of a layer in one tensor. */
+const separateExpert = /\.experts\.\d+\./;
+/** More experts than any model has in all its layers. */
+const mostStacked = 1_000_000;
+
 /** Finds every weight in the checkpoint; null when that would show nothing, because the files do not fit the model at all. */
 function claimWeights(
   model: ConfiguredFamily,
@@ -121,8 +126,10 @@ function claimWeights(
 ): WeightSpecs | null {
   if (!checkpoint.complete) return null;
   const { num_hidden_layers: layers, num_experts: experts = 0, tie_word_embeddings: tied } = model.config;
-  const least = layers * Math.max(experts, 1);
   // Bounds the work: a configuration can name any number of tensors, a checkpoint has as many as its headers hold.
+  const separate =
+    experts * layers > mostStacked || [...checkpoint.tensors.keys()].some((name) => separateExpert.test(name));
+  const least = layers * (separate ? Math.max(experts, 1) : 1);
   if (least > 2 * checkpoint.tensors.size + 1000) {
     problems.add(
       `config.json: ${layers} layers of ${experts} experts need more than ${least} tensors; the checkpoint has ${checkpoint.tensors.size}`,
@@ -135,7 +142,7 @@ function claimWeights(
     (name) =>
       name.endsWith('.rotary_emb.inv_freq') ||
       name.startsWith('mtp.') ||
-      (tied && name === 'lm_head.weight') ||
+      (tied && name === `${model.style.names.head}.weight`) ||
       model.style.unused(name),
   );
   return weights;

@@ -12,6 +12,8 @@ import type { Family } from './families/family.ts';
 import { deepseekV2 } from './families/latent/deepseek-v2.ts';
 import { deepseekV3, glm4MoeLite, kimiK2 } from './families/latent/deepseek-v3.ts';
 import { mistral4 } from './families/latent/mistral4.ts';
+import { cohere2Moe } from './families/moe/cohere2-moe.ts';
+import { dbrx } from './families/moe/dbrx.ts';
 import { ernie45Moe } from './families/moe/ernie4-5-moe.ts';
 import { flexOlmo } from './families/moe/flex-olmo.ts';
 import { gptOss } from './families/moe/gpt-oss.ts';
@@ -53,6 +55,8 @@ const families: readonly Family[] = [
   solarOpen,
   afmoe,
   gptOss,
+  dbrx,
+  cohere2Moe,
   llama4,
   deepseekV2,
   deepseekV3,

@@ -24,16 +24,18 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     normStyle: style.norm,
     activation: activations[config.hidden_act],
   };
-  const embedding = tensors.matrix('model.embed_tokens.weight', config.vocab_size, hidden);
+  const embedding = tensors.matrix(`${style.names.embedding}.weight`, config.vocab_size, hidden);
   return {
     embedding,
     layers: Array.from({ length: config.num_hidden_layers }, (_, index) => ({
-      blocks: model.layer(index).map((block) => buildBlock(builder, `model.layers.${index}`, block, dimensions)),
+      blocks: model
+        .layer(index)
+        .map((block) => buildBlock(builder, `${style.names.layers}.${index}`, block, dimensions)),
     })),
-    finalNorm: norm(builder, 'model.norm', hidden),
+    finalNorm: norm(builder, style.names.finalNorm, hidden),
     head: config.tie_word_embeddings
       ? { weight: embedding, bias: null, biasStep: 1 }
-      : linear(builder, 'lm_head', config.vocab_size, hidden, style.headBias),
+      : linear(builder, style.names.head, config.vocab_size, hidden, style.headBias),
   };
 }
 

@@ -14,8 +14,8 @@ export interface TensorSource {
   vector(name: string, length: number, shape?: readonly number[]): TensorRef;
   /** How a tensor is stored; null where it is not, or nothing is. */
   shapeOf(name: string): readonly number[] | null;
-  /** Where a stack of matrices [count, rows, cols] lies in one tensor. */
-  stack(name: string, shape: readonly number[]): TensorStack;
+  /** Where a stack of matrices `as` [count, rows, cols] lies in one tensor, which may be stored by another shape. */
+  stack(name: string, shape: readonly number[], as?: readonly number[]): TensorStack;
 }
 
 /** Matrices that a checkpoint stores in one tensor. */

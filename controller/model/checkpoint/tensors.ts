@@ -58,10 +58,10 @@ export class TensorTable implements TensorSource {
     return { ...this.#claim(name, shape), shape: [length] };
   }
 
-  stack(name: string, shape: readonly number[]): TensorStack {
+  stack(name: string, shape: readonly number[], as = shape): TensorStack {
     const [count, rows, cols] = shape.length === 2 ? [1, ...shape] : shape;
     const coded = this.#format && cols !== undefined && this.#coded(name, [count ?? 0, rows ?? 0, cols]);
-    if (!coded) return stackOf(this.#claim(name, shape));
+    if (!coded) return stackOf({ ...this.#claim(name, shape), shape: [...as] });
     return stackOfCodes(coded, () => {
       throw new RangeError(`${name} holds matrices, no vectors`);
     });

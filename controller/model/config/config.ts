@@ -46,7 +46,7 @@ const keys = {
   layer_types: z.array(z.enum(['full_attention', 'sliding_attention', 'chunked_attention'])).nullable(),
   attention_bias: z.boolean(),
   qkv_bias: z.boolean(),
-  mlp_bias: z.literal(false),
+  mlp_bias: z.boolean(),
   clip_qkv: z.number().positive().max(1e30).nullable(),
   // The engine's gate takes no more (native/include/conclave/base/operator_parameters.h).
   num_experts: z.int().min(0).max(1_024),
@@ -57,7 +57,7 @@ const keys = {
   mlp_only_layers: z.array(z.int().min(0)).nullable(),
   decoder_sparse_step: size,
   use_qk_norm: z.boolean(),
-  use_bias: z.literal(false),
+  use_bias: z.boolean(),
   lm_head_bias: z.boolean(),
   /** Layers before this one are dense. */
   first_k_dense_replace: z.int().min(0),
@@ -108,6 +108,9 @@ const keys = {
   layer_rope_theta: z.array(z.number().min(0)).nullable(),
   /** Of ropes that only layers with a window have. */
   rope_local_base_freq: z.number().min(1).max(1e30),
+  /** Null: weights are not divided by their sum. */
+  moe_normalize_expert_weights: z.literal([1, null]),
+  norm_kind: z.enum(['rms', 'layer']),
   expert_selection_fn: z.enum(['softmax', 'sigmoid']),
   prefix_dense_intermediate_size: size.nullable(),
   prefix_dense_sliding_window_pattern: size,

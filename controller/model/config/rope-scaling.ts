@@ -111,8 +111,12 @@ function yarnAttentionFactor(factor: number, parameters: z.infer<typeof yarnPara
   return mscale && mscaleAllDim ? grow(mscale) / grow(mscaleAllDim) : grow(1);
 }
 
-/** A fixed alpha bends theta, whatever the sequence's length. */
-const dynamic = rule(z.object({ alpha: positive }), ({ alpha }, { theta, frequencies }) => {
+/**
+ * A fixed alpha bends theta, whatever the sequence's length. Without one, theta would follow the length beyond what the model
+ * was made for: sequences end there.
+ */
+const dynamic = rule(z.object({ alpha: positive.nullish() }), ({ alpha }, { theta, frequencies }) => {
+  if (alpha == null) return {};
   const dims = frequencies.length * 2;
   return { frequencies: frequenciesOf(theta * alpha ** (dims / (dims - 2)), dims) };
 });

@@ -7,6 +7,9 @@ import type { GqaShape } from '../operators/gqa.ts';
 import type { MlaShape } from '../operators/mla.ts';
 import type { MoeShape } from '../operators/moe.ts';
 
+/** A parsed config.json. */
+export type ConfigFile = Readonly<Record<string, unknown>>;
+
 /** A part of a layer; see OperatorSpec in model.proto. */
 export type OperatorShape = GqaShape | MlaShape | DenseShape | MoeShape;
 
@@ -34,6 +37,13 @@ export interface ModelStyle {
   /** Bounds logits; 0: does not. */
   readonly logitSoftcap: number;
   readonly headBias: boolean;
+  /** Of the tensors around the layers, and of what stands before a layer's number. */
+  readonly names: {
+    readonly embedding: string;
+    readonly layers: string;
+    readonly finalNorm: string;
+    readonly head: string;
+  };
   /** Tensors that only training or drafting uses. */
   readonly unused: (name: string) => boolean;
 }
@@ -47,11 +57,14 @@ export const plainStyle: ModelStyle = {
   logitMultiplier: 1,
   logitSoftcap: 0,
   headBias: false,
+  names: { embedding: 'model.embed_tokens', layers: 'model.layers', finalNorm: 'model.norm', head: 'lm_head' },
   unused: () => false,
 };
 
 /** A family's configuration, read and checked key by key. */
 export interface ConfiguredFamily {
+  /** config.json with the keys that the families share. */
+  readonly file: ConfigFile;
   readonly config: Pick<ModelConfig, SharedKey> & Partial<ModelConfig>;
   readonly style: ModelStyle;
   /** The blocks of layer `index`. */
@@ -64,12 +77,14 @@ export interface Family {
   /** What `architectures` holds; names the family when `model_type` is missing. */
   readonly architecture: string;
   /** Reads a parsed config.json; reports what is wrong and returns null. */
-  configure(file: Readonly<Record<string, unknown>>, report: (problem: string) => void): ConfiguredFamily | null;
+  configure(file: ConfigFile, report: (problem: string) => void): ConfiguredFamily | null;
 }
 
 export interface FamilyDefinition<Keys extends ConfigKey> {
   readonly modelType: string;
   readonly architecture: string;
+  /** config.json with the shared keys, where the family has others. */
+  readonly translate?: (file: ConfigFile) => ConfigFile;
   /** The keys that the family reads, each with its value where config.json leaves it out. */
   readonly defaults: Pick<ModelConfig, Keys> & Pick<ModelConfig, SharedKey>;
   /** Where it differs from plainStyle. */
@@ -85,7 +100,8 @@ export function defineFamily<Keys extends ConfigKey>(definition: FamilyDefinitio
   return {
     modelType,
     architecture,
-    configure: (file, report) => {
+    configure: (given, report) => {
+      const file = definition.translate?.(given) ?? given;
       const config = readConfig(file, defaults as Pick<ModelConfig, Keys | SharedKey>, report);
       if (config === null) return null;
       const problem = definition.problem?.(config) ?? null;
@@ -94,7 +110,7 @@ export function defineFamily<Keys extends ConfigKey>(definition: FamilyDefinitio
         return null;
       }
       const style = { ...plainStyle, ...definition.style?.(config) };
-      return { config, style, layer: (index) => definition.layer(config, index) };
+      return { file, config, style, layer: (index) => definition.layer(config, index) };
     },
   };
 }

@@ -26,6 +26,10 @@ export interface DenseShape {
   readonly path: string;
   readonly names: FfnNames;
   readonly intermediate: number;
+  /** All three matrices have one. */
+  readonly biases: boolean;
+  /** Multiplies the output. */
+  readonly multiplier: number;
   /** Where below the layer the matrix [1, H] is by whose sigmoid the output is multiplied; null: it is not gated. */
   readonly outputGate: string | null;
 }
@@ -34,34 +38,35 @@ export const projections: SeparateNames = { gate: 'gate_proj', up: 'up_proj', do
 export const numbered: SeparateNames = { gate: 'w1', up: 'w3', down: 'w2' };
 
 /** The usual dense feed-forward network at `mlp`. */
-export function denseFfn(intermediate: number): DenseShape {
-  return sharedExpert('mlp', intermediate);
+export function denseFfn(intermediate: number, biases = false): DenseShape {
+  return { ...sharedExpert('mlp', intermediate), biases };
 }
 
 /** A network at `path` whose output is added as it is. */
 export function sharedExpert(path: string, intermediate: number, names: FfnNames = projections): DenseShape {
-  return { kind: 'dense', path, names, intermediate, outputGate: null };
+  return { kind: 'dense', path, names, intermediate, biases: false, multiplier: 1, outputGate: null };
 }
 
 export function buildDense(builder: Builder, layer: string, shape: DenseShape, hidden: number): OperatorSpec {
   const ffn = buildFfn(builder, `${layer}.${shape.path}`, shape, hidden);
   const gate = shape.outputGate;
   const outputGate = gate === null ? null : builder.tensors.matrix(`${layer}.${gate}.weight`, 1, hidden);
-  return { kind: 'dense', dense: { ffn, outputGate }, cache: null };
+  const multiplier = Math.fround(shape.multiplier);
+  return { kind: 'dense', dense: { ffn, outputGate, multiplier }, cache: null };
 }
 
 /** A network whose matrices lie at `path`. */
 export function buildFfn(
   builder: Builder,
   path: string,
-  { names, intermediate }: Pick<DenseShape, 'names' | 'intermediate'>,
+  { names, intermediate, biases }: Pick<DenseShape, 'names' | 'intermediate' | 'biases'>,
   hidden: number,
 ): FfnSpec {
   const { activation, tensors } = builder;
-  const down = () => linear(builder, `${path}.${names.down}`, hidden, intermediate, false);
+  const down = () => linear(builder, `${path}.${names.down}`, hidden, intermediate, biases);
   if ('gate' in names) {
-    const gate = linear(builder, `${path}.${names.gate}`, intermediate, hidden, false);
-    const up = linear(builder, `${path}.${names.up}`, intermediate, hidden, false);
+    const gate = linear(builder, `${path}.${names.gate}`, intermediate, hidden, biases);
+    const up = linear(builder, `${path}.${names.up}`, intermediate, hidden, biases);
     return { gate, up, down: down(), activation, activationLimit: 0 };
   }
   const both = tensors.stack(`${path}.${names.gateUp}.weight`, [2 * intermediate, hidden]);

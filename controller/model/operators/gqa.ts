@@ -14,6 +14,8 @@ export interface GqaShape {
   readonly path: string;
   /** Name of the one matrix that holds q, k and v, in this order; null: each has its own. */
   readonly fused: string | null;
+  /** Name of the output projection. */
+  readonly outputName: string;
   /** Biases on the q, k and v projections. */
   readonly qkvBias: boolean;
   /** Bias on the output projection. */
@@ -45,6 +47,7 @@ export const plainAttention: GqaShape = {
   kind: 'gqa',
   path: 'self_attn',
   fused: null,
+  outputName: 'o_proj',
   qkvBias: false,
   outputBias: false,
   qkNorm: 'none',
@@ -122,7 +125,7 @@ export function buildGqa(
     ...shape.window,
     ...(shape.rope !== null && { rope: shape.rope, _rope: 'rope' as const }),
     ...projections(builder, path, shape, [width, kvWidth], hidden),
-    o: linear(builder, `${path}.o_proj`, hidden, width, shape.outputBias),
+    o: linear(builder, `${path}.${shape.outputName}`, hidden, width, shape.outputBias),
     qNorm: headNorm(shape.normNames.q, heads),
     kNorm: headNorm(shape.normNames.k, kvHeads),
     qkNorm: qkNorms[shape.qkNorm],

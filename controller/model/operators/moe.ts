@@ -5,7 +5,7 @@ import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import { packExperts } from '../../../proto/model/experts.ts';
 import type { Builder, TensorStack } from '../checkpoint/parts.ts';
-import { buildFfn, type FfnNames, projections } from './ffn.ts';
+import { buildFfn, type FfnNames, projections, withoutBias } from './ffn.ts';
 
 /** How experts are picked and weighed; see GateSpec in model.proto. */
 export interface GateShape {
@@ -35,8 +35,9 @@ export interface MoeShape {
   /**
    * Matrices of expert e at `path.experts.e` (or where a checkpoint has them stacked, as of all below), or of all experts
    * stacked at `path`: [out, in], or [in, out] with gate's columns before up's, or with gate's and up's columns in turn.
+   * Rows: matrices [I, H] of all experts one behind the other, down's too.
    */
-  readonly storage: 'separate' | 'stacked' | 'transposed' | 'interleaved';
+  readonly storage: 'separate' | 'stacked' | 'transposed' | 'interleaved' | 'rows';
   /** Stacked experts have biases, named as their matrices and `_bias`. */
   readonly biases: boolean;
   /** Of the activation, and what it clamps to; null: config.json's. */
@@ -116,6 +117,7 @@ function buildExperts(builder: Builder, path: string, shape: MoeShape, hidden: n
     if (stacked !== null) return buildExperts(builder, path, stacked, hidden);
     return ids.map((id) => buildFfn(builder, `${path}.experts.${id}`, shape, hidden));
   }
+  if (shape.storage === 'rows') return expertRows(builder, path, shape, hidden);
   const stacks = findStacks(builder, path, shape, hidden);
   const { activation, activationLimit } = shape.activation ?? { activation: builder.activation, activationLimit: 0 };
   return ids.map((id) => ({ ...stackedExpert(stacks, id, shape, hidden), activation, activationLimit }));
@@ -131,6 +133,21 @@ function stackedShape({ tensors }: Builder, path: string, shape: MoeShape, hidde
     names,
     storage: stored[1] === 2 * shape.intermediate && stored[2] === hidden ? 'stacked' : 'transposed',
   };
+}
+
+function expertRows({ tensors, activation }: Builder, path: string, shape: MoeShape, hidden: number): FfnSpec[] {
+  const { names, experts, intermediate } = shape;
+  if (!('gate' in names)) throw new Error(`${path}: experts in rows have matrices of their own for gate and up`);
+  const stack = (name: string) =>
+    tensors.stack(`${path}.${name}`, [experts * intermediate, hidden], [experts, intermediate, hidden]);
+  const [gate, up, down] = [stack(names.gate), stack(names.up), stack(names.down)];
+  return Array.from({ length: experts }, (_, id) => ({
+    gate: withoutBias(gate.matrix(id, 0, intermediate)),
+    up: withoutBias(up.matrix(id, 0, intermediate)),
+    down: withoutBias(down.transposed(id, 0, hidden, 1)),
+    activation,
+    activationLimit: 0,
+  }));
 }
 
 /** What holds all experts of a layer. */

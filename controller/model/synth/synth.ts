@@ -91,7 +91,7 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
     matrix: (name, rows, cols) => plainMatrix(rows, cols, claim(name, [rows, cols])),
     shapeOf: () => null,
     vector: (name, length, shape = [length]) => claim(name, shape),
-    stack: (name, shape) => stackOf(claim(name, shape)),
+    stack: (name, shape, as = shape) => stackOf({ ...claim(name, shape), shape: [...as] }),
   });
   return layOut(tensors, maxDataBytes);
 }

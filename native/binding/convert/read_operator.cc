@@ -87,6 +87,7 @@ DenseSpec ReadDense(const Fields& fields) {
   DenseSpec dense;
   dense.ffn = ReadFfn(fields.Object("ffn"));
   if (fields.Has("outputGate")) dense.output_gate = ReadMatrix(fields, "outputGate");
+  dense.multiplier = fields.Float("multiplier");
   return dense;
 }
 

@@ -31,6 +31,7 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
   } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
     CheckOnly(path + ".dense", seen.dense);
     CheckFfn(path + ".dense.ffn", dense->ffn);
+    CheckFinite(path + ".dense.multiplier", dense->multiplier);
     if (dense->output_gate)
       Matrix(path + ".dense.outputGate", *dense->output_gate, 1, spec_.hidden_size);
   } else {

@@ -93,6 +93,28 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['mistral4_groups', 'llama_4_scaling_beta', { rope_parameters: { ...stretched(), llama_4_scaling_beta: 0 } }],
   ['mistral4_groups', 'rope_parameters.factor', { rope_parameters: { ...stretched(), factor: 1 } }],
   ['flex_olmo', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['ernie_interval', 'use_bias', { use_bias: false }],
+  ['ernie_interval', 'moe_layer_interval', { moe_layer_interval: 1 }],
+  ['ernie_interval', 'moe_layer_end_index', { moe_layer_end_index: 2 }],
+  ['llama_mlp_bias', 'mlp_bias', { mlp_bias: false }],
+  ['cohere2_moe', 'expert_selection_fn', { expert_selection_fn: 'softmax' }],
+  ['cohere2_moe', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['cohere2_moe', 'shared_expert_combination_strategy', { shared_expert_combination_strategy: 'sum' }],
+  ['cohere2_moe', 'prefix_dense_sliding_window_pattern', { prefix_dense_sliding_window_pattern: 2 }],
+  ['cohere2_moe', 'prefix_dense_intermediate_size', { prefix_dense_intermediate_size: null }],
+  ['cohere2_moe', 'mlp_layer_types', { mlp_layer_types: null }],
+  ['cohere2_moe', 'layer_types', { layer_types: null }],
+  ['cohere2_moe', 'logit_scale', { logit_scale: 0.25 }],
+  ['cohere2_moe_softmax', 'expert_selection_fn', { expert_selection_fn: 'sigmoid' }],
+  ['cohere2_moe_softmax', 'shared_expert_combination_strategy', { shared_expert_combination_strategy: 'average' }],
+  ['cohere2_moe_softmax', 'rms_norm_eps', { rms_norm_eps: null }],
+  ['cohere2_moe_softmax', 'num_shared_experts', { num_shared_experts: 1 }],
+  ['dbrx', 'attn_config.clip_qkv', { attn_config: { kv_n_heads: 2, rope_theta: 500_000 } }],
+  [
+    'dbrx',
+    'ffn_config.moe_normalize_expert_weights',
+    { ffn_config: { ...dbrxNetwork(), moe_normalize_expert_weights: null } },
+  ],
   ['olmo3', 'layer_types', { layer_types: null }],
   ['olmo3', 'sliding_window', { sliding_window: 7 }],
   ['olmo3', 'rope_parameters', { rope_parameters: { rope_type: 'default', rope_theta: 500_000 } }],
@@ -209,4 +231,9 @@ function stretched() {
 /** The rope keys of phi3 without its factors. */
 function plainPhi3() {
   return { rope_theta: 10_000, partial_rotary_factor: 0.5 };
+}
+
+/** The keys of dbrx's experts. */
+function dbrxNetwork() {
+  return { ffn_hidden_size: 20, moe_num_experts: 6, moe_top_k: 2 };
 }

@@ -26,6 +26,6 @@ export const llama = defineFamily({
   layer: (config) =>
     attentionThenFfn(
       { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_bias },
-      denseFfn(config.intermediate_size),
+      denseFfn(config.intermediate_size, config.mlp_bias),
     ),
 });

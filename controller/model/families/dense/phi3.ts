@@ -33,6 +33,8 @@ export const phi3 = defineFamily({
         path: 'mlp',
         names: { gateUp: 'gate_up_proj', down: 'down_proj' },
         intermediate: config.intermediate_size,
+        biases: false,
+        multiplier: 1,
         outputGate: null,
       },
     ),

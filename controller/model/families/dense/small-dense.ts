@@ -30,7 +30,7 @@ export const seedOss = defineFamily({
   layer: (config) =>
     attentionThenFfn(
       { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_out_bias },
-      denseFfn(config.intermediate_size),
+      denseFfn(config.intermediate_size, config.mlp_bias),
     ),
 });
 
@@ -73,7 +73,7 @@ export const smollm3 = defineFamily({
         rope: rotates ? 0 : null,
         window: windowIf(slides, window),
       },
-      denseFfn(config.intermediate_size),
+      denseFfn(config.intermediate_size, config.mlp_bias),
     );
   },
 });

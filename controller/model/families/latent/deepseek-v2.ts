@@ -43,7 +43,8 @@ export const deepseekV2 = defineFamily({
     routed_scaling_factor: 1,
   },
   style: () => ({ ropeLayout: 'interleaved' }),
-  problem: ({ topk_method: method, scoring_func: scoring }) => {
+  problem: ({ topk_method: method, scoring_func: scoring, mlp_bias: bias }) => {
+    if (bias) return 'mlp_bias is true; supported: false';
     if (method === 'noaux_tc') return 'topk_method is "noaux_tc"; supported: "greedy", "group_limited_greedy"';
     return scoring === 'softmax' ? null : `scoring_func is "${scoring}"; supported: "softmax"`;
   },

@@ -35,10 +35,11 @@ export const ernie45Moe = defineFamily({
   layer: (config, index) => {
     const { moe_layer_start_index: start, moe_layer_end_index: end, n_shared_experts: shared } = config;
     const sparse = (index + 1) % config.moe_layer_interval === 0 && index >= start && (end < 0 || index <= end);
-    if (!sparse) return attentionThenFfn(plainAttention, denseFfn(config.intermediate_size));
+    const attention = { ...plainAttention, qkvBias: config.use_bias, outputBias: config.use_bias };
+    if (!sparse) return attentionThenFfn(attention, denseFfn(config.intermediate_size, config.use_bias));
     const width = config.moe_intermediate_size;
     return attentionThenFfn(
-      plainAttention,
+      attention,
       {
         ...plainMoe,
         experts: config.num_experts,
@@ -51,7 +52,7 @@ export const ernie45Moe = defineFamily({
           correction: { name: 'moe_statics.e_score_correction_bias', shape: [1, config.num_experts] },
         },
       },
-      ...(shared > 0 ? [sharedExpert('mlp.shared_experts', width * shared)] : []),
+      ...(shared > 0 ? [{ ...sharedExpert('mlp.shared_experts', width * shared), biases: config.use_bias }] : []),
     );
   },
 });

@@ -31,6 +31,7 @@ export const hyV3 = defineFamily({
     mlp_layer_types: null,
     routed_scaling_factor: 2.826,
   },
+  problem: ({ mlp_bias: bias }) => (bias ? 'mlp_bias is true; supported: false' : null),
   layer: (config, index) => {
     const attention = {
       ...plainAttention,

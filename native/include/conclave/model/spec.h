@@ -145,6 +145,7 @@ struct FfnSpec {
 struct DenseSpec {
   FfnSpec ffn;
   std::optional<MatrixSpec> output_gate;  // [1, H]
+  float multiplier = 1;
 };
 
 struct GateSpec {

@@ -3,7 +3,7 @@
 namespace conclave {
 
 DenseOperator::DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range width)
-    : ffn_(loader.Ffn(spec.ffn, width)) {
+    : ffn_(loader.Ffn(spec.ffn, width)), multiplier_(spec.multiplier) {
   if (spec.output_gate) {
     gate_ = loader.Matrix(*spec.output_gate, Whole(*spec.output_gate), WeightsFormat::kF32);
   }
@@ -11,6 +11,7 @@ DenseOperator::DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range 
 
 void DenseOperator::Forward(Backend& backend, const Tensor& input, const Tensor& output) const {
   backend.Forward(*ffn_, input, output);
+  if (multiplier_ != 1) backend.Scale(output, multiplier_);
   if (!gate_) return;
   const Arena::Scope scope(backend.scratch());
   const LinearOutput gates{gate_.get(), nullptr, backend.scratch().Rows(input.rows, 1)};

@@ -12,7 +12,8 @@ class DenseOperator {
  public:
   DenseOperator(TensorLoader& loader, const DenseSpec& spec, Range width);
 
-  // output [rows, H] = this share's part, times sigmoid of the output gate where there is one.
+  // output [rows, H] = this share's part times the multiplier, and sigmoid of the output gate where
+  // there is one.
   void Forward(Backend& backend, const Tensor& input, const Tensor& output) const;
 
   uint64_t weight_bytes() const { return ffn_->bytes() + (gate_ ? gate_->bytes() : 0); }
@@ -20,6 +21,7 @@ class DenseOperator {
 
  private:
   FfnPtr ffn_;
+  float multiplier_;
   MatrixPtr gate_;  // [1, H]; null: none
 };
 
