@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,9 +71,13 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   [
     'deepseek_v2_options',
     'rope_parameters.mscale_all_dim',
-    { rope_parameters: { ...latentYarn(), mscale_all_dim: 0.707 } },
+    { rope_parameters: { ...ropeOf('deepseek_v2_options'), mscale_all_dim: 0.5 } },
   ],
-  ['deepseek_v2_options', 'rope_parameters.mscale', { rope_parameters: { ...latentYarn(), mscale: 1 } }],
+  [
+    'deepseek_v2_options',
+    'rope_parameters.mscale',
+    { rope_parameters: { ...ropeOf('deepseek_v2_options'), mscale: 1 } },
+  ],
   ['deepseek_v3_groups', 'n_group', { n_group: 1, topk_group: 1 }],
   ['deepseek_v3_groups', 'topk_group', { topk_group: 3 }],
   ['deepseek_v3_groups', 'tie_word_embeddings', { tie_word_embeddings: false }],
@@ -90,8 +95,12 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['mistral4_groups', 'n_group', { n_group: 1, topk_group: 1 }],
   ['mistral4_groups', 'norm_topk_prob', { norm_topk_prob: true }],
   ['mistral4_groups', 'routed_scaling_factor', { routed_scaling_factor: 1 }],
-  ['mistral4_groups', 'llama_4_scaling_beta', { rope_parameters: { ...stretched(), llama_4_scaling_beta: 0 } }],
-  ['mistral4_groups', 'rope_parameters.factor', { rope_parameters: { ...stretched(), factor: 1 } }],
+  [
+    'mistral4_groups',
+    'llama_4_scaling_beta',
+    { rope_parameters: { ...ropeOf('mistral4_groups'), llama_4_scaling_beta: 0 } },
+  ],
+  ['mistral4_groups', 'rope_parameters.factor', { rope_parameters: { ...ropeOf('mistral4_groups'), factor: 1 } }],
   ['flex_olmo', 'norm_topk_prob', { norm_topk_prob: false }],
   ['ernie_interval', 'use_bias', { use_bias: false }],
   ['ernie_interval', 'moe_layer_interval', { moe_layer_interval: 1 }],
@@ -119,7 +128,7 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['olmo3', 'sliding_window', { sliding_window: 7 }],
   ['olmo3', 'rope_parameters', { rope_parameters: { rope_type: 'default', rope_theta: 500_000 } }],
   ['phi3', 'partial_rotary_factor', { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } }],
-  ['phi3', 'rope_parameters.short_factor', { rope_parameters: { ...plainPhi3(), rope_type: 'default' } }],
+  ['phi3', 'rope_parameters.short_factor', { rope_parameters: { ...ropeOf('phi3'), rope_type: 'default' } }],
 ];
 
 /** Goldens that set how weights lie in files rather than a key. */
@@ -217,20 +226,9 @@ function yarnMscale() {
   return { ...yarn(), ...scaling, mscale: 0.8, mscale_all_dim: 0.4, truncate: false };
 }
 
-/** The rope keys of deepseek_v2_options. */
-function latentYarn() {
-  const scaling = { beta_fast: 32, beta_slow: 1, factor: 8, mscale: 0.707, mscale_all_dim: 1 };
-  return { rope_type: 'yarn', rope_theta: 10_000, original_max_position_embeddings: 16, ...scaling };
-}
-
-/** The rope keys of mistral4_groups. */
-function stretched() {
-  return { ...latentYarn(), original_max_position_embeddings: 12, mscale: 1, llama_4_scaling_beta: 0.4 };
-}
-
-/** The rope keys of phi3 without its factors. */
-function plainPhi3() {
-  return { rope_theta: 10_000, partial_rotary_factor: 0.5 };
+/** A golden's rope keys. */
+function ropeOf(golden: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(readFileSync(join(goldenFolder(golden), 'config.json'), 'utf8')).rope_parameters;
 }
 
 /** The keys of dbrx's experts. */

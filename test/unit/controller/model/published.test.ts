@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import { compileModel } from '../../../../controller/model/compile.ts';
 import { defaultConstraints, type PlanInput } from '../../../../controller/planner/input/input.ts';
 import { plan } from '../../../../controller/planner/plan.ts';
-import { checkPlan } from '../planner/check-plan.ts';
 import { folderOf, type Json } from './checkpoint-folder.ts';
 
 interface Published {
@@ -229,9 +228,7 @@ test.each(Object.entries(published))(
       previous: null,
       reason: 'test',
     });
-    const result = plan(input(count));
-    if (result.kind !== 'planned') throw new Error(result.problems.join('\n'));
-    checkPlan(result.plan, input(count));
+    expect(plan(input(count)).kind).toBe('planned');
     // Half the machines hold half of the weights at most.
     expect(plan(input(Math.floor(count / 2))).kind).toBe('infeasible');
   },
