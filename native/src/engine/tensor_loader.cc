@@ -1,8 +1,10 @@
 #include "conclave/engine/tensor_loader.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "conclave/base/message.h"
+#include "conclave/weights/decoded_source.h"
 
 namespace conclave {
 
@@ -54,6 +56,30 @@ MatrixPtr TensorLoader::Matrix(const MatrixSpec& matrix, const Rectangle& part,
   MatrixPtr packed = backend_.Pack(*store_.Matrix(matrix, part), format);
   monitor_.Add(matrix.bytes());
   return packed;
+}
+
+MatrixPtr TensorLoader::Rows(const MatrixSpec& matrix, Range rows) {
+  const auto source = store_.Matrix(matrix, {rows, {0, matrix.cols()}});
+  monitor_.Add(matrix.bytes() / static_cast<uint64_t>(matrix.rows() / rows.size()));
+  return backend_.Pack(*source, store_.format());
+}
+
+MatrixPtr TensorLoader::TransposedRows(const MatrixSpec& matrix, Range rows) {
+  const auto source = store_.Matrix(matrix, {rows, {0, matrix.cols()}});
+  const size_t element = ElementBytes(source->type());
+  const auto [height, width] = std::pair(source->rows(), source->cols());
+  std::vector<uint8_t> row(static_cast<size_t>(width) * element);
+  std::vector<uint8_t> turned(row.size() * static_cast<size_t>(height));
+  for (int64_t r = 0; r < height; ++r) {
+    source->Raw(r, row.data());
+    for (int64_t c = 0; c < width; ++c) {
+      std::memcpy(turned.data() + static_cast<size_t>(c * height + r) * element,
+                  row.data() + static_cast<size_t>(c) * element, element);
+    }
+  }
+  MemorySource transposed(turned.data(), source->type(), width, height, height);
+  monitor_.Add(matrix.bytes() / static_cast<uint64_t>(matrix.rows() / rows.size()));
+  return backend_.Pack(transposed, store_.format());
 }
 
 VectorPtr TensorLoader::Vector(const TensorRef& tensor) {

@@ -79,8 +79,6 @@ void OperatorValidator::CheckMla(const std::string& path, const MlaSpec& spec) {
     Fail(ErrorCode::kUnsupported, path, ".latentNorm: expected one that divides by the root of ",
          "the mean square");
   }
-  if (spec.expand.region)
-    Fail(ErrorCode::kUnsupported, path, ".expand: expected a matrix that is stored by itself");
   Matrix(path + ".expand", spec.expand, int64_t{spec.heads} * (spec.plain_dim + spec.value_dim),
          spec.latent_dim);
   Linear(path + ".o", spec.o, hidden, int64_t{spec.heads} * spec.value_dim);

@@ -101,7 +101,7 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
     { rope_parameters: { ...ropeOf('mistral4_groups'), llama_4_scaling_beta: 0 } },
   ],
   ['mistral4_groups', 'rope_parameters.factor', { rope_parameters: { ...ropeOf('mistral4_groups'), factor: 1 } }],
-  ['flex_olmo', 'norm_topk_prob', { norm_topk_prob: false }],
+  ['flex_olmo', 'num_experts_per_tok', { num_experts_per_tok: 3 }],
   ['ernie_interval', 'use_bias', { use_bias: false }],
   ['ernie_interval', 'moe_layer_interval', { moe_layer_interval: 1 }],
   ['ernie_interval', 'moe_layer_end_index', { moe_layer_end_index: 2 }],

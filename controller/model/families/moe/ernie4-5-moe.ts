@@ -31,7 +31,7 @@ export const ernie45Moe = defineFamily({
     moe_layer_interval: 1,
     moe_norm_min: 1e-12,
   },
-  style: () => ({ ropeLayout: 'interleaved' }),
+  style: (config) => ({ ropeLayout: 'interleaved', headBias: config.use_bias }),
   layer: (config, index) => {
     const { moe_layer_start_index: start, moe_layer_end_index: end, n_shared_experts: shared } = config;
     const sparse = (index + 1) % config.moe_layer_interval === 0 && index >= start && (end < 0 || index <= end);

@@ -39,6 +39,9 @@ class TensorLoader {
 
   MatrixPtr Matrix(const MatrixSpec& matrix, const Rectangle& part);
   MatrixPtr Matrix(const MatrixSpec& matrix, const Rectangle& part, WeightsFormat format);
+  // Some rows of a matrix that is brought piece by piece, or their transpose.
+  MatrixPtr Rows(const MatrixSpec& matrix, Range rows);
+  MatrixPtr TransposedRows(const MatrixSpec& matrix, Range rows);
   VectorPtr Vector(const TensorRef& tensor);
   VectorPtr Vector(const TensorRef& tensor, Range part);
   // Null for a tensor that is absent.

@@ -19,24 +19,6 @@ KvCacheShape CacheShape(const MlaSpec& spec, const CacheOptions& cache) {
 
 Range ElementsOf(Range heads, int64_t width) { return {heads.begin * width, heads.end * width}; }
 
-// K^T of a head.
-MatrixSpec KeysOf(const MlaSpec& spec, int64_t head) {
-  MatrixSpec keys = spec.expand;
-  keys.region = {.rows = spec.latent_dim,
-                 .cols = spec.plain_dim,
-                 .first_col = head * (spec.plain_dim + spec.value_dim),
-                 .transposed = true};
-  return keys;
-}
-
-MatrixSpec ValuesOf(const MlaSpec& spec, int64_t head) {
-  MatrixSpec values = spec.expand;
-  values.region = {.rows = spec.value_dim,
-                   .cols = spec.latent_dim,
-                   .first_row = head * (spec.plain_dim + spec.value_dim) + spec.plain_dim};
-  return values;
-}
-
 }  // namespace
 
 MlaOperator::MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* rope,
@@ -60,10 +42,10 @@ MlaOperator::MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* 
   latent_ = loader.Matrix(spec.latent.weight, Whole(spec.latent.weight));
   latent_bias_ = loader.Bias(spec.latent, {0, spec.latent.out()});
   for (int64_t head = heads.begin; head < heads.end; ++head) {
-    const MatrixSpec keys = KeysOf(spec, head);
-    const MatrixSpec values = ValuesOf(spec, head);
-    keys_.push_back(loader.Matrix(keys, Whole(keys)));
-    values_.push_back(loader.Matrix(values, Whole(values)));
+    const int64_t keys = head * (spec.plain_dim + spec.value_dim);
+    const int64_t values = keys + spec.plain_dim;
+    keys_.push_back(loader.TransposedRows(spec.expand, {keys, values}));
+    values_.push_back(loader.Rows(spec.expand, {values, values + spec.value_dim}));
   }
   o_ = loader.Matrix(spec.o.weight, {{0, spec.o.out()}, ElementsOf(heads, spec.value_dim)});
   if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
