@@ -23,13 +23,13 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-/** A real gateway on real sockets with the demo model's tokenizer, before a pipeline that makes tokens up. */
+/** A real gateway on real sockets with the demo model's tokenizer, unless another is given, before a pipeline that makes tokens up. */
 export async function startHarness(
   fake: Partial<FakeOptions> & { readonly answer?: string } = {},
   options: Partial<GatewayOptions> = {},
   prepare: (app: Gateway['app']) => void = () => {},
 ): Promise<Harness> {
-  const text = await loadTextModel(clerkDirectory);
+  const text = options.text ?? (await loadTextModel(clerkDirectory));
   const ids = await text.encode(fake.answer ?? 'Hello, wörld! 日本 👋🏽 ', false, maxModelLen);
   const pipeline = new FakePipeline({
     token: (_request, _index, position) => ids[position % ids.length]!,
