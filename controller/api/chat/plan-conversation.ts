@@ -4,6 +4,7 @@
  */
 import { invalidField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
+import { isObject } from '../../model/config/json.ts';
 import type { AnswerParser } from '../../text/answer/answer-part.ts';
 import { answerParser } from '../../text/answer/parser/answer-parser.ts';
 import { type ChatBody, refuseOtherModalities } from '../fields/chat-body.ts';
@@ -55,6 +56,7 @@ export async function planConversation(
   const context = {
     tools,
     streamed: body.stream ?? false,
+    forced: body.tool_choice === 'required' || isObject(body.tool_choice),
     parallel: body.parallel_tool_calls ?? true,
     prompt,
     continued: continuedText(body),

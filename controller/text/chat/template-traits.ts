@@ -14,6 +14,10 @@ export interface TemplateTraits {
   /** By role: `either` also reads parts, `parts` nothing else. A role that is missing is `text`. */
   readonly content: ReadonlyMap<string, 'text' | 'either' | 'parts'>;
   readonly knowsDeveloper: boolean;
+  /** Whether ids of calls must have nine letters or digits. */
+  readonly shortIds: boolean;
+  /** Whether a message that calls tools may have both a text and reasoning. */
+  readonly reasonsBesideText: boolean;
 }
 
 /** Of a template that cannot be asked. */
@@ -22,6 +26,8 @@ export const plainTraits: TemplateTraits = {
   knowsNoContent: false,
   content: new Map(),
   knowsDeveloper: false,
+  shortIds: false,
+  reasonsBesideText: true,
 };
 
 /** Words that no template has. */
@@ -33,8 +39,8 @@ const [question, answer, result, key, value] = [
   'conclave7value',
 ];
 const tool = 'conclave7tool';
-/** Mistral's templates demand nine letters or digits. */
-const callId = 'call00007';
+/** One that all templates take, and one as clients have them. */
+const [shortId, longId] = ['call00007', 'call_conclave7000000007'];
 const tools = [
   {
     type: 'function',
@@ -57,6 +63,9 @@ interface Probe {
   readonly tool?: Json;
   /** Of the call; none: no tool is called. */
   readonly arguments?: Json;
+  /** Of the message that calls. */
+  readonly id?: string;
+  readonly thinking?: string;
 }
 
 /** Fails where the template meets a limit. */
@@ -77,6 +86,7 @@ export async function templateTraits(
   };
   const form = await argumentsForm(render);
   const args = form === 'text' ? writeJson({ [key]: value }) : { [key]: value };
+  const called = await render({ arguments: args, assistant: answer });
   const content = new Map<string, 'text' | 'either' | 'parts'>();
   for (const role of ['system', 'user', 'assistant', 'tool'] as const) {
     content.set(role, await contentForm(role, role === 'tool' ? { arguments: args } : {}, render));
@@ -86,6 +96,9 @@ export async function templateTraits(
     knowsNoContent: await takesNull(args, render),
     content,
     knowsDeveloper: /['"]developer['"]/.test(template.source),
+    shortIds: called !== null && (await render({ arguments: args, id: longId })) === null,
+    reasonsBesideText:
+      called === null || (await render({ arguments: args, assistant: answer, thinking: answer })) !== null,
   };
 }
 
@@ -96,11 +109,13 @@ function conversation(probe: Probe): readonly Json[] {
   const system: Json[] = probe.system === undefined ? [] : [{ role: 'system', content: probe.system }];
   const user = { role: 'user', content: probe.user ?? question };
   if (called === undefined) return [...system, user, { role: 'assistant', content: probe.assistant ?? answer }];
-  const call = { id: callId, type: 'function', function: { name: tool, arguments: called } };
+  const { id = shortId, thinking, assistant = '' } = probe;
+  const thoughts = thinking === undefined ? {} : { thinking, reasoning_content: thinking };
+  const call = { id, type: 'function', function: { name: tool, arguments: called } };
   return [
     ...[...system, user],
-    { role: 'assistant', content: probe.assistant === undefined ? '' : probe.assistant, tool_calls: [call] },
-    { role: 'tool', tool_call_id: callId, name: tool, content: probe.tool ?? result },
+    { role: 'assistant', content: assistant, tool_calls: [call], ...thoughts },
+    { role: 'tool', tool_call_id: id, name: tool, content: probe.tool ?? result },
   ];
 }
 

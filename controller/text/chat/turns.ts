@@ -27,6 +27,10 @@ function toTurn(message: Json, traits: TemplateTraits): Turn {
   turn.set('content', toContent(text, role, called, traits));
   const thoughts = parts?.flatMap((part) => (part.thought ? [part.text] : [])) ?? [];
   setReasoning(turn, thoughts.length === 0 ? null : thoughts.join('\n'));
+  // What the model said goes before what it thought, where the template takes one of them.
+  if (called && !traits.reasonsBesideText && (turn.get('content') ?? '') !== '') turn.delete('thinking');
+  const answered = turn.get('tool_call_id');
+  if (traits.shortIds && typeof answered === 'string') turn.set('tool_call_id', shortId(answered));
   return turn;
 }
 
@@ -81,7 +85,18 @@ function toCall(call: Json, traits: TemplateTraits): Json {
   const given = memberOf(called, 'arguments') ?? null;
   const members = new Map(membersOf(called));
   members.set('arguments', traits.arguments === 'text' ? argumentsText(given) : argumentsObject(given));
-  return new Map(membersOf(call)).set('function', members);
+  const made = new Map(membersOf(call)).set('function', members);
+  const id = made.get('id');
+  if (traits.shortIds && typeof id === 'string') made.set('id', shortId(id));
+  return made;
+}
+
+/** The end of an id, which tells ids apart, in nine letters or digits. */
+function shortId(id: string): string {
+  return id
+    .replace(/[^a-zA-Z0-9]/g, '')
+    .slice(-9)
+    .padStart(9, '0');
 }
 
 function argumentsText(given: Json): Json {

@@ -66,3 +66,11 @@ export function marksOf(formats: AnswerFormats, withTools: boolean): readonly st
     ...(tools === null || !withTools ? [] : [...tools.begins, ...(tools.inner ?? []), ...(tools.framing ?? [])]),
   ];
 }
+
+/**
+ * The format in which calls are enforced: the model's own where its arguments are JSON, else JSON in tags, so that a request that
+ * demands a call gets one of every model.
+ */
+export function enforcedFormat({ tools }: AnswerFormats): ToolFormat {
+  return tools?.grammar?.arguments === 'json' ? tools : toolFormats.hermes;
+}

@@ -6,13 +6,15 @@ import { beginsInside } from '../reasoning/reasoning-format.ts';
 import { ReasoningSplitter } from '../reasoning/reasoning-splitter.ts';
 import { CallParser } from '../tool-calls/call-parser.ts';
 import { ToolSchemas } from '../tool-calls/tool-schemas.ts';
-import type { AnswerFormats } from './answer-formats.ts';
+import { type AnswerFormats, enforcedFormat } from './answer-formats.ts';
 
 export interface AnswerContext {
   /** The request's tools; null where the answer is not searched for calls. */
   readonly tools: readonly unknown[] | null;
   /** Whether parts are told as they come, or the answer is one document. */
   readonly streamed: boolean;
+  /** Whether calls are demanded of the model: then they are written in the format that is enforced. */
+  readonly forced: boolean;
   /** Whether more than one call is wanted. */
   readonly parallel: boolean;
   /** The text that the model goes on from, as far as its end matters. */
@@ -25,15 +27,15 @@ export interface AnswerContext {
 
 /** A parser for one answer. */
 export function answerParser(formats: AnswerFormats, context: AnswerContext): AnswerParser {
-  const { tools, streamed, parallel } = context;
+  const { tools, streamed, parallel, forced } = context;
+  const format = forced ? enforcedFormat(formats) : formats.tools;
   const newId = context.newId ?? (formats.tools?.shortIds === true ? newShortId : newCallId);
   const calls = { streamed, parallel, newId };
   if (formats.harmony) {
     const inside = context.prompt.trimEnd().endsWith('<|channel|>analysis<|message|>');
     return new HarmonyAnswer(new HarmonyParser(inside, calls), formats.reasoningParser !== null);
   }
-  const parser =
-    tools === null || formats.tools === null ? null : new CallParser(formats.tools, new ToolSchemas(tools), calls);
+  const parser = tools === null || format === null ? null : new CallParser(format, new ToolSchemas(tools), calls);
   return new SplitAnswer(formats, parser, context);
 }
 

@@ -40,6 +40,7 @@ export interface Setting {
   readonly prompt?: string;
   readonly continued?: string | null;
   readonly parallel?: boolean;
+  readonly forced?: boolean;
   /** Default: the two above. */
   readonly tools?: readonly unknown[] | null;
 }
@@ -57,6 +58,7 @@ export function read(pieces: readonly string[], setting: Setting, streamed: bool
     tools: setting.tools === undefined ? tools : setting.tools,
     streamed,
     parallel: setting.parallel ?? true,
+    forced: setting.forced ?? false,
     prompt: setting.prompt ?? '',
     continued: setting.continued ?? null,
     newId: () => `id${ids++}`,

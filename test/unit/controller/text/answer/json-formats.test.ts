@@ -199,3 +199,11 @@ it('finds no calls where the request has no tools', () => {
   const text = '<tool_call>{"name": "now"}</tool_call>';
   expectAnswer(text, [text], { toolParser: 'hermes', tools: null });
 });
+
+it.each<ToolParserName>(['glm45', 'none', 'qwen3_coder'])(
+  '%s reads calls that are enforced as JSON in tags',
+  (toolParser) => {
+    const text = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>';
+    expectAnswer(text, [paris], { toolParser, forced: true });
+  },
+);

@@ -76,7 +76,7 @@ describe('reasoning', () => {
 
   it('counts tokens of reasoning without its marks', () => {
     const parser = answerParser(answerFormats([], 'none', 'qwen3'), {
-      ...{ tools: null, streamed: true, parallel: true, prompt: '', continued: null },
+      ...{ tools: null, streamed: true, parallel: true, forced: false, prompt: '', continued: null },
     });
     for (const piece of ['<think>', '\n', 'a', ' b', '</think>', '\n\n', 'c']) parser.push(piece, 1);
     expect(parser.reasoningTokens).toBe(3);
