@@ -11,7 +11,8 @@ RUN apt-get update \
 # Where a builder mounts /root/.cache/ccache and /root/.npm, what has not changed is neither compiled nor downloaded again.
 ENV CMAKE_CXX_COMPILER_LAUNCHER=ccache \
     CCACHE_BASEDIR=/app \
-    CCACHE_NOHASHDIR=1
+    CCACHE_NOHASHDIR=1 \
+    CCACHE_SLOPPINESS=locale
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-progress
