@@ -25,6 +25,18 @@ function problemsOf(sources: Partial<Parameters<typeof loadConfig>[1]>): readonl
 }
 
 describe('loadConfig', () => {
+  it('takes what is asked for where nothing else says it, and names who asks', () => {
+    const asked = [
+      { name: 'port', value: '1', place: 'MoEModel m, spec.port' },
+      { name: 'max-num-seqs', value: '7', place: 'MoEModel m, spec.options.max-num-seqs' },
+      { name: 'not-of-this-command', value: 'x', place: 'MoEModel m' },
+    ];
+    const sources = { ...nothing, environment: { CONCLAVE_PORT: '2' }, asked };
+    expect(loadConfig(serveSchema, sources).config).toMatchObject({ port: 2, maxNumSeqs: 7 });
+    const wrong = [{ name: 'max-num-seqs', value: 'many', place: 'MoEModel m, spec.options.max-num-seqs' }];
+    expect(problemsOf({ asked: wrong })).toEqual([expect.stringMatching(/^MoEModel m, spec\.options\.max-num-seqs: /)]);
+  });
+
   it('takes a flag over the environment over the file over the default', () => {
     const file = yaml('port: 1\ngrpc-port: 1\nmax-num-seqs: 1\n');
     const environment = { CONCLAVE_PORT: '2', CONCLAVE_GRPC_PORT: '2' };
