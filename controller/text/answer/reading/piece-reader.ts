@@ -7,6 +7,9 @@ export type Reading<T = void> = Generator<undefined, T, undefined>;
 /** The text is not what a format expects. */
 export class Broken extends Error {}
 
+/** In UTF-16 units. */
+const longestName = 1024;
+
 const blank = /^[ \t\r\n]*/;
 
 export class PieceReader {
@@ -98,11 +101,12 @@ export class PieceReader {
     }
   }
 
-  /** The text up to one of some marks, which is taken; what ends first is broken. */
+  /** The text up to one of some marks, which is taken; what ends first, or is longer than any name, is broken. */
   *upTo(...marks: readonly string[]): Reading<string> {
     let text = '';
     const mark = yield* this.until(marks, (part) => {
       text += part;
+      if (text.length > longestName) throw new Broken();
     });
     if (mark === null) throw new Broken();
     return text;

@@ -6,8 +6,6 @@ import type { CallWriter } from '../call-writer.ts';
 import type { CallGrammar, ToolFormat } from '../tool-format.ts';
 import type { ToolSchemas } from '../tool-schemas.ts';
 
-const name = /^[A-Za-z_][\w.-]*$/;
-
 function grammar(prefix: string, between: string, suffix: string): CallGrammar {
   return { prefix, between, suffix, beginCall: (called) => `${called}(`, arguments: 'python', endCall: ')' };
 }
@@ -45,8 +43,8 @@ export const olmo3: ToolFormat = {
 
 /** `known`: tools of which it must be one; null for any. */
 function* readCall(source: PieceReader, calls: CallWriter, known: ToolSchemas | null): Reading {
-  const called = (yield* source.upTo('(')).trim();
-  if (!name.test(called) || known?.has(called) === false) throw new Broken();
+  const called = yield* readName(source, '(');
+  if (known?.has(called) === false) throw new Broken();
   for (let first = true; ; first = false) {
     yield* source.blanks();
     if ((yield* source.option([')'])) !== null) {
@@ -54,8 +52,7 @@ function* readCall(source: PieceReader, calls: CallWriter, known: ToolSchemas | 
       calls.arguments(first ? '{}' : '}');
       break;
     }
-    const key = (yield* source.upTo('=')).trim();
-    if (!name.test(key)) throw new Broken();
+    const key = yield* readName(source, '=');
     if (first) calls.begin(called);
     calls.arguments(`${first ? '{' : ', '}${JSON.stringify(key)}: `);
     yield* source.blanks();
@@ -64,4 +61,14 @@ function* readCall(source: PieceReader, calls: CallWriter, known: ToolSchemas | 
     if ((yield* source.option([','])) === null && (yield* source.peek()) !== ')') throw new Broken();
   }
   calls.end();
+}
+
+/** A name and what stands behind it. It ends with the first character that no name has: lists of other things are no calls. */
+function* readName(source: PieceReader, behind: string): Reading<string> {
+  let name = '';
+  for (let next = yield* source.peek(); /[\w.-]/.test(next); next = yield* source.peek()) name += source.take(1);
+  if (!/^[A-Za-z_]/.test(name)) throw new Broken();
+  yield* source.blanks();
+  yield* source.expect(behind);
+  return name;
 }
