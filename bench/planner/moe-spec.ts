@@ -122,7 +122,7 @@ function ffn(hidden: number, intermediate: number): FfnSpec {
 }
 
 function linear(rows: number, cols: number): LinearSpec {
-  return { weight: matrix(rows, cols), bias: null, biasStep: 1 };
+  return { weight: matrix(rows, cols), bias: null, biasStep: 1, biasGroup: 1 };
 }
 
 function matrix(rows: number, cols: number): MatrixSpec {

@@ -9,6 +9,8 @@ import { qwen2 } from './families/dense/qwen2.ts';
 import { qwen3 } from './families/dense/qwen3.ts';
 import { ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
 import type { Family } from './families/family.ts';
+import { granitemoehybrid } from './families/hybrid/granitemoehybrid.ts';
+import { qwen3Next, qwen35, qwen35Moe } from './families/hybrid/qwen3-next.ts';
 import { deepseekV2 } from './families/latent/deepseek-v2.ts';
 import { deepseekV3, glm4MoeLite, kimiK2 } from './families/latent/deepseek-v3.ts';
 import { mistral4 } from './families/latent/mistral4.ts';
@@ -63,6 +65,10 @@ const families: readonly Family[] = [
   kimiK2,
   glm4MoeLite,
   mistral4,
+  granitemoehybrid,
+  qwen3Next,
+  qwen35Moe,
+  qwen35,
   llama,
   mistral,
   qwen2,

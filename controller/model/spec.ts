@@ -8,6 +8,7 @@ import type { Dimensions } from './config/dimensions.ts';
 import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
 import { buildDense } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';
+import { buildLinearAttention } from './operators/linear-attention.ts';
 import { buildMla } from './operators/mla.ts';
 import { buildMoe } from './operators/moe.ts';
 
@@ -34,7 +35,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     })),
     finalNorm: norm(builder, style.names.finalNorm, hidden),
     head: config.tie_word_embeddings
-      ? { weight: embedding, bias: null, biasStep: 1 }
+      ? { weight: embedding, bias: null, biasStep: 1, biasGroup: 1 }
       : linear(builder, style.names.head, config.vocab_size, hidden, style.headBias),
   };
 }
@@ -56,6 +57,9 @@ function buildOperator(builder: Builder, layer: string, shape: OperatorShape, di
       return buildMla(builder, layer, shape, dimensions);
     case 'dense':
       return buildDense(builder, layer, shape, dimensions.hidden);
+    case 'delta-net':
+    case 'mamba2':
+      return buildLinearAttention(builder, layer, shape, dimensions.hidden);
     case 'moe':
       return buildMoe(builder, layer, shape, dimensions.hidden);
   }

@@ -46,6 +46,7 @@ export function mapFfnTensors(ffn: FfnSpec, change: (tensor: TensorRef) => Tenso
       weight: given.weight && mapMatrix(given.weight, change),
       bias: given.bias && change(given.bias),
       biasStep: given.biasStep,
+      biasGroup: given.biasGroup,
     };
   const [gate, up, down] = [linear(ffn.gate), linear(ffn.up), linear(ffn.down)];
   return { ...ffn, gate, up, down };

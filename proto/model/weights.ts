@@ -3,6 +3,7 @@ import type { BlockSpec__Output as BlockSpec } from '../generated/conclave/v1/Bl
 import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
 import type { FfnSpec__Output as FfnSpec } from '../generated/conclave/v1/FfnSpec.ts';
 import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
+import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../generated/conclave/v1/LinearAttentionSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../generated/conclave/v1/LinearSpec.ts';
 import type { MatrixSpec__Output as MatrixSpec } from '../generated/conclave/v1/MatrixSpec.ts';
 import type { MlaSpec__Output as MlaSpec } from '../generated/conclave/v1/MlaSpec.ts';
@@ -66,9 +67,11 @@ export function blockWeights({ preNorm, postNorm }: BlockSpec): Weight[] {
 }
 
 /** The weights of one operator of a block, but for routed experts. */
-export function operatorWeights({ gqa, mla, runningSum, dense, moe }: OperatorSpec, block: BlockSpec): Weight[] {
+export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weight[] {
+  const { gqa, mla, linearAttention, runningSum, dense, moe } = operator;
   if (gqa) return gqaWeights(gqa);
   if (mla) return mlaWeights(mla);
+  if (linearAttention) return linearAttentionWeights(linearAttention);
   if (runningSum) {
     return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
   }
@@ -102,6 +105,24 @@ function mlaWeights({ q, qDown, qNorm, latent, latentNorm, expand, o }: MlaSpec)
     ...[q, o].flatMap((given) => linear('attention', 'ranks', given)),
     ...matrix('attention', 'ranks', expand),
     ...norms,
+  ];
+}
+
+function linearAttentionWeights(attention: LinearAttentionSpec): Weight[] {
+  const { q, k, v, gate, output, write, decay, stepBias, decayRate, skip } = attention;
+  const convolutions = [attention.qConvolution, attention.kConvolution, attention.vConvolution];
+  return [
+    ...[q, k, v, gate, output].flatMap((given) => linear('attention', 'ranks', given)),
+    ...[write, decay].flatMap((given) => [
+      ...matrix('attention', 'ranks', given?.weight ?? null, true),
+      ...vector('attention', biasOf(given)),
+    ]),
+    ...convolutions.flatMap((given) => [
+      ...matrix('attention', 'ranks', given?.taps ?? null, true),
+      ...vector('attention', given?.bias ?? null),
+    ]),
+    ...[stepBias, decayRate, skip].flatMap((given) => vector('attention', given)),
+    ...norm(attention.norm),
   ];
 }
 

@@ -82,7 +82,8 @@ function regionOf({ rows, cols, region }: MatrixSpec, tensor: TensorRef, stored:
   const width = tensor.shape[1] ?? 0;
   const bytes = Buffer.allocUnsafe(rows * cols * size);
   for (let row = 0; row < rows; row++) {
-    const storedRow = region.firstRow + row * region.rowStep;
+    const { firstRow, rowGroup, rowStep } = region;
+    const storedRow = firstRow + Math.floor(row / rowGroup) * rowStep + (row % rowGroup);
     for (let col = 0; col < cols; col++) {
       const storedCol = region.firstCol + col;
       const at = region.transposed ? storedCol * width + storedRow : storedRow * width + storedCol;

@@ -24,6 +24,8 @@ export interface TensorStack {
   matrix(index: number, firstRow: number, rows: number): MatrixSpec;
   /** The same of the transpose of matrix `index`, every `step`-th row. */
   transposed(index: number, firstRow: number, rows: number, step: number): MatrixSpec;
+  /** `rows` rows of the only matrix: groups of `group` that lie together, one begins every `step` rows from `firstRow` on. */
+  groups(firstRow: number, rows: number, group: number, step: number): MatrixSpec;
   /** `length` elements, or all, of vector `index` from its element `first` on, of a tensor [count, elements]. */
   vector(index: number, first: number, length: number | null): TensorRef;
 }
@@ -39,7 +41,11 @@ export function stackOf(tensor: TensorRef): TensorStack {
     matrix: (index, firstRow, rows) => plainMatrix(rows, cols, at((index * stored + firstRow) * cols, [rows, cols])),
     transposed: (index, firstRow, rows, rowStep) => ({
       ...plainMatrix(rows, stored, at(index * stored * cols, [stored, cols])),
-      region: { firstRow, rowStep, firstCol: 0, transposed: true },
+      region: { firstRow, rowStep, firstCol: 0, transposed: true, rowGroup: 1 },
+    }),
+    groups: (firstRow, rows, rowGroup, rowStep) => ({
+      ...plainMatrix(rows, cols, tensor),
+      region: { firstRow, rowStep, firstCol: 0, transposed: false, rowGroup },
     }),
     vector: (index, first, length) => at(index * cols + first, [length ?? cols - first]),
   };
@@ -88,6 +94,7 @@ export function linear({ tensors }: Builder, name: string, out: number, width: n
     weight: tensors.matrix(`${name}.weight`, out, width),
     bias: bias ? tensors.vector(`${name}.bias`, out) : null,
     biasStep: 1,
+    biasGroup: 1,
   };
 }
 
@@ -108,15 +115,16 @@ export const nothingBeside = {
 
 /** The same of matrices that are stored as codes, whose rows are outputs however the numbers would lie. */
 export function stackOfCodes(matrices: readonly MatrixSpec[], vectors: TensorStack['vector']): TensorStack {
-  const part = (index: number, firstRow: number, rows: number, rowStep: number): MatrixSpec => {
+  const part = (index: number, firstRow: number, rows: number, rowStep: number, rowGroup = 1): MatrixSpec => {
     const whole = matrices[index];
     if (whole === undefined) throw new RangeError(`expected a matrix below ${matrices.length}, got ${index}`);
     if (rows === whole.rows) return whole;
-    return { ...whole, rows, region: { firstRow, rowStep, firstCol: 0, transposed: false } };
+    return { ...whole, rows, region: { firstRow, rowStep, firstCol: 0, transposed: false, rowGroup } };
   };
   return {
     matrix: (index, firstRow, rows) => part(index, firstRow, rows, 1),
     transposed: part,
+    groups: (firstRow, rows, group, step) => part(0, firstRow, rows, step, group),
     vector: vectors,
   };
 }

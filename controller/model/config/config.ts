@@ -3,11 +3,18 @@
  */
 import { z } from 'zod';
 import { isObject } from './json.ts';
+import { linearAttentionKeys } from './linear-attention.ts';
 import { quote } from './problems.ts';
 import { windowKeys } from './window.ts';
 
 const size = z.int().min(1).max(0x7fffffff);
 const factor = z.number().positive().max(1e30);
+/** Names that some families give the kinds of their layers. */
+const layerNames: Readonly<Record<string, string>> = { mamba: 'linear_attention', attention: 'full_attention' };
+const layerType = z.preprocess(
+  (given) => (typeof given === 'string' ? (layerNames[given] ?? given) : given),
+  z.enum(['full_attention', 'sliding_attention', 'chunked_attention', 'linear_attention']),
+);
 const tokenId = z.int().min(0).max(0x7fffffff);
 
 /** What attention reads of the rope's parameters: of queries that grow with their position, and of the scale. */
@@ -43,14 +50,14 @@ const keys = {
   eos_token_id: z.union([tokenId, z.array(tokenId)]).nullable(),
   ...windowKeys,
   /** Null: what the window keys say. */
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention', 'chunked_attention'])).nullable(),
+  layer_types: z.array(layerType).nullable(),
   attention_bias: z.boolean(),
   qkv_bias: z.boolean(),
   mlp_bias: z.boolean(),
   clip_qkv: z.number().positive().max(1e30).nullable(),
   // The engine's gate takes no more (native/include/conclave/base/operator_parameters.h).
   num_experts: z.int().min(0).max(1_024),
-  num_experts_per_tok: z.int().min(1).max(32),
+  num_experts_per_tok: z.int().min(0).max(32),
   moe_intermediate_size: size,
   shared_expert_intermediate_size: size,
   norm_topk_prob: z.boolean(),
@@ -111,6 +118,8 @@ const keys = {
   /** Null: weights are not divided by their sum. */
   moe_normalize_expert_weights: z.literal([1, null]),
   norm_kind: z.enum(['rms', 'layer']),
+  ...linearAttentionKeys,
+  position_embedding_type: z.enum(['rope', 'nope']).nullable(),
   expert_selection_fn: z.enum(['softmax', 'sigmoid']),
   prefix_dense_intermediate_size: size.nullable(),
   prefix_dense_sliding_window_pattern: size,
@@ -164,6 +173,7 @@ const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
   rms_norm_eps: ['layer_norm_eps'],
   n_shared_experts: ['moe_num_shared_experts', 'num_shared_experts'],
   first_k_dense_replace: ['num_dense_layers'],
+  layer_types: ['layers_block_type'],
   routed_scaling_factor: ['router_scaling_factor', 'route_scale'],
   sliding_window_pattern: ['_sliding_window_pattern'],
   num_experts: ['num_local_experts', 'n_routed_experts', 'moe_num_experts'],

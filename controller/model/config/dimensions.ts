@@ -1,4 +1,5 @@
 import type { ModelConfig, SharedKey } from './config.ts';
+import { linearAttentionProblems } from './linear-attention.ts';
 import { windowProblem } from './window.ts';
 
 /** Sizes that follow from the configuration. */
@@ -38,8 +39,9 @@ export function deriveDimensions(
     `num_key_value_heads is ${kvHeads}; expected num_attention_heads, which is ${heads}, for attention over latents`,
   );
   const { num_experts: experts, num_experts_per_tok: topK } = config;
-  const mayBeDense = experts === 0 && 'mlp_only_layers' in config;
+  const mayBeDense = experts === 0 && ('mlp_only_layers' in config || 'mamba_n_heads' in config);
   if (experts !== undefined && topK !== undefined && !mayBeDense) {
+    check(topK > 0, 'num_experts_per_tok is 0; expected at least 1');
     check(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
   }
   const { layer_types: types } = config;
@@ -49,11 +51,18 @@ export function deriveDimensions(
       `layer_types has ${types.length} entries; expected num_hidden_layers, which is ${layers}`,
     );
   }
-  check(
-    !types?.includes('chunked_attention') || 'attention_chunk_size' in config,
-    'layer_types has chunked_attention; supported: full_attention, sliding_attention',
-  );
+  const kinds = layerKinds(config);
+  const unknown = types?.find((type) => !kinds.includes(type));
+  check(unknown === undefined, `layer_types has ${unknown}; supported: ${kinds.join(', ')}`);
+  for (const problem of linearAttentionProblems(config, hidden)) check(false, problem);
   const window = windowProblem(config);
   if (window !== null) check(false, window);
   return valid ? { hidden, heads, kvHeads, headDim } : null;
+}
+
+/** What the layers of a family may be. */
+function layerKinds(config: Partial<ModelConfig>): readonly string[] {
+  if ('linear_conv_kernel_dim' in config || 'mamba_n_heads' in config) return ['full_attention', 'linear_attention'];
+  const kinds = ['full_attention', 'sliding_attention'];
+  return 'attention_chunk_size' in config ? [...kinds, 'chunked_attention'] : kinds;
 }

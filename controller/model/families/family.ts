@@ -4,6 +4,7 @@ import { type ConfigKey, type ModelConfig, readConfig, type SharedKey } from '..
 import type { RopeLayout, RopeVariant } from '../config/rope.ts';
 import type { DenseShape } from '../operators/ffn.ts';
 import type { GqaShape } from '../operators/gqa.ts';
+import type { LinearAttentionShape } from '../operators/linear-attention.ts';
 import type { MlaShape } from '../operators/mla.ts';
 import type { MoeShape } from '../operators/moe.ts';
 
@@ -11,7 +12,7 @@ import type { MoeShape } from '../operators/moe.ts';
 export type ConfigFile = Readonly<Record<string, unknown>>;
 
 /** A part of a layer; see OperatorSpec in model.proto. */
-export type OperatorShape = GqaShape | MlaShape | DenseShape | MoeShape;
+export type OperatorShape = GqaShape | MlaShape | LinearAttentionShape | DenseShape | MoeShape;
 
 /** What a layer adds to the residual stream at once; see BlockSpec in model.proto. */
 export interface BlockShape {

@@ -76,5 +76,5 @@ export function buildFfn(
 }
 
 export function withoutBias(weight: MatrixSpec): LinearSpec {
-  return { weight, bias: null, biasStep: 1 };
+  return { weight, bias: null, biasStep: 1, biasGroup: 1 };
 }

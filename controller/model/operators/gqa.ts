@@ -1,4 +1,5 @@
 import type { GqaSpec__Output as GqaSpec } from '../../../proto/generated/conclave/v1/GqaSpec.ts';
+import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { NormSpec__Output as NormSpec } from '../../../proto/generated/conclave/v1/NormSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { QueryScaling__Output as QueryScaling } from '../../../proto/generated/conclave/v1/QueryScaling.ts';
@@ -38,6 +39,8 @@ export interface GqaShape {
   readonly sinks: boolean;
   /** Where below the path the gate on what attention gives lies; null: none. */
   readonly outputGate: string | null;
+  /** The gate lies in the query projection, each head's rows behind those of its query. */
+  readonly gateBesideQueries: boolean;
   readonly queryScaling: QueryScaling | null;
   /** q, k and v are clamped to this magnitude; 0: not. */
   readonly clip: number;
@@ -60,6 +63,7 @@ export const plainAttention: GqaShape = {
   softcap: 0,
   sinks: false,
   outputGate: null,
+  gateBesideQueries: false,
   queryScaling: null,
   clip: 0,
 };
@@ -72,17 +76,21 @@ const qkNorms = {
   bare: 'QK_NORM_PER_HEAD',
 } as const;
 
-/** The matrices of q, k and v. */
+/** The matrices of q, k and v, and of the gate. */
 function projections(
   builder: Builder,
   path: string,
-  { fused, qkvBias }: GqaShape,
-  [width, kvWidth]: readonly [number, number],
-  hidden: number,
-): Pick<GqaSpec, 'q' | 'k' | 'v'> {
+  { fused, qkvBias, gateBesideQueries, outputGate: gate }: GqaShape,
+  { hidden, heads, kvHeads, headDim }: Dimensions,
+): Pick<GqaSpec, 'q' | 'k' | 'v' | 'outputGate'> {
+  const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
+  const outputGate = gate === null ? null : linear(builder, `${path}.${gate}`, width, hidden, false);
   if (fused === null) {
+    const queries = gateBesideQueries
+      ? queriesAndGates(builder, `${path}.q_proj`, [width, hidden, headDim], qkvBias)
+      : { q: linear(builder, `${path}.q_proj`, width, hidden, qkvBias), outputGate };
     return {
-      q: linear(builder, `${path}.q_proj`, width, hidden, qkvBias),
+      ...queries,
       k: linear(builder, `${path}.k_proj`, kvWidth, hidden, qkvBias),
       v: linear(builder, `${path}.v_proj`, kvWidth, hidden, qkvBias),
     };
@@ -92,17 +100,13 @@ function projections(
     q: withoutBias(all.matrix(0, 0, width)),
     k: withoutBias(all.matrix(0, width, kvWidth)),
     v: withoutBias(all.matrix(0, width + kvWidth, kvWidth)),
+    outputGate,
   };
 }
 
-export function buildGqa(
-  builder: Builder,
-  layer: string,
-  shape: GqaShape,
-  { hidden, heads, kvHeads, headDim }: Dimensions,
-): OperatorSpec {
+export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimensions: Dimensions): OperatorSpec {
+  const { hidden, heads, kvHeads, headDim } = dimensions;
   const path = `${layer}.${shape.path}`;
-  const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
   const headNorm = (name: string, count: number): NormSpec | null => {
     switch (shape.qkNorm) {
       case 'none':
@@ -124,8 +128,8 @@ export function buildGqa(
     scale: Math.fround(shape.scale ?? headDim ** -0.5),
     ...shape.window,
     ...(shape.rope !== null && { rope: shape.rope, _rope: 'rope' as const }),
-    ...projections(builder, path, shape, [width, kvWidth], hidden),
-    o: linear(builder, `${path}.${shape.outputName}`, hidden, width, shape.outputBias),
+    ...projections(builder, path, shape, dimensions),
+    o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * headDim, shape.outputBias),
     qNorm: headNorm(shape.normNames.q, heads),
     kNorm: headNorm(shape.normNames.k, kvHeads),
     qkNorm: qkNorms[shape.qkNorm],
@@ -134,9 +138,26 @@ export function buildGqa(
     chunk: shape.chunk,
     softcap: Math.fround(shape.softcap),
     sinks: shape.sinks ? builder.tensors.vector(`${path}.sinks`, heads) : null,
-    outputGate: shape.outputGate === null ? null : linear(builder, `${path}.${shape.outputGate}`, width, hidden, false),
     queryScaling: shape.queryScaling,
   };
   const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false, replicated: false };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
+}
+
+/** Queries and gates in one projection, a head's query before its gate. */
+function queriesAndGates(
+  { tensors }: Builder,
+  name: string,
+  [width, hidden, headDim]: readonly [number, number, number],
+  biased: boolean,
+): { readonly q: LinearSpec; readonly outputGate: LinearSpec } {
+  const weights = tensors.stack(`${name}.weight`, [2 * width, hidden]);
+  const biases = biased ? tensors.stack(`${name}.bias`, [2 * width]) : null;
+  const part = (first: number): LinearSpec => ({
+    weight: weights.groups(first, width, headDim, 2 * headDim),
+    bias: biases && biases.vector(0, first, 2 * width - first),
+    biasStep: 2 * headDim,
+    biasGroup: headDim,
+  });
+  return { q: part(0), outputGate: part(headDim) };
 }

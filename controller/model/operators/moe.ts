@@ -190,11 +190,13 @@ function stackedExpert(
       storage === 'stacked' ? both.matrix(id, first, intermediate) : both.transposed(id, first, intermediate, biasStep),
     bias: biases && biases.both.vector(id, first, biasStep === 1 ? intermediate : null),
     biasStep,
+    biasGroup: 1,
   });
   const output: LinearSpec = {
     weight: storage === 'stacked' ? down.matrix(id, 0, hidden) : down.transposed(id, 0, hidden, 1),
     bias: biases && biases.down.vector(id, 0, hidden),
     biasStep: 1,
+    biasGroup: 1,
   };
   return { gate: input(0), up: input(upStart), down: output };
 }

@@ -2,6 +2,7 @@
 // f32 keeps the checkpoint's own encoding, but of codes the numbers in 4 bytes; bf16 takes 2 bytes an element; q8 takes 36 bytes
 // per group of 32 in a row.
 import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/conclave/v1/LayerSpec.ts';
+import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../../../proto/generated/conclave/v1/LinearAttentionSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import { cachedHeads, cacheType, headBytes, operatorStateBytes } from '../../../proto/model/cache.ts';
@@ -35,7 +36,7 @@ export interface SharedPart {
   readonly commonCache: boolean;
   /** States of one sequence, all heads. */
   readonly stateBytesPerSequence: number;
-  /** Queries and keys are normalised over all heads together, so no rank can hold a part of them. */
+  /** Something is normalised over heads that ranks would share, so no rank can hold a part of them. */
   readonly inseparable: boolean;
 }
 
@@ -108,21 +109,21 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
   return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
 }
 
-function sharedPart(
-  { gqa, mla, runningSum, cache }: OperatorSpec,
-  weightBytes: number,
-  commonBytes: number,
-  weights: Format,
-): SharedPart {
+function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: number, weights: Format): SharedPart {
+  const { gqa, mla, linearAttention, runningSum, cache } = operator;
   return {
-    heads: gqa?.kvHeads ?? mla?.heads ?? runningSum?.heads ?? null,
+    heads: gqa?.kvHeads ?? mla?.heads ?? linearAttention?.keyHeads ?? runningSum?.heads ?? null,
     weightBytes,
     commonBytes,
     kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
     commonCache: cache?.paged?.replicated ?? false,
     stateBytesPerSequence: operatorStateBytes(cache, wholeShare),
-    inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH',
+    inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH' || normalisesAcrossKeyHeads(linearAttention ?? null),
   };
+}
+
+function normalisesAcrossKeyHeads(attention: LinearAttentionSpec | null): boolean {
+  return attention !== null && (attention.valueHeads / attention.keyHeads) % attention.normHeads !== 0;
 }
 
 function expertsFootprint(layer: LayerSpec, weights: Format): ExpertsFootprint | null {

@@ -16,11 +16,11 @@ TensorRef ReadTensor(Napi::Value value, const std::string& path) {
   return tensor;
 }
 
-TensorRef ReadTensor(const Fields& fields, const char* key) {
-  return ReadTensor(fields.Get(key), fields.PathOf(key));
-}
-
 }  // namespace
+
+TensorRef ReadTensor(const Fields& parent, const char* key) {
+  return ReadTensor(parent.Get(key), parent.PathOf(key));
+}
 
 SourceType ReadSourceType(Napi::Value value, const std::string& path) {
   return ReadEnum<SourceType>(value, path,
@@ -80,7 +80,8 @@ MatrixSpec ReadMatrix(const Fields& parent, const char* key) {
                      .first_row = region.Integer("firstRow", 0, kMaxUint32),
                      .row_step = region.Integer("rowStep", 1, kMaxUint32),
                      .first_col = region.Integer("firstCol", 0, kMaxUint32),
-                     .transposed = region.Boolean("transposed")};
+                     .transposed = region.Boolean("transposed"),
+                     .row_group = region.Integer("rowGroup", 1, kMaxUint32)};
   } else if (!matrix.codes && matrix.data.shape != shape) {
     throw Error(ErrorCode::kCorruptCheckpoint, "tensor " + matrix.data.name + " (" + fields.path() +
                                                    ".data): expected shape [rows, cols]");
@@ -94,6 +95,7 @@ LinearSpec ReadLinear(const Fields& parent, const char* key) {
   linear.weight = ReadMatrix(fields, "weight");
   linear.bias = ReadOptionalTensor(fields, "bias");
   linear.bias_step = fields.Integer("biasStep", 1, kMaxUint32);
+  linear.bias_group = fields.Integer("biasGroup", 1, kMaxUint32);
   return linear;
 }
 

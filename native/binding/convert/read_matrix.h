@@ -36,6 +36,7 @@ Enum ReadEnum(const Fields& fields, const char* key,
 }
 
 SourceType ReadSourceType(Napi::Value value, const std::string& path);
+TensorRef ReadTensor(const Fields& parent, const char* key);
 // Empty where the field is null or absent.
 std::optional<TensorRef> ReadOptionalTensor(const Fields& parent, const char* key);
 MatrixSpec ReadMatrix(const Fields& parent, const char* key);

@@ -1,5 +1,6 @@
 #include "binding/convert/read_operator.h"
 
+#include "binding/convert/read_linear_attention.h"
 #include "binding/convert/read_matrix.h"
 
 namespace conclave::binding {
@@ -199,6 +200,8 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
     op.kind = ReadDense(fields.Object("dense"));
   } else if (fields.Has("moe")) {
     op.kind = ReadMoe(fields.Object("moe"));
+  } else if (fields.Has("linearAttention")) {
+    op.kind = ReadLinearAttention(fields.Object("linearAttention"));
   } else if (fields.Has("runningSum")) {
     op.kind = ReadRunningSum(fields.Object("runningSum"));
   } else {

@@ -140,6 +140,33 @@ void ReferenceBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   }
 }
 
+void ReferenceBackend::ScaleBySilu(const Tensor& gate, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const double g = HostPointer(gate)[i];
+    HostPointer(x)[i] = static_cast<float>(double{HostPointer(x)[i]} * g / (1 + std::exp(-g)));
+  }
+}
+
+void ReferenceBackend::Sigmoid(const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i)
+    HostPointer(x)[i] = static_cast<float>(1 / (1 + std::exp(-double{HostPointer(x)[i]})));
+}
+
+void ReferenceBackend::Softplus(const Vector& bias, float least, float most, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const double shifted = double{HostPointer(x)[i]} + double{HostPointer(bias)[i % x.width]};
+    const double softplus = std::max(shifted, 0.0) + std::log1p(std::exp(-std::abs(shifted)));
+    HostPointer(x)[i] = std::clamp(static_cast<float>(softplus), least, most);
+  }
+}
+
+void ReferenceBackend::Decay(const Tensor& x, const Vector& rates, const Tensor& output) {
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    HostPointer(output)[i] = static_cast<float>(
+        std::exp(double{HostPointer(rates)[i % x.width]} * double{HostPointer(x)[i]}));
+  }
+}
+
 void ReferenceBackend::AddScaled(const Tensor& y, float multiplier, const Tensor& x) {
   for (int64_t i = 0; i < x.elements(); ++i) HostPointer(x)[i] += multiplier * HostPointer(y)[i];
 }

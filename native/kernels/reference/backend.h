@@ -36,6 +36,11 @@ class ReferenceBackend final : public HostBackend {
                        const Tensor& x) override;
   void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                   const Tensor& output) override;
+  void Convolve(const Tensor& x, const Vector& taps, const Vector* bias, const StepRows& where,
+                StateStore& states, const Tensor& output) override;
+  void LinearAttend(const LinearAttentionParams& params, const StepRows& where, const Tensor& q,
+                    const Tensor& k, const Tensor& v, const Tensor& decay, const Tensor& write,
+                    StateStore& states, const Tensor& output) override;
   void Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
             const GateChoice& choice) override;
   void Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) override;
@@ -48,6 +53,10 @@ class ReferenceBackend final : public HostBackend {
   void ScaleColumns(const Vector& factors, const Tensor& x) override;
   void Softcap(const Tensor& x, float cap) override;
   void ScaleBySigmoid(const Tensor& gate, const Tensor& x) override;
+  void ScaleBySilu(const Tensor& gate, const Tensor& x) override;
+  void Sigmoid(const Tensor& x) override;
+  void Softplus(const Vector& bias, float least, float most, const Tensor& x) override;
+  void Decay(const Tensor& x, const Vector& rates, const Tensor& output) override;
   void AddScaled(const Tensor& y, float multiplier, const Tensor& x) override;
   void Round(const Tensor& x, ActivationType type) override;
 

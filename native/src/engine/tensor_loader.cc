@@ -25,8 +25,7 @@ FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, R
                uint32_t* crc) {
   const FfnParts parts(ffn, width);
   const auto bias = [&](const LinearSpec& linear, Range part) {
-    return linear.bias ? backend.Store(store.Vector(*linear.bias, part, linear.bias_step))
-                       : nullptr;
+    return linear.bias ? backend.Store(store.Bias(linear, part)) : nullptr;
   };
   const auto gate = store.Matrix(ffn.gate.weight, parts.gate_up, crc);
   const auto up = store.Matrix(ffn.up.weight, parts.gate_up, crc);
@@ -98,9 +97,24 @@ VectorPtr TensorLoader::Vector(const std::optional<TensorRef>& tensor, Range par
 
 VectorPtr TensorLoader::Bias(const LinearSpec& linear, Range part) {
   if (!linear.bias) return nullptr;
-  VectorPtr stored = backend_.Store(store_.Vector(*linear.bias, part, linear.bias_step));
+  VectorPtr stored = backend_.Store(store_.Bias(linear, part));
   monitor_.Add(linear.bias->bytes());
   return stored;
+}
+
+std::vector<float> TensorLoader::Floats(const TensorRef& tensor, Range part) {
+  std::vector<float> values = store_.Vector(tensor, part);
+  monitor_.Add(tensor.bytes());
+  return values;
+}
+
+std::vector<float> TensorLoader::Floats(const MatrixSpec& matrix, Range rows) {
+  const auto source = store_.Matrix(matrix, {rows, {0, matrix.cols()}});
+  std::vector<float> values(static_cast<size_t>(rows.size() * matrix.cols()));
+  for (int64_t row = 0; row < rows.size(); ++row)
+    source->Floats(row, values.data() + row * matrix.cols());
+  monitor_.Add(matrix.bytes());
+  return values;
 }
 
 VectorPtr TensorLoader::NormWeight(const NormSpec& norm, Range part) {

@@ -37,6 +37,14 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     if (const auto* sum = spec.layers[layer].Find<RunningSumSpec>())
       need_heads(sum->heads, " heads");
     if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) need_heads(mla->heads, " heads");
+    if (const auto* linear = spec.layers[layer].Find<LinearAttentionSpec>()) {
+      need_heads(linear->heads.key_heads, " key heads");
+      if (linear->value_heads_per_key() % linear->norm_heads != 0) {
+        Fail(ErrorCode::kUnsupported, "layer ", layer,
+             ": a slice of the heads cannot compute a norm over ", linear->norm_heads, " heads; ",
+             "use tensor parallel size 1 for attention");
+      }
+    }
     const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
     if (gqa == nullptr) continue;
     need_heads(gqa->heads.kv_heads, " key/value heads");

@@ -28,6 +28,10 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     CheckOnly(path + ".runningSum", seen.mixers);
     CheckRunningSum(path + ".runningSum", *sum);
     cache = FixedCacheSpec{{{sum->heads, sum->head_dim}}};
+  } else if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind)) {
+    CheckOnly(path + ".linearAttention", seen.mixers);
+    CheckLinearAttention(path + ".linearAttention", *linear);
+    cache = CacheOf(*linear);
   } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
     CheckOnly(path + ".dense", seen.dense);
     CheckFfn(path + ".dense.ffn", dense->ffn);

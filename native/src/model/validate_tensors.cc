@@ -83,9 +83,10 @@ void TensorValidator::Region(const std::string& path, const MatrixSpec& matrix, 
     Fail(ErrorCode::kUnsupported, path, ".region.transposed: of a matrix of codes, which is not ",
          "supported");
   }
-  const int64_t last_row = region.first_row + (rows - 1) * region.row_step;
+  const bool ordered = region.row_group >= 1 && region.row_step >= region.row_group;
+  const int64_t last_row = ordered ? region.StoredRow(rows - 1) : -1;
   const int64_t last_col = region.first_col + cols - 1;
-  const bool inside = region.first_row >= 0 && region.first_col >= 0 && region.row_step >= 1 &&
+  const bool inside = ordered && region.first_row >= 0 && region.first_col >= 0 &&
                       last_row < stored[region.transposed ? 1 : 0] &&
                       last_col < stored[region.transposed ? 0 : 1];
   if (!inside) {
@@ -98,16 +99,18 @@ void TensorValidator::Region(const std::string& path, const MatrixSpec& matrix, 
 void TensorValidator::Linear(const std::string& path, const LinearSpec& linear, int64_t out,
                              int64_t in) {
   Matrix(path + ".weight", linear.weight, out, in);
-  if (linear.bias) Bias(path + ".bias", *linear.bias, out, linear.bias_step);
+  if (linear.bias) Bias(path + ".bias", linear, out);
 }
 
-void TensorValidator::Bias(const std::string& path, const TensorRef& bias, int64_t length,
-                           int64_t step) {
-  if (step == 1) return Tensor(path, bias, {length});
+void TensorValidator::Bias(const std::string& path, const LinearSpec& linear, int64_t length) {
+  const TensorRef& bias = *linear.bias;
+  if (linear.bias_step == linear.bias_group) return Tensor(path, bias, {length});
   Tensor(path, bias, bias.shape);
-  if (bias.shape.size() == 1 && (length - 1) * step < bias.shape[0]) return;
+  const bool ordered = linear.bias_group >= 1 && linear.bias_step >= linear.bias_group;
+  if (ordered && bias.shape.size() == 1 && linear.BiasElement(length - 1) < bias.shape[0]) return;
   Fail(ErrorCode::kCorruptCheckpoint, "tensor ", bias.name, " (", path, "): expected ", length,
-       " elements at steps of ", step, ", got shape ", ShapeText(bias.shape));
+       " elements in groups of ", linear.bias_group, " at steps of ", linear.bias_step,
+       ", got shape ", ShapeText(bias.shape));
 }
 
 void TensorValidator::Norm(const std::string& path, const NormSpec& norm, int64_t width) {

@@ -28,7 +28,7 @@ class TensorValidator {
   const ModelSpec& spec_;
 
  private:
-  void Bias(const std::string& path, const TensorRef& bias, int64_t length, int64_t step);
+  void Bias(const std::string& path, const LinearSpec& linear, int64_t length);
   void Extent(const std::string& path, const TensorRef& tensor, const std::vector<int64_t>& shape);
   void Region(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols,
               const std::vector<int64_t>& stored);
@@ -53,6 +53,8 @@ class OperatorValidator : public TensorValidator {
  private:
   void CheckRunningSum(const std::string& path, const RunningSumSpec& spec);
   void CheckMla(const std::string& path, const MlaSpec& spec);
+  void CheckLinearAttention(const std::string& path, const LinearAttentionSpec& spec);
+  void CheckConvolution(const std::string& path, const ConvolutionSpec& spec, int64_t width);
   void CheckGqa(const std::string& path, const GqaSpec& spec);
   void CheckRopeOf(const std::string& path, int rope, int head_dim);
   void CheckFfn(const std::string& path, const FfnSpec& ffn);
@@ -60,6 +62,9 @@ class OperatorValidator : public TensorValidator {
   void CheckPlaces(const std::string& path, const ExpertTable& experts);
   void CheckGate(const std::string& path, const GateSpec& gate, int experts);
 };
+
+// What linear attention keeps: the last rows of its three convolutions, and its heads' states.
+FixedCacheSpec CacheOf(const LinearAttentionSpec& spec);
 
 std::string ShapeText(const std::vector<int64_t>& shape);
 

@@ -63,7 +63,7 @@ void CodedSource::ReadBeside() {
 
 void CodedSource::Floats(int64_t row, float* output) {
   const MatrixRegion region = matrix_.region.value_or(MatrixRegion());
-  const int64_t at = region.first_row + (part_.rows.begin + row) * region.row_step;
+  const int64_t at = region.StoredRow(part_.rows.begin + row);
   if (at < stored_.first_row || at >= stored_.first_row + stored_rows_) {
     const bool whole = crc_ != nullptr || !decoder_.by_rows;
     const int64_t all = matrix_.data.shape[0];

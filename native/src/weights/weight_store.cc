@@ -48,23 +48,29 @@ std::unique_ptr<MatrixSource> WeightStore::Matrix(const MatrixSpec& matrix, cons
   return std::make_unique<TensorSource>(*this, matrix, part, crc);
 }
 
-std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part, int64_t step) const {
-  const int64_t count = part.size();
-  if (count == 0) return {};
-  const int64_t span = (count - 1) * step + 1;
-  const int64_t begin = part.begin * step;
-  std::vector<uint8_t> bytes(static_cast<size_t>(span) * ElementBytes(tensor.type));
-  Read(tensor, {begin, begin + span}, bytes.data());
-  std::vector<float> values(static_cast<size_t>(span));
-  DecoderOf(tensor.type).floats(bytes.data(), span, values.data());
-  for (int64_t i = 0; i < count; ++i) values[i] = values[i * step];
-  values.resize(static_cast<size_t>(count));
+std::vector<float> WeightStore::Vector(const TensorRef& tensor, Range part) const {
+  std::vector<float> values(static_cast<size_t>(part.size()));
+  if (values.empty()) return values;
+  std::vector<uint8_t> bytes(values.size() * ElementBytes(tensor.type));
+  Read(tensor, part, bytes.data());
+  DecoderOf(tensor.type).floats(bytes.data(), part.size(), values.data());
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
       Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": element ",
-           (part.begin + static_cast<int64_t>(i)) * step, " is ", values[i]);
+           part.begin + static_cast<int64_t>(i), " is ", values[i]);
     }
   }
+  return values;
+}
+
+std::vector<float> WeightStore::Bias(const LinearSpec& linear, Range part) const {
+  if (part.size() == 0) return {};
+  const int64_t first = linear.BiasElement(part.begin);
+  const std::vector<float> stored =
+      Vector(*linear.bias, {first, linear.BiasElement(part.end - 1) + 1});
+  std::vector<float> values;
+  for (int64_t i = part.begin; i < part.end; ++i)
+    values.push_back(stored[static_cast<size_t>(linear.BiasElement(i) - first)]);
   return values;
 }
 
@@ -86,12 +92,12 @@ void WeightStore::ReadRows(const MatrixSpec& matrix, const Rectangle& part, int6
   if (region.transposed) return ReadTransposed(matrix, part, first, count, output);
   const int64_t width = tensor.shape[1];
   const int64_t cols = part.cols.size();
-  const int64_t row = region.first_row + first * region.row_step;
-  if (cols == width && region.row_step == 1)
+  const int64_t row = region.StoredRow(first);
+  if (cols == width && region.StoredRow(first + count - 1) == row + count - 1)
     return Read(tensor, {row * width, (row + count) * width}, output);
   const size_t row_bytes = static_cast<size_t>(cols) * ElementBytes(tensor.type);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin = (row + i * region.row_step) * width + region.first_col + part.cols.begin;
+    const int64_t begin = region.StoredRow(first + i) * width + region.first_col + part.cols.begin;
     Read(tensor, {begin, begin + cols}, output + static_cast<size_t>(i) * row_bytes);
   }
 }
@@ -103,15 +109,16 @@ void WeightStore::ReadTransposed(const MatrixSpec& matrix, const Rectangle& part
   const MatrixRegion& region = *matrix.region;
   const size_t element = ElementBytes(tensor.type);
   const int64_t cols = part.cols.size();
-  const int64_t span = (count - 1) * region.row_step + 1;
-  const int64_t from = region.first_row + first * region.row_step;
+  const int64_t from = region.StoredRow(first);
+  const int64_t span = region.StoredRow(first + count - 1) - from + 1;
   std::vector<uint8_t> stored(static_cast<size_t>(span) * element);
   for (int64_t c = 0; c < cols; ++c) {
     const int64_t begin = (region.first_col + part.cols.begin + c) * tensor.shape[1] + from;
     Read(tensor, {begin, begin + span}, stored.data());
     for (int64_t r = 0; r < count; ++r) {
       std::memcpy(output + static_cast<size_t>(r * cols + c) * element,
-                  stored.data() + static_cast<size_t>(r * region.row_step) * element, element);
+                  stored.data() + static_cast<size_t>(region.StoredRow(first + r) - from) * element,
+                  element);
     }
   }
 }

@@ -78,6 +78,11 @@ TEST_P(MapTest, ScalesElementsBySigmoidsColumnsByFactorsAndBoundsWhatIsLarge) {
     expect_close(8, 0, [&](Device& device, const Tensor& t) {
       device->ScaleBySigmoid(device.Upload(gates, t.width), t);
     });
+    expect_close(8, 0, [&](Device& device, const Tensor& t) {
+      device->ScaleBySilu(device.Upload(gates, t.width), t);
+    });
+    // What is no normal number may be 0.
+    expect_close(8, 0x1p-102, [](Device& device, const Tensor& t) { device->Sigmoid(t); });
     expect_close(0, 0, [&](Device& device, const Tensor& t) {
       device->ScaleColumns(*device->Store(factors), t);
     });

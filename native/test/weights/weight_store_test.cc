@@ -115,9 +115,45 @@ TEST_P(WeightStoreTest, ReadsRegionsExactly) {
       }
     }
   }
-  const TensorRef& bias = *model.spec().layers[0].Find<GqaSpec>()->q.bias;
-  const std::vector<float> every_third = store->Vector(bias, {2, 6}, 3);
-  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(every_third[i], model.Values(bias)[(2 + i) * 3]);
+  LinearSpec linear = model.spec().layers[0].Find<GqaSpec>()->q;
+  const std::vector<double>& biases = model.Values(*linear.bias);
+  linear.bias_step = 3;
+  const std::vector<float> every_third = store->Bias(linear, {2, 6});
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(every_third[i], biases[(2 + i) * 3]);
+  linear.bias_group = 2;
+  EXPECT_EQ(store->Bias(linear, {1, 6}),
+            std::vector<float>({static_cast<float>(biases[1]), static_cast<float>(biases[3]),
+                                static_cast<float>(biases[4]), static_cast<float>(biases[6]),
+                                static_cast<float>(biases[7])}));
+}
+
+// Groups of rows that lie together.
+TEST_P(WeightStoreTest, ReadsRegionsOfGroupsExactly) {
+  const TestModel model(Shape());
+  const auto store = model.Open();
+  MatrixSpec matrix = model.spec().layers[1].Find<GqaSpec>()->o.weight;
+  const int64_t width = matrix.data.shape[1];
+  const std::vector<double>& values = model.Values(matrix.data);
+  for (const bool transposed : {false, true}) {
+    matrix.region = {.rows = 6,
+                     .cols = width,
+                     .first_row = 1,
+                     .row_step = 4,
+                     .transposed = transposed,
+                     .row_group = 3};
+    if (transposed) matrix.region->cols = matrix.data.shape[0];
+    const int64_t stored[] = {1, 2, 3, 5, 6, 7};
+    const auto source = store->Matrix(matrix, {{1, 6}, {0, matrix.cols()}});
+    std::vector<float> row(static_cast<size_t>(matrix.cols()));
+    for (int64_t r = 0; r < 5; ++r) {
+      source->Floats(r, row.data());
+      for (size_t c = 0; c < row.size(); ++c) {
+        const auto col = static_cast<int64_t>(c);
+        const int64_t at = transposed ? col * width + stored[r + 1] : stored[r + 1] * width + col;
+        EXPECT_EQ(row[c], values[static_cast<size_t>(at)]);
+      }
+    }
+  }
 }
 
 TEST_P(WeightStoreTest, NamesTheTensorThatIsNotFinite) {

@@ -4,7 +4,7 @@ import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
 import { type MoeShape, plainMoe, softmaxGate } from '../../operators/moe.ts';
 import { type BlockShape, defineFamily, type OperatorShape } from '../family.ts';
 
-const defaults = {
+export const defaults = {
   vocab_size: 32_000,
   hidden_size: 4096,
   intermediate_size: 11_008,
@@ -42,11 +42,11 @@ interface Granite {
   readonly intermediate_size: number;
 }
 
-function style(config: Multipliers) {
+export function style(config: Multipliers) {
   return { embeddingMultiplier: config.embedding_multiplier, logitMultiplier: 1 / config.logits_scaling };
 }
 
-function attentionOf(config: Granite): GqaShape {
+export function attentionOf(config: Granite): GqaShape {
   return {
     ...plainAttention,
     qkvBias: config.attention_bias,
@@ -62,13 +62,13 @@ interface ExpertNames {
   readonly router: string;
 }
 
-const linears: ExpertNames = {
+export const linears: ExpertNames = {
   gateUp: 'input_linear.weight',
   down: 'output_linear.weight',
   router: 'router.layer',
 };
 
-function expertsOf(config: Granite, { router, ...names }: ExpertNames): MoeShape {
+export function expertsOf(config: Granite, { router, ...names }: ExpertNames): MoeShape {
   return {
     ...plainMoe,
     path: 'block_sparse_moe',
@@ -82,12 +82,16 @@ function expertsOf(config: Granite, { router, ...names }: ExpertNames): MoeShape
 }
 
 /** The network for every row beside the experts; none where it has no width. */
-function sharedOf({ shared_intermediate_size: width }: { readonly shared_intermediate_size: number }) {
+export function sharedOf({ shared_intermediate_size: width }: { readonly shared_intermediate_size: number }) {
   const names = { gateUp: 'input_linear', down: 'output_linear' };
   return width > 0 ? [sharedExpert('shared_mlp', width, names)] : [];
 }
 
-function blocks(config: Granite, attention: GqaShape, ...ffn: readonly OperatorShape[]): readonly BlockShape[] {
+export function blocks(
+  config: Granite,
+  attention: OperatorShape,
+  ...ffn: readonly OperatorShape[]
+): readonly BlockShape[] {
   const residualMultiplier = config.residual_multiplier;
   return [
     { preNorm: 'input_layernorm', operators: [attention], residualMultiplier },

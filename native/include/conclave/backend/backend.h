@@ -118,6 +118,18 @@ class Backend {
   // state]; x may be output.
   virtual void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                           const Tensor& output) = 0;
+  // Row by row of each sequence, every column by itself: output[r] = silu(bias + sum over taps j of
+  // taps[j] * x[r - count + 1 + j]), where rows before the step's first are in the states
+  // [(count - 1) * width]. taps [count * width], bias [width] or null.
+  virtual void Convolve(const Tensor& x, const Vector& taps, const Vector* bias,
+                        const StepRows& where, StateStore& states, const Tensor& output) = 0;
+  // Row by row of each sequence and value head, with its state S [key_dim, value_dim]: S *= decay;
+  // S += write * k (v - S^T k)^T, without the difference unless params.delta; output = S^T q. q, k
+  // [rows, key_heads * key_dim]; v, output [rows, value_heads * value_dim]; write [rows,
+  // value_heads]; decay as write, or [rows, value_heads * key_dim] for each element of the key.
+  virtual void LinearAttend(const LinearAttentionParams& params, const StepRows& where,
+                            const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& decay,
+                            const Tensor& write, StateStore& states, const Tensor& output) = 0;
   // Multiplies each row by the factor of its position.
   virtual void ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
                                const Tensor& x) = 0;
@@ -142,6 +154,13 @@ class Backend {
   virtual void ScaleColumns(const Vector& factors, const Tensor& x) = 0;
   // x[r, i] *= sigmoid(gate[r, i]); gate as wide as x, or [rows, 1].
   virtual void ScaleBySigmoid(const Tensor& gate, const Tensor& x) = 0;
+  // x[r, i] *= gate[r, i] * sigmoid(gate[r, i]).
+  virtual void ScaleBySilu(const Tensor& gate, const Tensor& x) = 0;
+  virtual void Sigmoid(const Tensor& x) = 0;
+  // x[r, i] = ln(1 + e^(x[r, i] + bias[i])), at least `least` and at most `most`.
+  virtual void Softplus(const Vector& bias, float least, float most, const Tensor& x) = 0;
+  // output[r, i] = e^(rates[i] * x[r, i]); x may be output.
+  virtual void Decay(const Tensor& x, const Vector& rates, const Tensor& output) = 0;
   // x = cap * tanh(x / cap).
   virtual void Softcap(const Tensor& x, float cap) = 0;
   // x += multiplier * y.

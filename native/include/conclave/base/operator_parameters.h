@@ -32,6 +32,16 @@ struct QueryScaling {
   int offset = 0;
 };
 
+// Linear attention; see LinearAttentionSpec in model.proto. Value head h reads the queries and keys
+// of key head h / (value_heads / key_heads).
+struct LinearAttentionParams {
+  int key_heads = 0;
+  int value_heads = 0;  // a multiple of key_heads
+  int key_dim = 0;
+  int value_dim = 0;
+  bool delta = false;  // what the state already gives for a key is not written again
+};
+
 // What a norm divides by: the root of the mean square, or, of elements less their mean, the
 // standard deviation.
 enum class NormKind { kRms, kLayer };

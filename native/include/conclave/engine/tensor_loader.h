@@ -47,6 +47,9 @@ class TensorLoader {
   // Null for a tensor that is absent.
   VectorPtr Vector(const std::optional<TensorRef>& tensor, Range part);
   VectorPtr Bias(const LinearSpec& linear, Range part);
+  // Elements that the owner computes with before they are stored: of a vector, or rows of a matrix.
+  std::vector<float> Floats(const TensorRef& tensor, Range part);
+  std::vector<float> Floats(const MatrixSpec& matrix, Range rows);
   // Part of the weight of a norm, with its offset; ones where it has none.
   VectorPtr NormWeight(const NormSpec& norm, Range part);
   FfnPtr Ffn(const FfnSpec& ffn, Range width);

@@ -31,8 +31,8 @@ struct TensorRef {
   uint64_t bytes() const;
 };
 
-// MatrixRegion of model.proto: W[r, c] is element [first_row + r * row_step, first_col + c] of the
-// stored matrix, or of its transpose.
+// MatrixRegion of model.proto: W[r, c] is element [StoredRow(r), first_col + c] of the stored
+// matrix, or of its transpose.
 struct MatrixRegion {
   int64_t rows = 0;
   int64_t cols = 0;
@@ -40,6 +40,11 @@ struct MatrixRegion {
   int64_t row_step = 1;
   int64_t first_col = 0;
   bool transposed = false;
+  int64_t row_group = 1;
+
+  int64_t StoredRow(int64_t row) const {
+    return first_row + row / row_group * row_step + row % row_group;
+  }
 };
 
 // See MatrixEncoding of model.proto.
@@ -78,10 +83,13 @@ struct MatrixSpec {
 struct LinearSpec {
   MatrixSpec weight;  // [out, in]
   std::optional<TensorRef> bias;
-  int64_t bias_step = 1;  // elements of the tensor from one element of the bias to the next
+  int64_t bias_step = 1;  // elements of the tensor from one group of the bias to the next
+  int64_t bias_group = 1;
 
   int64_t out() const { return weight.rows(); }
   int64_t in() const { return weight.cols(); }
+  // Where an element of the bias lies in its tensor.
+  int64_t BiasElement(int64_t i) const { return i / bias_group * bias_step + i % bias_group; }
 };
 
 struct NormSpec {
@@ -133,6 +141,41 @@ struct RunningSumSpec {
   int head_dim = 0;
   LinearSpec value;   // [heads * head_dim, H]
   LinearSpec output;  // [H, heads * head_dim]
+};
+
+struct ConvolutionSpec {
+  MatrixSpec taps;  // [columns, count]
+  std::optional<TensorRef> bias;
+
+  int64_t count() const { return taps.cols(); }
+  uint64_t bytes() const { return taps.bytes() + (bias ? bias->bytes() : 0); }
+};
+
+enum class WriteGate { kSigmoid, kSoftplus };
+
+struct LinearAttentionSpec {
+  LinearAttentionParams heads;
+  LinearSpec q, k, v;
+  ConvolutionSpec q_convolution, k_convolution, v_convolution;
+  bool normalise = false;
+  float scale = 1;
+  LinearSpec write;
+  WriteGate write_gate = WriteGate::kSigmoid;
+  std::optional<LinearSpec> decay;
+  TensorRef step_bias;   // [value heads]
+  TensorRef decay_rate;  // [value heads]
+  float step_min = 0;
+  float step_max = 0;
+  std::optional<TensorRef> skip;  // [value heads]
+  LinearSpec gate;
+  bool norm_after_gate = false;
+  NormSpec norm;
+  int norm_heads = 1;
+  LinearSpec output;
+
+  int value_heads_per_key() const { return heads.value_heads / heads.key_heads; }
+  int64_t key_width() const { return int64_t{heads.key_heads} * heads.key_dim; }
+  int64_t value_width() const { return int64_t{heads.value_heads} * heads.value_dim; }
 };
 
 struct FfnSpec {
@@ -209,7 +252,7 @@ struct FixedCacheSpec {
 };
 
 struct OperatorSpec {
-  std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec> kind;
+  std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec, LinearAttentionSpec> kind;
   std::optional<std::variant<PagedCacheSpec, FixedCacheSpec>> cache;
 };
 

@@ -28,8 +28,10 @@ class WeightStore {
   // source.
   std::unique_ptr<MatrixSource> Matrix(const MatrixSpec& matrix, const Rectangle& part,
                                        uint32_t* crc = nullptr) const;
-  // Part of a vector in f32, whose elements are every `step`-th of a tensor; the same error.
-  std::vector<float> Vector(const TensorRef& tensor, Range part, int64_t step = 1) const;
+  // Part of a vector in f32; the same error.
+  std::vector<float> Vector(const TensorRef& tensor, Range part) const;
+  // Part of a layer's bias, which it has.
+  std::vector<float> Bias(const LinearSpec& linear, Range part) const;
   // Rows [first, first + count) of the matrix, those columns of them that lie in a part, as they
   // are in the file and without gaps.
   void ReadRows(const MatrixSpec& matrix, const Rectangle& part, int64_t first, int64_t count,

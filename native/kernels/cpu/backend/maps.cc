@@ -82,6 +82,49 @@ void CpuBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   });
 }
 
+void CpuBackend::ScaleBySilu(const Tensor& gate, const Tensor& x) {
+  const float* const gates = HostPointer(gate);
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] *= gates[i] / (1 + Exp(-gates[i]));
+  });
+}
+
+void CpuBackend::Sigmoid(const Tensor& x) {
+  float* const out = HostPointer(x);
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] = 1 / (1 + Exp(-out[i]));
+  });
+}
+
+void CpuBackend::Softplus(const Vector& bias, float least, float most, const Tensor& x) {
+  const float* const added = HostPointer(bias);
+  float* const out = HostPointer(x);
+  ParallelRows(pool(), x.rows, x.width * 16, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      for (int64_t i = 0; i < x.width; ++i) {
+        float& value = out[row * x.width + i];
+        const float shifted = value + added[i];
+        // Above 20 the logarithm is the exponent.
+        const float softplus = shifted > 20 ? shifted : std::log1p(std::exp(shifted));
+        value = std::min(std::max(softplus, least), most);
+      }
+    }
+  });
+}
+
+void CpuBackend::Decay(const Tensor& x, const Vector& rates, const Tensor& output) {
+  const float* const in = HostPointer(x);
+  const float* const by = HostPointer(rates);
+  float* const out = HostPointer(output);
+  ParallelRows(pool(), x.rows, x.width, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      for (int64_t i = 0; i < x.width; ++i)
+        out[row * x.width + i] = Exp(by[i] * in[row * x.width + i]);
+    }
+  });
+}
+
 void CpuBackend::AddScaled(const Tensor& y, float multiplier, const Tensor& x) {
   const float* const in = HostPointer(y);
   float* const out = HostPointer(x);

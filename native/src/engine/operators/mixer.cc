@@ -1,6 +1,7 @@
 #include "conclave/engine/operators/mixer.h"
 
 #include "conclave/engine/operators/gqa.h"
+#include "conclave/engine/operators/linear_attention.h"
 #include "conclave/engine/operators/mla.h"
 #include "conclave/engine/operators/running_sum.h"
 
@@ -24,6 +25,10 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
     const Rope* const rope = mla->rope ? &spec.ropes[*mla->rope] : nullptr;
     return std::make_unique<MlaOperator>(loader, *mla, rope, share, cache, output_bias);
   }
+  if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind)) {
+    return std::make_unique<LinearAttentionOperator>(loader, *linear, FixedCacheOf(op), share,
+                                                     cache, output_bias);
+  }
   return std::make_unique<RunningSumOperator>(loader, std::get<RunningSumSpec>(op.kind),
                                               FixedCacheOf(op), share, cache, output_bias);
 }
@@ -31,6 +36,8 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
 uint64_t MixerSourceBytes(const OperatorSpec& op) {
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) return GqaOperator::SourceBytes(*gqa);
   if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) return MlaOperator::SourceBytes(*mla);
+  if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind))
+    return LinearAttentionOperator::SourceBytes(*linear);
   return RunningSumOperator::SourceBytes(std::get<RunningSumSpec>(op.kind));
 }
 

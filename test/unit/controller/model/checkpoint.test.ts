@@ -200,7 +200,7 @@ describe('the tensors', () => {
     const { 'lm_head.weight': _, ...headless } = entries;
     for (const stored of [entries, headless]) {
       const { spec, report } = await compileModel(await folderOf(tied, stored));
-      expect(spec.head).toEqual({ weight: spec.embedding, bias: null, biasStep: 1 });
+      expect(spec.head).toEqual({ weight: spec.embedding, bias: null, biasStep: 1, biasGroup: 1 });
       expect(report.byRole.head).toEqual({ parameters: 0, bytes: 0 });
     }
     expect(await problemsOf(await folderOf(config, headless))).toEqual([

@@ -15,6 +15,7 @@ function expertAt(id: number, places: readonly Pick<TensorRef, 'file' | 'offset'
     weight: plainMatrix(rows, cols, { name: `${prefix(String(id))}${name}`, shape: [rows, cols], ...places[place]! }),
     bias: null,
     biasStep: 1,
+    biasGroup: 1,
   });
   return {
     gate: linear('w1', 5, 3, 0),
