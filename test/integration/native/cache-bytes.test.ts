@@ -2,12 +2,20 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileModel } from '../../../controller/model/compile.ts';
 import { defaultConstraints } from '../../../controller/planner/input/input.ts';
+import { modelFootprint } from '../../../controller/planner/input/memory.ts';
 import { plan } from '../../../controller/planner/plan.ts';
 import { loadNative } from '../../../native/load.ts';
 import type { WeightStore } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { type CacheRoom, cacheBytes, cacheType, positionBytes, wholeModel } from '../../../proto/model/cache.ts';
-import { gqaOf } from '../../../proto/model/operators.ts';
+import {
+  type CacheRoom,
+  cacheBytes,
+  cacheType,
+  positionBytes,
+  stateBytes,
+  stateSlotsFor,
+  wholeModel,
+} from '../../../proto/model/cache.ts';
 import type { WeightsFormat } from '../../../proto/weights-formats.ts';
 import { goldenFolder } from '../../e2e/golden.ts';
 import { withRunningSums } from '../../unit/controller/model/running-sums.ts';
@@ -78,20 +86,22 @@ describe.each(formats)('a cache beside %s weights', (weights) => {
       const whole = wholeModel(spec);
       const perPosition = positionBytes(spec, cacheType(weights), whole);
       expect(perPosition).toBeGreaterThan(0);
+      const slots = stateSlotsFor(spec, 2);
+      const states = slots * stateBytes(spec, whole);
       for (const blockSize of blockSizes) {
-        const room = { kvBlocks: 3, blockSize, stateSlots: 0 };
-        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(3 * blockSize * perPosition);
+        const room = { kvBlocks: 3, blockSize, stateSlots: slots };
+        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(3 * blockSize * perPosition + states);
       }
     });
   });
 
   it.each(goldenNames)('of %s takes on each rank what the planner counts for it', async (name) => {
     await withStore(name, weights, (spec, store) => {
-      const attention = gqaOf(spec.layers[0]);
-      const separable = attention?.qkNorm !== 'QK_NORM_FULL_WIDTH' && attention?.kvHeads !== 1;
+      const parts = modelFootprint(spec, weights).layers.flatMap(({ shared }) => shared);
+      const separable = parts.every(({ heads, inseparable }) => !inseparable && heads !== 1);
       for (const ranks of separable ? [1, 2] : [1]) {
         for (const blockSize of [1, 7, 8, 16, 17, 1000]) {
-          expectPlanned(spec, store, ranks, { kvBlocks: 5, blockSize, stateSlots: 0 });
+          expectPlanned(spec, store, ranks, { kvBlocks: 5, blockSize, stateSlots: stateSlotsFor(spec, 3) });
         }
       }
     });

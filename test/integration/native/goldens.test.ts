@@ -5,6 +5,7 @@ import { weightsFormats } from '../../../proto/weights-formats.ts';
 import { decidedPositions, goldenFolder, largestNoise, noiseOf, readGoldens } from '../../e2e/golden.ts';
 import {
   blockSize,
+  keepsState,
   localRun,
   type Model,
   type OpenOptions,
@@ -49,6 +50,7 @@ const families = [
   'glm4_moe_lite',
   'glm4_moe_groups',
   'gpt_oss_full',
+  'granitehybrid_groups',
   'granitemoe_bias',
   'granitemoe_swa',
   'hunyuan_plain',
@@ -64,6 +66,8 @@ const families = [
   'olmo3',
   'phi3',
   'phimoe_plain',
+  'qwen3_5',
+  'qwen3_next_wide',
   'qwen3_vl_moe',
   'seed_oss',
   'smollm3',
@@ -107,7 +111,7 @@ describe.each(families)('%s', (family) => {
       const model = await openModel(native, goldenFolder(family), { isa });
       try {
         for (const [index, prompt] of prompts.entries()) {
-          const [result] = await score(localRun(model.stage), [prompt], undefined, 20);
+          const [result] = await score(localRun(model.stage), [prompt], undefined, 20, keepsState(model.spec));
           if (result === undefined) throw new Error('no result');
           expect(difference(result.logprobs, goldens[index]?.promptLogprobs ?? [])).toBeLessThan(tolerance);
           expect(result.continuation).toEqual(goldens[index]?.continuation);
@@ -125,13 +129,14 @@ describe.each(families)('%s', (family) => {
     const model = await openModel(native, goldenFolder(family), { isa });
     try {
       const run = localRun(model.stage);
+      const state = keepsState(model.spec);
       const alone: Scores[] = [];
-      for (const prompt of prompts) alone.push(...(await score(run, [prompt], undefined, 20)));
-      const batch = await score(run, prompts, undefined, 20);
+      for (const prompt of prompts) alone.push(...(await score(run, [prompt], undefined, 20, state)));
+      const batch = await score(run, prompts, undefined, 20, state);
       expectGolden(batch);
       expect(batch).toEqual(alone);
-      expect(await score(run, prompts, 7, 20)).toEqual(alone);
-      expect(await score(run, prompts, 1, 20)).toEqual(alone);
+      expect(await score(run, prompts, 7, 20, state)).toEqual(alone);
+      expect(await score(run, prompts, 1, 20, state)).toEqual(alone);
     } finally {
       model.close();
     }

@@ -13,7 +13,7 @@ import type {
 } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
-import { expertsOf, type Run, score, wholeStage } from './model.ts';
+import { expertsOf, keepsState, type Run, score, wholeStage } from './model.ts';
 import { type Remote, routeExperts, shardedRun } from './shards.ts';
 
 const native = loadNative();
@@ -118,7 +118,16 @@ const layouts: Readonly<Record<string, (pieces: Pieces, dispatchType: Activation
   },
 };
 
-const sliceable = ['mixtral', 'mixtral_swa', 'qwen2_moe', 'qwen3_moe', 'llama', 'qwen2', 'deepseek_v3_half'];
+const sliceable = [
+  'mixtral',
+  'mixtral_swa',
+  'qwen2_moe',
+  'qwen3_moe',
+  'llama',
+  'qwen2',
+  'deepseek_v3_half',
+  'qwen3_next_equal',
+];
 
 describe.each(Object.entries(layouts))('%s', (name, layout) => {
   const cutsHeads = name.includes('attention');
@@ -133,6 +142,7 @@ describe.each(Object.entries(layouts))('%s', (name, layout) => {
         goldens.map(({ prompt }) => prompt),
         7,
         20,
+        keepsState(pieces.spec),
       );
       for (const [index, golden] of goldens.entries()) {
         const { continuation, logprobs, continuationLogprobs } = scores[index] ?? {};

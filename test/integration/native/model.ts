@@ -59,6 +59,11 @@ export async function openModel(native: Native, folder: string, options: OpenOpt
   return { spec, runtime, store, bank, stage, close };
 }
 
+/** Whether sequences have states of a fixed size. */
+export function keepsState(spec: ModelSpec): boolean {
+  return stateSlotsFor(spec, stateSlots) > 0;
+}
+
 /** Options of a stage that holds the whole model. */
 export function wholeStage(spec: ModelSpec) {
   return {
@@ -176,13 +181,13 @@ export async function score(
   prompts: readonly (readonly number[])[],
   chunk = Number.POSITIVE_INFINITY,
   generate = 0,
-  keepsState = false,
+  hasState = false,
 ): Promise<readonly Scores[]> {
   const perSequence = Math.ceil((Math.max(...prompts.map(({ length }) => length)) + generate) / blockSize);
   const sequences = prompts.map((prompt, index) => ({
     tokens: [...prompt],
     done: 0,
-    slot: keepsState ? stateSlots - 1 - index : -1,
+    slot: hasState ? stateSlots - 1 - index : -1,
     blocks: Array.from({ length: perSequence }, (_, block) => ((block * prompts.length + index) * 7) % kvBlocks),
     scores: {
       logprobs: [] as number[],

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
 import type { Isa } from '../../../native/native.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
-import { localRun, openModel, type Scores, score } from './model.ts';
+import { keepsState, localRun, openModel, type Scores, score } from './model.ts';
 
 /**
  * Every option that a family's code reads, the golden that sets it, and the configuration as it would be read if the option
@@ -129,6 +129,29 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['olmo3', 'rope_parameters', { rope_parameters: { rope_type: 'default', rope_theta: 500_000 } }],
   ['phi3', 'partial_rotary_factor', { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } }],
   ['phi3', 'rope_parameters.short_factor', { rope_parameters: { ...ropeOf('phi3'), rope_type: 'default' } }],
+  ['qwen3_next_equal', 'attention_bias', { attention_bias: false }],
+  ['qwen3_next_equal', 'norm_topk_prob', { norm_topk_prob: true }],
+  ['qwen3_next_equal', 'mlp_only_layers', { mlp_only_layers: [] }],
+  ['qwen3_next_equal', 'linear_conv_kernel_dim', { linear_conv_kernel_dim: 4 }],
+  ['qwen3_next_equal', 'rope_parameters.partial_rotary_factor', { rope_parameters: { rope_theta: 10_000 } }],
+  ['qwen3_next_equal', 'layer_types', { layer_types: null }],
+  ['qwen3_next_wide', 'decoder_sparse_step', { decoder_sparse_step: 1 }],
+  ['qwen3_next_wide', 'linear_key_head_dim', { linear_key_head_dim: 12 }],
+  ['qwen3_next_wide', 'linear_num_value_heads', { linear_num_value_heads: 2 }],
+  ['qwen3_5', 'rms_norm_eps', { rms_norm_eps: 0.01 }],
+  ['qwen3_5', 'linear_value_head_dim', { linear_value_head_dim: 8 }],
+  ['granitehybrid_groups', 'mamba_n_groups', { mamba_n_groups: 4 }],
+  ['granitehybrid_groups', 'mamba_conv_bias', { mamba_conv_bias: true }],
+  ['granitehybrid_groups', 'mamba_proj_bias', { mamba_proj_bias: false }],
+  ['granitehybrid_groups', 'mamba_d_conv', { mamba_d_conv: 4 }],
+  ['granitehybrid_groups', 'position_embedding_type', { position_embedding_type: 'nope' }],
+  ['granitehybrid_groups', 'attention_bias', { attention_bias: false }],
+  ['granitehybrid_groups', 'residual_multiplier', { residual_multiplier: 1 }],
+  ['granitehybrid_dense', 'time_step_limit', { time_step_limit: null }],
+  ['granitehybrid_dense', 'attention_multiplier', { attention_multiplier: 1 }],
+  ['granitehybrid_dense', 'embedding_multiplier', { embedding_multiplier: 1 }],
+  ['granitehybrid_dense', 'logits_scaling', { logits_scaling: 1 }],
+  ['granitehybrid_dense', 'position_embedding_type', { position_embedding_type: 'rope' }],
 ];
 
 /** Goldens that set how weights lie in files rather than a key. */
@@ -149,14 +172,14 @@ describe.each([...new Set([...options.map(([golden]) => golden), ...layouts])])(
       const alone: Scores[] = [];
       const batch = await scores(
         goldenFolder(name),
-        async (run) => {
-          for (const prompt of prompts) alone.push(...(await score(run, [prompt], undefined, 20)));
-          return score(run, prompts, undefined, 20);
+        async (run, state) => {
+          for (const prompt of prompts) alone.push(...(await score(run, [prompt], undefined, 20, state)));
+          return score(run, prompts, undefined, 20, state);
         },
         isa,
       );
       expect(batch).toEqual(alone);
-      expect(await scores(goldenFolder(name), (run) => score(run, prompts, 7, 20), isa)).toEqual(alone);
+      expect(await scores(goldenFolder(name), (run, state) => score(run, prompts, 7, 20, state), isa)).toEqual(alone);
       for (const [index, golden] of goldens.entries()) {
         const found = alone[index]!;
         expect(difference(found.logprobs, golden.promptLogprobs)).toBeLessThan(tolerance);
@@ -177,10 +200,13 @@ test.each(options)('%s would show that %s is ignored', async (name, _, ignored) 
     const goldens = readGoldens(name);
     let found: readonly Scores[];
     try {
-      found = await scores(folder, (run) =>
+      found = await scores(folder, (run, state) =>
         score(
           run,
           goldens.map(({ prompt }) => prompt),
+          undefined,
+          0,
+          state,
         ),
       );
     } catch (error) {
@@ -197,12 +223,12 @@ test.each(options)('%s would show that %s is ignored', async (name, _, ignored) 
 /** Log-probabilities and continuations from a model that is opened for this. */
 async function scores(
   folder: string,
-  use: (run: ReturnType<typeof localRun>) => Promise<readonly Scores[]>,
+  use: (run: ReturnType<typeof localRun>, hasState: boolean) => Promise<readonly Scores[]>,
   isa: Isa | null = null,
 ): Promise<readonly Scores[]> {
   const model = await openModel(native, folder, { isa });
   try {
-    return await use(localRun(model.stage));
+    return await use(localRun(model.stage), keepsState(model.spec));
   } finally {
     model.close();
   }
