@@ -62,8 +62,8 @@ class SpecValidator : public OperatorValidator {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
     if (!block.pre_norm && !block.post_norm) {
-      Fail(ErrorCode::kUnsupported, path, ".preNorm, postNorm: expected a norm before the operators ",
-           "or after them, got none");
+      Fail(ErrorCode::kUnsupported, path,
+           ".preNorm, postNorm: expected a norm before the operators ", "or after them, got none");
     }
     if (block.pre_norm) Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
