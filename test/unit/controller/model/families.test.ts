@@ -69,6 +69,13 @@ describe('biases', () => {
   });
 });
 
+test('a dynamic rope without alpha is a plain one up to where the model was made for', async () => {
+  const plain = await compile('llama', { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } });
+  const dynamic = await compile('llama', { rope_parameters: { rope_type: 'dynamic', rope_theta: 10_000, factor: 2 } });
+  expect(dynamic.ropes).toEqual(plain.ropes);
+  expect(dynamic.maxPosition).toBe(plain.maxPosition);
+});
+
 async function scoring(name: string, changes: Json) {
   return moeOf((await compile(name, changes)).layers[0])!.gate!.scoring;
 }

@@ -182,12 +182,12 @@ describe('where nothing is given', () => {
   });
 });
 
-const supported = 'supported: default, linear, llama3, yarn, dynamic, longrope';
+const supported = 'supported: default, linear, llama3, yarn, dynamic, longrope, su';
 
 test.each([
   [
-    { rope_scaling: { type: 'dynamic', factor: 2 } },
-    'alpha of rope_type "dynamic" is undefined: Invalid input: expected number, received undefined',
+    { rope_scaling: { type: 'dynamic', alpha: 0 } },
+    'alpha of rope_type "dynamic" is 0: Too small: expected number to be >0',
   ],
   [
     {

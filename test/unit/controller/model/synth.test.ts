@@ -114,7 +114,7 @@ describe('a synthetic checkpoint', () => {
   });
 
   test('comes in these shapes', () => {
-    expect(shapeNames).toEqual(['tiny', 'moe-1b7', 'olmoe-7b', 'qwen3-30b-a3b']);
+    expect(shapeNames).toEqual(['tiny', 'moe-1b7', 'latent-1b', 'olmoe-7b', 'qwen3-30b-a3b']);
   });
 });
 
