@@ -50,8 +50,8 @@ void TensorValidator::Codes(const std::string& path, const MatrixSpec& matrix) {
     case MatrixEncoding::kAwq: {
       need(codes.zeros, "zeros");
       const bool down = codes.encoding == MatrixEncoding::kGptq;
-      words("", matrix.data, {down ? WordsOf(cols, codes.bits) : cols,
-                              down ? rows : WordsOf(rows, codes.bits)});
+      words("", matrix.data,
+            {down ? WordsOf(cols, codes.bits) : cols, down ? rows : WordsOf(rows, codes.bits)});
       // Groups that columns are assigned to by an index may be of any number.
       const int64_t blocks = down && codes.group_index && !codes.scales->shape.empty()
                                  ? codes.scales->shape[0]

@@ -50,8 +50,8 @@ void CodedSource::ReadBeside() {
   if (codes.group_index) {
     stored_.group_index.resize(static_cast<size_t>(codes.group_index->elements()));
     read(codes.group_index, stored_.group_index.data());
-    const int64_t blocks = codes.encoding == MatrixEncoding::kGptq ? codes.scales->shape[0]
-                                                                   : codes.scales->shape[1];
+    const int64_t blocks =
+        codes.encoding == MatrixEncoding::kGptq ? codes.scales->shape[0] : codes.scales->shape[1];
     for (const int32_t block : stored_.group_index) {
       if (block >= 0 && block < blocks) continue;
       Fail(ErrorCode::kCorruptCheckpoint, "tensor ", codes.group_index->name,

@@ -11,11 +11,11 @@ namespace conclave {
 
 // A row of codes. An element is (table[code] - zero) * scale of its block.
 struct CodedRow {
-  const float* table = nullptr;        // values of codes
-  const int32_t* blocks = nullptr;     // of each column; null: of block_cols columns in turn
-  std::vector<uint8_t> codes;          // [cols]
-  std::vector<float> scales;           // [blocks]
-  std::vector<float> zeros;            // [blocks]; empty: 0
+  const float* table = nullptr;     // values of codes
+  const int32_t* blocks = nullptr;  // of each column; null: of block_cols columns in turn
+  std::vector<uint8_t> codes;       // [cols]
+  std::vector<float> scales;        // [blocks]
+  std::vector<float> zeros;         // [blocks]; empty: 0
 
   // Columns [begin, end) as numbers.
   void Floats(int64_t block_cols, int64_t begin, int64_t end, float* output) const;
@@ -27,7 +27,7 @@ struct StoredCodes {
 
   const MatrixCodes& spec;
   const TensorRef& data_spec;
-  std::vector<uint8_t> data;   // of rows from first_row on, where a decoder goes by rows
+  std::vector<uint8_t> data;  // of rows from first_row on, where a decoder goes by rows
   int64_t first_row = 0;
   std::vector<uint8_t> scales;
   std::vector<uint8_t> zeros;
@@ -37,9 +37,7 @@ struct StoredCodes {
   const uint8_t* Row(int64_t row) const {
     return data.data() + static_cast<size_t>(row - first_row) * row_bytes();
   }
-  size_t row_bytes() const {
-    return data_spec.bytes() / static_cast<size_t>(data_spec.shape[0]);
-  }
+  size_t row_bytes() const { return data_spec.bytes() / static_cast<size_t>(data_spec.shape[0]); }
   // Element of `scales`, with the global one.
   float Scale(int64_t index) const;
 };

@@ -3,8 +3,7 @@
 namespace conclave {
 namespace {
 
-constexpr float kE2M1[] = {0,     0.5f,  1,     1.5f,  2,     3,     4,     6,
-                           -0.0f, -0.5f, -1,    -1.5f, -2,    -3,    -4,    -6};
+constexpr float kE2M1[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 
 void Decode(const StoredCodes& stored, int64_t row, CodedRow& output) {
   const MatrixCodes& spec = stored.spec;

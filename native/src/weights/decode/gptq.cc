@@ -18,8 +18,8 @@ void Decode(const StoredCodes& stored, int64_t row, CodedRow& output) {
   output.zeros.resize(static_cast<size_t>(blocks));
   for (int64_t block = 0; block < blocks; ++block) {
     output.scales[static_cast<size_t>(block)] = stored.Scale(block * spec.rows + row);
-    const uint32_t zero = ReadBits(stored.zeros.data() + block * zero_words * 4, 1,
-                                   row * spec.bits, spec.bits);
+    const uint32_t zero =
+        ReadBits(stored.zeros.data() + block * zero_words * 4, 1, row * spec.bits, spec.bits);
     const uint32_t mask = (1u << spec.bits) - 1;
     output.zeros[static_cast<size_t>(block)] =
         static_cast<float>((zero + static_cast<uint32_t>(spec.zero_offset)) & mask);
