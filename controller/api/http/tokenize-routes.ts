@@ -6,6 +6,7 @@ import type { Inference } from '../../gateway/inference.ts';
 import { detokenize } from '../../text/detokenizer.ts';
 import { tokenNames } from '../answers/logprobs.ts';
 import { readChatInput } from '../fields/chat-messages.ts';
+import { exactBody } from '../fields/json-body.ts';
 import { resolveModelName } from '../fields/model-name.ts';
 import { readBody } from '../fields/read-body.ts';
 import { checkTokenIds } from '../fields/schema.ts';
@@ -17,7 +18,7 @@ export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): v
   app.post('/tokenize', async (request) => {
     const fields = readBody(tokenizeBody, request.body);
     resolveModelName(fields.model ?? null, inference);
-    const tokens = await tokenize(fields, inference);
+    const tokens = await tokenize(fields, exactBody(request.body), inference);
     const names = tokenNames(text.table, false, 'replace');
     return {
       count: tokens.length,
@@ -35,14 +36,19 @@ export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): v
   });
 }
 
-async function tokenize(fields: z.output<typeof tokenizeBody>, inference: Inference): Promise<readonly number[]> {
+/** `exact`: the body with all digits of its numbers. */
+async function tokenize(
+  fields: z.output<typeof tokenizeBody>,
+  exact: unknown,
+  inference: Inference,
+): Promise<readonly number[]> {
   const { text } = inference;
   const { messages } = fields;
   const field = messages === null || messages === undefined ? 'prompt' : 'messages';
   const prompt =
     messages === null || messages === undefined
       ? (fields.prompt ?? null)
-      : await text.renderChat(readChatInput({ ...fields, messages }));
+      : await text.renderChat(readChatInput({ ...fields, messages }, exact));
   if (prompt === null) throw invalidField('prompt', undefined, 'a text, or messages instead');
   const tokens = await text.encode(prompt, fields.add_special_tokens ?? field === 'prompt', mostTokens);
   if (tokens.length <= mostTokens) return tokens;

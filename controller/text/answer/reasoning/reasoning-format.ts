@@ -4,6 +4,8 @@ export interface ReasoningFormat {
   readonly ends: readonly string[];
   /** Marks around the answer itself, which are left out. */
   readonly framing: readonly string[];
+  /** Whether answers begin within reasoning although no prompt says so. */
+  readonly implied?: boolean;
 }
 
 function between(begin: string, end: string, ...framing: readonly string[]): ReasoningFormat {
@@ -19,9 +21,10 @@ const granite: ReasoningFormat = {
   framing: [],
 };
 
-/** By the names that vLLM gives their parsers. */
+/** By the names that vLLM gives their parsers; `think` is for all that write the tag themselves, or whose prompt does. */
 export const reasoningFormats = {
-  deepseek_r1: think,
+  think,
+  deepseek_r1: { ...think, implied: true },
   deepseek_v3: think,
   deepseek_v4: think,
   qwen3: think,
@@ -51,7 +54,7 @@ const signs: readonly (readonly [ReasoningFormatName, ...string[]])[] = [
   ['kimi_k2', '<|tool_calls_section_begin|>', '</think>'],
   ['hunyuan_a13b', '<think>', '<answer>'],
   ['ernie45', '<think>', '<response>'],
-  ['deepseek_r1', '</think>'],
+  ['think', '</think>'],
 ];
 
 /** The format that the model of a template writes; null where it shows none. */
@@ -60,11 +63,15 @@ export function reasoningFormatOf(template: string): ReasoningFormatName | null 
 }
 
 /** Whether a prompt ends within reasoning, which the answer then goes on with. `continued`: the text of a last message that goes on. */
-export function beginsInside({ begins, ends }: ReasoningFormat, prompt: string, continued: string | null): boolean {
+export function beginsInside(
+  { begins, ends, implied = false }: ReasoningFormat,
+  prompt: string,
+  continued: string | null,
+): boolean {
   if (continued !== null) {
     const last = (marks: readonly string[]): number => Math.max(...marks.map((mark) => continued.lastIndexOf(mark)));
     if (last(begins) >= 0) return last(begins) > last(ends);
   }
   const end = prompt.trimEnd();
-  return begins.some((begin) => end.endsWith(begin));
+  return begins.some((begin) => end.endsWith(begin)) || (implied && !ends.some((mark) => end.endsWith(mark)));
 }

@@ -32,6 +32,8 @@ describe('reasoning', () => {
       { prompt: '<think>a', continued: '<think>a' },
     ],
     ['an answer that goes on', ' b', [' b'], { prompt: '<think>x</think>a', continued: '<think>x</think>a' }],
+    ['what begins without a mark', 'Hm</think>Yes', [{ reasoning: 'Hm' }, 'Yes'], { reasoningParser: 'deepseek_r1' }],
+    ['no reasoning', 'Yes', ['Yes'], { reasoningParser: 'deepseek_r1', prompt: '<think>\n</think>\n' }],
     ['[THINK]', '[THINK]Hm[/THINK]Yes', [{ reasoning: 'Hm' }, 'Yes'], { reasoningParser: 'mistral' }],
     ['<seed:think>', '<seed:think>Hm</seed:think>Yes', [{ reasoning: 'Hm' }, 'Yes'], { reasoningParser: 'seed_oss' }],
     [
@@ -85,12 +87,12 @@ describe('reasoning', () => {
 
 describe('formats by template', () => {
   it.each([
-    ['{{ "<tool_call>" }} <think>{% if x %}</think>', 'hermes', 'deepseek_r1'],
+    ['{{ "<tool_call>" }} <think>{% if x %}</think>', 'hermes', 'think'],
     ["'<tool_call>\\n<function=' + name + '>' <parameter=", 'qwen3_coder', null],
     ['<|channel|>analysis<|message|>', 'openai', 'openai_gptoss'],
     ['[TOOL_CALLS][THINK]', 'mistral', 'mistral'],
-    ['<｜tool▁sep｜>```json </think>', 'deepseek_v3', 'deepseek_r1'],
-    ['<arg_key> </think>', 'glm45', 'deepseek_r1'],
+    ['<｜tool▁sep｜>```json </think>', 'deepseek_v3', 'think'],
+    ['<arg_key> </think>', 'glm45', 'think'],
     ['{{ messages }}', null, null],
   ])('%s', (template, toolParser, reasoningParser) => {
     expect(answerFormats([template], 'auto', 'auto')).toMatchObject({ toolParser, reasoningParser });
