@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
+import { loadTextModel } from '../../../controller/text/text-model.ts';
 import { createApiKeys } from '../../../platform/rpc/api-keys.ts';
-import { type Harness, post, startHarness } from './gateway-harness.ts';
+import { clerkDirectory, type Harness, post, startHarness } from './gateway-harness.ts';
 
 let harness: Harness;
 afterEach(() => harness.close());
@@ -37,6 +38,15 @@ describe('health and readiness', () => {
     expect(await (await get('/ready')).json()).toEqual({ ready: true, reasons: [], notices: ['the bus is away'] });
     expect((await post(harness, '/v1/completions', body)).status).toBe(200);
   });
+});
+
+it('/ready says that a chat template cannot be read; completions are served all the same', async () => {
+  const text = await loadTextModel(clerkDirectory);
+  const chatObstacle = 'the chat template of the model cannot be read: line 1';
+  harness = await startHarness({}, { text: { ...text, chatObstacle } });
+  const notices = [`chat is not served: ${chatObstacle}`];
+  expect(await (await get('/ready')).json()).toEqual({ ready: true, reasons: [], notices });
+  expect((await post(harness, '/v1/completions', body)).status).toBe(200);
 });
 
 it('requests are let in, to wait, while the only lead was there until a moment ago', async () => {
