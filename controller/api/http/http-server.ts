@@ -68,7 +68,9 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('remove', 'remove');
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
-    void parse(request, text, (error, value) => done(error, new JsonBody(value, text)));
+    // Clients name a type although there is nothing to send.
+    if (text === '' && request.method === 'DELETE') return done(null, null);
+    return void parse(request, text, (error, value) => done(error, new JsonBody(value, text)));
   });
 
   app.addHook('onRoute', ({ method, url }) => {

@@ -91,6 +91,13 @@ describe('the official client, on responses', () => {
     });
   });
 
+  it('may name a type of a body that it does not send', async () => {
+    const { id } = await harness.openai.responses.create(request);
+    const init = { method: 'DELETE', headers: { 'content-type': 'application/json' } };
+    const deleted = await fetch(`${harness.url}/v1/responses/${id}`, init);
+    expect([deleted.status, await deleted.json()]).toEqual([200, { id, object: 'response', deleted: true }]);
+  });
+
   it('has nothing kept with store: false', async () => {
     const { id } = await harness.openai.responses.create({ ...request, store: false });
     await expect(harness.openai.responses.retrieve(id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
