@@ -53,7 +53,6 @@ export async function planResponse(
     document: () => new ResponseAnswer(head, null, usage, options),
     stream(events) {
       const answer = new ResponseAnswer(head, events, usage, options);
-      answer.begin();
       return { answer, end: () => answer.end() };
     },
   };

@@ -42,17 +42,11 @@ export class ResponseAnswer implements WholeAnswer {
     this.#output = new ResponseOutput((type, members) => this.#emit(type, members));
   }
 
-  /** A stream's first events. */
-  begin(): void {
-    for (const type of ['response.created', 'response.in_progress']) {
-      this.#emit(type, { response: this.#response('in_progress', null) });
-    }
-  }
-
   add(_prompt: number, progress: Progress): void | Promise<void> {
     const { readers, promptTokens, names } = this.#options;
     const { piece } = progress;
     this.usage.add(promptTokens, progress);
+    this.#begin();
     let logprobs = names === null ? [] : piece.logprobs.map((scored) => chatLogprob(names, scored));
     for (const part of readers.read(piece)) {
       this.#output.write(part, logprobs);
@@ -60,6 +54,14 @@ export class ResponseAnswer implements WholeAnswer {
     }
     this.#finish = piece.finish;
     return this.#events?.slow;
+  }
+
+  /** A stream's first events: when something comes, so that a refusal before has a status of its own. */
+  #begin(): void {
+    if (this.#sequence > 0 || this.#events === null) return;
+    for (const type of ['response.created', 'response.in_progress']) {
+      this.#emit(type, { response: this.#response('in_progress', null) });
+    }
   }
 
   end(): void {

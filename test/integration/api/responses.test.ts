@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { codedError } from '../../unit/controller/gateway/fake-pipeline.ts';
 import { type Harness, post, startHarness } from './gateway-harness.ts';
 
 const answer = 'Hé! ';
@@ -111,6 +112,22 @@ describe('the official client, on responses', () => {
     const logprobs = content?.type === 'output_text' ? content.logprobs : undefined;
     expect(logprobs?.[0]).toMatchObject({ token: 'H', logprob: -0.25, top_logprobs: [{ token: 'H' }] });
   });
+});
+
+it('a stream that is refused at once has a status of its own', async () => {
+  const refusing = await startHarness({
+    before: async () => {
+      throw codedError('OVERLOADED', 'the queue is full');
+    },
+  });
+  for (const [path, body] of [
+    ['/v1/responses', request],
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: 'Hi' }] }],
+    ['/v1/messages', { max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] }],
+  ] as const) {
+    expect((await post(refusing, path, { ...body, stream: true })).status).toBe(429);
+  }
+  await refusing.close();
 });
 
 describe('/v1/responses', () => {
