@@ -89,6 +89,10 @@ const keys = {
   qk_rope_head_dim: z.int().min(2).max(65_536).multipleOf(2),
   v_head_dim: size,
   rope_interleave: z.boolean(),
+  /** 1: full attention. Null: all are. */
+  attn_type_list: z.array(z.literal(1)).nullable(),
+  qk_norm_type: z.literal('per_layer'),
+  use_routing_bias: z.literal(true),
   moe_layer_start_index: z.int().min(0),
   /** Below 0: the last layer. */
   moe_layer_end_index: z.int().min(-1),

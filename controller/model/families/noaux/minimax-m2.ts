@@ -23,8 +23,19 @@ export const minimaxM2 = defineFamily({
     eos_token_id: null,
     num_experts: 256,
     num_experts_per_tok: 8,
+    attn_type_list: null,
+    use_qk_norm: true,
+    qk_norm_type: 'per_layer',
+    use_routing_bias: true,
+    scoring_func: 'sigmoid',
+    shared_intermediate_size: 0,
   },
   style: () => ({ partialRotary: 1 }),
+  problem: ({ use_qk_norm: norms, scoring_func: scoring, shared_intermediate_size: shared }) => {
+    if (!norms) return 'use_qk_norm is false; supported: true';
+    if (scoring !== 'sigmoid') return `scoring_func is "${scoring}"; supported: "sigmoid"`;
+    return shared === 0 ? null : `shared_intermediate_size is ${shared}; supported: 0`;
+  },
   layer: (config) =>
     attentionThenFfn(
       { ...plainAttention, qkNorm: 'full-width' },
