@@ -18,7 +18,11 @@ import { countTokensBody, messageBody } from './message-body.ts';
 import { conversationOf, exactConversation } from './to-chat.ts';
 
 /** What fields of chat completions are called here. */
-const names = { stop: 'stop_sequences', response_format: 'output_config.format' };
+const names = {
+  stop: 'stop_sequences',
+  'response_format.json_schema': 'output_config.format',
+  response_format: 'output_config.format',
+};
 
 /** Checks a request and says how it is run and answered. */
 export async function planMessage(body: unknown, served: Served, head: AnswerHead, signal: AbortSignal): Promise<Plan> {

@@ -19,7 +19,12 @@ import { type Item, type ResponseBody, responseBody } from './response-body.ts';
 import type { ResponseStore, StoredResponse } from './response-store.ts';
 
 /** What fields of chat completions are called here. */
-const names = { messages: 'input', max_tokens: 'max_output_tokens', response_format: 'text.format' };
+const names = {
+  messages: 'input',
+  max_tokens: 'max_output_tokens',
+  'response_format.json_schema': 'text.format',
+  response_format: 'text.format',
+};
 
 /** Checks a request and says how it is run and answered. */
 export async function planResponse(
