@@ -13,7 +13,7 @@ const native = loadNative();
 const rows: BenchRow[] = [];
 for (const model of models) {
   const bench = await ModelBench.of(native, model, seed);
-  for (const weights of ['bf16', 'q8'] as const) rows.push(...(await bench.run(weights)));
+  for (const weights of ['bf16', 'q8', 'q4'] as const) rows.push(...(await bench.run(weights)));
 }
 const speed = (work: string): number => Number(rows.find((row) => row['work'] === work)?.['tokens/s']);
 publish({
@@ -31,7 +31,7 @@ publish({
   seed,
   rows,
   notes: [
-    'The limit of decode is the bytes of weights, of the experts that the step used, and of the cache, over the measured read bandwidth; that of prefill its multiply-adds over the measured rate of f32 (q8: int8) instructions.',
+    'The limit of decode is the bytes of weights, of the experts that the step used, and of the cache, over the measured read bandwidth; that of prefill its multiply-adds over the measured rate of f32 (q8, q4: int8) instructions.',
     'latent-1b has attention over latents: every head multiplies the same cached rows, so that its decode is bound by arithmetic as well.',
     `bf16, 16 sequences against 1: ${rounded(speed('decode, 16 sequences') / speed('decode, 1 sequences'))} times the tokens per second.`,
   ],

@@ -23,7 +23,7 @@ export interface PreparedCheckpoint {
 /** Opens the checkpoint and plans its memory. Throws a ModelError or a MemoryError. */
 export async function prepareCheckpoint(config: ServeConfig): Promise<PreparedCheckpoint> {
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName, config);
-  const weights = config.weights === 'auto' ? ownFormat(report.bytesByType) : config.weights;
+  const weights = config.weights === 'auto' ? ownFormat(report) : config.weights;
   const machine = readMachine();
   const threads = config.threads ?? machine.cores;
   let memory: MemoryPlan;

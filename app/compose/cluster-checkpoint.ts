@@ -36,7 +36,7 @@ export async function prepareClusterCheckpoint(config: ControllerConfig, log: Lo
   const { directory, spec, report, text, names } = await openCheckpoint(config.model, config.servedModelName, config);
   log[report.endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(report.endTokens)}`);
   for (const warning of report.warnings) log.warn(warning);
-  const ownWeights = ownFormat(report.bytesByType);
+  const ownWeights = ownFormat(report);
   const weights = config.weights === 'auto' ? ownWeights : config.weights;
   const maxModelLen = longestSequence(config, spec, log);
   const served = {

@@ -135,6 +135,6 @@ function place(
   if (result.kind === 'planned') return result.plan;
   throw new MemoryError(
     `${spec.name} does not fit into the ${formatBytes(freeBytes)} of memory that are free: ${result.problems.join('; ')}`,
-    'Try --weights q8, a smaller --kv-memory, or a machine with more memory.',
+    'Try --weights q8 or q4, a smaller --kv-memory, or a machine with more memory.',
   );
 }

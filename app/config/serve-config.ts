@@ -36,7 +36,8 @@ export const model = {
     description:
       "How weights are kept and multiplied. auto: the checkpoint's own precision. f32: exactly what the checkpoint holds, sums in f32. " +
       'bf16: bf16 weights and cache, sums in f32; activations in bf16 too where the processor is faster that way. ' +
-      'q8: int8 in groups of 32, made while loading.',
+      'q8: int8 in groups of 32, made while loading. ' +
+      'q4: 4 bits in groups of 32; those of a checkpoint that has such, else made while loading.',
     placeholder: 'FORMAT',
   }),
   maxModelLen: option(integer(1).nullable().default(null), {

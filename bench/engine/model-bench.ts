@@ -87,7 +87,7 @@ export class ModelBench {
     const { shared, expert, head } = this.#matrixElements();
     const expertRows = takeExperts(executor).rows / prefillRuns;
     const multiplyAdds = shared * promptTokens + expert * expertRows + head;
-    const arithmetic = fastest(limits, weights === 'q8' ? 'int8' : 'f32');
+    const arithmetic = fastest(limits, weights === 'q8' || weights === 'q4' ? 'int8' : 'f32');
     const limit = (arithmetic / multiplyAdds) * promptTokens;
     const profile = describeProfile(executor);
     return this.#row({ work: 'prefill', weights, tokens: promptTokens, seconds, limit, limits, profile });

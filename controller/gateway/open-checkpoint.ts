@@ -8,6 +8,7 @@ import { packageRoot } from '../../proto/package-root.ts';
 import { isFolder } from '../model/checkpoint/folder.ts';
 import { compileModel } from '../model/compile.ts';
 import { ModelError } from '../model/config/problems.ts';
+import { isGguf } from '../model/gguf/file.ts';
 import type { ModelReport } from '../model/report.ts';
 import { gatherEnds, type NamedEndToken } from '../text/end-tokens.ts';
 import { type AnswerParsers, loadTextModel, type TextModel } from '../text/text-model.ts';
@@ -51,7 +52,7 @@ export async function openCheckpoint(
   // Without a folder, one problem is enough.
   const [compiled, loaded] = await Promise.allSettled([
     compiling,
-    isFolder(folder).then((found) => (found ? loadTextModel(folder, parsers) : compiling.then(never))),
+    isModel(folder).then((found) => (found ? loadTextModel(folder, parsers) : compiling.then(never))),
   ]);
   if (compiled.status === 'rejected' || loaded.status === 'rejected') {
     if (loaded.status === 'fulfilled') await loaded.value.close();
@@ -71,6 +72,10 @@ export async function openCheckpoint(
 
 function parsersOf({ answers }: TextModel): Pick<CheckpointReport, 'toolCallParser' | 'reasoningParser'> {
   return { toolCallParser: answers.toolParser, reasoningParser: answers.reasoningParser };
+}
+
+async function isModel(path: string): Promise<boolean> {
+  return isGguf(path) || (await isFolder(path));
 }
 
 function never(): never {

@@ -1,9 +1,8 @@
-/** Compiles a Hugging Face checkpoint folder to the specification that the engine executes. Reads no tensor. */
+/** Compiles a checkpoint to the specification that the engine executes. Reads no weights. */
 import { resolve } from 'node:path';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts';
+import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import { digestModel } from './checkpoint/digest.ts';
-import { isFolder, readJsonFile } from './checkpoint/folder.ts';
 import type { StoredFormat } from './checkpoint/stored-format.ts';
 import { TensorTable } from './checkpoint/tensors.ts';
 import { textPartOf } from './checkpoint/text-part.ts';
@@ -12,17 +11,17 @@ import type { ModelConfig } from './config/config.ts';
 import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
 import { isObject } from './config/json.ts';
 import { Problems, quote } from './config/problems.ts';
-import { resolveRopes } from './config/rope.ts';
+import { type RopeLayout, resolveRopes } from './config/rope.ts';
 import type { ConfiguredFamily } from './families/family.ts';
 import { findFamily } from './families.ts';
 import { type Generation, readGeneration } from './generation.ts';
-import { nameOf } from './name.ts';
-import { readQuantisation } from './quantisation/quantisation.ts';
+import { divideRopes, ropeFactors } from './gguf/rope-factors.ts';
 import { type ModelReport, reportModel } from './report.ts';
+import { readSource } from './source.ts';
 import { buildSpec, type WeightSpecs } from './spec.ts';
 
 export interface CompiledModel {
-  /** The checkpoint folder, absolute. */
+  /** The folder that the model's files lie in, absolute. */
   readonly directory: string;
   readonly spec: ModelSpec;
   readonly report: ModelReport;
@@ -44,39 +43,27 @@ export interface CompileOptions {
 }
 
 /**
- * Compiles the checkpoint in `directory`. Throws a ModelError that lists everything that is wrong with it, and what was
+ * Compiles the checkpoint at `directory`, a folder or a GGUF file. Throws a ModelError that lists everything that is wrong with it, and what was
  * expected instead.
  */
 export async function compileModel(directory: string, options: CompileOptions = {}): Promise<CompiledModel> {
-  const folder = resolve(directory);
+  const path = resolve(directory);
   const problems = new Problems();
-  if (!(await isFolder(folder)))
-    problems.add('expected a checkpoint folder; there is none at this path (models of the Hub are named ORG/NAME)');
-  problems.throwIfAny(folder);
-
+  const source = await readSource(path, problems);
+  const { config: whole } = source;
   const inConfig = (problem: string) => problems.add(`config.json: ${problem}`);
-  const inGeneration = (problem: string) => problems.add(`generation_config.json: ${problem}`);
-  const file = await readJsonFile(folder, 'config.json', inConfig);
-  if (file === 'absent') inConfig('no such file');
-  const generationFile = await readJsonFile(folder, 'generation_config.json', inGeneration);
-  const generation = readGeneration(typeof generationFile === 'object' ? generationFile : {}, inGeneration);
-  const stored = await readCheckpoint(folder, problems);
-
-  const whole = typeof file === 'object' ? file : null;
-  const checkpoint = whole && isComposite(whole) ? textPartOf(stored) : stored;
+  const checkpoint = whole && isComposite(whole) ? textPartOf(source.checkpoint) : source.checkpoint;
   const json = whole && textConfigOf(whole, checkpoint.tensors.has('lm_head.weight'), inConfig);
   const family = json && findFamily(json, inConfig);
-  const model = json && family && family.configure(json, inConfig);
+  const configured = json && family && family.configure(json, inConfig);
+  const model = configured && withRopeLayout(configured, source.ropeLayout);
   const dimensions = model && deriveDimensions(model.config, inConfig);
   const ropes = json && dimensions && resolveRopes(model.file, model, dimensions.headDim, inConfig);
-  const optimizerFile = await readJsonFile(folder, 'hf_quant_config.json', (problem) =>
-    problems.add(`hf_quant_config.json: ${problem}`),
-  );
-  const format = json && readQuantisation(json, typeof optimizerFile === 'object' ? optimizerFile : null, inConfig);
-  const weights = dimensions && claimWeights(model, dimensions, checkpoint, format, problems);
-  const ends = model && chooseEnds(model.config, whole?.['text_config'], generation, problems);
-  problems.throwIfAny(folder);
-  if (!(family && model && ropes && weights && ends)) throw new Error(`${folder}: refused without a reason`);
+  const weights = dimensions && claimWeights(model, dimensions, checkpoint, source.format, problems);
+  const ends = model && chooseEnds(model.config, whole?.['text_config'], source.generation, problems);
+  const ropeSpecs = await divideRopes(ropes?.map(({ spec }) => spec) ?? [], checkpoint, source.directory, problems);
+  problems.throwIfAny(path);
+  if (!(family && model && ropes && weights && ends)) throw new Error(`${path}: refused without a reason`);
 
   const { bosTokenId, endTokens } = ends;
   const eosTokenIds = [...new Set(endTokens.map(({ id }) => id))];
@@ -88,14 +75,14 @@ export async function compileModel(directory: string, options: CompileOptions = 
     eosTokenIds,
   };
   const spec: ModelSpec = {
-    name: options.name ?? nameOf(folder),
+    name: options.name ?? source.name,
     digest: digestModel(configuration, checkpoint),
     hiddenSize: model.config.hidden_size,
     vocabSize: model.config.vocab_size,
     maxPosition: Math.min(...ropes.map(({ maxPosition }) => maxPosition)),
     files: [...checkpoint.files],
     embeddingMultiplier: Math.fround(model.style.embeddingMultiplier),
-    ropes: ropes.map(({ spec }) => spec),
+    ropes: [...ropeSpecs],
     ...weights,
     logitMultiplier: Math.fround(model.style.logitMultiplier),
     logitSoftcap: Math.fround(model.style.logitSoftcap),
@@ -103,7 +90,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
     ...(bosTokenId !== null && { bosTokenId, _bosTokenId: 'bosTokenId' }),
   };
   return {
-    directory: folder,
+    directory: source.directory,
     spec,
     report: reportModel(spec, family.modelType),
     endTokens,
@@ -115,6 +102,10 @@ export async function compileModel(directory: string, options: CompileOptions = 
 const separateExpert = /\.experts\.\d+\./;
 /** More experts than any model has in all its layers. */
 const mostStacked = 1_000_000;
+
+function withRopeLayout(model: ConfiguredFamily, ropeLayout: RopeLayout | null): ConfiguredFamily {
+  return ropeLayout === null ? model : { ...model, style: { ...model.style, ropeLayout } };
+}
 
 /** Finds every weight in the checkpoint; null when that would show nothing, because the files do not fit the model at all. */
 function claimWeights(
@@ -142,6 +133,7 @@ function claimWeights(
     (name) =>
       name.endsWith('.rotary_emb.inv_freq') ||
       name.startsWith('mtp.') ||
+      name === ropeFactors ||
       (tied && name === `${model.style.names.head}.weight`) ||
       model.style.unused(name),
   );

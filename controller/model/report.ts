@@ -49,6 +49,8 @@ export interface ModelReport {
   readonly byRole: Readonly<Record<Role, Size>>;
   /** Bytes of weights by element type in the checkpoint. */
   readonly bytesByType: Readonly<Record<string, number>>;
+  /** The same by the bits of the codes that matrices are stored in; 0: as numbers. */
+  readonly bytesByCodeBits: Readonly<Record<string, number>>;
   /** Bytes that a token takes in the cache of keys and values, all layers, by the cache's element type. */
   readonly kvBytesPerToken: { readonly f32: number; readonly bf16: number };
   /** Bytes of the states of fixed size that a sequence keeps, all layers; 0 where all is keys and values. */
@@ -60,8 +62,11 @@ export interface ModelReport {
 export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
   const byRole = Object.fromEntries(roles.map((role) => [role, { parameters: 0, bytes: 0 }])) as Record<Role, Size>;
   const bytesByType: Record<string, number> = {};
+  const bytesByCodeBits: Record<string, number> = {};
   for (const weight of modelWeights(spec)) {
     byRole[weight.role] = add(byRole[weight.role], sizeOf(weight));
+    const { codeBits } = weight;
+    bytesByCodeBits[codeBits] = (bytesByCodeBits[codeBits] ?? 0) + storedBytes(weight);
     for (const tensor of weight.tensors) {
       const type = tensor.dtype.replace('DATA_TYPE_', '');
       bytesByType[type] = (bytesByType[type] ?? 0) + checkpointBytes(tensor);
@@ -90,6 +95,7 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     activeParameters: total.parameters - idleParameters(spec),
     byRole,
     bytesByType,
+    bytesByCodeBits,
     kvBytesPerToken: { f32: cached('f32'), bf16: cached('bf16') },
     stateBytesPerSequence: stateBytes(spec, wholeModel(spec)),
     files: { count: spec.files.length, bytes: spec.files.reduce((sum, file) => sum + file.bytes, 0) },

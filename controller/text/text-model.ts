@@ -8,6 +8,8 @@ import { ServiceError } from '../errors.ts';
 import { readTextFiles, type TextFiles } from '../model/checkpoint/checkpoint-files.ts';
 import type { EndToken } from '../model/compile.ts';
 import { ModelError } from '../model/config/problems.ts';
+import { isGguf } from '../model/gguf/file.ts';
+import { readGgufTextFiles } from '../model/gguf/text-files.ts';
 import { readSamplingDefaults } from '../sampling/sampling-defaults.ts';
 import {
   type AnswerFormats,
@@ -70,10 +72,10 @@ const automatic: AnswerParsers = { toolCallParser: 'auto', reasoningParser: 'aut
 /** Texts of more UTF-16 units than this go to the tokenizer threads. */
 const inlineCharacters = 16_384;
 
-/** Reads the tokenizer, templates and defaults beside a checkpoint. Throws a ModelError that names the file. */
+/** Reads the tokenizer, templates and defaults beside a checkpoint, or of a GGUF file. Throws a ModelError that names the file. */
 export async function loadTextModel(directory: string, parsers: AnswerParsers = automatic): Promise<TextModel> {
   try {
-    return await createTextModel(await readTextFiles(directory), parsers);
+    return await createTextModel(await (isGguf(directory) ? readGgufTextFiles : readTextFiles)(directory), parsers);
   } catch (error) {
     throw new ModelError(directory, [(error as Error).message], 1, { cause: error });
   }

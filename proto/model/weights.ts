@@ -28,6 +28,9 @@ export const roles = [
 ] as const;
 export type Role = (typeof roles)[number];
 
+/** Codes made on load, the checkpoint's own, those with zero points, or 8 bits, as 4 would not do its codes justice. */
+export type InQ4 = 'made' | 'codes' | 'codes with zeros' | 'wide';
+
 export interface Weight {
   readonly role: Role;
   /** A row per output; 1 for a vector. */
@@ -35,8 +38,10 @@ export interface Weight {
   readonly cols: number;
   /** Kept in f32 whatever the weights format: vectors, and gates, whose small differences decide. */
   readonly exact: boolean;
-  /** Stored as codes, which stand for its elements. */
-  readonly coded: boolean;
+  /** Bits of the codes that stand for its elements; 0: it is stored as numbers. */
+  readonly codeBits: number;
+  /** How q4 keeps it. */
+  readonly inQ4: InQ4;
   /** Who holds it: rank 0 of its stage, every tensor-parallel rank a share or all of it, or a slot of one expert. */
   readonly holder: 'owner' | 'ranks' | 'everyRank' | 'slot';
   /** In the checkpoint; the first one holds the elements. */
@@ -162,17 +167,29 @@ function matrix(role: Role, holder: Weight['holder'], given: MatrixSpec | null, 
   const own = region === null || codes ? given : { ...given, data: data && { ...data, shape: [rows, cols] } };
   const tensors = matrixTensors(own);
   const share = region !== null && codes ? rows / codes.rows : 1;
-  return [
-    {
-      role,
-      holder,
-      exact,
-      rows,
-      cols,
-      coded: codes !== null,
-      tensors: share === 1 ? tensors : tensors.map(shareOf(share)),
-    },
-  ];
+  const codeBits = codes?.bits ?? 0;
+  const parts = share === 1 ? tensors : tensors.map(shareOf(share));
+  return [{ role, holder, exact, codeBits, inQ4: inQ4(given), rows, cols, tensors: parts }];
+}
+
+/** As CodedSource::codes in native/src/weights/coded_source.cc says. */
+function inQ4({ codes, cols, encoding, groupIndex, zeros }: MatrixSpec): InQ4 {
+  if (codes === null) return 'made';
+  const { bits, blockCols, blockType } = codes;
+  const other = bits < 8 || encoding === 'MATRIX_ENCODING_BLOCKS' ? 'wide' : 'made';
+  if (bits !== 4 || groupIndex !== null || !(blockCols % 32 === 0 || blockCols >= cols)) return other;
+  switch (blockType) {
+    case 'BLOCK_TYPE_UNSPECIFIED':
+      return zeros === null ? 'codes' : 'codes with zeros';
+    case 'BLOCK_TYPE_Q4_0':
+    case 'BLOCK_TYPE_MXFP4':
+      return 'codes';
+    case 'BLOCK_TYPE_Q4_1':
+    case 'BLOCK_TYPE_Q4_K':
+      return 'codes with zeros';
+    default:
+      return other;
+  }
 }
 
 function shareOf(share: number) {
@@ -181,7 +198,18 @@ function shareOf(share: number) {
 
 function vector(role: Role, tensor: TensorRef | null): Weight[] {
   if (tensor === null) return [];
-  return [{ role, holder: 'owner', exact: true, coded: false, rows: 1, cols: elements(tensor), tensors: [tensor] }];
+  return [
+    {
+      role,
+      holder: 'owner',
+      exact: true,
+      codeBits: 0,
+      inQ4: 'made',
+      rows: 1,
+      cols: elements(tensor),
+      tensors: [tensor],
+    },
+  ];
 }
 
 function isSame(a: TensorRef | undefined, b: TensorRef | null | undefined): boolean {

@@ -8,7 +8,8 @@ import { isObject } from '../config/json.ts';
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export interface TextFiles {
-  readonly tokenizerPath: string;
+  /** tokenizer.json's; null when there is no such file. */
+  readonly tokenizerPath: string | null;
   /** tokenizer.json. */
   readonly tokenizer: JsonObject;
   /** tokenizer_config.json; empty when there is none. */

@@ -5,7 +5,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { plainMatrix, stackOf, stackOfCodes, type TensorSource, type TensorStack } from './parts.ts';
 import type { StoredFormat, TensorFinder } from './stored-format.ts';
 
-/** Element types of tensors, and their names on the wire. */
+/** Element types of tensors, and their names on the wire; others are bytes there. */
 const dtypes: Readonly<Record<string, TensorRef['dtype']>> = {
   F32: 'DATA_TYPE_F32',
   F16: 'DATA_TYPE_F16',
@@ -83,7 +83,7 @@ export class TensorTable implements TensorSource {
       this.#problems.add(`tensor ${quote(name)} is missing; expected shape ${quote(shape)}`);
       return { name, file: 0, offset: 0, dtype: unusable, shape: [...shape] };
     }
-    const dtype = types.includes(tensor.dtype) ? dtypes[tensor.dtype] : undefined;
+    const dtype = types.includes(tensor.dtype) ? (dtypes[tensor.dtype] ?? 'DATA_TYPE_U8') : undefined;
     if (dtype === undefined) {
       this.#problems.add(`tensor ${quote(name)} is ${tensor.dtype}; expected one of ${types.join(', ')}`);
     }

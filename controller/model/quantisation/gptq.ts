@@ -12,9 +12,10 @@ export const gptq = defineMethod(
     pack_dtype: z.enum(['int32']).nullish(),
     format: z.enum(['gptq', 'gptq_v2']).nullish(),
     is_marlin_format: z.literal(false).nullish(),
-    rotation: z.null().optional(),
+    desc_act: z.boolean().nullish(),
+    sym: z.boolean().nullish(),
   }),
-  ({ bits: declared, group_size: size, checkpoint_format: checkpointFormat, format }) => ({
+  ({ bits: declared, group_size: size, desc_act: reordered, sym: symmetric, ...versions }) => ({
     ...noStacks,
     matrix: (tensors, module, rows, cols) => {
       const packed = tensors.shapeOf(`${module}.qweight`);
@@ -25,15 +26,19 @@ export const gptq = defineMethod(
       const groupSize = tensors.shapeOf(`${module}.scales`)?.[0] === 1 || size === -1 ? cols : size;
       const groups = blocksOf(cols, groupSize);
       const words = blocksOf(rows * bits, 32);
-      const indexed = tensors.shapeOf(`${module}.g_idx`) !== null;
+      const [zeros, index] = [`${module}.qzeros`, `${module}.g_idx`];
+      // Stored all the same: zero points in the middle, and columns in order.
+      if (symmetric === true) tensors.skip(zeros);
+      if (reordered === false) tensors.skip(index);
       const data = tensors.take(`${module}.qweight`, ['I32'], [blocksOf(cols * bits, 32), rows]);
       const parts = {
         scales: tensors.take(`${module}.scales`, floatTypes, [groups, rows]),
-        zeros: tensors.take(`${module}.qzeros`, ['I32'], [groups, words]),
-        groupIndex: indexed ? tensors.take(`${module}.g_idx`, ['I32'], [cols]) : null,
+        zeros: symmetric === true ? null : tensors.take(zeros, ['I32'], [groups, words]),
+        groupIndex:
+          reordered === false || tensors.shapeOf(index) === null ? null : tensors.take(index, ['I32'], [cols]),
       };
       // The first version stores zero points less one.
-      const zeroOffset = (checkpointFormat ?? format) === 'gptq_v2' ? 0 : 1;
+      const zeroOffset = (versions.checkpoint_format ?? versions.format) === 'gptq_v2' ? 0 : 1;
       return codedMatrix('MATRIX_ENCODING_GPTQ', [rows, cols], data, parts, {
         bits,
         blockCols: groupSize,

@@ -24,7 +24,16 @@ export function codedMatrix(
     cols,
     encoding,
     data,
-    codes: { rows, bits: 8, blockRows: 1, blockCols: cols, zeroOffset: 0, divides: false, ...codes },
+    codes: {
+      rows,
+      bits: 8,
+      blockRows: 1,
+      blockCols: cols,
+      zeroOffset: 0,
+      divides: false,
+      blockType: 'BLOCK_TYPE_UNSPECIFIED',
+      ...codes,
+    },
   };
 }
 

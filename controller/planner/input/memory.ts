@@ -1,6 +1,6 @@
 // Bytes that the parts of a model take on a worker, by weights format. Matrices are [rows, cols], packed by row:
 // f32 keeps the checkpoint's own encoding, but of codes the numbers in 4 bytes; bf16 takes 2 bytes an element; q8 takes 36 bytes
-// per group of 32 in a row.
+// per group of 32 in a row, q4 takes 18, or 20 with a zero point.
 import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/conclave/v1/LayerSpec.ts';
 import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../../../proto/generated/conclave/v1/LinearAttentionSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
@@ -14,6 +14,7 @@ import {
   blockWeights,
   ffnWeights,
   headWeights,
+  modelWeights,
   operatorWeights,
   storedBytes,
   type Weight,
@@ -67,21 +68,29 @@ export interface ModelFootprint {
   readonly headBytes: number;
 }
 
-type Format = WeightsFormat | 'auto';
+/** Of a checkpoint of 4-bit codes, q4 keeps the matrices that it leaves as numbers in q8. */
+type Format = WeightsFormat | 'auto' | 'q4 beside q8';
 
 /** Bytes of every part of the model when its matrices are kept in the given format. */
-export function modelFootprint(spec: ModelSpec, weights: Format): ModelFootprint {
+export function modelFootprint(spec: ModelSpec, format: WeightsFormat | 'auto'): ModelFootprint {
+  const weights = format === 'q4' && hasNarrowCodes(spec) ? 'q4 beside q8' : format;
   return {
     layers: spec.layers.map((layer) => layerFootprint(layer, weights)),
-    embeddingBytes: embeddingBytes(spec.embedding),
+    embeddingBytes: embeddingBytes(spec.embedding, weights),
     headBytes: bytesOf(headWeights(spec), weights),
   };
 }
 
-/** Rows are looked up as they are stored, or as the numbers that codes stand for. */
-function embeddingBytes(embedding: ModelSpec['embedding']): number {
+function hasNarrowCodes(spec: ModelSpec): boolean {
+  for (const { codeBits } of modelWeights(spec)) if (codeBits > 0 && codeBits <= 4) return true;
+  return false;
+}
+
+/** Rows are looked up as they are stored, or as the numbers that codes stand for, in bf16 unless f32 is asked for. */
+function embeddingBytes(embedding: ModelSpec['embedding'], format: Format): number {
   if (!embedding?.data) return 0;
-  return embedding.codes === null ? checkpointBytes(embedding.data) : embedding.rows * embedding.cols * 4;
+  if (embedding.codes === null) return checkpointBytes(embedding.data);
+  return embedding.rows * embedding.cols * (format === 'f32' ? 4 : 2);
 }
 
 /** The fraction of an operator that a rank has. */
@@ -143,9 +152,12 @@ function bytesOf(weights: readonly Weight[], format: Format): number {
 }
 
 function keptBytes(weight: Weight, format: Format): number {
-  const { rows, cols, exact, coded } = weight;
+  const { rows, cols, exact, codeBits, inQ4 } = weight;
   if (exact) return rows * cols * 4;
-  if (format === 'q8') return rows * Math.ceil(cols / 32) * 36;
+  const groups = rows * Math.ceil(cols / 32);
+  const wide = inQ4 === 'wide' || (format === 'q4 beside q8' && codeBits === 0);
+  if (format === 'q8' || (wide && format.startsWith('q4'))) return groups * 36;
+  if (format.startsWith('q4')) return groups * (inQ4 === 'codes with zeros' ? 20 : 18);
   if (format === 'bf16') return rows * cols * 2;
-  return coded ? rows * cols * 4 : storedBytes(weight);
+  return codeBits > 0 ? rows * cols * 4 : storedBytes(weight);
 }

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '@huggingface/tokenizers';
 
-const tokenizer = new Tokenizer(JSON.parse(readFileSync(workerData.tokenizerPath, 'utf8')), workerData.tokenizerConfig);
+const { tokenizerPath, tokenizer: given, tokenizerConfig } = workerData;
+const tokenizer = new Tokenizer(given ?? JSON.parse(readFileSync(tokenizerPath, 'utf8')), tokenizerConfig);
 
 parentPort.on('message', ({ text, addSpecialTokens }) => {
   try {

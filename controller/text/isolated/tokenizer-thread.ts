@@ -25,7 +25,7 @@ const defaultLimits: TokenizerThreadLimits = { timeLimitMs: 20_000, maxWaiting: 
 const longText = 2 ** 18;
 
 /** A thread for texts and another one for very long texts, which others never wait for. */
-export function tokenizerThreads(files: Pick<TextFiles, 'tokenizerPath' | 'tokenizerConfig'>) {
+export function tokenizerThreads(files: Pick<TextFiles, 'tokenizerPath' | 'tokenizer' | 'tokenizerConfig'>) {
   const [usual, long] = [tokenizerThread(files), tokenizerThread(files)];
   return {
     run: (task: EncodeTask, signal: AbortSignal | null): Promise<EncodeAnswer> =>
@@ -35,7 +35,7 @@ export function tokenizerThreads(files: Pick<TextFiles, 'tokenizerPath' | 'token
 }
 
 export function tokenizerThread(
-  { tokenizerPath, tokenizerConfig }: Pick<TextFiles, 'tokenizerPath' | 'tokenizerConfig'>,
+  { tokenizerPath, tokenizer, tokenizerConfig }: Pick<TextFiles, 'tokenizerPath' | 'tokenizer' | 'tokenizerConfig'>,
   { timeLimitMs, maxWaiting }: TokenizerThreadLimits = defaultLimits,
 ): IsolatedTasks<EncodeTask, EncodeAnswer> {
   return new IsolatedTasks<EncodeTask, EncodeAnswer>({
@@ -48,7 +48,8 @@ export function tokenizerThread(
     full: 'too many long prompts are waiting to be tokenised',
     start({ onReady, onAnswer, onLost }) {
       const worker = new Worker(join(packageRoot, 'controller', 'text', 'isolated', 'tokenizer-thread.mjs'), {
-        workerData: { tokenizerPath, tokenizerConfig },
+        // A path where there is one: the thread reads it without holding up anything here.
+        workerData: { tokenizerPath, tokenizer: tokenizerPath === null ? tokenizer : null, tokenizerConfig },
       });
       worker.unref();
       worker.on('message', (message: EncodeAnswer | 'ready') => (message === 'ready' ? onReady() : onAnswer(message)));

@@ -48,9 +48,26 @@ std::optional<MatrixCodes> ReadCodes(const Fields& parent, int64_t cols) {
                                 {"MATRIX_ENCODING_PACKED_ROWS", MatrixEncoding::kPackedRows},
                                 {"MATRIX_ENCODING_GPTQ", MatrixEncoding::kGptq},
                                 {"MATRIX_ENCODING_AWQ", MatrixEncoding::kAwq},
-                                {"MATRIX_ENCODING_FP4", MatrixEncoding::kFp4}});
+                                {"MATRIX_ENCODING_FP4", MatrixEncoding::kFp4},
+                                {"MATRIX_ENCODING_BLOCKS", MatrixEncoding::kBlocks}});
   if (encoding == MatrixEncoding::kPlain) return std::nullopt;
   const Fields fields = parent.Object("codes");
+  const auto block_type = encoding != MatrixEncoding::kBlocks
+                              ? BlockType::kQ4_0
+                              : ReadEnum<BlockType>(fields, "blockType",
+                                                    {{"BLOCK_TYPE_Q4_0", BlockType::kQ4_0},
+                                                     {"BLOCK_TYPE_Q4_1", BlockType::kQ4_1},
+                                                     {"BLOCK_TYPE_Q5_0", BlockType::kQ5_0},
+                                                     {"BLOCK_TYPE_Q5_1", BlockType::kQ5_1},
+                                                     {"BLOCK_TYPE_Q8_0", BlockType::kQ8_0},
+                                                     {"BLOCK_TYPE_Q2_K", BlockType::kQ2K},
+                                                     {"BLOCK_TYPE_Q3_K", BlockType::kQ3K},
+                                                     {"BLOCK_TYPE_Q4_K", BlockType::kQ4K},
+                                                     {"BLOCK_TYPE_Q5_K", BlockType::kQ5K},
+                                                     {"BLOCK_TYPE_Q6_K", BlockType::kQ6K},
+                                                     {"BLOCK_TYPE_IQ4_NL", BlockType::kIq4Nl},
+                                                     {"BLOCK_TYPE_IQ4_XS", BlockType::kIq4Xs},
+                                                     {"BLOCK_TYPE_MXFP4", BlockType::kMxfp4}});
   return MatrixCodes{.encoding = encoding,
                      .rows = fields.Integer("rows", 1, kMaxUint32),
                      .cols = cols,
@@ -59,6 +76,7 @@ std::optional<MatrixCodes> ReadCodes(const Fields& parent, int64_t cols) {
                      .block_cols = fields.Integer("blockCols", 1, kMaxUint32),
                      .zero_offset = static_cast<int>(fields.Integer("zeroOffset", 0, 1)),
                      .divides = fields.Boolean("divides"),
+                     .block_type = block_type,
                      .scales = ReadOptionalTensor(parent, "scales"),
                      .zeros = ReadOptionalTensor(parent, "zeros"),
                      .group_index = ReadOptionalTensor(parent, "groupIndex"),

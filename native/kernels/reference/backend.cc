@@ -22,7 +22,8 @@ std::vector<double> Row(const Tensor& x, int64_t row) {
 
 Capabilities ReferenceBackend::capabilities() const {
   return {.name = "reference",
-          .formats = {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8},
+          .formats = {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8,
+                      WeightsFormat::kQ4},
           .max_experts = kMaxExperts,
           .max_top_k = kMaxTopK};
 }

@@ -9,7 +9,7 @@
 
 namespace conclave {
 
-// Weights as their format holds them. q8: integers, and a scale for each group of 32 columns.
+// Weights as their format holds them. q8 and q4: numbers, and a scale for each group of 32 columns.
 class ReferenceMatrix final : public Matrix {
  public:
   ReferenceMatrix(MatrixSource& source, WeightsFormat format);
@@ -26,6 +26,8 @@ class ReferenceMatrix final : public Matrix {
   int64_t cols_;
   std::vector<float> values_;
   std::vector<float> scales_;
+
+  void ReadQ4(MatrixSource& source, int64_t row);
 };
 
 class ReferenceFfn final : public Ffn {

@@ -7,7 +7,9 @@
 namespace conclave {
 
 HostEmbedding::HostEmbedding(MatrixSource& source, WeightsFormat format)
-    : type_(format == WeightsFormat::kBF16 ? SourceType::kBF16 : source.type()),
+    : type_(format == WeightsFormat::kBF16 || (source.coded() && format != WeightsFormat::kF32)
+                ? SourceType::kBF16
+                : source.type()),
       width_(source.cols()),
       rows_(static_cast<size_t>(source.rows() * width_) * ElementBytes(type_)) {
   const bool converts = type_ != source.type();

@@ -19,6 +19,13 @@ uint64_t MatrixSpec::bytes() const {
   return all / static_cast<uint64_t>(codes->rows) * static_cast<uint64_t>(rows());
 }
 
+BlockSize SizeOf(BlockType type) {
+  constexpr BlockSize kSizes[] = {{32, 18},  {32, 20},   {32, 22},   {32, 24},   {32, 34},
+                                  {256, 84}, {256, 110}, {256, 144}, {256, 176}, {256, 210},
+                                  {32, 18},  {256, 136}, {32, 17}};
+  return kSizes[static_cast<size_t>(type)];
+}
+
 std::vector<TensorRef*> TensorsOf(FfnSpec& ffn) {
   std::vector<TensorRef*> tensors;
   const auto add = [&](std::optional<TensorRef>& tensor) {

@@ -32,7 +32,7 @@ void TensorValidator::Codes(const std::string& path, const MatrixSpec& matrix) {
     CheckType(tensor, {SourceType::kI32});
     Extent(path + part, tensor, shape);
   };
-  need(codes.scales, "scales");
+  if (codes.encoding != MatrixEncoding::kBlocks) need(codes.scales, "scales");
   std::vector<int64_t> scales{codes.row_blocks(), codes.col_blocks()};
   switch (codes.encoding) {
     case MatrixEncoding::kPlain:
@@ -48,7 +48,7 @@ void TensorValidator::Codes(const std::string& path, const MatrixSpec& matrix) {
       break;
     case MatrixEncoding::kGptq:
     case MatrixEncoding::kAwq: {
-      need(codes.zeros, "zeros");
+      if (codes.encoding == MatrixEncoding::kAwq) need(codes.zeros, "zeros");
       const bool down = codes.encoding == MatrixEncoding::kGptq;
       words("", matrix.data,
             {down ? WordsOf(cols, codes.bits) : cols, down ? rows : WordsOf(rows, codes.bits)});
@@ -56,7 +56,7 @@ void TensorValidator::Codes(const std::string& path, const MatrixSpec& matrix) {
       const int64_t blocks = down && codes.group_index && !codes.scales->shape.empty()
                                  ? codes.scales->shape[0]
                                  : codes.col_blocks();
-      words(".zeros", *codes.zeros, {blocks, WordsOf(rows, codes.bits)});
+      if (codes.zeros) words(".zeros", *codes.zeros, {blocks, WordsOf(rows, codes.bits)});
       scales = {blocks, rows};
       break;
     }
@@ -64,6 +64,15 @@ void TensorValidator::Codes(const std::string& path, const MatrixSpec& matrix) {
       CheckType(matrix.data, {SourceType::kU8, SourceType::kI8});
       Extent(path, matrix.data, {rows, (cols + 1) / 2});
       break;
+    case MatrixEncoding::kBlocks: {
+      const BlockSize size = SizeOf(codes.block_type);
+      CheckType(matrix.data, {SourceType::kU8});
+      if (cols % size.elements != 0) {
+        Fail(ErrorCode::kCorruptCheckpoint, "tensor ", matrix.data.name, ": ", cols,
+             " columns, expected a multiple of ", size.elements);
+      }
+      return Extent(path, matrix.data, {rows, cols / size.elements * size.bytes});
+    }
   }
   CheckType(*codes.scales, {SourceType::kF32, SourceType::kF16, SourceType::kBF16,
                             SourceType::kF8E4M3, SourceType::kF8E8M0});

@@ -23,8 +23,14 @@ class CodedSource final : public MatrixSource {
   void Raw(int64_t row, void* output) override { Floats(row, static_cast<float*>(output)); }
   void Floats(int64_t row, float* output) override;
   void Bf16(int64_t row, uint16_t* output) override;
+  bool coded() const override { return true; }
+  CodeKind codes() const override;
+  void Codes(int64_t row, uint8_t* codes, float* scales, float* zeros) override;
 
  private:
+  // Decodes row `row` of the part into row_, and returns where it is stored.
+  int64_t Decode(int64_t row);
+  static void SetMinimum(float minimum, int64_t count, uint8_t* codes, float* scale, float* zero);
   void ReadBeside();
   void ReadData(int64_t first, int64_t count);
 

@@ -12,6 +12,24 @@ namespace {
 constexpr int64_t kChunkBytes = 256 << 10;
 constexpr int64_t kTransposedChunkBytes = 32 << 20;
 
+bool HasNarrowCodes(const LinearSpec& linear) {
+  return linear.weight.codes && linear.weight.codes->bits <= 4;
+}
+
+// Whether the checkpoint has matrices in codes of 4 bits or fewer.
+bool HasNarrowCodes(const ModelSpec& spec) {
+  if (HasNarrowCodes(spec.head)) return true;
+  for (const LayerSpec& layer : spec.layers) {
+    const auto* moe = layer.Find<MoeSpec>();
+    const auto* dense = layer.Find<DenseSpec>();
+    const auto* gqa = layer.Find<GqaSpec>();
+    if (moe != nullptr && HasNarrowCodes(moe->experts.expert.gate)) return true;
+    if (dense != nullptr && HasNarrowCodes(dense->ffn.gate)) return true;
+    if (gqa != nullptr && HasNarrowCodes(gqa->q)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 TensorSource::TensorSource(const WeightStore& store, const MatrixSpec& matrix,
@@ -35,6 +53,10 @@ const uint8_t* TensorSource::Row(int64_t row) {
     if (crc_ != nullptr) *crc_ = Crc32(*crc_, chunk_.data(), chunk_.size());
   }
   return chunk_.data() + static_cast<size_t>(row - first_) * row_bytes();
+}
+
+CodeKind TensorSource::codes() const {
+  return HasNarrowCodes(store_.spec()) ? CodeKind::kWide : CodeKind::kNone;
 }
 
 template <typename Read>

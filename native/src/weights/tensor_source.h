@@ -18,6 +18,8 @@ class TensorSource final : public DecodedSource {
   void Raw(int64_t row, void* output) override;
   void Floats(int64_t row, float* output) override;
   void Bf16(int64_t row, uint16_t* output) override;
+  // What a checkpoint of 4-bit codes leaves as numbers keeps more precision than they have.
+  CodeKind codes() const override;
 
  protected:
   const uint8_t* Row(int64_t row) override;

@@ -14,15 +14,15 @@ struct RandomFfn {
   ActivationParams activation;
   std::vector<float> gate_bias, up_bias, down_bias;  // empty: none
 
-  RandomFfn(SourceType type, int64_t hidden, int64_t width, uint32_t seed)
-      : gate(type, width, hidden, seed),
-        up(type, width, hidden, seed + 1),
-        down(type, hidden, width, seed + 2) {}
+  RandomFfn(const Format& format, int64_t hidden, int64_t width, uint32_t seed)
+      : gate(format, width, hidden, seed),
+        up(format, width, hidden, seed + 1),
+        down(format, hidden, width, seed + 2) {}
 
   FfnPtr Pack(Backend& backend, WeightsFormat format) const {
-    MemorySource gates = gate.source();
-    MemorySource ups = up.source();
-    MemorySource downs = down.source();
+    TestSource gates = gate.source();
+    TestSource ups = up.source();
+    TestSource downs = down.source();
     const auto store = [&](const std::vector<float>& bias) {
       return bias.empty() ? nullptr : backend.Store(bias);
     };
@@ -53,7 +53,7 @@ std::vector<double> PlusBias(std::vector<double> y, const std::vector<float>& bi
 // (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors; y moves by sum |w| dh plus
 // down's own bound. A bias adds one rounding.
 void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
-                 const std::vector<float>& input, WeightsFormat format) {
+                 const std::vector<float>& input, const Format& format) {
   const int64_t hidden = ffn.gate.cols();
   const int64_t width = ffn.gate.rows();
   const std::vector<double> wg = ffn.gate.values();
@@ -97,12 +97,12 @@ TEST_P(FfnTest, IsWithinTheBoundOfTheExactNetwork) {
       for (const int64_t rows : {1, 29, 107}) {
         SCOPED_TRACE(format.name + " hidden " + std::to_string(hidden) + " width " +
                      std::to_string(width) + " rows " + std::to_string(rows));
-        const RandomFfn random(format.source, hidden, width, 1);
+        const RandomFfn random(format, hidden, width, 1);
         const FfnPtr ffn = random.Pack(*device_, format.format);
         const std::vector<float> input = Normal(rows * hidden, 7);
         const Tensor output = device_.Empty(rows, hidden);
         device_->Forward(*ffn, device_.Upload(input, hidden), output);
-        ExpectClose(device_.Download(output), random, input, format.format);
+        ExpectClose(device_.Download(output), random, input, format);
       }
     }
   }
@@ -119,14 +119,14 @@ TEST_P(FfnTest, KnowsEveryActivationAndBiases) {
         SCOPED_TRACE(format.name + " activation " +
                      std::to_string(static_cast<int>(activation.function)) + " biases " +
                      std::to_string(biases));
-        RandomFfn random(format.source, 40, 50, 21);
+        RandomFfn random(format, 40, 50, 21);
         random.activation = activation;
         if (biases) random.AddBiases();
         const FfnPtr ffn = random.Pack(*device_, format.format);
         const std::vector<float> input = Normal(9 * 40, 22);
         const Tensor output = device_.Empty(9, 40);
         device_->Forward(*ffn, device_.Upload(input, 40), output);
-        ExpectClose(device_.Download(output), random, input, format.format);
+        ExpectClose(device_.Download(output), random, input, format);
       }
     }
   }
@@ -174,8 +174,7 @@ TEST_P(ExpertsTest, AddsUpWhatEachNetworkGivesByItself) {
     for (const auto& [hidden, width] : {std::pair<int64_t, int64_t>{64, 96}, {33, 17}}) {
       std::vector<FfnPtr> experts;
       for (uint32_t e = 0; e < kExperts; ++e)
-        experts.push_back(
-            RandomFfn(format.source, hidden, width, 10 * e).Pack(*device_, format.format));
+        experts.push_back(RandomFfn(format, hidden, width, 10 * e).Pack(*device_, format.format));
       for (const Assignment& assignment : Assignments(kExperts)) {
         SCOPED_TRACE(format.name + " hidden " + std::to_string(hidden) + ": " + assignment.name);
         const Tensor x = device_.Upload(Normal(assignment.rows * hidden, 8), hidden);
@@ -211,7 +210,7 @@ TEST_P(ExpertsTest, AddsUpWhatEachNetworkGivesByItself) {
 
 // Rows that are weighted before their expert, added to what the totals hold.
 TEST_P(ExpertsTest, WeighsInputsWhereTheModelSaysSo) {
-  const RandomFfn random(SourceType::kF32, 33, 17, 5);
+  const RandomFfn random(Formats()[0], 33, 17, 5);
   const FfnPtr ffn = random.Pack(*device_, WeightsFormat::kF32);
   const Tensor x = device_.Upload(Normal(2 * 33, 6), 33);
   const Grid grid = device_.UploadIds({-24, -21}, 1);

@@ -13,7 +13,7 @@ namespace {
 class LinearTest : public ConformanceTest {
  protected:
   MatrixPtr Pack(const RandomMatrix& matrix, WeightsFormat format) {
-    MemorySource source = matrix.source();
+    TestSource source = matrix.source();
     return device_->Pack(source, format);
   }
 
@@ -37,7 +37,7 @@ TEST_P(LinearTest, IsWithinTheBoundOfTheExactProduct) {
     for (const auto& [m, cols, rows] : kShapes) {
       SCOPED_TRACE(format.name + " m " + std::to_string(m) + " cols " + std::to_string(cols) +
                    " rows " + std::to_string(rows));
-      const RandomMatrix matrix(format.source, rows, cols, 1);
+      const RandomMatrix matrix(format, rows, cols, 1);
       const MatrixPtr w = Pack(matrix, format.format);
       EXPECT_EQ(w->rows(), rows);
       EXPECT_EQ(w->cols(), cols);
@@ -55,7 +55,7 @@ TEST_P(LinearTest, IsWithinTheBoundOfTheExactProduct) {
         const size_t column = i % static_cast<size_t>(rows);
         const double bound =
             ProductBound(&x[row * static_cast<size_t>(cols)],
-                         &weights[column * static_cast<size_t>(cols)], cols, format.format) +
+                         &weights[column * static_cast<size_t>(cols)], cols, format) +
             kEpsilon * std::abs(exact[i]);
         ASSERT_NEAR(plain[i], exact[i], bound) << "row " << row << " column " << column;
         const double shift = double{bias[column]};
@@ -72,11 +72,11 @@ TEST_P(LinearTest, GivesARowTheSameBitsInEveryBatchAndOnAnyNumberOfThreads) {
   const std::vector<float> input = Normal(kMost * kCols, 5);
   for (const Format& format : Formats()) {
     SCOPED_TRACE(format.name);
-    const RandomMatrix matrix(format.source, kRows, kCols, 4);
+    const RandomMatrix matrix(format, kRows, kCols, 4);
     std::vector<float> alone;
     for (const int threads : {1, 2, 3}) {
       Device device(GetParam().create(threads));
-      MemorySource source = matrix.source();
+      TestSource source = matrix.source();
       const MatrixPtr w = device->Pack(source, format.format);
       const Tensor x = device.Upload(input, kCols);
       const auto multiply = [&](int64_t first, int64_t end) {
@@ -110,7 +110,7 @@ TEST_P(LinearTest, GivesSeveralMatricesTheSameBitsAsOneByOne) {
     std::vector<LinearOutput> outputs;
     for (const int64_t rows : {64, 17, 33}) {
       const auto seed = static_cast<uint32_t>(rows);
-      matrices.push_back(Pack(RandomMatrix(format.source, rows, kCols, seed), format.format));
+      matrices.push_back(Pack(RandomMatrix(format, rows, kCols, seed), format.format));
       biases.push_back(rows == 17 ? nullptr : device_->Store(Normal(rows, seed)));
       outputs.push_back({matrices.back().get(), biases.back().get(), device_.Empty(9, rows)});
     }
@@ -162,9 +162,10 @@ TEST_P(LinearTest, RefusesToPackWhatIsNotFinite) {
   const uint16_t f16[] = {0x7c00, 0xfc00, 0x7e00, 0x7c01};
   const uint16_t bf16[] = {0x7f80, 0xff80, 0x7fc0, 0x7f81};
   for (const Format& format : Formats()) {
+    if (format.codes != CodeKind::kNone) continue;  // Their decoders check them.
     for (const auto& [row, col] : {std::pair<int64_t, int64_t>{0, 0}, {1, 8}, {19, 32}}) {
       for (size_t bad = 0; bad < 4; ++bad) {
-        RandomMatrix matrix(format.source, 20, 33, 1);
+        RandomMatrix matrix(format, 20, 33, 1);
         const void* const bits = format.source == SourceType::kF32
                                      ? static_cast<const void*>(f32 + bad)
                                  : format.source == SourceType::kF16 ? f16 + bad
@@ -197,7 +198,7 @@ TEST_P(LinearTest, KeepsWhatIsNotFiniteInItsRow) {
   constexpr int64_t kCols = 70;
   for (const Format& format : Formats()) {
     SCOPED_TRACE(format.name);
-    const MatrixPtr w = Pack(RandomMatrix(format.source, 40, kCols, 1), format.format);
+    const MatrixPtr w = Pack(RandomMatrix(format, 40, kCols, 1), format.format);
     for (const float bad :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       std::vector<float> input = Normal(5 * kCols, 2);

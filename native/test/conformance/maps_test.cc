@@ -116,7 +116,7 @@ TEST_P(MapTest, EmbedsTokensAsTheFormatKeepsThem) {
   // 1 + 2^-9 lies between two numbers of bf16, and the one below is even.
   const std::vector<float> table = {1 + 0x1p-9f, 2, 3, 4, -5, 6};
   for (const WeightsFormat format :
-       {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8}) {
+       {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8, WeightsFormat::kQ4}) {
     MemorySource source(table.data(), SourceType::kF32, 3, 2, 2);
     const EmbeddingPtr embedding = device_->PackEmbedding(source, format);
     EXPECT_GE(embedding->bytes(), 12u);

@@ -31,6 +31,15 @@ const std::vector<uint16_t>& F16Numbers() {
   return numbers;
 }
 
+// Scales and zeros that f16 holds.
+constexpr float kScale = 0x1p-6f;
+
+float ValueOf(CodeKind kind, uint8_t code, float zero) {
+  constexpr float kE2M1[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+  if (kind == CodeKind::kE2M1) return code < 8 ? kE2M1[code] : -kE2M1[code - 8];
+  return static_cast<float>(code) - zero;
+}
+
 double GroupStep(const double* x, int64_t first, int64_t cols) {
   double largest = 0;
   for (int64_t k = first; k < std::min(first + 32, cols); ++k)
@@ -51,6 +60,11 @@ const std::vector<Format>& Formats() {
       {"q8 from f32", SourceType::kF32, WeightsFormat::kQ8},
       {"q8 from f16", SourceType::kF16, WeightsFormat::kQ8},
       {"q8 from bf16", SourceType::kBF16, WeightsFormat::kQ8},
+      {"q4 from f32", SourceType::kF32, WeightsFormat::kQ4},
+      {"q4 from bf16", SourceType::kBF16, WeightsFormat::kQ4},
+      {"q4 from codes", SourceType::kF32, WeightsFormat::kQ4, CodeKind::kSigned},
+      {"q4 from codes with zeros", SourceType::kF32, WeightsFormat::kQ4, CodeKind::kZeros},
+      {"q4 from floats of 4 bits", SourceType::kF32, WeightsFormat::kQ4, CodeKind::kE2M1},
   };
   return formats;
 }
@@ -74,6 +88,33 @@ RandomMatrix::RandomMatrix(SourceType type, int64_t rows, int64_t cols, uint32_t
   }
 }
 
+RandomMatrix::RandomMatrix(const Format& format, int64_t rows, int64_t cols, uint32_t seed)
+    : RandomMatrix(format.source, rows, cols, seed) {
+  kind_ = format.codes;
+  if (kind_ == CodeKind::kNone) return;
+  const int64_t groups = (cols - 1) / 32 + 1;
+  std::mt19937 random(seed);
+  for (int64_t i = 0; i < rows * groups; ++i) {
+    scales_.push_back(kScale * static_cast<float>(1 + random() % 16));
+    zeros_.push_back(kind_ == CodeKind::kZeros ? static_cast<float>(random() % 16) : 8);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t col = 0; col < cols; ++col) {
+      const auto group = static_cast<size_t>(row * groups + col / 32);
+      codes_.push_back(static_cast<uint8_t>(random() % 16));
+      const float value = ValueOf(kind_, codes_.back(), zeros_[group]) * scales_[group];
+      std::memcpy(at(row, col), &value, 4);
+    }
+  }
+}
+
+void TestSource::Codes(int64_t row, uint8_t* codes, float* scales, float* zeros) {
+  const int64_t groups = (cols() - 1) / 32 + 1;
+  std::copy_n(codes_.begin() + row * cols(), cols(), codes);
+  std::copy_n(scales_.begin() + row * groups, groups, scales);
+  if (kind_ == CodeKind::kZeros) std::copy_n(zeros_.begin() + row * groups, groups, zeros);
+}
+
 uint8_t* RandomMatrix::at(int64_t row, int64_t col) {
   return bytes_.data() + 1 + static_cast<size_t>(row * (cols_ + kGap) + col) * ElementBytes(type_);
 }
@@ -81,7 +122,7 @@ uint8_t* RandomMatrix::at(int64_t row, int64_t col) {
 std::vector<double> RandomMatrix::values() const {
   std::vector<double> all;
   std::vector<float> row(static_cast<size_t>(cols_));
-  MemorySource elements = source();
+  TestSource elements = source();
   for (int64_t r = 0; r < rows_; ++r) {
     elements.Floats(r, row.data());
     all.insert(all.end(), row.begin(), row.end());
@@ -89,23 +130,26 @@ std::vector<double> RandomMatrix::values() const {
   return all;
 }
 
-double ProductBound(const double* x, const double* w, int64_t cols, WeightsFormat format) {
+double ProductBound(const double* x, const double* w, int64_t cols, const Format& format) {
   double magnitude = 0;
   double quantised = 0;
   for (int64_t k = 0; k < cols; ++k) {
     magnitude += std::abs(x[k] * w[k]);
-    if (format != WeightsFormat::kQ8) continue;
+    if (format.format != WeightsFormat::kQ8 && format.format != WeightsFormat::kQ4) continue;
     const double dx = GroupStep(x, k / 32 * 32, cols);
-    const double dw = GroupStep(w, k / 32 * 32, cols);
+    double dw = GroupStep(w, k / 32 * 32, cols);
+    if (format.format == WeightsFormat::kQ4) dw *= 254.0 / 8 * (1 + 0x1p-8);
+    if (format.codes != CodeKind::kNone) dw = 0;
     quantised += std::abs(x[k]) * dw + std::abs(w[k]) * dx + dx * dw;
   }
   const double sums = static_cast<double>(cols + 8) * kHalfUlp * (magnitude + quantised);
-  switch (format) {
+  switch (format.format) {
     case WeightsFormat::kF32:
       return sums;
     case WeightsFormat::kBF16:
       return sums + 2.01 * 0x1p-9 * magnitude;
     case WeightsFormat::kQ8:
+    case WeightsFormat::kQ4:
       return sums + quantised * (1 + 0x1p-20);
   }
   return 0;

@@ -18,8 +18,8 @@ namespace {
 
 PackedMatrix Pack(const MatmulKernels& kernels, const Format& format, int64_t rows, int64_t cols,
                   uint32_t seed) {
-  const RandomMatrix matrix(format.source, rows, cols, seed);
-  MemorySource source = matrix.source();
+  const RandomMatrix matrix(format, rows, cols, seed);
+  TestSource source = matrix.source();
   return kernels.Pack(source, format.format);
 }
 

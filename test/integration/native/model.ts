@@ -41,9 +41,10 @@ export interface Model {
 }
 
 export async function openModel(native: Native, folder: string, options: OpenOptions = {}): Promise<Model> {
-  const spec = options.spec ?? (await compileModel(folder)).spec;
+  const compiled = options.spec ? { spec: options.spec, directory: folder } : await compileModel(folder);
+  const { spec, directory } = compiled;
   const runtime = native.createRuntime({ threads: options.threads ?? 2, isa: options.isa ?? null });
-  const store = await native.openWeights(runtime, { directory: folder, spec, weights: options.weights ?? 'f32' });
+  const store = await native.openWeights(runtime, { directory, spec, weights: options.weights ?? 'f32' });
   const bank = native.createExpertBank(runtime, store);
   await bank.load(expertsOf(spec), null);
   const stage = await native.createStage(

@@ -67,7 +67,7 @@ class Backend {
   virtual MatrixPtr Pack(MatrixSource& source, WeightsFormat format) = 0;
   virtual FfnPtr PackFfn(const FfnSource& source, WeightsFormat format) = 0;
   virtual VectorPtr Store(std::vector<float> values) = 0;
-  // kBF16 rounds rows to bf16; the others keep them as they are.
+  // kBF16 rounds rows to bf16, as all but kF32 do of codes; else they are kept as they are.
   virtual EmbeddingPtr PackEmbedding(MatrixSource& source, WeightsFormat format) = 0;
   // Takes all of its memory at once, so that no later step fails for want of it.
   virtual std::unique_ptr<PagedCache> CreateCache(const KvCacheShape& shape, KvType type) = 0;

@@ -19,15 +19,17 @@ inline size_t ElementBytes(SourceType type) {
 
 // See WeightsFormat in native.ts. kF32 keeps the source's own encoding (f32, f16 or bf16) and
 // multiplies in f32, which is exact.
-enum class WeightsFormat { kF32, kBF16, kQ8 };
+enum class WeightsFormat { kF32, kBF16, kQ8, kQ4 };
 
 // Every format, as the boundary names it.
 struct NamedFormat {
   const char* name;
   WeightsFormat format;
 };
-inline constexpr NamedFormat kWeightsFormats[] = {
-    {"f32", WeightsFormat::kF32}, {"bf16", WeightsFormat::kBF16}, {"q8", WeightsFormat::kQ8}};
+inline constexpr NamedFormat kWeightsFormats[] = {{"f32", WeightsFormat::kF32},
+                                                  {"bf16", WeightsFormat::kBF16},
+                                                  {"q8", WeightsFormat::kQ8},
+                                                  {"q4", WeightsFormat::kQ4}};
 
 inline const char* NameOf(WeightsFormat format) {
   return kWeightsFormats[static_cast<size_t>(format)].name;

@@ -48,7 +48,31 @@ struct MatrixRegion {
 };
 
 // See MatrixEncoding of model.proto.
-enum class MatrixEncoding { kPlain, kScaled, kPackedRows, kGptq, kAwq, kFp4 };
+enum class MatrixEncoding { kPlain, kScaled, kPackedRows, kGptq, kAwq, kFp4, kBlocks };
+
+// Blocks of ggml, in the order of their numbers.
+enum class BlockType {
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,
+  kIq4Nl,
+  kIq4Xs,
+  kMxfp4,
+};
+
+// Elements and bytes of a block.
+struct BlockSize {
+  int64_t elements;
+  int64_t bytes;
+};
+BlockSize SizeOf(BlockType type);
 
 // MatrixCodes of model.proto, and the tensors beside the codes.
 struct MatrixCodes {
@@ -60,6 +84,7 @@ struct MatrixCodes {
   int64_t block_cols = 1;
   int zero_offset = 0;
   bool divides = false;
+  BlockType block_type = BlockType::kQ4_0;
   std::optional<TensorRef> scales = {};
   std::optional<TensorRef> zeros = {};
   std::optional<TensorRef> group_index = {};

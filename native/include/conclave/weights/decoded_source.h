@@ -37,7 +37,7 @@ class DecodedSource : public MatrixSource {
 };
 
 // A matrix in memory, `stride` elements between rows.
-class MemorySource final : public DecodedSource {
+class MemorySource : public DecodedSource {
  public:
   MemorySource(const void* data, SourceType type, int64_t rows, int64_t cols, int64_t stride)
       : DecodedSource(type, rows, cols),

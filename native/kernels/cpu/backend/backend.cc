@@ -18,7 +18,8 @@ CpuBackend::~CpuBackend() = default;
 
 Capabilities CpuBackend::capabilities() const {
   return {.name = IsaName(isa_),
-          .formats = {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8},
+          .formats = {WeightsFormat::kF32, WeightsFormat::kBF16, WeightsFormat::kQ8,
+                      WeightsFormat::kQ4},
           .max_experts = kMaxExperts,
           .max_top_k = kMaxTopK};
 }

@@ -10,7 +10,7 @@ namespace {
 #if defined(__x86_64__)
 TileKernels Avx512With(bool vnni, bool bf16_dot) {
   TileKernels tiles = Avx512Tiles();
-  if (vnni) tiles.formats[static_cast<size_t>(TileFormat::kQ8)] = Avx512VnniTile();
+  if (vnni) UseAvx512Vnni(tiles);
   if (bf16_dot) {
     tiles.formats[static_cast<size_t>(TileFormat::kBf16)] = Avx512Bf16Tile();
     tiles.encode[static_cast<size_t>(ActivationEncoding::kBF16)] = Avx512Bf16Encoder();

@@ -52,7 +52,7 @@ PackedMatrix PackMatrix(const TileKernels& tiles, MatrixSource& source, WeightsF
   }
   PackedMatrix::Layout layout;
   layout.tiles = &tiles;
-  layout.kernel = &tiles.formats[static_cast<size_t>(TileFormatOf(source.type(), format))];
+  layout.kernel = &tiles.formats[static_cast<size_t>(TileFormatOf(source, format))];
   layout.rows = source.rows();
   layout.cols = source.cols();
   layout.padded_cols = RoundUp(source.cols(), kColumnGroup);

@@ -33,5 +33,10 @@ extern const PanelEncoding kBf16Panels;
 extern const PanelEncoding kQ8Panels;
 // The same with 128 added to every int8.
 extern const PanelEncoding kQ8OffsetPanels;
+// [K / 32] groups of: [4][R][4] bytes, each the codes of columns 4 s + i and 4 s + i + 16 of step
+// s, the first in the lower bits; then [R] f16 scales.
+extern const PanelEncoding kQ4Panels;
+// The same with [R] f16 zeros behind them.
+extern const PanelEncoding kQ4ZerosPanels;
 
 }  // namespace conclave

@@ -63,19 +63,27 @@ enum class TileFormat {
   kBf16Exact,  // activations stay in f32
   kBf16,
   kQ8,
+  kQ4,
+  kQ4Zeros,
+  kQ4E2M1,
 };
-inline constexpr int kTileFormats = 5;
+inline constexpr int kTileFormats = 8;
 
 // What a checkpoint's tensor is packed as.
-constexpr TileFormat TileFormatOf(SourceType source, WeightsFormat format) {
+inline TileFormat TileFormatOf(const MatrixSource& source, WeightsFormat format) {
   constexpr TileFormat kExact[] = {TileFormat::kF32, TileFormat::kF16, TileFormat::kBf16Exact};
   switch (format) {
     case WeightsFormat::kF32:
-      return kExact[static_cast<size_t>(source)];
+      return kExact[static_cast<size_t>(source.type())];
     case WeightsFormat::kBF16:
       return TileFormat::kBf16;
     case WeightsFormat::kQ8:
       return TileFormat::kQ8;
+    case WeightsFormat::kQ4:
+      return source.codes() == CodeKind::kWide    ? TileFormat::kQ8
+             : source.codes() == CodeKind::kZeros ? TileFormat::kQ4Zeros
+             : source.codes() == CodeKind::kE2M1  ? TileFormat::kQ4E2M1
+                                                  : TileFormat::kQ4;
   }
   return TileFormat::kF32;
 }
@@ -95,7 +103,7 @@ const TileKernels& PortableBf16Tiles();
 const TileKernels& Avx2Tiles();
 const TileKernels& Avx512Tiles();
 // Replacements in Avx512Tiles where the CPU has these extensions.
-TileKernel Avx512VnniTile();
+void UseAvx512Vnni(TileKernels& tiles);
 TileKernel Avx512Bf16Tile();
 EncodeRows Avx512Bf16Encoder();
 

@@ -97,13 +97,15 @@ void CodedRow::Floats(int64_t block_cols, int64_t begin, int64_t end, float* out
   for (int64_t col = begin; col < end; ++col) {
     const auto block = static_cast<size_t>(blocks != nullptr ? blocks[col] : col / block_cols);
     const float value = table[codes[static_cast<size_t>(col)]];
-    *output++ = (zeros.empty() ? value : value - zeros[block]) * scales[block];
+    const float scaled = (zeros.empty() ? value : value - zeros[block]) * scales[block];
+    *output++ = minima.empty() ? scaled : scaled - minima[block];
   }
 }
 
 const CodeDecoder& CodeDecoderOf(MatrixEncoding encoding) {
   static constexpr const CodeDecoder* kDecoders[] = {&kScaledDecoder, &kPackedRowsDecoder,
-                                                     &kGptqDecoder, &kAwqDecoder, &kFp4Decoder};
+                                                     &kGptqDecoder,   &kAwqDecoder,
+                                                     &kFp4Decoder,    &kBlocksDecoder};
   return *kDecoders[static_cast<size_t>(encoding) - 1];
 }
 

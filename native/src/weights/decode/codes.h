@@ -9,13 +9,14 @@
 
 namespace conclave {
 
-// A row of codes. An element is (table[code] - zero) * scale of its block.
+// A row of codes. An element is (table[code] - zero) * scale - minimum of its block.
 struct CodedRow {
   const float* table = nullptr;     // values of codes
   const int32_t* blocks = nullptr;  // of each column; null: of block_cols columns in turn
   std::vector<uint8_t> codes;       // [cols]
   std::vector<float> scales;        // [blocks]
   std::vector<float> zeros;         // [blocks]; empty: 0
+  std::vector<float> minima;        // [blocks]; empty: 0
 
   // Columns [begin, end) as numbers.
   void Floats(int64_t block_cols, int64_t begin, int64_t end, float* output) const;
@@ -56,10 +57,13 @@ extern const CodeDecoder kPackedRowsDecoder;
 extern const CodeDecoder kGptqDecoder;
 extern const CodeDecoder kAwqDecoder;
 extern const CodeDecoder kFp4Decoder;
+extern const CodeDecoder kBlocksDecoder;
 
 // Bits [first, first + bits) of words that are `stride` words apart, lowest first; bits <= 8.
 uint32_t ReadBits(const uint8_t* words, int64_t stride, int64_t first, int bits);
 
+// Values of the 16 codes of E2M1.
+extern const float kE2M1[16];
 float F8E4M3ToFloat(uint8_t bits);
 float F8E8M0ToFloat(uint8_t bits);
 // Values of the codes of a byte: floats or two's complement.

@@ -1,9 +1,10 @@
 #include "codes.h"
 
 namespace conclave {
-namespace {
 
-constexpr float kE2M1[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+const float kE2M1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+
+namespace {
 
 void Decode(const StoredCodes& stored, int64_t row, CodedRow& output) {
   const MatrixCodes& spec = stored.spec;

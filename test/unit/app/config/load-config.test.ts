@@ -91,7 +91,7 @@ describe('loadConfig', () => {
       [
         '--port: expected a whole number from 0 to 65535, got "abc"',
         'CONCLAVE_KV_MEMORY: expected an amount of memory such as 512MiB, 4GiB or 4G, got "lots"',
-        `${file}:1: weights: expected one of auto, f32, bf16, q8, got "q5"`,
+        `${file}:1: weights: expected one of auto, f32, bf16, q8, q4, got "q5"`,
         `${file}:2: max-num-seq: unknown option; did you mean max-num-seqs?`,
         `${file}:3: maxModelLen: unknown option; did you mean max-model-len?`,
       ].toSorted(),

@@ -168,7 +168,7 @@ describe('a checkpoint folder', () => {
 
   test('that does not exist, or is a file, is refused', async () => {
     const expected = [
-      'expected a checkpoint folder; there is none at this path (models of the Hub are named ORG/NAME)',
+      'expected a checkpoint folder or a .gguf file; there is none at this path (models of the Hub are named ORG/NAME)',
     ];
     expect(await problemsOf(join(goldenRoot, 'absent'))).toEqual(expected);
     expect(await problemsOf(join(goldenRoot, 'llama/config.json'))).toEqual(expected);

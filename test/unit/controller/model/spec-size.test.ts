@@ -82,7 +82,15 @@ function build(place: (name: string, dtype: Wanted['dtype'], shape: readonly num
       groupIndex: null,
       globalScale: null,
       region: null,
-      codes: { rows, bits: 8, blockRows: block, blockCols: block, zeroOffset: 0, divides: false },
+      codes: {
+        rows,
+        bits: 8,
+        blockRows: block,
+        blockCols: block,
+        zeroOffset: 0,
+        divides: false,
+        blockType: 'BLOCK_TYPE_UNSPECIFIED',
+      },
     }),
   });
 }

@@ -3,6 +3,7 @@
 #include "kernels/cpu/simd/avx2.h"
 // The tiles are written over the Simd above.
 #include "kernels/cpu/matmul/tiles/activation_simd.h"
+#include "kernels/cpu/matmul/tiles/nibbles.h"
 #include "kernels/cpu/matmul/tiles/simd.h"
 
 namespace conclave {
@@ -26,8 +27,34 @@ struct SignedDot {
   }
 };
 
+// Unsigned bytes times signed ones, in lanes of 16 bits: eight products of bytes up to 24, and 16
+// of bytes up to 15, stay below 2^15.
+struct NibbleDot {
+  using Sum = __m256i;
+  static CONCLAVE_INLINE Sum Zero() { return _mm256_setzero_si256(); }
+  static CONCLAVE_INLINE __m256i Low(__m256i codes) {
+    return _mm256_and_si256(codes, _mm256_set1_epi8(15));
+  }
+  static CONCLAVE_INLINE __m256i High(__m256i codes) {
+    return _mm256_and_si256(_mm256_srli_epi16(codes, 4), _mm256_set1_epi8(15));
+  }
+  static CONCLAVE_INLINE __m256i Lookup(const uint8_t* table, __m256i codes) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), codes);
+  }
+  static CONCLAVE_INLINE Sum Add(Sum sum, __m256i w, __m256i x) {
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+  }
+  static CONCLAVE_INLINE __m256i Widen(Sum sum, __m256i total) {
+    return _mm256_add_epi32(total, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+  }
+};
+
 template <typename Columns>
 constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
+
+template <typename Codes>
+constexpr auto kMultiplyNibbles = MultiplyByTiles<Q4Kind<NibbleDot, Codes, kQ8Rows>>;
 
 }  // namespace
 
@@ -40,7 +67,10 @@ const TileKernels& Avx2Tiles() {
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
                   {&kQ8Panels, ActivationEncoding::kQ8,
-                   MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>}},
+                   MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<SignedCodes>},
+                  {&kQ4ZerosPanels, ActivationEncoding::kQ8, kMultiplyNibbles<CodesWithZeros>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<E2M1Codes>}},
       .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };

@@ -3,6 +3,7 @@
 #include "kernels/cpu/simd/avx512.h"
 // The tiles are written over the Simd above.
 #include "kernels/cpu/matmul/tiles/activation_simd.h"
+#include "kernels/cpu/matmul/tiles/nibbles.h"
 #include "kernels/cpu/matmul/tiles/simd.h"
 
 namespace conclave {
@@ -28,8 +29,34 @@ struct SignedDot {
   }
 };
 
+// Unsigned bytes times signed ones, in lanes of 16 bits: eight products of bytes up to 24, and 16
+// of bytes up to 15, stay below 2^15.
+struct NibbleDot {
+  using Sum = __m512i;
+  static CONCLAVE_INLINE Sum Zero() { return _mm512_setzero_si512(); }
+  static CONCLAVE_INLINE __m512i Low(__m512i codes) {
+    return _mm512_and_si512(codes, _mm512_set1_epi8(15));
+  }
+  static CONCLAVE_INLINE __m512i High(__m512i codes) {
+    return _mm512_and_si512(_mm512_srli_epi16(codes, 4), _mm512_set1_epi8(15));
+  }
+  static CONCLAVE_INLINE __m512i Lookup(const uint8_t* table, __m512i codes) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), codes);
+  }
+  static CONCLAVE_INLINE Sum Add(Sum sum, __m512i w, __m512i x) {
+    return _mm512_add_epi16(sum, _mm512_maddubs_epi16(w, x));
+  }
+  static CONCLAVE_INLINE __m512i Widen(Sum sum, __m512i total) {
+    return _mm512_add_epi32(total, _mm512_madd_epi16(sum, _mm512_set1_epi16(1)));
+  }
+};
+
 template <typename Columns>
 constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
+
+template <typename Codes>
+constexpr auto kMultiplyNibbles = MultiplyByTiles<Q4Kind<NibbleDot, Codes, kQ8Rows>>;
 
 }  // namespace
 
@@ -42,7 +69,10 @@ const TileKernels& Avx512Tiles() {
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
                   {&kQ8Panels, ActivationEncoding::kQ8,
-                   MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>}},
+                   MultiplyByTiles<Q8Kind<SignedDot, kQ8Rows>>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<SignedCodes>},
+                  {&kQ4ZerosPanels, ActivationEncoding::kQ8, kMultiplyNibbles<CodesWithZeros>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<E2M1Codes>}},
       .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };

@@ -36,7 +36,7 @@ void Bf16Tile(const TileBlock& block) {
 struct Bf16Kind {
   static constexpr int kMostRows = 14;
   static constexpr int64_t kBlockColumns = 256;
-  static constexpr int64_t kColumnBytes = 64;
+  static constexpr int64_t kGroupBytes = kColumnGroup * 64;
   static constexpr int64_t kScratchBytes = 1;
   template <int kRows>
   static constexpr TileFunction kStream = Bf16Tile<kRows, 512>;

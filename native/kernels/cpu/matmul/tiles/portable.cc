@@ -4,6 +4,7 @@
 #include "kernels/cpu/simd/portable.h"
 // The tiles are written over the Simd above.
 #include "kernels/cpu/matmul/tiles/activation_simd.h"
+#include "kernels/cpu/matmul/tiles/nibbles.h"
 #include "kernels/cpu/matmul/tiles/simd.h"
 
 namespace conclave {
@@ -30,6 +31,23 @@ struct PairDot {
   }
 };
 
+struct NibbleDot {
+  using Sum = Simd::Int;
+  static CONCLAVE_INLINE Sum Zero() { return Simd::ZeroInt(); }
+  static CONCLAVE_INLINE Simd::Int Low(Simd::Int codes) { return codes & 0x0f0f0f0f; }
+  static CONCLAVE_INLINE Simd::Int High(Simd::Int codes) { return (codes >> 4) & 0x0f0f0f0f; }
+  static CONCLAVE_INLINE Simd::Int Lookup(const uint8_t* table, Simd::Int codes) {
+    using Bytes = uint8_t __attribute__((vector_size(16)));
+    auto bytes = Bytes(codes);
+    for (int i = 0; i < 16; ++i) bytes[i] = table[bytes[i]];
+    return Simd::Int(bytes);
+  }
+  static CONCLAVE_INLINE Sum Add(Sum sum, Simd::Int w, Simd::Int x) {
+    return PairDot::Add(sum, PairDot::Weights(w), x);
+  }
+  static CONCLAVE_INLINE Simd::Int Widen(Sum sum, Simd::Int total) { return total + sum; }
+};
+
 void EncodeRounded(const float* x, int64_t first, int64_t count, int64_t /*cols*/, uint8_t* row) {
   for (int64_t i = 0; i < count; ++i) {
     const float rounded = Bf16ToFloat(FloatToBf16(x[i]));
@@ -39,6 +57,9 @@ void EncodeRounded(const float* x, int64_t first, int64_t count, int64_t /*cols*
 
 template <typename Columns>
 constexpr auto kMultiply = MultiplyByTiles<FloatKind<Columns, kFloatRows>>;
+
+template <typename Codes>
+constexpr auto kMultiplyNibbles = MultiplyByTiles<Q4Kind<NibbleDot, Codes, kQ8Rows>>;
 
 }  // namespace
 
@@ -50,7 +71,10 @@ const TileKernels& PortableTiles() {
                   {&kF16Panels, ActivationEncoding::kF32, kMultiply<F16Columns>},
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
                   {&kBf16Panels, ActivationEncoding::kF32, kMultiply<Bf16Columns>},
-                  {&kQ8Panels, ActivationEncoding::kQ8, MultiplyByTiles<Q8Kind<PairDot, kQ8Rows>>}},
+                  {&kQ8Panels, ActivationEncoding::kQ8, MultiplyByTiles<Q8Kind<PairDot, kQ8Rows>>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<SignedCodes>},
+                  {&kQ4ZerosPanels, ActivationEncoding::kQ8, kMultiplyNibbles<CodesWithZeros>},
+                  {&kQ4Panels, ActivationEncoding::kQ8, kMultiplyNibbles<E2M1Codes>}},
       .encode = {EncodeF32, nullptr, EncodeQ8},
       .activate = Activate,
   };

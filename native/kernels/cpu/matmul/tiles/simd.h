@@ -188,14 +188,15 @@ using TileFunction = void (*)(const TileBlock& block);
 
 // A kind of tiles says how many rows fit the registers, how many columns go through all tiles
 // before the next ones do (so that their weights stay in the L1 cache), how many bytes of a panel a
-// column takes, and what the tiles are: kStream reads weights from memory and fetches as many
-// ahead; kTile reads what Prepare made of a block of columns, and two of them fetch as many as a
-// block has.
+// group of 32 columns takes, and what the tiles are: kStream reads weights from memory and fetches
+// as many ahead; kTile reads what Prepare made of a block of columns, and two of them fetch as many
+// as a block has.
 template <typename Columns, int kRows>
 struct FloatKind {
   static constexpr int kMostRows = kRows;
   static constexpr int64_t kBlockColumns = 128;
   static constexpr int64_t kColumnBytes = Columns::kPairBytes / 2;
+  static constexpr int64_t kGroupBytes = kColumnGroup * kColumnBytes;
   static constexpr int64_t kScratchBytes = kBlockColumns * 2 * Simd::kLanes * 4;
   template <int kTileRows>
   static constexpr TileFunction kStream = FloatTile<Columns, kTileRows, 4 * kColumnBytes>;
@@ -221,12 +222,12 @@ template <typename Dot, int kRows>
 struct Q8Kind {
   static constexpr int kMostRows = kRows;
   static constexpr int64_t kBlockColumns = 512;
-  static constexpr int64_t kColumnBytes = 2 * Simd::kLanes * (kColumnGroup + 4) / kColumnGroup;
+  static constexpr int64_t kGroupBytes = 2 * Simd::kLanes * (kColumnGroup + 4);
   static constexpr int64_t kScratchBytes = 1;
   template <int kTileRows>
-  static constexpr TileFunction kStream = Q8Tile<Dot, kTileRows, kColumnGroup * kColumnBytes>;
+  static constexpr TileFunction kStream = Q8Tile<Dot, kTileRows, kGroupBytes>;
   template <int kTileRows>
-  static constexpr TileFunction kTile = Q8Tile<Dot, kTileRows, kColumnGroup * kColumnBytes / 2>;
+  static constexpr TileFunction kTile = Q8Tile<Dot, kTileRows, kGroupBytes / 2>;
 
   static const uint8_t* Prepare(const uint8_t* weights, int64_t /*cols*/, uint8_t* /*scratch*/) {
     return weights;
@@ -278,8 +279,8 @@ void MultiplyByTiles(const TileArgs& args) {
   for (; block.begin < args.cols; block.begin = block.end) {
     block.end = block.begin + Kind::kBlockColumns < args.cols ? block.begin + Kind::kBlockColumns
                                                               : args.cols;
-    const int64_t offset = block.begin * Kind::kColumnBytes;
-    const int64_t bytes = (block.end - block.begin) * Kind::kColumnBytes;
+    const int64_t offset = block.begin / kColumnGroup * Kind::kGroupBytes;
+    const int64_t bytes = (block.end - block.begin) / kColumnGroup * Kind::kGroupBytes;
     block.weights = Kind::Prepare(args.panel + offset, block.end - block.begin, scratch);
     float* const output = block.end == args.cols ? args.output : args.partial;
     block.output_stride = block.end == args.cols ? args.output_stride : args.partial_stride;

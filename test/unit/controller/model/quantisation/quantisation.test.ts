@@ -13,7 +13,7 @@ const linear = (weights: object, format: string, more: object = {}) => ({
 });
 const int4 = { num_bits: 4, type: 'int', strategy: 'group', group_size: 32, symmetric: true };
 const awq = { quant_method: 'awq', bits: 4, group_size: 32, version: 'GEMM', zero_point: true };
-const gptq = { quant_method: 'gptq', bits: 4, group_size: 32, desc_act: false, sym: true };
+const gptq = { quant_method: 'gptq', bits: 4, group_size: 32, desc_act: true, sym: false };
 
 /** What a configuration makes of the matrix `m.weight` [64, 96] of a checkpoint, and what is wrong. */
 function compile(config: object, stored: Stored) {
@@ -82,6 +82,17 @@ describe('a quantised matrix', () => {
       { ...gptq, bits: 3, checkpoint_format: 'gptq_v2' },
       { 'm.qweight': ['I32', [9, 64]], 'm.qzeros': ['I32', [3, 6]], 'm.scales': ['F16', [3, 64]] },
       { codes: { bits: 3, zeroOffset: 0, blockCols: 32 } },
+    ],
+    [
+      'GPTQ in order and symmetric, whose index and zero points say nothing more',
+      { ...gptq, desc_act: false, sym: true },
+      {
+        'm.qweight': ['I32', [12, 64]],
+        'm.qzeros': ['I32', [3, 8]],
+        'm.scales': ['F16', [3, 64]],
+        'm.g_idx': ['I32', [96]],
+      },
+      { zeros: null, groupIndex: null, codes: { bits: 4, blockCols: 32 } },
     ],
     [
       'AWQ',

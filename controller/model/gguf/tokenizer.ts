@@ -1,0 +1,118 @@
+/** tokenizer.json, from what a GGUF file says of its tokenizer. */
+import { quote } from '../config/problems.ts';
+import type { GgufValue } from './container.ts';
+import { mergesByScore, sentencePieceParts } from './sentence-pieces.ts';
+
+type Json = Record<string, unknown>;
+
+const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+const words = (digits: string) => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`;
+
+/** How text is cut before it is encoded, by the name that converters give it; null: as GPT-2 did. */
+const patterns: Readonly<Record<string, string | null>> = {
+  'gpt-2': null,
+  olmo: null,
+  qwen2: words('\\p{N}'),
+  'llama-bpe': words('\\p{N}{1,3}'),
+  'llama-v3': words('\\p{N}{1,3}'),
+  llama3: words('\\p{N}{1,3}'),
+};
+
+/** Types of tokens, by llama.cpp's numbers. */
+const control = 3;
+const userDefined = 4;
+
+/** Throws an Error that names the key. */
+export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { tokenizer: Json; config: Json } {
+  const get = (key: string) => metadata.get(`tokenizer.ggml.${key}`);
+  const model = get('model');
+  if (model !== 'gpt2' && model !== 'llama') {
+    throw new Error(`tokenizer.ggml.model is ${quote(model ?? null)}; supported: "gpt2", "llama"`);
+  }
+  const tokens = texts(get('tokens'), 'tokens');
+  const types = numbers(get('token_type'));
+  const added = tokens.flatMap((content, id) =>
+    types[id] === control || types[id] === userDefined ? [addedToken(id, content, types[id] === control)] : [],
+  );
+  const parts = model === 'gpt2' ? byteLevelParts(get('pre')) : sentencePieceParts(get('add_space_prefix') !== false);
+  const merges = model === 'gpt2' ? texts(get('merges'), 'merges') : mergesByScore(tokens, numbers(get('scores')));
+  const unknown = get('unknown_token_id');
+  const vocabulary = {
+    type: 'BPE',
+    dropout: null,
+    unk_token: model === 'llama' ? (tokens[typeof unknown === 'number' ? unknown : 0] ?? null) : null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: model === 'llama',
+    byte_fallback: model === 'llama',
+    ignore_merges: typeof get('pre') === 'string' && String(get('pre')).startsWith('llama'),
+    vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+    merges,
+  };
+  const special = (key: string) => {
+    const id = get(`${key}_token_id`);
+    return typeof id === 'number' ? (tokens[id] ?? null) : null;
+  };
+  const bos = special('bos');
+  const addsBos = get('add_bos_token') ?? model === 'llama';
+  return {
+    tokenizer: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: added,
+      ...parts,
+      post_processor: addsBos === true && bos !== null ? bosFirst(bos, tokens.indexOf(bos)) : null,
+      model: vocabulary,
+    },
+    config: {
+      bos_token: bos,
+      eos_token: special('eos'),
+      pad_token: special('padding'),
+      chat_template: metadata.get('tokenizer.chat_template') ?? undefined,
+    },
+  };
+}
+
+function byteLevelParts(name: GgufValue | undefined): Json {
+  const pattern = typeof name === 'string' && Object.hasOwn(patterns, name) ? patterns[name] : undefined;
+  if (pattern === undefined) {
+    const supported = Object.keys(patterns).map(quote).join(', ');
+    throw new Error(`tokenizer.ggml.pre is ${quote(name ?? null)}; supported: ${supported}`);
+  }
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false };
+  const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
+  return {
+    normalizer: name === 'qwen2' ? { type: 'NFC' } : null,
+    pre_tokenizer:
+      pattern === null
+        ? { ...bytes, use_regex: true }
+        : { type: 'Sequence', pretokenizers: [split, { ...bytes, use_regex: false }] },
+    decoder: { ...bytes, use_regex: true },
+  };
+}
+
+function bosFirst(token: string, id: number): Json {
+  const sequence = { Sequence: { id: 'A', type_id: 0 } };
+  const special = { SpecialToken: { id: token, type_id: 0 } };
+  return {
+    type: 'TemplateProcessing',
+    single: [special, sequence],
+    pair: [special, sequence, { Sequence: { id: 'B', type_id: 1 } }],
+    special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
+  };
+}
+
+function addedToken(id: number, content: string, special: boolean): Json {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
+}
+
+function texts(value: GgufValue | undefined, key: string): readonly string[] {
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+  throw new Error(`tokenizer.ggml.${key}: expected an array of strings`);
+}
+
+function numbers(value: GgufValue | undefined): readonly number[] {
+  return Array.isArray(value) ? value.map(Number) : [];
+}

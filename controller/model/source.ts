@@ -1,0 +1,83 @@
+/** What a model is compiled from: a checkpoint folder of Hugging Face's layout, or a GGUF file. */
+import { stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts';
+import { isFolder, readJsonFile } from './checkpoint/folder.ts';
+import type { StoredFormat } from './checkpoint/stored-format.ts';
+import type { Problems } from './config/problems.ts';
+import type { RopeLayout } from './config/rope.ts';
+import { type Generation, readGeneration } from './generation.ts';
+import { blockFormat } from './gguf/block-types.ts';
+import { readGgufConfig } from './gguf/config.ts';
+import { isGguf, readGguf } from './gguf/file.ts';
+import { renameTensors } from './gguf/names.ts';
+import { nameOf } from './name.ts';
+import { readQuantisation } from './quantisation/quantisation.ts';
+
+export interface ModelSource {
+  /** That files are relative to; absolute. */
+  readonly directory: string;
+  readonly name: string;
+  /** config.json; null when it cannot be read, which is reported. */
+  readonly config: Readonly<Record<string, unknown>> | null;
+  readonly generation: Generation;
+  readonly checkpoint: Checkpoint;
+  readonly format: StoredFormat | null;
+  /** Other than the family's; null: the family's. */
+  readonly ropeLayout: RopeLayout | null;
+}
+
+/** Reads everything but tensors. Throws a ModelError when there is nothing at the path; else reports what is wrong. */
+export async function readSource(path: string, problems: Problems): Promise<ModelSource> {
+  const file = isGguf(path) && ((await stat(path).catch(() => null))?.isFile() ?? false);
+  if (!file && !(await isFolder(path))) {
+    problems.add(
+      'expected a checkpoint folder or a .gguf file; there is none at this path (models of the Hub are named ORG/NAME)',
+    );
+  }
+  problems.throwIfAny(path);
+  return file ? readGgufSource(path, problems) : readFolder(path, problems);
+}
+
+async function readFolder(folder: string, problems: Problems): Promise<ModelSource> {
+  const inFile = (name: string) => (problem: string) => problems.add(`${name}: ${problem}`);
+  const read = (name: string) => readJsonFile(folder, name, inFile(name));
+  const file = await read('config.json');
+  if (file === 'absent') inFile('config.json')('no such file');
+  const generationFile = await read('generation_config.json');
+  const generation = readGeneration(
+    typeof generationFile === 'object' ? generationFile : {},
+    inFile('generation_config.json'),
+  );
+  const checkpoint = await readCheckpoint(folder, problems);
+  const optimizer = await read('hf_quant_config.json');
+  const config = typeof file === 'object' ? file : null;
+  return {
+    directory: folder,
+    name: nameOf(folder),
+    config,
+    generation,
+    checkpoint,
+    format: config && readQuantisation(config, typeof optimizer === 'object' ? optimizer : null, inFile('config.json')),
+    ropeLayout: null,
+  };
+}
+
+async function readGgufSource(path: string, problems: Problems): Promise<ModelSource> {
+  const found = await readGguf(path, problems);
+  problems.throwIfAny(path);
+  if (found === null) throw new Error(`${path}: refused without a reason`);
+  const { tensors } = found.checkpoint;
+  const vocabulary = tensors.get('token_embd.weight')?.shape[0] ?? 0;
+  const tied = !tensors.has('output.weight');
+  const read = readGgufConfig(found.metadata, { vocabulary, tied }, problems);
+  return {
+    directory: dirname(path),
+    name: basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/, ''),
+    config: read?.config ?? null,
+    generation: readGeneration({}, () => undefined),
+    checkpoint: read === null ? found.checkpoint : renameTensors(found.checkpoint, read.experts),
+    format: blockFormat,
+    ropeLayout: read?.ropeLayout ?? null,
+  };
+}
