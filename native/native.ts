@@ -263,8 +263,61 @@ export interface LogitsRows {
   readonly sequenceIndices: Int32Array;
   /** Tokens of the prompt, in any order, once or more; read only where sampling has a repetition penalty. Null: none. */
   readonly promptTokens: readonly (Int32Array | null)[];
-  /** Tokens generated before; read only where sampling has a repetition, presence or frequency penalty. Null: none. */
+  /** Tokens generated before; read only where sampling has a penalty, and by filters. Null: none. */
   readonly outputTokens: readonly (Int32Array | null)[];
+  /** Which tokens may come: a sequence's own filter, or a mask of one bit a token. Null: all. */
+  readonly filters: readonly (TokenFilter | Uint32Array | null)[];
+}
+
+/** The bytes that each token stands for. */
+export interface VocabularyOptions {
+  /** Of all tokens, one after the other. */
+  readonly bytes: Uint8Array;
+  /** First byte of each token, [tokens + 1]. */
+  readonly offsets: Int32Array;
+  /** 1 for tokens that are no text, [tokens]. */
+  readonly special: Uint8Array;
+}
+
+export interface Vocabulary {
+  close(): void;
+}
+
+/** Grammar in stage.proto: integer arrays are i32, little-endian. */
+export interface GrammarTables {
+  readonly rules: Uint8Array;
+  readonly edgeOffsets: Uint8Array;
+  readonly edges: Uint8Array;
+  readonly final: Uint8Array;
+  readonly plainRuns: Uint8Array;
+}
+
+/** A grammar and what is remembered of its masks; for any number of filters. */
+export interface Grammar {
+  close(): void;
+}
+
+export interface TokenFilterOptions {
+  /** What the text may be. Null: anything. */
+  readonly grammar: Grammar | null;
+  readonly vocabularySize: number;
+  /** Tokens that end a sequence; a grammar allows them where the text may end. */
+  readonly endTokens: Int32Array;
+  /** The only tokens that may come; empty: all. */
+  readonly allowedTokens: Int32Array;
+  /** Runs of tokens whose last one may not come behind the others. */
+  readonly badWords: readonly Int32Array[];
+  /** Before as many tokens none of endTokens comes, unless nothing else may. */
+  readonly minTokens: number;
+}
+
+/** What one sequence may say next. Follows the sequence's tokens, whichever it is shown; steps of a sequence do not overlap. */
+export interface TokenFilter {
+  /** Which tokens may come after these, one bit each; null: all. Runs beside the executor. */
+  mask(outputTokens: Int32Array): Promise<Uint32Array | null>;
+  /** Whether the text was whole when the mask was last made: a sequence that may have no further token ends well. */
+  readonly complete: boolean;
+  close(): void;
 }
 
 export interface StepBatch extends SequenceRows {
@@ -276,10 +329,10 @@ export interface StepBatch extends SequenceRows {
   readonly logits: LogitsRows;
 }
 
-/** Results for the wanted rows, in order. Alternatives of entry i: [topOffsets[i], topOffsets[i + 1]), best first. */
+/** Results for the wanted rows, in order; a token of -1: none may come. Alternatives of entry i: [topOffsets[i], topOffsets[i + 1]), best first. */
 export interface StepOutput {
   readonly tokens: Int32Array;
-  /** Natural log-probabilities of `tokens` before temperature and filters; NaN where none was asked for. */
+  /** Natural log-probabilities of `tokens` before masks, temperature and filters; NaN where none was asked for. */
   readonly logprobs: Float32Array;
   readonly topOffsets: Int32Array;
   readonly topTokens: Int32Array;
@@ -367,4 +420,9 @@ export interface Native {
     options: StageOptions,
     onProgress: OnProgress | null,
   ): Promise<Stage>;
+  /** Rejects with INVALID_ARGUMENT. */
+  createVocabulary(runtime: Runtime, options: VocabularyOptions): Promise<Vocabulary>;
+  /** Throws INVALID_ARGUMENT for tables that are no grammar of the vocabulary. */
+  createGrammar(vocabulary: Vocabulary, tables: GrammarTables): Grammar;
+  createTokenFilter(runtime: Runtime, options: TokenFilterOptions): TokenFilter;
 }

@@ -2,9 +2,11 @@ import type { Logger } from 'pino';
 import type { EngineSnapshot } from '../../controller/api/metrics/engine-metrics.ts';
 import type { Pipeline } from '../../controller/gateway/pipeline.ts';
 import type { PipelineRouter } from '../../controller/gateway/router.ts';
+import { allTokenBytes } from '../../controller/text/token-bytes.ts';
 import type { Native } from '../../native/native.ts';
 import type { RunRequest } from '../../proto/messages.ts';
 import { createEngine, type Engine } from '../../worker/engine/engine.ts';
+import { NativeTokenFilters } from '../../worker/engine/request/token-filters.ts';
 import { createLocalExecutor, type LocalExecutor, type LocalHandles } from '../../worker/stage/local-executor.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import type { PreparedCheckpoint } from './checkpoint.ts';
@@ -79,6 +81,9 @@ export class EmbeddedEngine implements PipelineRouter {
       limits: () => ({ kvBlocks, blockSize: config.blockSize, stateSlots }),
       onProgress: this.#progress(),
     });
+    const tokens = allTokenBytes(checkpoint.text.table, spec.vocabSize);
+    const { runtime } = this.#executor.handles;
+    const filters = await NativeTokenFilters.open(native, runtime, tokens);
     this.#engine = createEngine({
       executor: this.#executor,
       model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
@@ -90,6 +95,7 @@ export class EmbeddedEngine implements PipelineRouter {
       },
       observer: engineLog(log, this.#onFault),
       prefixCaching: config.prefixCaching,
+      filters,
     });
     return this.#executor.handles;
   }

@@ -44,6 +44,7 @@ export function makeStep(
       sequenceIndices: new Int32Array(wanted.length),
       promptTokens: none,
       outputTokens: none,
+      filters: none,
     },
   };
 }

@@ -42,6 +42,7 @@ function step(
       sequenceIndices: count(streams, () => 0),
       promptTokens: Array.from({ length: streams }, () => null),
       outputTokens: Array.from({ length: streams }, () => null),
+      filters: Array.from({ length: streams }, () => null),
     },
   };
 }

@@ -3,6 +3,7 @@
  * tokenised beside the event loop (measured: about 1 ms per kilobyte of prompt), and all chat templates are rendered there.
  */
 
+import type { Grammar } from '../../proto/messages.ts';
 import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError } from '../errors.ts';
 import { readTextFiles, type TextFiles } from '../model/checkpoint/checkpoint-files.ts';
@@ -29,6 +30,8 @@ import {
 import { cutAtMark, finalText, markFinalMessage } from './chat/open-final-message.ts';
 import { plainTraits, type TemplateTraits, templateTraits } from './chat/template-traits.ts';
 import { toTurns } from './chat/turns.ts';
+import { ConstraintCompiler } from './constraint/constraint-compiler.ts';
+import type { ConstraintSpec, Preamble } from './constraint/request/constraint-spec.ts';
 import { templateEnds, tokenizerEnds } from './end-tokens.ts';
 import {
   type NamedTemplate,
@@ -56,6 +59,8 @@ export interface TextModel {
   answerTokens(withTools: boolean): ReadonlySet<number>;
   /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
   encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
+  /** What a request asks of its answer, as a grammar. Fails with an error that names the field at fault. */
+  compileConstraint(spec: ConstraintSpec, preamble: Preamble | null, signal?: AbortSignal | null): Promise<Grammar>;
   /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
   renderChat(input: ChatInput, signal?: AbortSignal | null): Promise<string>;
   close(): Promise<void>;
@@ -94,6 +99,7 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
     ...tokenizerEnds(files, (token) => tokenizer.idOf(token)),
     ...(typeof chat === 'string' ? [] : await templateEnds(files, chat.all, tokenizer.special.names, chat.process)),
   ];
+  const constraints = new ConstraintCompiler();
   return {
     table: tokenizer.table,
     samplingDefaults,
@@ -112,6 +118,13 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
       if ('result' in answer) return checkedIds(answer.result);
       throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: new Error(answer.error) });
     },
+    compileConstraint(spec, preamble, signal = null) {
+      const texts = JSON.stringify([spec, preamble]);
+      const tokens = [...specialTokens].filter(
+        ([token]) => preamble?.kind === 'harmony' || texts.includes(JSON.stringify(token).slice(1, -1)),
+      );
+      return constraints.compile({ spec, preamble, tokens }, signal);
+    },
     async renderChat(input, signal = null) {
       if (typeof chat === 'string') throw new ServiceError('UNSUPPORTED', chat, { field: 'messages' });
       const template = templateFor(chat.templates, input);
@@ -122,7 +135,7 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
       return input.continueFinalMessage ? cutAtMark(rendered, finalText(turns)) : rendered;
     },
     async close() {
-      await Promise.all([threads.close(), typeof chat === 'string' ? null : chat.process.close()]);
+      await Promise.all([constraints.close(), threads.close(), typeof chat === 'string' ? null : chat.process.close()]);
     },
   };
 }

@@ -3,6 +3,9 @@
 #include <napi.h>
 
 #include "binding/environment.h"
+#include "binding/filters/grammar_handle.h"
+#include "binding/filters/token_filter_handle.h"
+#include "binding/filters/vocabulary_handle.h"
 #include "binding/handles/expert_bank_handle.h"
 #include "binding/handles/rank_shard_handle.h"
 #include "binding/handles/runtime_handle.h"
@@ -19,6 +22,9 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   ExpertBankHandle::Define(env);
   RankShardHandle::Define(env);
   StageHandle::Define(env);
+  VocabularyHandle::Define(env);
+  GrammarHandle::Define(env);
+  TokenFilterHandle::Define(env);
   exports.Set("hardware", Napi::Function::New<Hardware>(env, "hardware"));
   exports.Set("measureLimits", Napi::Function::New<MeasureLimits>(env, "measureLimits"));
   exports.Set("createRuntime", Napi::Function::New<CreateRuntime>(env, "createRuntime"));
@@ -27,6 +33,10 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("createExpertBank", Napi::Function::New<CreateExpertBank>(env, "createExpertBank"));
   exports.Set("createRankShard", Napi::Function::New<CreateRankShard>(env, "createRankShard"));
   exports.Set("createStage", Napi::Function::New<CreateStage>(env, "createStage"));
+  exports.Set("createVocabulary", Napi::Function::New<CreateVocabulary>(env, "createVocabulary"));
+  exports.Set("createGrammar", Napi::Function::New<CreateGrammar>(env, "createGrammar"));
+  exports.Set("createTokenFilter",
+              Napi::Function::New<CreateTokenFilter>(env, "createTokenFilter"));
   return exports;
 }
 

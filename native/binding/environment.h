@@ -63,8 +63,17 @@ class Call {
   uint64_t id_;
 };
 
-enum class HandleKind { kRuntime, kWeightStore, kExpertBank, kRankShard, kStage };
-constexpr size_t kHandleKinds = 5;
+enum class HandleKind {
+  kRuntime,
+  kWeightStore,
+  kExpertBank,
+  kRankShard,
+  kStage,
+  kVocabulary,
+  kGrammar,
+  kTokenFilter
+};
+constexpr size_t kHandleKinds = 8;
 
 class Environment {
  public:

@@ -18,6 +18,7 @@ import { Cache } from './cache/cache.ts';
 import { StateSlots } from './cache/state-slots.ts';
 import { checkEngineLimits, defaultEngineLimits, type EngineLimits } from './request/limits.ts';
 import type { EngineModel } from './request/request.ts';
+import type { TokenFilters } from './request/token-filters.ts';
 import type { EngineObserver, EngineSnapshot } from './run/observer.ts';
 import type { ResponseQueue } from './run/response-queue.ts';
 import type { StepExecutor } from './step/executor.ts';
@@ -31,6 +32,8 @@ export interface EngineOptions {
   readonly clock?: Clock;
   /** Whether requests reuse the cache blocks of prompts that begin alike. Default true. */
   readonly prefixCaching?: boolean;
+  /** Makes filters for requests with a constraint, which are refused without. Default: none. */
+  readonly filters?: TokenFilters | null;
   /** 32 random bits that salt the prefix cache's hashes. */
   readonly salt?: number;
 }
@@ -78,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
     limits,
     observer: options.observer ?? null,
     clock: options.clock ?? systemClock,
+    filters: options.filters ?? null,
     cache: new Cache(
       new BlockManager({
         blockCount: executor.limits.kvBlocks,

@@ -4,9 +4,10 @@ import type { RunRequest } from '../../proto/messages.ts';
 import { stepFailure } from '../errors.ts';
 import type { Cache } from './cache/cache.ts';
 import type { Engine } from './engine.ts';
-import { EngineError } from './request/errors.ts';
+import { EngineError, invalidArgument } from './request/errors.ts';
 import type { EngineLimits } from './request/limits.ts';
 import { checkRequest, type EngineModel } from './request/request.ts';
+import type { TokenFilters } from './request/token-filters.ts';
 import { RetryBackoff } from './retry-backoff.ts';
 import { ActiveRun } from './run/active-run.ts';
 import type { EngineObserver, EngineSnapshot } from './run/observer.ts';
@@ -24,6 +25,8 @@ export interface StepLoopOptions {
   readonly observer: EngineObserver | null;
   readonly clock: Clock;
   readonly cache: Cache;
+  /** Null where constraints are refused. */
+  readonly filters: TokenFilters | null;
 }
 
 /**
@@ -130,7 +133,11 @@ export class StepLoop implements Engine {
           `the request would add ${request.outputs.length}`,
       );
     }
-    const sequences = request.outputs.map((_, index) => new Sequence(request, index, ++this.#lastOrder));
+    const sequences = request.outputs.map((_, index) => {
+      const { constraint, stopTokens } = request;
+      const filter = constraint === null ? null : this.#filters().create(constraint, stopTokens);
+      return new Sequence(request, index, ++this.#lastOrder, filter);
+    });
     const cancel = (): void => this.#finish(run, 'FINISH_REASON_CANCELLED');
     const run = new ActiveRun({
       request,
@@ -159,6 +166,15 @@ export class StepLoop implements Engine {
     this.#scheduler.submit(unended);
     this.#wake();
     return run;
+  }
+
+  #filters(): TokenFilters {
+    const { filters } = this.#options;
+    if (filters !== null) return filters;
+    throw invalidArgument(
+      'constraint',
+      'is not supported: the tokenizer of the checkpoint cannot be read by the worker',
+    );
   }
 
   /** Starts steps once the current task is over, so that requests that arrive together share one. */

@@ -48,6 +48,7 @@ function sliceLogits(logits: LogitsRows, firstRow: number, endRow: number): Logi
     sequenceIndices: logits.sequenceIndices.subarray(first, end),
     promptTokens: logits.promptTokens.slice(first, end),
     outputTokens: logits.outputTokens.slice(first, end),
+    filters: logits.filters.slice(first, end),
   };
 }
 

@@ -3,6 +3,7 @@ import type { ExpertBank, OnProgress, RankShard, Stage } from '../../native/nati
 import type { Clock } from '../../platform/process/clock.ts';
 import type { EngineLimits } from '../engine/request/limits.ts';
 import type { EngineModel } from '../engine/request/request.ts';
+import type { TokenFilters } from '../engine/request/token-filters.ts';
 import type { EngineObserver } from '../engine/run/observer.ts';
 import type { ColdExperts } from '../shard/cold-experts.ts';
 import type { DispatchObserver } from '../shard/dispatcher.ts';
@@ -29,6 +30,8 @@ export interface SeatOptions {
   readonly createStage: (spec: SeatSpec, rankTargets: readonly number[], onProgress: OnProgress) => Promise<Stage>;
   readonly createRankShard: (spec: SeatSpec, onProgress: OnProgress) => Promise<RankShard>;
   readonly onProgress: OnProgress;
+  /** For the engine of a pipeline; null where constraints are refused. */
+  readonly openFilters: () => Promise<TokenFilters | null>;
   /** Whether a worker says that its part of the pipeline is loaded. */
   readonly partnerReady: (workerId: string, pipeline: string) => boolean;
   readonly clock?: Clock;

@@ -1,4 +1,4 @@
-import type { Stage, StepBatch, StepOutput, StepProgress } from '../../native/native.ts';
+import type { LogitsRows, Stage, StepBatch, StepOutput, StepProgress } from '../../native/native.ts';
 import type { AttentionRows } from '../../proto/generated/conclave/v1/AttentionRows.ts';
 import type { Dispatcher, SourcedPartial } from '../shard/dispatcher.ts';
 import type { CacheClaim, CacheFields } from '../wire/cache-claim.ts';
@@ -24,6 +24,8 @@ export interface StageRunnerOptions {
   /** Batches of at least this many rows run as two micro-batches, so that one's network time hides behind the other's compute. */
   readonly overlapRows: number;
 }
+
+const none = new Int32Array(0);
 
 type DispatchStep = Extract<StepProgress, { kind: 'dispatch' }>;
 
@@ -65,6 +67,9 @@ export class StageRunner {
     const epoch = this.#options.epoch();
     const cache = claim.fields;
     const attention = this.#attentionRows(batch, cache);
+    // Made while this stage computes, for the stage that samples.
+    const masked = next === null ? null : masks(batch.logits);
+    masked?.catch(() => undefined);
     let progress = await stage.begin(batch);
     while (progress.kind === 'dispatch') {
       const step = progress;
@@ -76,8 +81,9 @@ export class StageRunner {
       }
     }
     if (progress.kind === 'output') return progress.output;
-    if (next === null) throw new Error('the last stage of the pipeline returned activations instead of tokens');
-    return next.step(progress.hidden, batch, epoch, cache);
+    if (next === null || masked === null)
+      throw new Error('the last stage of the pipeline returned activations instead of tokens');
+    return next.step(progress.hidden, { ...batch, logits: await masked }, epoch, cache);
   }
 
   async #resume(step: DispatchStep, answers: readonly SourcedPartial[]): Promise<StepProgress> {
@@ -105,6 +111,17 @@ export class StageRunner {
       stateSlots: bytesOf(batch.stateSlots),
     };
   }
+}
+
+/** The same rows with masks in the place of filters. */
+async function masks(logits: LogitsRows): Promise<LogitsRows> {
+  if (logits.filters.every((filter) => filter === null)) return logits;
+  const filters = await Promise.all(
+    logits.filters.map(async (filter, i) =>
+      filter === null || filter instanceof Uint32Array ? filter : filter.mask(logits.outputTokens[i] ?? none),
+    ),
+  );
+  return { ...logits, filters };
 }
 
 /** Index of the partial sum that a NON_FINITE or shape error of Stage.resume is about, or null for other errors. */

@@ -1,6 +1,7 @@
 import type { Stage } from '../../native/native.ts';
 import { systemClock } from '../../platform/process/clock.ts';
 import { createEngine, type Engine } from '../engine/engine.ts';
+import type { TokenFilters } from '../engine/request/token-filters.ts';
 import { Dispatcher } from '../shard/dispatcher.ts';
 import { expertRoute, type LayerReplicas } from '../shard/replicas.ts';
 import type { Targets } from '../shard/targets.ts';
@@ -127,7 +128,7 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
     claim,
     clock: options.clock ?? systemClock,
   });
-  const engine = spec.rank.stage === 0 ? createLeadEngine(spec, executor, options) : null;
+  const engine = spec.rank.stage === 0 ? createLeadEngine(spec, executor, await options.openFilters(), options) : null;
   return new StageSeat(spec, epoch, { stage, targets, replicas, claim, runner, executor, next, engine });
 }
 
@@ -151,8 +152,20 @@ function createDispatcher(
   });
 }
 
-function createLeadEngine({ rank, blockSize }: SeatSpec, executor: ClusterExecutor, options: SeatOptions): Engine {
+function createLeadEngine(
+  { rank, blockSize }: SeatSpec,
+  executor: ClusterExecutor,
+  filters: TokenFilters | null,
+  options: SeatOptions,
+): Engine {
   const { model, engineObserver: observer, prefixCaching } = options;
   const maxModelLen = Math.min(options.limits.maxModelLen, rank.kvBlocks * blockSize);
-  return createEngine({ executor, model, limits: { ...options.limits, maxModelLen }, observer, prefixCaching });
+  return createEngine({
+    executor,
+    model,
+    limits: { ...options.limits, maxModelLen },
+    observer,
+    prefixCaching,
+    filters,
+  });
 }

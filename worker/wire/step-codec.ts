@@ -43,7 +43,7 @@ export function encodeOutput(output: StepOutput): SampledRows {
     rows: Array.from(output.tokens, (tokenId, i) => {
       const tops = [output.topOffsets[i] ?? 0, output.topOffsets[i + 1] ?? 0] as const;
       return {
-        tokenId,
+        ...(tokenId >= 0 && { tokenId }),
         logprob: output.logprobs[i] ?? Number.NaN,
         topTokenIds: [...output.topTokens.subarray(...tops)],
         topLogprobs: [...output.topLogprobs.subarray(...tops)],
@@ -58,7 +58,7 @@ export function decodeOutput({ rows }: SampledRows__Output): StepOutput {
     topOffsets[i + 1] = (topOffsets[i] ?? 0) + row.topTokenIds.length;
   });
   return {
-    tokens: Int32Array.from(rows, (row) => row.tokenId ?? 0),
+    tokens: Int32Array.from(rows, (row) => row.tokenId ?? -1),
     logprobs: Float32Array.from(rows, (row) => row.logprob),
     topOffsets,
     topTokens: Int32Array.from(rows.flatMap((row) => row.topTokenIds)),
@@ -83,8 +83,16 @@ function encodeRow(
     sequenceIndex: logits.sequenceIndices[i] ?? 0,
     promptTokenIds: toBytes(logits.promptTokens[i] ?? new Int32Array(0)),
     outputTokenIds: toBytes(logits.outputTokens[i] ?? new Int32Array(0)),
-    allowedTokens: Buffer.alloc(0),
+    allowedTokens: maskBytes(logits, i),
   };
+}
+
+/** Filters stay with the first stage: what they say travels. */
+function maskBytes({ filters }: LogitsRows, i: number): Buffer {
+  const mask = filters[i] ?? null;
+  if (mask === null) return Buffer.alloc(0);
+  if (mask instanceof Uint32Array) return Buffer.from(mask.buffer, mask.byteOffset, mask.byteLength);
+  throw new TypeError('a filter of a sequence cannot be sent to another worker: its mask can');
 }
 
 function encodeSampling(sampling: NativeSampling): SamplingParams {
@@ -103,6 +111,9 @@ function decodeRows(rows: readonly LogitsRow[]): LogitsRows {
     sequenceIndices: Int32Array.from(rows, (row) => row.sequenceIndex),
     promptTokens: rows.map((row) => (hasPenalty(row.sampling) ? toInt32(row.promptTokenIds) : null)),
     outputTokens: rows.map((row) => (hasPenalty(row.sampling) ? toInt32(row.outputTokenIds) : null)),
+    filters: rows.map(({ allowedTokens }) =>
+      allowedTokens.length === 0 ? null : new Uint32Array(toInt32(allowedTokens).buffer),
+    ),
   };
 }
 

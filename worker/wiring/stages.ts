@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
+import type { VocabularyOptions } from '../../native/native.ts';
 import type { KnownModel } from '../agent/served-model.ts';
 import type { WorkerAgent } from '../agent/worker-agent.ts';
+import { NativeTokenFilters, type TokenFilters } from '../engine/request/token-filters.ts';
 import { ColdExperts } from '../shard/cold-experts.ts';
 import type { Targets } from '../shard/targets.ts';
 import { checkCacheBytes, plannedBytes } from '../stage/cache-size.ts';
@@ -21,6 +23,10 @@ export interface StageOptions {
   readonly overlapRows: number;
   /** Whether requests reuse the cache blocks of prompts that begin alike. Default true. */
   readonly prefixCaching?: boolean;
+  /** The bytes of the checkpoint's tokens, for constraints; `size`: tokens of the model. */
+  readonly readTokens: (size: number) => Promise<VocabularyOptions>;
+  /** Constraints are refused, because the tokens cannot be read. */
+  readonly onNoTokens: (error: unknown) => void;
 }
 
 /** What stages work with. */
@@ -68,12 +74,17 @@ export function createStages(
 }
 
 function seatOptions(
-  { credentials, hedgeMs, overlapRows, prefixCaching = true }: StageOptions,
+  { credentials, hedgeMs, overlapRows, prefixCaching = true, readTokens, onNoTokens }: StageOptions,
   { agent, model, parts, observers, targets, metadata }: StageContext,
   cold: ColdExperts,
 ): SeatOptions {
   const { spec, maxModelLen, maxNumSeqs: maxSequences } = model;
   const onProgress = (): void => agent.changed();
+  let filters: Promise<TokenFilters | null> | null = null;
+  const noFilters = (error: unknown): null => {
+    onNoTokens(error);
+    return null;
+  };
   return {
     hidden: spec.hiddenSize,
     model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
@@ -92,9 +103,17 @@ function seatOptions(
     prefixCaching,
     ...seatMakers(model, parts),
     onProgress,
+    openFilters: () => (filters ??= openFilters(parts, readTokens(spec.vocabSize)).catch(noFilters)),
     newCacheId: () => randomInt(1, 2 ** 48 - 1),
     partnerReady: (workerId, pipeline) => agent.partnerReady(workerId, pipeline),
   };
+}
+
+async function openFilters(
+  { native, runtime }: NativeParts,
+  tokens: Promise<VocabularyOptions>,
+): Promise<TokenFilters> {
+  return NativeTokenFilters.open(native, runtime, await tokens);
 }
 
 function seatMakers(

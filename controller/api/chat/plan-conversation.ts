@@ -12,6 +12,8 @@ import { calledTools, continuedText, readChatInput } from '../fields/chat-messag
 import { readCommonFields, readPromptLogprobs } from '../fields/common-body.ts';
 import { readConstraint } from '../fields/constraint-fields.ts';
 import { encodePrompt, outputTokens, readLastTokens } from '../fields/prompts.ts';
+import { readStructure } from '../fields/structure-fields.ts';
+import { forcedCalls, preamble } from './forced-calls.ts';
 
 export interface Conversation {
   readonly generation: Generation;
@@ -43,11 +45,14 @@ export async function planConversation(
   const limit = (['max_completion_tokens', 'max_tokens'] as const).find((name) => (body[name] ?? null) !== null);
   const asked = limit === undefined ? null : (body[limit] ?? null);
   const maxTokens = outputTokens(tokenIds.length, asked, maxModelLen, served, limit ?? 'messages');
+  const structure = forcedCalls(body, exact, model.answers) ?? readStructure(body, exact);
+  const before = structure && preamble(model.answers, prompt, continuedText(body));
+  const grammar = structure && (await model.compileConstraint(structure, before, signal));
   const generation: Generation = {
     ...common,
     promptTokenIds: tokenIds,
     maxTokens,
-    constraint: await readConstraint(body, served, maxTokens),
+    constraint: await readConstraint(body, served, maxTokens, grammar),
     logprobs: logprobs ?? (common.n > (body.n ?? 1) ? 0 : null),
     promptLogprobs: readPromptLogprobs(body),
     textOffsets: false,

@@ -8,8 +8,10 @@ import { UsageCounter } from '../answers/usage.ts';
 import { readCommonFields, readPromptLogprobs, readStreamFields } from '../fields/common-body.ts';
 import { completionBody } from '../fields/completion-body.ts';
 import { readConstraint } from '../fields/constraint-fields.ts';
+import { exactBody } from '../fields/json-body.ts';
 import { outputTokens, type Prompt, readLastTokens, readPrompts } from '../fields/prompts.ts';
 import { readBody } from '../fields/read-body.ts';
+import { readStructure } from '../fields/structure-fields.ts';
 import { TextDocument, TextStream } from './text-answer.ts';
 
 /** What OpenAI generates when nothing is said. */
@@ -40,7 +42,9 @@ export async function planCompletion(
   const n = fields.n ?? 1;
   const scored = { echo: echo ? logprobs : null, prompt_logprobs: readPromptLogprobs(fields) };
   checkPromptScores(prompts, n, scored);
-  const constraint = await readConstraint(fields, served, asked ?? defaultMaxTokens);
+  const structure = readStructure(fields, exactBody(body));
+  const grammar = structure && (await served.text.compileConstraint(structure, null, signal));
+  const constraint = await readConstraint(fields, served, asked ?? defaultMaxTokens, grammar);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({
       ...common,

@@ -115,9 +115,6 @@ export function continuedText({ messages, continue_final_message: continued }: C
 
 /** The tools that a model may call; null for none. */
 export function calledTools({ tools, tool_choice: choice }: ChatInputBody): readonly JsonObject[] | null {
-  if (choice === 'required' || (typeof choice === 'object' && choice !== null)) {
-    throw unsupportedField('tool_choice', 'only "auto" and "none" are supported: output is not constrained');
-  }
   tools?.forEach((given, i) => {
     if (given.type !== 'function') throw unsupportedField(`tools[${i}].type`, 'only "function" is supported');
     if (!isObject(given.function)) throw invalidField(`tools[${i}].function`, given.function, 'a JSON object');

@@ -11,7 +11,7 @@ import {
   type SamplingValues,
   samplingParameters,
 } from '../../../proto/sampling-parameters.ts';
-import { invalidField, unsupportedField } from '../../errors.ts';
+import { invalidField } from '../../errors.ts';
 import type { Generation, Served } from '../../gateway/inference.ts';
 import { compileStops } from '../../text/stop-texts.ts';
 import { constraintFields } from './constraint-fields.ts';
@@ -29,6 +29,7 @@ import {
   text,
   tokenIds,
 } from './schema.ts';
+import { structureFields } from './structure-fields.ts';
 
 export const maxLogprobs = 20;
 export const maxSequencesPerPrompt = 128;
@@ -53,16 +54,6 @@ const samplingFields = Object.fromEntries(
 const none = 'is not supported';
 
 export const maxTokensField = integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
-
-/** Constraints on the output, under OpenAI's name, vLLM's, and vLLM's older ones. */
-const structureFields = {
-  response_format: z.looseObject({ type: z.string('a string').nullish() }, 'a JSON object').nullish(),
-  structured_outputs: anObject.nullish(),
-  guided_json: z.unknown().optional(),
-  guided_regex: text,
-  guided_choice: list(z.string('a string'), 4096).nullish(),
-  guided_grammar: text,
-};
 
 export const commonFields = {
   model: text,
@@ -128,7 +119,6 @@ export interface StreamFields {
 
 /** `sent`: the body as it came, whose numbers have all their digits. */
 export function readCommonFields(body: CommonBody, sent: unknown, served: Served): CommonFields {
-  refuseUnsupported(body);
   const { vocabSize } = served.model;
   return {
     sampling: {
@@ -223,19 +213,4 @@ export function checkStops(stops: readonly unknown[], path: string): readonly st
     if (!well) throw invalidField(`${path}[${i}]`, stop, `a text of 1 to ${maxStopLength} characters`);
   });
   return stops as readonly string[];
-}
-
-/** Features that clients may ask for and that this server does not have. */
-function refuseUnsupported(body: CommonBody): void {
-  for (const name of [
-    'structured_outputs',
-    'guided_json',
-    'guided_regex',
-    'guided_choice',
-    'guided_grammar',
-  ] as const) {
-    if ((body[name] ?? null) !== null) throw unsupportedField(name, `structured output ${none}`);
-  }
-  const format = body.response_format?.type ?? 'text';
-  if (format !== 'text') throw unsupportedField('response_format.type', `structured output ${none}: only "text" is`);
 }

@@ -1,6 +1,6 @@
 /** Which tokens a request allows: `min_tokens`, `bad_words` and `allowed_token_ids`, with vLLM's meanings. */
 import { z } from 'zod';
-import type { TokenConstraint } from '../../../proto/messages.ts';
+import type { Grammar, TokenConstraint } from '../../../proto/messages.ts';
 import { invalidField } from '../../errors.ts';
 import type { Served } from '../../gateway/inference.ts';
 import { checkTokenIds, integer, list, tokenIds } from './schema.ts';
@@ -17,11 +17,12 @@ export const constraintFields = {
 
 type ConstraintBody = z.output<z.ZodObject<typeof constraintFields>>;
 
-/** Null where all tokens may come. `maxTokens`: how many will come at most. */
+/** Null where all tokens may come. `maxTokens`: how many will come at most; `grammar`: what the text may be, null: anything. */
 export async function readConstraint(
   body: ConstraintBody,
   served: Served,
   maxTokens: number,
+  grammar: Grammar | null,
 ): Promise<TokenConstraint | null> {
   const { bad_words: words, allowed_token_ids: allowed } = body;
   const minTokens = body.min_tokens ?? 0;
@@ -31,9 +32,9 @@ export async function readConstraint(
   if (allowed?.length === 0) throw invalidField('allowed_token_ids', allowed, 'at least one token id');
   const allowedTokenIds = checkTokenIds(allowed ?? [], 'allowed_token_ids', served.model.vocabSize);
   const badWords = await badWordTokens([...new Set(words ?? [])], served);
-  if (minTokens === 0 && allowedTokenIds.length === 0 && badWords.length === 0) return null;
+  if (grammar === null && minTokens === 0 && allowedTokenIds.length === 0 && badWords.length === 0) return null;
   return {
-    grammar: null,
+    grammar,
     allowedTokenIds: [...allowedTokenIds],
     badWords: badWords.map((ids) => ({ ids })),
     minTokens,

@@ -2,12 +2,10 @@
  * The process that parses and renders chat templates, with limits of time, memory and length. A thread would not do: one that
  * grows an array past its heap limit in one step takes the whole program with it.
  */
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { formatBytes, formatDuration } from '../../../platform/process/quantities.ts';
-import { packageRoot } from '../../../proto/messages.ts';
 import { ServiceError } from '../../errors.ts';
 import { type HostEvents, IsolatedTasks, TaskError, type TaskHost } from './isolated-tasks.ts';
+import { OutOfMemory, processHost } from './process-host.ts';
 
 export interface NamedTemplate {
   /** Where it stands, such as "chat_template.jinja". */
@@ -90,46 +88,18 @@ export function templateProcess(
   };
 }
 
-class OutOfMemory extends Error {}
-
-/** How Node ends when its heap is full. */
-const abortSignals: ReadonlySet<string | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL']);
-
 function start(
   templates: readonly NamedTemplate[],
   { memoryBytes, characters }: TemplateLimits,
-  { onReady, onAnswer, onLost }: HostEvents<TemplateAnswer>,
+  events: HostEvents<TemplateAnswer>,
 ): TaskHost<TemplateTask> {
-  const child = spawn(
-    process.execPath,
-    [
-      `--max-old-space-size=${Math.floor(memoryBytes / 2 ** 20)}`,
-      join(packageRoot, 'controller', 'text', 'isolated', 'template-process.mjs'),
-      String(characters),
-    ],
-    // It needs none of the variables, some of which are secrets; strftime_now needs the time zone.
-    {
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      serialization: 'advanced',
-      env: process.env['TZ'] === undefined ? {} : { TZ: process.env['TZ'] },
-    },
+  const host = processHost<object, TemplateAnswer>(
+    { file: 'isolated/template-process.mjs', args: [String(characters)], memoryBytes },
+    events,
   );
-  // Neither the process nor its channel keeps this program alive.
-  child.unref();
-  child.channel?.unref();
-  child.on('message', (message) => (message === 'ready' ? onReady() : onAnswer(message as TemplateAnswer)));
-  child.on('error', onLost);
-  child.on('exit', (code, signal) => {
-    const how = `the process ended with ${signal ?? `exit code ${code}`}`;
-    const cause = abortSignals.has(signal) || code === 134 ? new OutOfMemory(how) : new Error(how);
-    // Answers that it sent before may still be on their way.
-    if (child.connected) child.once('disconnect', () => onLost(cause));
-    else onLost(cause);
-  });
-  const send = (message: object): void => void child.send(message, () => undefined);
-  send({ sources: templates.map(({ source }) => source) });
+  host.post({ sources: templates.map(({ source }) => source) });
   return {
-    post: ({ template, variables }: TemplateTask) => send({ index: templates.indexOf(template), variables }),
-    end: async () => void child.kill('SIGKILL'),
+    post: ({ template, variables }: TemplateTask) => host.post({ index: templates.indexOf(template), variables }),
+    end: () => host.end(),
   };
 }

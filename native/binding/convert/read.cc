@@ -123,6 +123,10 @@ std::vector<int32_t> ReadInt32Array(Napi::Value value, const std::string& path) 
   return ReadTyped<int32_t>(value, path, napi_int32_array);
 }
 
+std::vector<uint32_t> ReadUint32Array(Napi::Value value, const std::string& path) {
+  return ReadTyped<uint32_t>(value, path, napi_uint32_array);
+}
+
 std::vector<float> ReadFloat32Array(Napi::Value value, const std::string& path) {
   return ReadTyped<float>(value, path, napi_float32_array);
 }

@@ -28,6 +28,7 @@ std::string ReadString(Napi::Value value, const std::string& path);
 std::string ReadOneOf(Napi::Value value, const std::string& path,
                       const std::vector<std::string>& choices);
 std::vector<int32_t> ReadInt32Array(Napi::Value value, const std::string& path);
+std::vector<uint32_t> ReadUint32Array(Napi::Value value, const std::string& path);
 std::vector<float> ReadFloat32Array(Napi::Value value, const std::string& path);
 std::vector<uint8_t> ReadUint8Array(Napi::Value value, const std::string& path);
 std::vector<Napi::Value> ReadArray(Napi::Value value, const std::string& path);

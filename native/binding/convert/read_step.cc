@@ -1,6 +1,7 @@
 #include "binding/convert/read_step.h"
 
 #include "binding/convert/read.h"
+#include "binding/convert/read_token_mask.h"
 #include "conclave/base/error.h"
 
 namespace conclave::binding {
@@ -66,7 +67,13 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
       [](LogitsRow& row, Napi::Value value, const std::string& path) {
         row.sampling = ReadSampling(value, path);
       });
-  // A history may be as long as the context: it is copied only for a penalty that depends on it.
+  each(
+      "filters", [](const LogitsRow&) { return true; },
+      [](LogitsRow& row, Napi::Value value, const std::string& path) {
+        row.mask = ReadTokenMask(value, path);
+      });
+  // A history may be as long as the context: it is copied only for a penalty or a filter that
+  // depends on it.
   each(
       "promptTokens",
       [](const LogitsRow& row) { return row.sampling && row.sampling->PenalisesPrompt(); },
@@ -75,7 +82,9 @@ std::vector<LogitsRow> ReadLogitsRows(const Fields& fields) {
       });
   each(
       "outputTokens",
-      [](const LogitsRow& row) { return row.sampling && row.sampling->PenalisesOutput(); },
+      [](const LogitsRow& row) {
+        return row.mask != nullptr || (row.sampling && row.sampling->PenalisesOutput());
+      },
       [](LogitsRow& row, Napi::Value value, const std::string& path) {
         row.output_tokens = ReadInt32Array(value, path);
       });

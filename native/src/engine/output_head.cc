@@ -8,9 +8,9 @@ namespace {
 constexpr int64_t kLogitsBytesAtOnce = 32 << 20;
 
 LogitsRequest RequestOf(const LogitsRow& row) {
-  return {row.target,       row.logprobs,       row.sampling ? &*row.sampling : nullptr,
-          row.position,     row.sequence_index, row.prompt_tokens,
-          row.output_tokens};
+  return {row.target,        row.logprobs,       row.sampling ? &*row.sampling : nullptr,
+          row.position,      row.sequence_index, row.prompt_tokens,
+          row.output_tokens, row.mask.get()};
 }
 
 StepOutput Collect(std::span<const LogitsResult> results) {

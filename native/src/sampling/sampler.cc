@@ -1,5 +1,6 @@
 // Choice of a token from a row of logits.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -37,13 +38,43 @@ void CheckSampling(const Sampling& s) {
 
 bool AdjustsLogits(const Sampling& s) { return !s.bias_tokens.empty() || s.PenalisesOutput(); }
 
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+
+// Makes all tokens impossible that the mask does not allow. Returns whether one is left.
+bool ApplyMask(std::span<const uint32_t> allowed, std::span<float> logits) {
+  Expect(allowed.size() == (logits.size() + 31) / 32, "mask", "one bit for each token",
+         static_cast<int64_t>(allowed.size()));
+  bool left = false;
+  for (size_t first = 0; first < logits.size(); first += 32) {
+    const uint32_t word = allowed[first / 32];
+    const size_t end = std::min(logits.size(), first + 32);
+    if (word == 0) {
+      std::fill(logits.begin() + static_cast<int64_t>(first),
+                logits.begin() + static_cast<int64_t>(end), kImpossible);
+      continue;
+    }
+    for (size_t i = first; i < end; ++i) {
+      logits[i] = (word >> (i - first) & 1) != 0 ? logits[i] : kImpossible;
+      left = left || logits[i] != kImpossible;
+    }
+  }
+  return left;
+}
+
+// -1 where the mask allows no token.
 int32_t ChooseToken(const LogitsRequest& request, TokenLogit highest, std::span<float> logits) {
+  const bool adjusts = request.sampling != nullptr && AdjustsLogits(*request.sampling);
+  if (adjusts)
+    AdjustLogits(*request.sampling, request.prompt_tokens, request.output_tokens, logits);
+  bool masked = false;
+  if (request.mask != nullptr) {
+    const std::span<const uint32_t> allowed = request.mask->Allowed(request.output_tokens);
+    masked = !allowed.empty();
+    if (masked && !ApplyMask(allowed, logits)) return -1;
+  }
+  if (adjusts || masked) highest = Highest(logits);
   if (request.sampling == nullptr) return highest.token;
   const Sampling& sampling = *request.sampling;
-  if (AdjustsLogits(sampling)) {
-    AdjustLogits(sampling, request.prompt_tokens, request.output_tokens, logits);
-    highest = Highest(logits);
-  }
   if (sampling.temperature == 0) return highest.token;
   const double uniform = PhiloxUniform(sampling.seed, static_cast<uint32_t>(request.sequence_index),
                                        static_cast<uint32_t>(request.position));
@@ -83,9 +114,10 @@ LogitsResult Sample(const LogitsRequest& request, std::span<float> logits) {
   }
   if (request.target < 0) {
     thread_local std::vector<float> adjustable;
-    const bool greedy = request.sampling == nullptr;
-    if (!greedy) adjustable.assign(logits.begin(), logits.end());
-    result.token = ChooseToken(request, highest, greedy ? logits : std::span<float>(adjustable));
+    const bool plain = request.sampling == nullptr && request.mask == nullptr;
+    if (!plain) adjustable.assign(logits.begin(), logits.end());
+    result.token = ChooseToken(request, highest, plain ? logits : std::span<float>(adjustable));
+    if (result.token < 0) return result;
   }
   result.logprob = logits[static_cast<size_t>(result.token)] - log_sum;
   return result;

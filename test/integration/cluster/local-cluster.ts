@@ -102,6 +102,12 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
       hedgeMs: null,
       dispatchDeadlineMs: 2_000,
       overlapRows: setup.overlapRows ?? 64,
+      readTokens: async (size) => ({
+        bytes: new Uint8Array(0),
+        offsets: new Int32Array(size + 1),
+        special: new Uint8Array(size),
+      }),
+      onNoTokens: (error) => onError('tokens', error),
       modelDeadlineMs: 5_000,
       observer: {
         onAnswer: nothing,

@@ -147,6 +147,7 @@ export function stepBatch(sequences: readonly SequenceStep[], hidden: Uint8Array
       sequenceIndices: new Int32Array(rows.length),
       promptTokens: none,
       outputTokens: none,
+      filters: none,
     },
   };
 }

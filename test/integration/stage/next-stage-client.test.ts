@@ -35,6 +35,7 @@ function batchOf(rows: number): StepBatch {
       sequenceIndices: Int32Array.of(0),
       promptTokens: [null],
       outputTokens: [null],
+      filters: [null],
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { NativeSampling } from '../../../native/native.ts';
-import type { RunRequest } from '../../../proto/messages.ts';
+import type { RunRequest, TokenConstraint } from '../../../proto/messages.ts';
 import { invalidArgument } from './errors.ts';
 import type { EngineLimits } from './limits.ts';
 import { toNativeSampling } from './sampling.ts';
@@ -24,6 +24,8 @@ export interface EngineRequest {
   /** Most tokens to generate per sequence, as the context allows. */
   readonly maxTokens: number;
   readonly stopTokens: ReadonlySet<number>;
+  /** Which tokens may come; null: all. */
+  readonly constraint: TokenConstraint | null;
   /** Alternatives to return per sampled token; -1: no log-probabilities. */
   readonly logprobs: number;
   /** Alternatives to return per prompt position; -1: prompt positions are not scored. */
@@ -41,7 +43,6 @@ export function checkRequest(request: RunRequest, model: EngineModel, limits: En
   if (wanted !== null && wanted.stop.length > 0) {
     throw invalidArgument('limits.stop', `stop texts are not for the engine, got ${wanted.stop.length} of them`);
   }
-  if (request.constraint !== null) throw invalidArgument('constraint', 'is not supported');
   const prompt = request.promptTokenIds;
   if (prompt.length === 0) throw invalidArgument('prompt_token_ids', 'expected at least one token, got none');
   const maxTokens = Math.min(wanted?.maxTokens ?? Number.POSITIVE_INFINITY, limits.maxModelLen - prompt.length);
@@ -65,6 +66,7 @@ export function checkRequest(request: RunRequest, model: EngineModel, limits: En
       (sampling.repetitionPenalty !== 1 || sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0),
     maxTokens,
     stopTokens: new Set(wanted?.ignoreEos === true ? stopTokens : [...stopTokens, ...model.eosTokenIds]),
+    constraint: request.constraint,
     logprobs: checkAlternatives('limits.logprobs', wanted?.logprobs, model, limits),
     promptLogprobs: checkAlternatives('limits.prompt_logprobs', wanted?.promptLogprobs, model, limits),
   };

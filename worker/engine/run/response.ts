@@ -19,7 +19,7 @@ export function stepResponse(plan: StepPlan, at: number, output: StepOutput): Ru
   const first = at === 0 ? 0 : plan.logitsEnds[at - 1]!;
   const end = plan.logitsEnds[at]!;
   const sampled = plan.sampled[at] === 1;
-  const scoredEnd = sampled ? end - 1 : end;
+  const scoredEnd = sampled || output.tokens[end - 1] === -1 ? end - 1 : end;
   const ended = sequence.state === 'ended';
   if (!sampled && !ended && scoredEnd === first && plan.scoringBegins[at] === 0) return null;
   const response = emptyResponse(sequence.index, ended ? sequence.finishReason : 'FINISH_REASON_UNSPECIFIED');
@@ -60,7 +60,7 @@ export function checkStepOutput(output: StepOutput, plan: StepPlan, vocabSize: n
   }
   for (let entry = 0; entry < count; entry++) {
     const token = tokens[entry]!;
-    if (token < 0 || token >= vocabSize) {
+    if ((token < 0 && !(token === -1 && plan.filtered)) || token >= vocabSize) {
       throw new Error(`step output: expected a token id below ${vocabSize}, got ${token} in entry ${entry}`);
     }
   }

@@ -1,4 +1,4 @@
-import type { NativeSampling, StepBatch } from '../../../native/native.ts';
+import type { NativeSampling, StepBatch, TokenFilter } from '../../../native/native.ts';
 import type { EngineLimits } from '../request/limits.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -35,6 +35,7 @@ export class StepPlan {
   readonly #sampling: (NativeSampling | null)[] = [];
   readonly #promptTokens: (Int32Array | null)[] = [];
   readonly #outputTokens: (Int32Array | null)[] = [];
+  readonly #filters: (TokenFilter | null)[] = [];
 
   constructor(limits: EngineLimits, blockSize: number) {
     const { maxSequences, maxBatchedTokens } = limits;
@@ -54,6 +55,11 @@ export class StepPlan {
     this.#logprobs = new Int32Array(maxBatchedTokens);
     this.#sampledPositions = new Int32Array(maxBatchedTokens);
     this.#sequenceIndices = new Int32Array(maxBatchedTokens);
+  }
+
+  /** Whether some sequence may have no token that may come next. */
+  get filtered(): boolean {
+    return this.#filters.some((filter) => filter !== null);
   }
 
   get logitsCount(): number {
@@ -99,6 +105,7 @@ export class StepPlan {
         sequenceIndices: this.#sequenceIndices.subarray(0, logits),
         promptTokens: this.#promptTokens,
         outputTokens: this.#outputTokens,
+        filters: this.#filters,
       },
     };
   }
@@ -109,6 +116,7 @@ export class StepPlan {
     this.#sampling.length = 0;
     this.#promptTokens.length = 0;
     this.#outputTokens.length = 0;
+    this.#filters.length = 0;
     this.rows = 0;
     this.decodeRows = 0;
     this.#logitsCount = 0;
@@ -151,6 +159,8 @@ export class StepPlan {
     this.#sequenceIndices[entry] = sequence.index;
     this.#sampling.push(target === -1 ? sequence.request.sampling : null);
     this.#promptTokens.push(penalised ? sequence.request.prompt : null);
-    this.#outputTokens.push(penalised ? sequence.outputs() : null);
+    const filter = target === -1 ? sequence.filter : null;
+    this.#outputTokens.push(penalised || filter !== null ? sequence.outputs() : null);
+    this.#filters.push(filter);
   }
 }

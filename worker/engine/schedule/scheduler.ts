@@ -91,8 +91,14 @@ export class Scheduler {
         continue;
       }
       this.#advance(sequence, plan.rowCounts[i]!);
-      if (plan.sampled[i] === 1) sequence.append(output.tokens[plan.logitsEnds[i]! - 1]!);
-      const reason = plan.sampled[i] === 1 || sequence.pending === 0 ? sequence.finishReasonNow() : null;
+      const token = plan.sampled[i] === 1 ? output.tokens[plan.logitsEnds[i]! - 1]! : null;
+      if (token === -1) {
+        plan.sampled[i] = 0;
+        this.#end(sequence, sequence.filter?.complete === true ? 'FINISH_REASON_STOP' : 'FINISH_REASON_LENGTH');
+        continue;
+      }
+      if (token !== null) sequence.append(token);
+      const reason = token !== null || sequence.pending === 0 ? sequence.finishReasonNow() : null;
       if (reason !== null) this.#end(sequence, reason);
       else if (sequence.paused) this.#requeue(sequence);
     }

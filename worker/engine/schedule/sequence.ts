@@ -1,3 +1,4 @@
+import type { TokenFilter } from '../../../native/native.ts';
 import type { RunResponse } from '../../../proto/messages.ts';
 import { SequenceCache } from '../cache/sequence-cache.ts';
 import type { EngineRequest } from '../request/request.ts';
@@ -21,6 +22,8 @@ export class Sequence {
   /** Place in the order of arrival; unique. */
   readonly order: number;
   readonly cache = new SequenceCache();
+  /** Which tokens it may have next; null: all. */
+  readonly filter: TokenFilter | null;
   state: SequenceState = 'held';
   inFlight = false;
   onReturn: OnReturn = 'continue';
@@ -42,10 +45,11 @@ export class Sequence {
   followers: readonly Sequence[] = [];
   #outputs: Int32Array;
 
-  constructor(request: EngineRequest, index: number, order: number) {
+  constructor(request: EngineRequest, index: number, order: number, filter: TokenFilter | null = null) {
     this.request = request;
     this.index = index;
     this.order = order;
+    this.filter = filter;
     this.scored = index === 0 && request.promptLogprobs >= 0 ? 0 : null;
     const outputs = request.outputs[index] ?? [];
     this.#outputs = new Int32Array(Math.max(outputs.length, Math.min(request.maxTokens, 32)));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -19,6 +20,7 @@ struct LogitsRow {
   int32_t sequence_index = 0;
   std::vector<int32_t> prompt_tokens;
   std::vector<int32_t> output_tokens;
+  std::shared_ptr<TokenMask> mask;  // null: all tokens
 };
 
 // Throws kInvalidArgument unless the wanted rows are ascending rows of the batch and every token,

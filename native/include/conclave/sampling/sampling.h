@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "conclave/base/thread_pool.h"
+#include "conclave/sampling/token_mask.h"
 
 namespace conclave {
 
@@ -36,19 +37,20 @@ struct LogitsRequest {
   int32_t position = 0;
   int32_t sequence_index = 0;
   std::span<const int32_t> prompt_tokens;  // read where sampling->PenalisesPrompt()
-  std::span<const int32_t> output_tokens;  // read where sampling->PenalisesOutput()
+  std::span<const int32_t> output_tokens;  // read by mask and where sampling->PenalisesOutput()
+  TokenMask* mask = nullptr;               // null: all tokens
 };
 
 struct LogitsResult {
-  int32_t token;
-  float logprob;  // before temperature, penalties and filters; NaN when none was asked for
+  int32_t token;  // -1: the mask allows none
+  float logprob;  // before mask, temperature, penalties and filters; NaN when none was asked for
   std::vector<int32_t> top_tokens;
   std::vector<float> top_logprobs;
 };
 
 // Chooses or scores one token. `logits` [vocab] may be overwritten. Order: bias and penalties, then
-// temperature, top-k, top-p, min-p. The draw is Philox-4x32-10 keyed by seed over (sequence_index,
-// position). Throws kNonFinite for NaN logits.
+// mask, temperature, top-k, top-p, min-p. The draw is Philox-4x32-10 keyed by seed over
+// (sequence_index, position). Throws kNonFinite for NaN logits.
 LogitsResult Sample(const LogitsRequest& request, std::span<float> logits);
 
 // One result for each row of logits [requests, vocabulary].

@@ -30,6 +30,7 @@ function batchOf(counts: readonly number[]): StepBatch {
       sequenceIndices: Int32Array.from(counts, (_, i) => i),
       promptTokens: counts.map(() => null),
       outputTokens: counts.map(() => null),
+      filters: counts.map(() => null),
     },
   };
 }

@@ -33,6 +33,7 @@ const batch: StepBatch = {
     sequenceIndices: Int32Array.of(0, 0, 1),
     promptTokens: [null, Int32Array.of(5, 6), null],
     outputTokens: [null, Int32Array.of(), null],
+    filters: [null, Uint32Array.of(5, 2 ** 31), null],
   },
 };
 

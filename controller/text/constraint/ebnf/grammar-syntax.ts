@@ -1,0 +1,2 @@
+/** A grammar that is not written as it should be. */
+export class GrammarSyntax extends Error {}
