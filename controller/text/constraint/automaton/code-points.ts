@@ -53,10 +53,6 @@ export function intersection(a: CodePoints, b: CodePoints): CodePoints {
   return codePoints(both);
 }
 
-export function includes(set: CodePoints, part: CodePoints): boolean {
-  return part.every(([first, end]) => set.some(([from, to]) => from <= first && end <= to));
-}
-
 /** Characters that stand in JSON strings as they are. */
 export const plainCharacters: CodePoints = codePoints([
   [0x20, 0x21],
