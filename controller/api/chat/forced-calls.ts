@@ -1,7 +1,7 @@
 /** `tool_choice` that asks for calls, and what an answer may begin with before what is asked of it. */
-import { invalidField, unsupportedField } from '../../errors.ts';
+import { invalidField } from '../../errors.ts';
 import { isObject } from '../../model/config/json.ts';
-import type { AnswerFormats } from '../../text/answer/parser/answer-formats.ts';
+import { type AnswerFormats, enforcedFormat } from '../../text/answer/parser/answer-formats.ts';
 import { beginsInside } from '../../text/answer/reasoning/reasoning-format.ts';
 import type { CallGrammar } from '../../text/answer/tool-calls/tool-format.ts';
 import type { CallsSpec, ConstraintSpec, Preamble } from '../../text/constraint/request/constraint-spec.ts';
@@ -50,15 +50,11 @@ export function forcedCalls(
   return { kind: 'calls', calls, path: 'tool_choice' };
 }
 
+/** How calls are written: as the model does where its arguments are JSON, else as JSON in tags. */
 function callGrammar(formats: AnswerFormats): Omit<CallGrammar, 'arguments'> {
-  if (formats.harmony) return harmonyCalls;
-  const grammar = formats.tools?.grammar ?? null;
-  if (grammar !== null && grammar.arguments === 'json') return grammar;
-  const why =
-    formats.tools === null
-      ? 'no format of tool calls is known for this model: --tool-call-parser names one'
-      : `calls of the format ${formats.toolParser} are not enforced`;
-  throw unsupportedField('tool_choice', `only "auto" and "none" are supported: ${why}`);
+  const grammar = formats.harmony ? harmonyCalls : enforcedFormat(formats).grammar;
+  if (grammar === null) throw new Error(`calls of the format ${formats.toolParser} have no grammar`);
+  return grammar;
 }
 
 /** What may come before a constrained answer; null: nothing. `continued`: the last message's text where the answer goes on with it. */

@@ -66,6 +66,5 @@ export const messageBody = z.looseObject(
   'a JSON object',
 );
 
-export type MessageBody = z.output<typeof messageBody>;
 export type CountTokensBody = z.output<typeof countTokensBody>;
 export type Block = z.output<typeof block>;

@@ -36,8 +36,5 @@ function explain(issue: z.core.$ZodIssue, config: unknown): string {
   return `${key} is ${quote(value ?? null)}${supported === '' ? `: ${issue.message}` : supported}`;
 }
 
-/** A list that is of no interest: which modules are quantised shows in their tensors. */
-export const ignored = z.unknown().optional();
-
 /** Formats that store no experts of a layer in one tensor. */
 export const noStacks: Pick<StoredFormat, 'stack'> = { stack: () => null };

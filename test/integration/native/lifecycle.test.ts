@@ -259,9 +259,14 @@ describe('loading', () => {
         /tensor model\.embed_tokens\.weight.*do not lie within/,
       ],
       [
-        () => open({ embedding: changed({ dtype: 'DATA_TYPE_I32' }) }),
+        () => open({ embedding: changed({ dtype: 'DATA_TYPE_I24' }) }),
         'UNSUPPORTED',
-        /dtype: the engine does not know DATA_TYPE_I32/,
+        /dtype: the engine does not know DATA_TYPE_I24/,
+      ],
+      [
+        () => open({ embedding: changed({ dtype: 'DATA_TYPE_I8' }) }),
+        'CORRUPT_CHECKPOINT',
+        /expected elements in F32, F16 or BF16/,
       ],
       [() => open({ layers: [] }), 'INVALID_ARGUMENT', /layers: expected at least one/],
     ];
@@ -353,7 +358,7 @@ describe('a process', () => {
     setup = `const input = ${JSON.stringify({ spec, directory, options: wholeStage(spec), slots: expertsOf(spec) })};
       const ints = (list) => Int32Array.from(list);
       const logits = { rows: ints([63]), targets: ints([-1]), logprobs: ints([-1]), sampling: [null], positions: ints([64]),
-        sequenceIndices: ints([0]), promptTokens: [null], outputTokens: [null] };
+        sequenceIndices: ints([0]), promptTokens: [null], outputTokens: [null], filters: [null] };
       const batch = { positions: ints(Array(64).keys()), tokenIds: new Int32Array(64).fill(5), sequenceOffsets: ints([0, 64]),
         blockTables: ints(Array(16).keys()), blockOffsets: ints([0, 16]), stateSlots: ints([-1]), hidden: null, logits };`;
   });
