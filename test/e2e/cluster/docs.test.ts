@@ -71,6 +71,10 @@ function here(command: string): string {
     .replaceAll('--host 0.0.0.0', '--host 10.0.0.2')
     .replaceAll(/\b10\.0\.0\.(\d)/g, '127.77.0.$1')
     .replaceAll('/models/qwen3-30b-a3b', goldenFolder('mixtral'))
+    .replaceAll(
+      '~/models/Qwen3-30B-A3B-Q4_K_M.gguf',
+      join(root, 'test/fixtures/quantised/gguf_mixtral_q4_0/model.gguf'),
+    )
     .replaceAll('~/models/Qwen3-30B-A3B', join(root, 'models/clerk'))
     .replaceAll('synth moe-1b7 /tmp/moe-1b7', `synth tiny ${join(folder, 'tiny')}`)
     .replaceAll('/var/lib/nats', join(folder, 'nats'))
@@ -124,6 +128,7 @@ describe.skipIf(clusterTests.skip || !linux)(`the commands of the documentation$
     const url = /OpenAI API {2}(\S+)\/v1/.exec(output)?.[1] ?? '';
     const answer = runs(find('README.md', 'curl'), {}, (text) => text.replace('http://127.0.0.1:8000', url));
     expect(answer).toContain('974 + 662 = 1636');
+    expect(await serves(find('README.md', 'npx conclave serve', 1), /OpenAI API/, freePorts)).toContain('q4 weights');
   });
 
   it('of README.md and docs/cluster.md: worker processes', async () => {
