@@ -1,5 +1,5 @@
 /** A method of quantisation, as config.json names it. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { StoredFormat } from '../checkpoint/stored-format.ts';
 import { quote } from '../config/problems.ts';
 
