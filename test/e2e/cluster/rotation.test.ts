@@ -60,7 +60,7 @@ describe.skipIf(clusterTests.skip)(`authority and certificates of a whole cluste
       rotations += 1;
       await cluster.nats.signal('SIGHUP');
       const taken = () => parts.map(({ log }) => log.split('the certificate was replaced').length - 1);
-      await until(taken, (counts) => counts.every((count) => count === rotations), 30_000);
+      await until(taken, (counts) => counts.every((count) => count === rotations), 90_000);
       const done = answered + 2;
       await until(
         () => answered,
