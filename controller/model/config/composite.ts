@@ -11,6 +11,8 @@ const textModels: Readonly<Record<string, string>> = {
   kimi_vl: 'deepseek_v3',
   llama4: 'llama4_text',
   mistral3: 'mistral',
+  qwen3_5: 'qwen3_5_text',
+  qwen3_5_moe: 'qwen3_5_moe_text',
   qwen3_vl_moe: 'qwen3_vl_moe_text',
 };
 

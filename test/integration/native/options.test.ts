@@ -155,7 +155,15 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
 ];
 
 /** Goldens that set how weights lie in files rather than a key. */
-const layouts = ['mixtral_f16', 'mixtral_f32', 'mixtral_shards_mix', 'kimi_k25', 'mistral4_hub', 'qwen3_vl_moe'];
+const layouts = [
+  'mixtral_f16',
+  'mixtral_f32',
+  'mixtral_shards_mix',
+  'kimi_k25',
+  'mistral4_hub',
+  'qwen3_vl_moe',
+  'qwen3_5_moe_fused_hub',
+];
 
 const native = loadNative();
 const { isas } = native.hardware();
