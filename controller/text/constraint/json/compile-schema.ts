@@ -12,10 +12,11 @@ import { equal, type Type, types, typesAt, valuesAt } from './types.ts';
 import { UnsupportedSchema } from './unsupported-schema.ts';
 import { type Bound, numbers } from './writing/numbers.ts';
 
-/** Throws UnsupportedSchema, ConstraintTooLarge. */
-export function compileSchema(schema: unknown): Expression {
+/** `objects`: no other values are meant, whatever the schema says. Throws UnsupportedSchema, ConstraintTooLarge. */
+export function compileSchema(schema: unknown, { objects = false } = {}): Expression {
   const root = located(schema, '');
-  return new SchemaCompiler(new References(root)).value([root]) ?? never;
+  const asked = objects ? [root, located({ type: 'object' }, '\nobject')] : [root];
+  return new SchemaCompiler(new References(root)).value(asked) ?? never;
 }
 
 class SchemaCompiler implements ObjectContext {

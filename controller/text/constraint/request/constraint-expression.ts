@@ -51,10 +51,10 @@ function callsExpression(calls: CallsSpec, path: string, tokens: TokenTexts): Ex
   return sequence(marked(calls.prefix, tokens), one, more, marked(calls.suffix, tokens));
 }
 
-/** Errors name the tool's own schema. */
+/** Arguments are an object even where `parameters` say nothing. Errors name the tool's own schema. */
 function argumentsExpression({ schema, path }: CallsSpec['tools'][number], asked: string): Expression {
   try {
-    return compileSchema(readSchema(schema));
+    return compileSchema(readSchema(schema), { objects: true });
   } catch (error) {
     if (error instanceof UnsupportedSchema)
       throw new UnsupportedSchema(`\n${path}${error.path}`, `${error.message} where ${asked} asks for calls`);
