@@ -54,11 +54,12 @@ describe.skipIf('obstacle' in made)(`Python's clients${'obstacle' in made ? ` ($
   afterAll(() => server.stop());
 
   it.each([
-    ['openai_client.py', 'response, streamed'],
-    ['anthropic_client.py', 'message, streamed'],
+    ['openai_client.py', 'a response that was deleted'],
+    ['structured_client.py', 'response: the result of a call sent back'],
+    ['anthropic_client.py', 'a wrong field'],
   ])('%s reads all answers', async (script, last) => {
     const python = 'python' in made ? made.python : '';
-    const { stdout } = await run(python, [join(folder, script), server.url], { timeout: 60_000 });
+    const { stdout } = await run(python, [join(folder, script), server.url], { timeout: 120_000 });
     expect(stdout).toContain(last);
   });
 
