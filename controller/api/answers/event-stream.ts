@@ -5,8 +5,9 @@
  */
 import type { FastifyReply } from 'fastify';
 
-/** Silence after which a comment is sent, in milliseconds. Clients and proxies often give up after 60 s. */
-const pingMs = 15_000;
+/** Ticks of silence after which a comment is sent, and a tick in milliseconds. Clients and proxies often give up after 60 s. */
+const pingTicks = 15;
+const tickMs = 1_000;
 /** Time for a refusal, such as by a full queue, to get a status of its own; then the headers go. */
 const headersMs = 200;
 
@@ -17,6 +18,8 @@ export class EventStream {
   #slow: Promise<void> | undefined;
   #started = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Ticks since something was written: counted, as setting a timer anew with each token costs more. */
+  #silentTicks = 0;
 
   constructor(reply: FastifyReply) {
     this.#reply = reply;
@@ -39,7 +42,7 @@ export class EventStream {
       this.#start();
       this.#sendHeaders();
       response.flushHeaders();
-      this.#timer = setInterval(() => this.#ping(), pingMs);
+      this.#timer = setInterval(() => this.#tick(), tickMs);
     }, headersMs);
     response.once('close', () => clearInterval(this.#timer));
   }
@@ -61,8 +64,9 @@ export class EventStream {
     clearInterval(this.#timer);
   }
 
-  #ping(): void {
-    if (this.#slow === undefined) this.#push(': ping\n\n');
+  #tick(): void {
+    this.#silentTicks += 1;
+    if (this.#silentTicks >= pingTicks && this.#slow === undefined) this.#push(': ping\n\n');
   }
 
   #push(text: string): void {
@@ -85,7 +89,7 @@ export class EventStream {
     const response = this.#reply.raw;
     if (this.#buffer === '' || response.destroyed) return;
     if (!response.headersSent) this.#sendHeaders();
-    this.#timer?.refresh();
+    this.#silentTicks = 0;
     const buffer = this.#buffer;
     this.#buffer = '';
     if (response.write(buffer) || this.#slow !== undefined) return;
