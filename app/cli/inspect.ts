@@ -117,7 +117,7 @@ export function describeModel(report: CheckpointReport): string {
     ],
     ...(report.chatObstacle === null
       ? [
-          ['tool calls', report.toolCallParser ?? 'not told from text: the chat template shows no format'] as const,
+          ['tool calls', report.toolCallParser ?? 'stay in the text: the chat template shows no format'] as const,
           ['reasoning', report.reasoningParser ?? 'none'] as const,
         ]
       : []),

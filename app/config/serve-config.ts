@@ -59,7 +59,7 @@ export const model = {
   reasoningParser: option(choice(...reasoningParserNames).default('auto'), {
     group: 'Model',
     description:
-      'How reasoning is told from answers to chats, by the names of vLLM. auto: as the chat template shows; none: it stays in the content.',
+      'How reasoning is separated from answers to chats, by the names of vLLM. auto: as the chat template shows; none: it stays in the content.',
     placeholder: 'NAME',
   }),
 };

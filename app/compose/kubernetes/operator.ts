@@ -71,7 +71,8 @@ export function startOperator({
   const model = config.kubernetesModel ?? config.cluster;
   const external = config.externalMetricsPort !== null;
   const leads = () => controller.leads();
-  const onError = (err: unknown) => log.warn({ err }, 'the API server is not told which authority to trust');
+  const onError = (err: unknown) =>
+    log.warn({ err }, 'the authority that the API server must trust could not be written');
   const endBundle = external && tls !== null ? keepAuthorityBundle({ api, tls, leads, onError }) : null;
   const renewal = startRenewal(config, { api, namespace, model }, controller);
   return {

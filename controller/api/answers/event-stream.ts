@@ -18,7 +18,7 @@ export class EventStream {
   #slow: Promise<void> | undefined;
   #started = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Ticks since something was written: counted, as setting a timer anew with each token costs more. */
+  /** Ticks since something was written: counted, as resetting a timer with each token costs more. */
   #silentTicks = 0;
 
   constructor(reply: FastifyReply) {

@@ -7,7 +7,7 @@ export class UsageCounter {
   completion = 0;
   cached = 0;
 
-  /** `reasoning`: what counts reasoning; null where none is told apart. */
+  /** `reasoning`: what counts reasoning; null where none is separated. */
   constructor(reasoning: { readonly reasoningTokens: number } | null = null) {
     this.#reasoning = reasoning;
   }

@@ -11,7 +11,7 @@ import { type AnswerFormats, enforcedFormat } from './answer-formats.ts';
 export interface AnswerContext {
   /** The request's tools; null where the answer is not searched for calls. */
   readonly tools: readonly unknown[] | null;
-  /** Whether parts are told as they come, or the answer is one document. */
+  /** Whether parts are sent as they come, or the answer is one document. */
   readonly streamed: boolean;
   /** Whether calls are demanded of the model: then they are written in the format that is enforced. */
   readonly forced: boolean;
@@ -44,7 +44,7 @@ class HarmonyAnswer implements AnswerParser {
   readonly #split: boolean;
   reasoningTokens = 0;
 
-  /** `split`: whether reasoning is told from content. */
+  /** `split`: whether reasoning is separated from content. */
   constructor(parser: HarmonyParser, split: boolean) {
     this.#parser = parser;
     this.#split = split;

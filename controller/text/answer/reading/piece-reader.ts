@@ -120,7 +120,7 @@ function firstMark<Mark extends string>(text: string, marks: readonly Mark[]): r
   for (const mark of marks) {
     const index = text.indexOf(mark);
     if (index < 0 || index > at || (index === at && mark.length < (found?.length ?? 0))) continue;
-    // A longer mark that may begin here too is not told apart before all of it has come.
+    // A longer mark that may begin here too cannot be distinguished before all of it has come.
     at = index;
     found = mark;
   }

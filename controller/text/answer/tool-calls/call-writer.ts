@@ -6,7 +6,7 @@ import type { AnswerPart } from '../answer-part.ts';
 import type { PieceReader } from '../reading/piece-reader.ts';
 
 export interface CallOptions {
-  /** Whether calls are told before they have ended. */
+  /** Whether calls are sent before they have ended. */
   readonly streamed: boolean;
   /** Whether an answer may have more than one call; others are left out. */
   readonly parallel: boolean;
