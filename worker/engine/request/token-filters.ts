@@ -19,6 +19,8 @@ export class NativeTokenFilters implements TokenFilters {
   readonly #vocabulary: Vocabulary;
   readonly #vocabularySize: number;
   readonly #grammars = new Map<string, Grammar>();
+  /** Of messages in use: the sequences of a request share theirs. */
+  readonly #digests = new WeakMap<GrammarMessage, string>();
 
   private constructor(native: Native, runtime: Runtime, vocabulary: Vocabulary, vocabularySize: number) {
     this.#native = native;
@@ -50,7 +52,8 @@ export class NativeTokenFilters implements TokenFilters {
   }
 
   #grammar(message: GrammarMessage): Grammar {
-    const key = digestOf(message);
+    const key = this.#digests.get(message) ?? digestOf(message);
+    this.#digests.set(message, key);
     const grammar = this.#grammars.get(key) ?? this.#native.createGrammar(this.#vocabulary, message);
     this.#grammars.delete(key);
     this.#grammars.set(key, grammar);
