@@ -31,6 +31,8 @@ export class ConstraintCompiler {
   /** The last one used is the last entry. */
   readonly #kept = new Map<string, Grammar>();
   #keptBytes = 0;
+  /** Requests that come together with the same constraint wait for one compilation. */
+  readonly #compiling = new Map<string, Promise<Grammar>>();
 
   constructor(limits: ConstraintLimits = defaultLimits) {
     this.#limits = limits;
@@ -60,7 +62,15 @@ export class ConstraintCompiler {
       this.#kept.set(key, known);
       return known;
     }
-    const answer = await this.#tasks.run(task, signal);
+    const compiling = this.#compiling.get(key) ?? this.#run(key, task).finally(() => this.#compiling.delete(key));
+    this.#compiling.set(key, compiling);
+    const grammar = await compiling;
+    signal?.throwIfAborted();
+    return grammar;
+  }
+
+  async #run(key: string, task: ConstraintTask): Promise<Grammar> {
+    const answer = await this.#tasks.run(task, null);
     if ('fault' in answer) {
       throw new ServiceError('INTERNAL', 'the constraint could not be compiled', { cause: new Error(answer.fault) });
     }
