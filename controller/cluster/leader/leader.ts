@@ -72,6 +72,8 @@ export class Leader {
   readonly #options: LeaderOptions;
   #term: number | null = null;
   #plannedFor: string | null = null;
+  /** Epoch of the plan that this leader wrote last; 0 when it wrote none. */
+  #publishedEpoch = 0;
   #holdUntil = 0;
   #membersSince = 0;
   #membersSeen = '';
@@ -128,6 +130,7 @@ export class Leader {
   lead(term: number): void {
     this.#term = term;
     this.#plannedFor = null;
+    this.#publishedEpoch = 0;
     this.#record.load(this.#options.view.planning);
     this.busReturned();
     this.#timer ??= setInterval(() => this.wake(), TICK_MS);
@@ -209,7 +212,7 @@ export class Leader {
     const inputs = this.#inputs();
     if (inputs !== this.#plannedFor && this.#settled()) await this.#plan(inputs);
     if (this.#term !== term) return;
-    if (inputs === this.#plannedFor) {
+    if (this.#upToDate()) {
       this.#requests.look();
       if (target !== null && view.target === target && committed?.epoch === target.epoch)
         await this.#rebalancer.look(target);
@@ -255,7 +258,9 @@ export class Leader {
     // Checksums may take long: what is written replaces what this was decided from, nothing newer.
     const [epoch, revision] = [leastEpoch(view), view.targetRevision];
     const planned = { ...(await withChecksums(next, checksums)), epoch, reason };
-    return (await this.#publisher.publish(planned, revision)) ? planned : null;
+    if (!(await this.#publisher.publish(planned, revision))) return null;
+    this.#publishedEpoch = epoch;
+    return planned;
   }
 
   #planned(inputs: string): void {
@@ -288,6 +293,11 @@ export class Leader {
     const { view } = this.#options;
     const workers = [...this.#usable.orReturning()].sort((a, b) => (a.id < b.id ? -1 : 1));
     return JSON.stringify([view.constraints?.revision ?? 0, workers, this.#restrictions()]);
+  }
+
+  /** Whether the target plan that the bus has shown is the one for what is there and asked now: it may show a write late. */
+  #upToDate(): boolean {
+    return (this.#options.view.target?.epoch ?? 0) >= this.#publishedEpoch && this.#inputs() === this.#plannedFor;
   }
 
   /** Whether a plan may be made now. For the first, enough workers must be there and none have joined or left for a while. */

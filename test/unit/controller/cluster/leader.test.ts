@@ -49,6 +49,19 @@ async function rig(
   const load = new ExpertLoadBook(spec);
   /** What this controller does not reach: milliseconds for which it is lost, or null where it was never reached. */
   const missing = new Map<string, number | null>();
+  /** Plans that are written and that the bus has not shown yet; null while it shows each at once. */
+  let unseen: (() => void)[] | null = null;
+  const watch = plans.watch.bind(plans);
+  plans.watch = (listener, onReady) =>
+    watch((change) => (unseen === null ? listener(change) : void unseen.push(() => listener(change))), onReady);
+  const hidePlans = (): void => {
+    unseen = [];
+  };
+  const showPlans = (): void => {
+    const shown = unseen ?? [];
+    unseen = null;
+    for (const show of shown) show();
+  };
   const view = new ClusterView({
     bus,
     keys: new MemberKeys(),
@@ -132,6 +145,8 @@ async function rig(
     workers,
     reports,
     missing,
+    hidePlans,
+    showPlans,
   };
 }
 
@@ -438,6 +453,28 @@ describe('Leader', () => {
       expect((await plan(TARGET_PLAN))?.workers.map(({ id }) => id)).toEqual(['a']);
       expect(codes()).toContain('WORKER_LEFT_OUT');
     });
+  });
+
+  it('calls nothing pending that its newest plan gives, however late the bus shows that plan', async () => {
+    const { announce, report, planned, committed, control, codes, pass, hidePlans, showPlans } = await running();
+    await announce('b');
+    await planned(2);
+    for (const id of ['a', 'b']) await report(id, 2, 'WORKER_STATE_READY');
+    await committed(2);
+    hidePlans();
+    await editConstraints(control, { by: 'ada', atMs: 7 }, (now, asked) => ({
+      what: 'scale replicas 1 → 2',
+      next: withDefaultReplicas(now, 2, asked),
+    }));
+    await planned(3);
+    for (let turn = 0; turn < 5; turn++) {
+      pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    showPlans();
+    for (const id of ['a', 'b']) await report(id, 3, 'WORKER_STATE_READY');
+    await committed(3);
+    expect(codes()).not.toContain('REQUEST_PENDING');
   });
 
   it('leaves the plan of a later leader alone', async () => {
