@@ -1,0 +1,89 @@
+#include "kernels/cuda/runtime/runtime.h"
+
+#include "conclave/base/message.h"
+#include "kernels/cuda/runtime/checks.h"
+
+namespace conclave::cuda {
+namespace {
+
+cudaStream_t Of(void* handle) { return static_cast<cudaStream_t>(handle); }
+
+}  // namespace
+
+void UseDevice(int device) {
+  static thread_local int used = -1;
+  if (used == device) return;
+  Check(cudaSetDevice(device), "cudaSetDevice", "device");
+  used = device;
+}
+
+void* AllocateDevice(size_t bytes, const char* purpose) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    Fail(ErrorCode::kOutOfMemory, purpose, ": cudaMalloc: no memory for ", bytes, " bytes");
+  }
+  Check(error, "cudaMalloc", purpose);
+  return memory;
+}
+
+// Waits for what was launched before, as cudaFree does.
+void FreeDevice(void* memory) noexcept { cudaFree(memory); }
+
+void* AllocatePinned(size_t bytes, const char* purpose) {
+  void* memory = nullptr;
+  Check(cudaMallocHost(&memory, bytes), "cudaMallocHost", purpose);
+  return memory;
+}
+
+void FreePinned(void* memory) noexcept { cudaFreeHost(memory); }
+
+void CopyToDevice(void* target, const void* host, size_t bytes, const char* purpose) {
+  Check(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy", purpose);
+}
+
+void ZeroDevice(void* target, size_t bytes, const char* purpose) {
+  Check(cudaMemset(target, 0, bytes), "cudaMemset", purpose);
+  Check(cudaDeviceSynchronize(), "cudaDeviceSynchronize", purpose);
+}
+
+Stream::Stream(int device) : device_(device), handle_(nullptr) {
+  Use();
+  cudaStream_t stream = nullptr;
+  Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
+        "stream");
+  handle_ = stream;
+}
+
+Stream::~Stream() { cudaStreamDestroy(Of(handle_)); }
+
+void Stream::ToDevice(void* target, const void* host, size_t bytes, const char* purpose) {
+  Use();
+  Check(cudaMemcpyAsync(target, host, bytes, cudaMemcpyHostToDevice, Of(handle_)),
+        "cudaMemcpyAsync", purpose);
+}
+
+void Stream::ToHost(void* host, const void* source, size_t bytes, const char* purpose) {
+  Use();
+  Check(cudaMemcpyAsync(host, source, bytes, cudaMemcpyDeviceToHost, Of(handle_)),
+        "cudaMemcpyAsync", purpose);
+}
+
+void Stream::Copy(void* target, const void* source, size_t bytes, const char* purpose) {
+  Use();
+  Check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, Of(handle_)),
+        "cudaMemcpyAsync", purpose);
+}
+
+void Stream::Zero(void* target, size_t bytes, const char* purpose) {
+  Use();
+  Check(cudaMemsetAsync(target, 0, bytes, Of(handle_)), "cudaMemsetAsync", purpose);
+}
+
+void Stream::Synchronise(const char* purpose) {
+  Use();
+  Check(cudaStreamSynchronize(Of(handle_)), "cudaStreamSynchronize", purpose);
+}
+
+}  // namespace conclave::cuda

@@ -1,0 +1,13 @@
+# The backend of NVIDIA GPUs: one list for nvcc and for the emulation, whose compiler is that of the host. Files of the
+# CUDA runtime itself, which the emulation replaces, are in a list of their own.
+
+set(CONCLAVE_CUDA_SOURCES
+  backend/create.cc)
+
+set(CONCLAVE_CUDA_RUNTIME_SOURCES
+  runtime/devices.cc
+  runtime/runtime.cc)
+
+# A product added in one step here and in two there would make results depend on the shape of a loop. Kernels that may
+# do it in one step say so.
+set(CONCLAVE_CUDA_NVCC_OPTIONS -fmad=false)
