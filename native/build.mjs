@@ -24,8 +24,9 @@ export class BuildError extends Error {}
  * @param {string} folder build folder within native/
  * @param {Readonly<Record<string, string>>} variables CMake variables
  * @param {boolean} quiet print the tools' output only when they fail
+ * @param {readonly string[]} targets what to build; nothing: everything
  */
-export function buildNative(folder, variables, quiet) {
+export function buildNative(folder, variables, quiet, targets = []) {
   const build = join(source, folder);
   const tool = ['ninja', 'make'].find(has);
   if (!has('cmake')) throw new BuildError(`cmake was not found on PATH.\n${remedy}`);
@@ -35,7 +36,8 @@ export function buildNative(folder, variables, quiet) {
   const generator = fresh ? ['-G', tool === 'ninja' ? 'Ninja' : 'Unix Makefiles'] : [];
   const settings = Object.entries(variables).map(([name, value]) => `-D${name}=${value}`);
   run(['-S', source, '-B', build, '-DCMAKE_BUILD_TYPE=Release', ...generator, ...settings], quiet);
-  run(['--build', build, '--parallel', String(availableParallelism())], quiet);
+  const chosen = targets.length > 0 ? ['--target', ...targets] : [];
+  run(['--build', build, '--parallel', String(availableParallelism()), ...chosen], quiet);
   return build;
 }
 

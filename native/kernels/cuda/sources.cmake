@@ -2,9 +2,11 @@
 # CUDA runtime itself, which the emulation replaces, are in a list of their own.
 
 set(CONCLAVE_CUDA_SOURCES
-  backend/create.cc)
+  backend/create.cc
+  plugin.cc)
 
 set(CONCLAVE_CUDA_RUNTIME_SOURCES
+  runtime/device_support.cc
   runtime/devices.cc
   runtime/runtime.cc)
 

@@ -16,7 +16,8 @@ TEST(Plugin, OffersItsDevicesAndABackend) {
   const std::vector<DeviceInfo> devices = plugin.devices();
   ASSERT_EQ(devices.size(), 2u);
   EXPECT_EQ(devices[1].name, "Small Two");
-  EXPECT_EQ(devices[1].free_bytes, size_t{1} << 20);
+  EXPECT_EQ(devices[1].total_bytes, size_t{1} << 21);
+  EXPECT_EQ(plugin.free_bytes(1), size_t{1} << 19);
   const std::unique_ptr<Backend> backend = plugin.create(1, 3);
   EXPECT_EQ(backend->pool().threads(), 3);
   EXPECT_EQ(backend->capabilities().name, "reference");

@@ -18,7 +18,6 @@ struct DeviceInfo {
   int major;  // compute capability
   int minor;
   size_t total_bytes;
-  size_t free_bytes;
   int multiprocessors;
   size_t shared_bytes_per_block;
 };
@@ -27,6 +26,9 @@ struct DeviceInfo {
 struct BackendPlugin {
   // Those that the kernels run on. Throws kUnsupported where there is none, and says why.
   std::vector<DeviceInfo> (*devices)();
+  // What is free on one of them: that takes a context there, which has hundreds of megabytes
+  // itself.
+  size_t (*free_bytes)(int device);
   // `threads`: of the host. Throws kUnsupported for an index that devices() does not have.
   std::unique_ptr<Backend> (*create)(int device, int threads);
 };
@@ -40,13 +42,13 @@ const char* PluginAbi();
 const BackendPlugin& OpenPlugin(const std::string& path);
 
 // The entry points of a library, in C.
-#define CONCLAVE_BACKEND_PLUGIN(devices, create)                                      \
+#define CONCLAVE_BACKEND_PLUGIN(devices, free_bytes, create)                          \
   extern "C" __attribute__((visibility("default"))) const char* ConclavePluginAbi() { \
     return conclave::PluginAbi();                                                     \
   }                                                                                   \
   extern "C" __attribute__((visibility("default"))) const conclave::BackendPlugin*    \
   ConclavePlugin() {                                                                  \
-    static constexpr conclave::BackendPlugin plugin = {devices, create};              \
+    static constexpr conclave::BackendPlugin plugin = {devices, free_bytes, create};  \
     return &plugin;                                                                   \
   }
 
