@@ -46,7 +46,12 @@ interface Sourced {
 }
 
 /** Variables that are read elsewhere. */
-const notOptions: ReadonlySet<string> = new Set(['CONCLAVE_CONFIG', 'CONCLAVE_NATIVE']);
+const notOptions: ReadonlySet<string> = new Set([
+  'CONCLAVE_CONFIG',
+  'CONCLAVE_NATIVE',
+  'CONCLAVE_CUDA',
+  'CONCLAVE_CUDA_ARCHITECTURES',
+]);
 
 /** Kubernetes sets such variables in every pod beside a service of that name; they are not meant for this program. */
 const serviceLink = /^CONCLAVE(_.+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_.+)?)$/;
