@@ -50,6 +50,22 @@ export interface Hardware {
   readonly weightsFormats: readonly string[];
 }
 
+/** Kernels that compute on GPUs: a library beside the addon. "cuda-emulated" runs them on the CPU, for tests. */
+export type GpuLibrary = 'cuda' | 'cuda-emulated';
+
+export interface Gpu {
+  /** Such as "cuda:0". */
+  readonly id: string;
+  /** Such as "NVIDIA H200". */
+  readonly name: string;
+  /** Such as "9.0". */
+  readonly computeCapability: string;
+  readonly totalBytes: number;
+  readonly multiprocessors: number;
+  /** Of shared memory that a block may ask for. */
+  readonly sharedBytesPerBlock: number;
+}
+
 export interface RuntimeOptions {
   /** Compute threads, the executor included. */
   readonly threads: number;
@@ -58,12 +74,17 @@ export interface RuntimeOptions {
    * as avx512 does by itself on processors where that is faster; avx512-bf16 needs the extension, portable-bf16 nothing.
    */
   readonly isa: Isa | 'portable-bf16' | 'avx512-bf16' | null;
+  /** "cpu", or the id of a GPU, whose `isa` is null. Absent or null: cpu. */
+  readonly device?: string | null;
 }
 
 /** A thread pool, an executor thread, and the kernels that run on them. */
 export interface Runtime {
   readonly threads: number;
+  /** Of a GPU: the name of its kernels. */
   readonly isa: Isa;
+  /** What its weights can be kept in. */
+  readonly weightsFormats: readonly WeightsFormat[];
   close(): void;
 }
 
@@ -400,6 +421,10 @@ export interface Stage {
 /** What the addon exports. */
 export interface Native {
   hardware(): Hardware;
+  /** GPUs that the kernels run on. Throws UNSUPPORTED where the library, a driver or a device is missing, and says which. */
+  gpus(library: GpuLibrary): readonly Gpu[];
+  /** Bytes that are free there. Takes a context of the GPU, which has hundreds of megabytes itself. */
+  gpuFreeBytes(id: string): number;
   /** Measures with all threads of the runtime; takes about a second of its executor. */
   measureLimits(runtime: Runtime): Promise<MachineLimits>;
   createRuntime(options: RuntimeOptions): Runtime;

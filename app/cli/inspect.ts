@@ -14,13 +14,17 @@ const examples = `
 Examples:
   conclave inspect models/clerk
   conclave inspect Qwen/Qwen3-30B-A3B    from the local Hugging Face cache, or headers alone from the Hub
-  conclave inspect ~/models/Qwen3-30B-A3B --output json | jq .activeParameters`;
+  conclave inspect ~/models/Qwen3-30B-A3B --output json | jq .activeParameters
+  conclave inspect --devices             what can compute on this machine, or why not`;
 
-/** `conclave inspect`: what a checkpoint is and needs. Reads headers only. */
+/** `conclave inspect`: what a checkpoint is and needs, or what this machine computes with. Reads headers only. */
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Says what a checkpoint is and what serving it needs, or why it cannot be served. Reads no weights.')
-    .argument('<MODEL>', 'Checkpoint folder, or the name of a model on the Hub, ORG/NAME.')
+    .argument('[MODEL]', 'Checkpoint folder, or the name of a model on the Hub, ORG/NAME.')
+    .addOption(
+      new Option('--devices', 'Say instead what can compute on this machine.').conflicts(['revision', 'offline']),
+    )
     .addOption(new Option('--revision <REV>', 'Branch, tag or commit of a model on the Hub. (default: main)'))
     .addOption(new Option('--offline', 'Ask nothing of the Hub: a model must be in the local cache.'))
     .addOption(new Option('--output <FORM>', 'Form of the report.').choices(['text', 'json']).default('text'))
@@ -31,10 +35,20 @@ export function inspectCommand(): Command {
 interface InspectFlags {
   readonly revision?: string;
   readonly offline?: true;
+  readonly devices?: true;
   readonly output: 'text' | 'json';
 }
 
-async function inspect(model: string, { revision, offline, output }: InspectFlags): Promise<void> {
+async function inspect(model: string | undefined, flags: InspectFlags): Promise<void> {
+  const { revision, offline, devices, output } = flags;
+  if (devices === true) {
+    if (model !== undefined) throw new CliError('--devices: expected no MODEL beside it', null, exitCodes.usage);
+    const { inspectDevices } = await import('./inspect-devices.ts');
+    return inspectDevices(output);
+  }
+  if (model === undefined) {
+    throw new CliError('MODEL: expected a checkpoint folder or the name of a model', null, exitCodes.usage);
+  }
   if (model === '') throw new CliError('MODEL: expected a checkpoint folder, got ""', null, exitCodes.usage);
   const { modelReference } = await import('../command/model-folder.ts');
   const reference = modelReference({ model, revision: revision ?? null });

@@ -18,7 +18,7 @@ export function readyText(embedded: Embedded, version: string, keyed: boolean, h
     '',
     `conclave ${version} serves ${model.name}`,
     `  ${formatCount(model.parameters)} parameters, ${formatCount(model.activeParameters)} of them per token; ${model.weights} weights, ${formatBytes(model.weightBytes)}`,
-    `  ${model.threads} threads, ${model.isa}; KV cache ${formatBytes(model.cacheBytes)} for ${model.cacheTokens} tokens; sequences of up to ${model.maxModelLen} tokens`,
+    `  ${model.gpu === null ? `${model.threads} threads, ${model.isa}` : `${model.device}, ${model.gpu}`}; KV cache ${formatBytes(model.cacheBytes)} for ${model.cacheTokens} tokens; sequences of up to ${model.maxModelLen} tokens`,
     '',
     `  OpenAI API  ${httpUrl}/v1`,
     `  gRPC        ${grpcAddress}  conclave.v1.InferenceService`,

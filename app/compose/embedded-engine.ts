@@ -73,11 +73,12 @@ export class EmbeddedEngine implements PipelineRouter {
   /** Loads the model and starts the engine on it. Rejects with a native error. */
   async load(): Promise<LocalHandles> {
     const { config, checkpoint, native, log } = this.#options;
-    const { directory, spec, weights, threads, memory } = checkpoint;
+    const { directory, spec, weights, threads, memory, device } = checkpoint;
     const { kvBlocks, stateSlots, maxModelLen } = memory.cache;
     this.#executor = await createLocalExecutor({
       ...{ native, directory, spec, weights, threads },
       isa: config.isa === 'auto' ? null : config.isa,
+      device: device.id,
       limits: () => ({ kvBlocks, blockSize: config.blockSize, stateSlots }),
       onProgress: this.#progress(),
     });

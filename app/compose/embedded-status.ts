@@ -4,6 +4,7 @@ import { ExpertLoadBook } from '../../controller/cluster/load/expert-load.ts';
 import { LatencyMeter } from '../../controller/gateway/latency/latency-meter.ts';
 import { LatencyWindow } from '../../controller/gateway/latency/latency-window.ts';
 import type { GetStatusResponse } from '../../proto/generated/conclave/v1/GetStatusResponse.ts';
+import type { WorkerStatus } from '../../proto/generated/conclave/v1/WorkerStatus.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
 import { expertCount } from '../../proto/model/operators.ts';
 import type { EngineSnapshot } from '../../worker/engine/run/observer.ts';
@@ -25,13 +26,15 @@ export class EmbeddedStatus {
   readonly #window: LatencyWindow;
   readonly #load: ExpertLoadBook;
   readonly #startedAt = Date.now();
+  readonly #device: Pick<WorkerStatus, 'device' | 'gpu'>;
   #loaded: Loaded | null = null;
   #timer: NodeJS.Timeout | undefined;
   #sampled: { readonly at: number; readonly tokens: number };
   #tokensPerSecond = 0;
 
   /** `now`: monotonic milliseconds. */
-  constructor(spec: ModelSpec, now: () => number) {
+  constructor(spec: ModelSpec, now: () => number, device: Pick<WorkerStatus, 'device' | 'gpu'> = { device: 'cpu' }) {
+    this.#device = device;
     this.#spec = spec;
     this.#now = now;
     this.#window = new LatencyWindow(now);
@@ -93,6 +96,7 @@ export class EmbeddedStatus {
         kvCacheUsageRatio: engine.kvUsage,
       },
       error: obstacle,
+      ...this.#device,
     };
     return {
       ...{ model: this.#spec.name, workers: [worker], load, latency: this.#window.summary(), atMs: Date.now() },

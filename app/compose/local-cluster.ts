@@ -3,6 +3,7 @@
  * one is given. Everything ends with this process.
  */
 import type { Logger } from 'pino';
+import { loadNative } from '../../native/load.ts';
 import type { NatsOptions } from '../../platform/bus/nats-options.ts';
 import { readMachine } from '../../platform/process/machine.ts';
 import { channelCredentials } from '../../platform/tls/grpc-credentials.ts';
@@ -14,6 +15,8 @@ import { startNats } from '../supervise/nats-process.ts';
 import { startWorkerProcesses } from '../supervise/worker-processes.ts';
 import { connectBus } from './connect-bus.ts';
 import { type ClusterServer, startClusterServer } from './controller-process.ts';
+import { findGpus } from './device.ts';
+import { assignGpus, type WorkerDevice } from './worker-devices.ts';
 
 export interface LocalCluster {
   readonly server: ClusterServer;
@@ -43,7 +46,6 @@ const MEMORY_SHARE = 0.9;
 
 /** Starts everything; settles when requests are taken, whether or not workers can answer them yet. */
 export async function startLocalCluster(config: ServeConfig, workers: number, log: Logger): Promise<LocalCluster> {
-  checkMemory('worker-memory', config.workerMemory, readMachine().totalBytes);
   const closers: ((graceMs: number) => Promise<void>)[] = [];
   const stop = async (graceMs: number): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close(graceMs);
@@ -58,7 +60,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
     const connection = natsOptions(inside, 'controller', nats === null ? tls.files : null);
     const bus = await connectBus(connection, config, log);
     closers.push(() => bus.close());
-    const specs = await workerSpecs(inside, workers, connection);
+    const specs = await workerSpecs(inside, workerDevices(config, workers, log), connection);
     const processes = startWorkerProcesses({
       workers: specs,
       environment: secrets(connection),
@@ -91,9 +93,21 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
   }
 }
 
-async function workerSpecs(config: ServeConfig, workers: number, { servers, user }: NatsOptions) {
+/** What each worker computes with. */
+function workerDevices(config: ServeConfig, workers: number, log: Logger): readonly WorkerDevice[] {
+  const gpus = findGpus(loadNative, config, (reason) => log.info(`computing on the CPU: ${reason}`));
+  if (gpus !== null) return assignGpus(config.device, workers, gpus);
+  const { freeBytes, totalBytes } = readMachine();
+  checkMemory('worker-memory', config.workerMemory, totalBytes);
+  return Array.from({ length: workers }, () => ({
+    device: 'cpu',
+    memoryBytes: Math.floor((freeBytes * MEMORY_SHARE) / workers),
+  }));
+}
+
+async function workerSpecs(config: ServeConfig, devices: readonly WorkerDevice[], { servers, user }: NatsOptions) {
   const machine = readMachine();
-  const memory = config.workerMemory ?? Math.floor((machine.freeBytes * MEMORY_SHARE) / workers);
+  const workers = devices.length;
   const free = await freePorts(2 * workers);
   const ports = free.slice(0, workers);
   const { workerMetricsPort: first } = config;
@@ -108,7 +122,6 @@ async function workerSpecs(config: ServeConfig, workers: number, { servers, user
       'nats-user': user ?? null,
       'nats-replicas': config.natsReplicas,
       host: '127.0.0.1',
-      memory,
       isa: config.isa,
       'dispatch-deadline': `${config.dispatchDeadline}ms`,
       'hedge-after': config.hedgeAfter === null ? null : `${config.hedgeAfter}ms`,
@@ -126,7 +139,9 @@ async function workerSpecs(config: ServeConfig, workers: number, { servers, user
     const role = config.stageWorkers === null ? null : index < config.stageWorkers ? 'stage' : 'expert';
     const threads = config.threads ?? threadsOf(role, machine.cores, workers, config.stageWorkers ?? 0);
     const metricsPort = metricsPorts[index] ?? 0;
-    const own = flags({ id, port, roles: role, threads, 'metrics-port': metricsPort });
+    const { device = 'cpu', memoryBytes = null } = devices[index] ?? {};
+    const memory = config.workerMemory ?? memoryBytes;
+    const own = flags({ id, port, roles: role, threads, device, memory, 'metrics-port': metricsPort });
     return { id, metricsPort, flags: [...shared, ...own] };
   });
 }

@@ -15,6 +15,8 @@ export interface MemoryRequest {
   /** Bytes that it could take if nothing else ran here. */
   readonly totalBytes: number;
   readonly cores: number;
+  /** The id of a GPU. Default "cpu". */
+  readonly device?: string;
   /** Bytes for the KV cache; null: half of what the weights leave. */
   readonly kvMemory: number | null;
   readonly blockSize: number;
@@ -108,7 +110,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 
 /** A plan that puts everything on this process. */
 function place(
-  { spec, weights, freeBytes, cores, blockSize }: MemoryRequest,
+  { spec, weights, freeBytes, cores, device = 'cpu', blockSize }: MemoryRequest,
   { kvBlocks, stateSlots }: Pick<CacheSize, 'kvBlocks' | 'stateSlots'>,
 ): PlacementPlan {
   const result = plan({
@@ -122,7 +124,7 @@ function place(
         roles: ['stage', 'expert'],
         memoryBytes: freeBytes,
         cores,
-        device: 'cpu',
+        device,
       },
     ],
     load: null,
@@ -134,7 +136,7 @@ function place(
   });
   if (result.kind === 'planned') return result.plan;
   throw new MemoryError(
-    `${spec.name} does not fit into the ${formatBytes(freeBytes)} of memory that are free: ${result.problems.join('; ')}`,
+    `${spec.name} does not fit into the ${formatBytes(freeBytes)} of memory that are free${device === 'cpu' ? '' : ` on ${device}`}: ${result.problems.join('; ')}`,
     'Try --weights q8 or q4, a smaller --kv-memory, or a machine with more memory.',
   );
 }

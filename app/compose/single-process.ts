@@ -17,6 +17,7 @@ import { readTls, type Tls } from '../config/connections.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { type PreparedCheckpoint, prepareCheckpoint } from './checkpoint.ts';
 import { addEmbeddedDashboard } from './dashboards.ts';
+import { deviceStatus, openDevice } from './device.ts';
 import { EmbeddedEngine, type ShowProgress } from './embedded-engine.ts';
 import { EmbeddedStatus } from './embedded-status.ts';
 
@@ -36,6 +37,10 @@ export interface EmbeddedModel {
   readonly weightBytes: number;
   readonly threads: number;
   readonly isa: Isa;
+  /** "cpu", or the id of a GPU. */
+  readonly device: string;
+  /** Name of the GPU; null: the CPU computes. */
+  readonly gpu: string | null;
   readonly maxModelLen: number;
   readonly cacheBytes: number;
   /** Positions that the KV cache holds. */
@@ -60,12 +65,13 @@ export async function startEmbedded(config: ServeConfig, { log, onProgress }: Em
   const apiKeys = readApiKeys(config, log);
   const tls = readTls(config, log);
   const native = loadNative();
-  const checkpoint = await prepareCheckpoint(config);
+  const onFallback = (reason: string): void => log.info(`computing on the CPU: ${reason}`);
+  const checkpoint = await prepareCheckpoint(config, openDevice(native, config, onFallback), onFallback);
   const { endTokens } = checkpoint.report;
   log[endTokens.length === 0 ? 'warn' : 'info'](`end tokens: ${describeEnds(endTokens)}`);
   for (const warning of [...checkpoint.report.warnings, ...checkpoint.memory.warnings]) log.warn(warning);
   const engine = new EmbeddedEngine({ config, checkpoint, native, log, onProgress });
-  const status = new EmbeddedStatus(checkpoint.spec, () => performance.now());
+  const status = new EmbeddedStatus(checkpoint.spec, () => performance.now(), deviceStatus(checkpoint.device));
   const gateway = openGateway(config, { checkpoint, engine, status, tls, apiKeys, log });
   const stop = async (graceMs: number): Promise<void> => {
     await gateway.close(graceMs);
@@ -131,7 +137,7 @@ function openGateway(config: ServeConfig, { checkpoint, engine, status, tls, api
 
 function describeModel(
   config: ServeConfig,
-  { spec, served, weights, threads, memory }: PreparedCheckpoint,
+  { spec, served, weights, threads, memory, device }: PreparedCheckpoint,
   { stage, bank, runtime }: LocalHandles,
 ): EmbeddedModel {
   const { cache } = memory;
@@ -144,6 +150,8 @@ function describeModel(
     weightBytes: stage.weightBytes + bank.bytes,
     threads,
     isa: runtime.isa,
+    device: device.id,
+    gpu: device.gpu?.name ?? null,
     maxModelLen: cache.maxModelLen,
     cacheBytes: cache.bytes,
     cacheTokens: cache.kvBlocks * config.blockSize,

@@ -16,6 +16,7 @@ import { natsOptions, readTls } from '../config/connections.ts';
 import { checkMemory } from '../config/given-memory.ts';
 import type { WorkerConfig } from '../config/worker-config.ts';
 import { connectBus } from './connect-bus.ts';
+import { deviceText, openDevice } from './device.ts';
 import { checkpointError } from './model-mismatch.ts';
 
 export interface StartedWorker {
@@ -36,11 +37,15 @@ export async function startWorker(
   const native = loadNative();
   const machine = readMachine();
   const id = config.id ?? `${hostname().split('.')[0]}-${randomBytes(3).toString('hex')}`;
-  checkMemory('memory', config.memory, machine.totalBytes);
-  const memoryBytes = config.memory ?? Math.floor(machine.freeBytes * MEMORY_SHARE);
+  const device = openDevice(native, config, (reason) => log.info(`computing on the CPU: ${reason}`));
+  checkMemory('memory', config.memory, device.totalBytes, deviceText(device));
+  const memoryBytes = config.memory ?? Math.floor(device.freeBytes * MEMORY_SHARE);
   const threads = config.threads ?? machine.cores;
   const bus = await connectBus(natsOptions(config, `worker ${id}`, tls.files), config, log);
-  log.info({ id, roles: config.roles, threads }, `joining with ${formatBytes(memoryBytes)} of memory`);
+  log.info(
+    { id, roles: config.roles, threads },
+    `joining with ${formatBytes(memoryBytes)} of memory on ${deviceText(device)}`,
+  );
   const directory = config.model ?? join(packageRoot, 'models/clerk');
   try {
     const worker = await startWorkerProcess({
@@ -56,6 +61,9 @@ export async function startWorker(
       memoryBytes,
       threads,
       isa: config.isa === 'auto' ? null : config.isa,
+      device: device.id,
+      gpu: device.gpu,
+      weightsFormats: device.weightsFormats,
       host: config.host,
       port: config.port,
       advertiseHost: config.advertise ?? (isAnyAddress(config.host) ? hostname() : config.host),

@@ -10,10 +10,10 @@ export function unusedMemory(given: number, used: number, sequences: number, lon
   );
 }
 
-/** Throws a ConfigError when a flag gives a worker more memory than its machine has; null: it was not given. */
-export function checkMemory(flag: string, given: number | null, totalBytes: number): void {
+/** Throws a ConfigError when a flag gives a worker more memory than its device has; null: it was not given. */
+export function checkMemory(flag: string, given: number | null, totalBytes: number, device = 'the CPU'): void {
   if (given === null || given <= totalBytes) return;
   throw new ConfigError([
-    `--${flag}: expected no more than the ${formatBytes(totalBytes)} of this machine, got ${formatBytes(given)}`,
+    `--${flag}: expected no more than the ${formatBytes(totalBytes)} of ${device === 'the CPU' ? 'this machine' : device}, got ${formatBytes(given)}`,
   ]);
 }

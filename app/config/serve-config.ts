@@ -3,7 +3,7 @@ import { reasoningParserNames, toolParserNames } from '../../controller/text/ans
 import { weightsFormats } from '../../proto/weights-formats.ts';
 import { clientTls, dispatching, layout, nats, scaling, tls } from './cluster-options.ts';
 import { option } from './option.ts';
-import { choice, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
+import { choice, device, duration, integer, integer64, keys, list, size, text, toggle } from './values.ts';
 
 /** What is served. */
 export const model = {
@@ -72,6 +72,12 @@ export const engine = {
     placeholder: 'N',
     fallback:
       'physical cores that this process may use; with --workers, divided among those that compute at the same time',
+  }),
+  device: option(device().default('auto'), {
+    group: 'Engine',
+    description:
+      'What computes: cpu; cuda, an NVIDIA GPU, or cuda:N, the one of that number; or auto, a GPU where the build and this machine have one, else the CPU. With --workers each worker gets a GPU of its own.',
+    placeholder: 'NAME',
   }),
   isa: option(choice('auto', 'portable', 'avx2', 'avx512', 'reference').default('auto'), {
     group: 'Engine',
@@ -244,7 +250,7 @@ const workers = {
     group: 'Workers',
     description: 'Memory of each worker.',
     placeholder: 'SIZE',
-    fallback: 'nine tenths of what is free, divided evenly',
+    fallback: 'nine tenths of what is free, divided evenly; on GPUs, of what is free there',
   }),
 };
 

@@ -74,6 +74,13 @@ export function choice<const T extends string>(...words: readonly T[]): z.ZodTyp
   return reader(`one of ${words.join(', ')}`, (raw) => words.find((word) => word === raw) ?? null);
 }
 
+/** What computes; cuda-emulated, which tests use, is not mentioned. */
+export function device(): z.ZodType<string> {
+  return reader('auto, cpu, cuda or cuda:N', (raw) =>
+    typeof raw === 'string' && /^(auto|cpu|(cuda|cuda-emulated)(:\d{1,3})?)$/.test(raw) ? raw : null,
+  );
+}
+
 /** A switch. */
 export function toggle(): z.ZodType<boolean> {
   const words: Readonly<Record<string, boolean>> = { true: true, false: false, '1': true, '0': false };

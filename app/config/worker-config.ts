@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { dispatching, id, nats, tls } from './cluster-options.ts';
 import { option } from './option.ts';
 import { engine, model, reporting } from './serve-config.ts';
-import { choice, duration, integer, roles, size, text } from './values.ts';
+import { duration, integer, roles, size, text } from './values.ts';
 
 const worker = {
   id: option(id('a worker').nullable().default(null), {
@@ -28,12 +28,7 @@ const worker = {
     group: 'Worker',
     description: 'Memory that weights and caches may take.',
     placeholder: 'SIZE',
-    fallback: 'nine tenths of what is free at start',
-  }),
-  device: option(choice('cpu').default('cpu'), {
-    group: 'Worker',
-    description: 'What computes.',
-    placeholder: 'NAME',
+    fallback: 'nine tenths of what is free at start, on the GPU where that is what computes',
   }),
   host: option(text().default('127.0.0.1'), {
     group: 'Worker',
@@ -79,6 +74,7 @@ export const workerSchema = z.strictObject({
   ...nats,
   ...worker,
   threads: engine.threads,
+  device: engine.device,
   isa: engine.isa,
   prefixCaching: engine.prefixCaching,
   ...dispatching,

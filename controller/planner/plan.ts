@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { PlacementPlan } from '../../proto/messages.ts';
 import { assemble } from './assemble.ts';
 import { constraintProblems } from './input/constraints.ts';
+import { formatProblems, keepsFormat } from './input/formats.ts';
 import type { PlanInput, PlanResult } from './input/input.ts';
 import { type ModelFootprint, modelFootprint } from './input/memory.ts';
 import { ownPools, planExperts } from './stages/pools.ts';
@@ -18,13 +19,17 @@ export function plan(input: PlanInput): PlanResult {
   if (invalid.length > 0) return { kind: 'infeasible', problems: invalid };
 
   const former = usable(input);
-  const result = attempt(input, model, former);
-  return result.kind === 'infeasible' && former !== null ? attempt(input, model, null) : result;
+  const first = attempt(input, model, former);
+  const result = first.kind === 'infeasible' && former !== null ? attempt(input, model, null) : first;
+  const unable = formatProblems(input.workers, input.weights);
+  return result.kind === 'infeasible'
+    ? { ...result, problems: [...result.problems, ...unable] }
+    : { ...result, shortfalls: [...result.shortfalls, ...unable] };
 }
 
 function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan | null): PlanResult {
   const workers = [...input.workers]
-    .filter((worker) => !input.constraints.draining.includes(worker.id))
+    .filter((worker) => !input.constraints.draining.includes(worker.id) && keepsFormat(worker, input.weights))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const hosts = workers.filter((worker) => worker.roles.includes('expert'));
   const { kvBlocks, blockSize, stateSlots } = input.constraints;

@@ -6,6 +6,7 @@
 #include "binding/filters/grammar_handle.h"
 #include "binding/filters/token_filter_handle.h"
 #include "binding/filters/vocabulary_handle.h"
+#include "binding/handles/device_functions.h"
 #include "binding/handles/expert_bank_handle.h"
 #include "binding/handles/rank_shard_handle.h"
 #include "binding/handles/runtime_handle.h"
@@ -26,6 +27,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   GrammarHandle::Define(env);
   TokenFilterHandle::Define(env);
   exports.Set("hardware", Napi::Function::New<Hardware>(env, "hardware"));
+  exports.Set("gpus", Napi::Function::New<Gpus>(env, "gpus"));
+  exports.Set("gpuFreeBytes", Napi::Function::New<GpuFreeBytes>(env, "gpuFreeBytes"));
   exports.Set("measureLimits", Napi::Function::New<MeasureLimits>(env, "measureLimits"));
   exports.Set("createRuntime", Napi::Function::New<CreateRuntime>(env, "createRuntime"));
   exports.Set("openWeights", Napi::Function::New<OpenWeights>(env, "openWeights"));

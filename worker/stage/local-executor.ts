@@ -25,6 +25,8 @@ export interface LocalExecutorOptions {
   readonly threads: number;
   /** Null: the best of this machine. */
   readonly isa: Isa | null;
+  /** The id of a GPU. Default "cpu". */
+  readonly device?: string;
   /** Size of the cache; asked once the experts are loaded, when the memory left is known. See cacheSize(). */
   readonly limits: () => ExecutorLimits;
   readonly onProgress: LoadProgress | null;
@@ -35,14 +37,14 @@ export type LoadProgress = (part: 'experts' | 'stage' | 'cache', doneBytes: numb
 
 /** Loads a whole model into this process. Rejects with a native error, after everything opened so far is closed. */
 export async function createLocalExecutor(options: LocalExecutorOptions): Promise<LocalExecutor> {
-  const { native, directory, spec, weights, threads, isa, onProgress } = options;
+  const { native, directory, spec, weights, threads, isa, device = 'cpu', onProgress } = options;
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(handle: T): T => {
     opened.unshift(handle);
     return handle;
   };
   try {
-    const runtime = keep(native.createRuntime({ threads, isa }));
+    const runtime = keep(native.createRuntime({ threads, isa, device }));
     const store = keep(await native.openWeights(runtime, { directory, spec, weights }));
     const bank = keep(native.createExpertBank(runtime, store));
     await bank.load(allExperts(spec), onProgress && ((done, total) => onProgress('experts', done, total)));

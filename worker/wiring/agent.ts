@@ -1,5 +1,8 @@
+import type { Gpu } from '../../native/native.ts';
 import type { Bus } from '../../platform/bus/bus.ts';
 import type { MemberKeys } from '../../platform/membership/membership.ts';
+import type { GpuDetails__Output as GpuDetails } from '../../proto/generated/conclave/v1/GpuDetails.ts';
+import type { WeightsFormat } from '../../proto/weights-formats.ts';
 import type { WorkerSession } from '../../proto/worker-session.ts';
 import { WorkerAgent } from '../agent/worker-agent.ts';
 import type { Targets } from '../shard/targets.ts';
@@ -15,6 +18,12 @@ export interface AgentOptions {
   readonly roles: readonly ('stage' | 'expert')[];
   readonly memoryBytes: number;
   readonly threads: number;
+  /** The id of a GPU. Default "cpu". */
+  readonly device?: string;
+  /** What it is. */
+  readonly gpu?: Pick<Gpu, 'name' | 'totalBytes' | 'computeCapability'> | null;
+  /** What its weights can be kept in. Default: all. */
+  readonly weightsFormats?: readonly WeightsFormat[];
   readonly observer: WorkerObserver;
 }
 
@@ -28,7 +37,7 @@ export interface AgentContext {
 
 /** The agent that will announce this worker; it joins when it is started with its address. */
 export function createAgent(
-  { bus, cluster, id, node, version, roles, memoryBytes, threads, observer }: AgentOptions,
+  { observer, bus, cluster, ...worker }: AgentOptions,
   { keys, session, targets, observers }: AgentContext,
 ): WorkerAgent {
   return new WorkerAgent({
@@ -37,18 +46,24 @@ export function createAgent(
     keys,
     targets,
     announcement: {
-      id,
-      node,
+      id: worker.id,
+      node: worker.node,
       pid: process.pid,
-      roles: [...roles],
-      memoryBytes,
-      cores: threads,
-      device: 'cpu',
-      version,
+      roles: [...worker.roles],
+      memoryBytes: worker.memoryBytes,
+      cores: worker.threads,
+      device: worker.device ?? 'cpu',
+      gpu: worker.gpu ? gpuDetails(worker.gpu) : null,
+      weightsFormats: [...(worker.weightsFormats ?? [])],
+      version: worker.version,
       startedAtMs: session.startedAtMs,
     },
     activity: (seconds, engine) => observers.activity.take(seconds, engine),
     onReplaced: (error) => observers.engine.onFault(error),
     onError: (what, error) => observer.onError(what, error),
   });
+}
+
+function gpuDetails({ name, totalBytes, computeCapability }: NonNullable<AgentOptions['gpu']>): GpuDetails {
+  return { name, memoryBytes: totalBytes, computeCapability };
 }

@@ -8,6 +8,8 @@ export interface NativeOptions {
   readonly directory: string;
   readonly threads: number;
   readonly isa: Isa | null;
+  /** The id of a GPU. Default "cpu". */
+  readonly device?: string;
 }
 
 /** What a worker has of the native engine before any plan. */
@@ -23,11 +25,11 @@ export interface NativeParts {
 
 /** Opens the checkpoint. Rejects with a native error when it does not fit the served model. */
 export async function openNativeParts(
-  { native, directory, threads, isa }: NativeOptions,
+  { native, directory, threads, isa, device = 'cpu' }: NativeOptions,
   { spec, weights }: KnownModel,
   closers: Closers,
 ): Promise<NativeParts> {
-  const runtime = native.createRuntime({ threads, isa });
+  const runtime = native.createRuntime({ threads, isa, device });
   closers.add(() => runtime.close());
   const store = await native.openWeights(runtime, { directory, spec, weights });
   closers.add(() => store.close());

@@ -45,6 +45,8 @@ export function statusJson(status: ClusterStatus) {
       rowsPerSecond: rounded(worker.rowsPerSecond),
       activity: worker.activity && activityJson(worker.activity),
       missingSince: worker.missingSinceMs === 0 ? null : new Date(worker.missingSinceMs).toISOString(),
+      device: worker.device,
+      gpu: worker.gpu,
     })),
     requests: status.requests.map(requestJson),
     tokensPerSecond: rounded(status.tokensPerSecond),

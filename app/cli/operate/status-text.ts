@@ -140,18 +140,33 @@ function workersText(status: StatusJson, width: number): string {
       ? `${Math.round(100 * worker.activity.kvCacheUsageRatio)} %`
       : '',
     worker.startedAt === null ? '' : age(Date.parse(status.at) - Date.parse(worker.startedAt)),
+    deviceText(worker),
     worker.roles.join(','),
     worker.node,
     worker.pid === 0 ? '' : String(worker.pid),
     worker.address,
   ]);
   const shown = table(
-    ['WORKER', 'STATE', 'SLOTS', 'WEIGHTS', 'ROWS/S', 'DISPATCH', 'KV', 'UP', 'ROLES', 'NODE', 'PID', 'ADDRESS'],
+    [
+      'WORKER',
+      'STATE',
+      'SLOTS',
+      'WEIGHTS',
+      'ROWS/S',
+      'DISPATCH',
+      'KV',
+      'UP',
+      'DEVICE',
+      'ROLES',
+      'NODE',
+      'PID',
+      'ADDRESS',
+    ],
     rows,
     {
       right: ['SLOTS', 'ROWS/S', 'DISPATCH', 'KV', 'UP', 'PID'],
       width,
-      dispensable: ['PID', 'ADDRESS', 'NODE', 'ROLES', 'DISPATCH', 'KV', 'WEIGHTS', 'UP'],
+      dispensable: ['PID', 'ADDRESS', 'NODE', 'ROLES', 'DEVICE', 'DISPATCH', 'KV', 'WEIGHTS', 'UP'],
     },
   );
   const errors = workers.flatMap(({ id, error, missingSince }) => {
@@ -159,6 +174,11 @@ function workersText(status: StatusJson, width: number): string {
     return error === '' ? [] : [wrap(`${id}: ${since}${error}`, width, 4)];
   });
   return [shown, ...errors].join('\n');
+}
+
+/** Such as "cuda:0 NVIDIA H200". */
+export function deviceText({ device, gpu }: Pick<StatusJson['workers'][number], 'device' | 'gpu'>): string {
+  return gpu === null ? device : `${device} ${gpu.name}`;
 }
 
 function loadText(status: StatusJson): string {

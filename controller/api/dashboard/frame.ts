@@ -72,6 +72,8 @@ function workerOf(worker: NonNullable<GetStatusResponse['workers']>[number]) {
     startedAt: Number(worker.startedAtMs ?? 0) || null,
     missingSince: Number(worker.missingSinceMs ?? 0) || null,
     error: worker.error ?? '',
+    /** "cpu", or a GPU such as "cuda:0 NVIDIA H200". */
+    device: [worker.device ?? '', worker.gpu?.name ?? ''].join(' ').trim(),
   };
 }
 

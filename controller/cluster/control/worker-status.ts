@@ -58,6 +58,8 @@ export function workerStatuses(
       activity: lost ? null : activityOf(id),
       rowsPerSecond: rates.get(id) ?? 0,
       missingSinceMs: absence?.sinceMs ?? 0,
+      device: worker?.device ?? '',
+      gpu: worker?.gpu ?? null,
     };
   });
 }

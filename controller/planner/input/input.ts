@@ -14,8 +14,10 @@ export interface PlannerWorker {
   readonly memoryBytes: number;
   /** Threads that compute. */
   readonly cores: number;
-  /** "cpu", or "cuda:N". */
+  /** "cpu", or the id of a GPU such as "cuda:0". */
   readonly device: string;
+  /** Formats that it can keep weights in. Absent or empty: all. */
+  readonly weightsFormats?: readonly string[];
 }
 
 /** Rows per second (or any other common unit) that each expert of a layer was asked for. */

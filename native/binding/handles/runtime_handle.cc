@@ -1,6 +1,9 @@
 #include "binding/handles/runtime_handle.h"
 
+#include <algorithm>
+
 #include "binding/backends.h"
+#include "binding/devices.h"
 #include "kernels/cpu/machine/hardware.h"
 #include "kernels/cpu/matmul/matmul.h"
 
@@ -26,12 +29,14 @@ Napi::Value WriteLimits(Napi::Env env, const MachineLimits& limits) {
 RuntimeHandle::RuntimeHandle(const Napi::CallbackInfo& info)
     : Handle(info),
       threads_(open()->backend()->pool().threads()),
-      isa_(open()->backend()->capabilities().name) {}
+      isa_(open()->backend()->capabilities().name),
+      formats_(open()->backend()->capabilities().formats) {}
 
 std::vector<RuntimeHandle::PropertyDescriptor> RuntimeHandle::Methods() {
   return {
       InstanceAccessor<&RuntimeHandle::Threads>("threads"),
       InstanceAccessor<&RuntimeHandle::InstructionSet>("isa"),
+      InstanceAccessor<&RuntimeHandle::WeightsFormats>("weightsFormats"),
       InstanceMethod<&RuntimeHandle::Close>("close"),
   };
 }
@@ -42,6 +47,15 @@ Napi::Value RuntimeHandle::Threads(const Napi::CallbackInfo& info) {
 
 Napi::Value RuntimeHandle::InstructionSet(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), isa_);
+}
+
+Napi::Value RuntimeHandle::WeightsFormats(const Napi::CallbackInfo& info) {
+  const Napi::Array names = Napi::Array::New(info.Env());
+  for (const NamedFormat& format : kWeightsFormats) {
+    if (std::find(formats_.begin(), formats_.end(), format.format) != formats_.end())
+      names.Set(names.Length(), format.name);
+  }
+  return names;
 }
 
 void RuntimeHandle::Close(const Napi::CallbackInfo&) {
@@ -90,7 +104,13 @@ Napi::Value CreateRuntime(const Napi::CallbackInfo& info) {
     const auto name = options.Get("isa").IsNull()
                           ? std::nullopt
                           : std::optional(options.OneOf("isa", BackendNames()));
-    const auto runtime = std::make_shared<Runtime>(CreateBackend(name, threads));
+    const DeviceName device =
+        options.Has("device") ? ReadDeviceName(options.String("device")) : DeviceName();
+    if (!device.library.empty() && name)
+      Refuse("options.isa", "null for a device that is no CPU", options.Get("isa"));
+    const auto runtime =
+        std::make_shared<Runtime>(device.library.empty() ? CreateBackend(name, threads)
+                                                         : CreateDeviceBackend(device, threads));
     Environment::Of(env).Watch(runtime);
     return RuntimeHandle::Make(env, runtime);
   });

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "binding/handles/handle.h"
 #include "conclave/engine/runtime.h"
@@ -21,10 +22,12 @@ class RuntimeHandle : public Handle<RuntimeHandle, std::shared_ptr<Runtime>> {
  private:
   Napi::Value Threads(const Napi::CallbackInfo& info);
   Napi::Value InstructionSet(const Napi::CallbackInfo& info);
+  Napi::Value WeightsFormats(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   int threads_;
   std::string isa_;
+  std::vector<WeightsFormat> formats_;
 };
 
 Napi::Value Hardware(const Napi::CallbackInfo& info);

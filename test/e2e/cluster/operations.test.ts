@@ -45,7 +45,7 @@ describe.skipIf(clusterTests.skip)(`operators${clusterTests.suffix}`, () => {
     expect(status['workers']).toContainEqual({
       ...{ id: 'e1', address, node: expect.any(String), pid, roles: ['expert'], state: 'ready' },
       ...{ slots: expect.any(Number), slotsWanted: expect.any(Number), error: '', missingSince: null },
-      ...{ memoryBytes: 2 ** 30, weightBytes: expect.any(Number) },
+      ...{ memoryBytes: 2 ** 30, weightBytes: expect.any(Number), device: 'cpu', gpu: null },
       ...{
         cordoned: false,
         startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),

@@ -2,6 +2,7 @@ import { formatBytes } from '../../../../platform/process/quantities.ts';
 import { age } from '../../../command/local-time.ts';
 import { amount } from '../../operate/amount.ts';
 import type { StatusJson } from '../../operate/cluster-json.ts';
+import { deviceText } from '../../operate/status-text.ts';
 import { table } from '../../operate/table.ts';
 import { wrap } from '../../operate/wrap.ts';
 import { cut, printable } from './line.ts';
@@ -29,7 +30,7 @@ export function workerLines(
 ): readonly string[] {
   if (room < 2 || workers.length === 0) return [toned('no worker has joined', 'dim', style)].slice(0, room);
   const [heading = '', ...rows] = table(
-    ['WORKER', 'STATE', 'SLOTS', 'ROWS/S', 'DISPATCH', 'KV', 'WEIGHTS', 'UP', 'ROLES', 'NODE'],
+    ['WORKER', 'STATE', 'SLOTS', 'ROWS/S', 'DISPATCH', 'KV', 'WEIGHTS', 'UP', 'DEVICE', 'ROLES', 'NODE'],
     workers.map((worker) => [
       worker.id,
       worker.cordoned ? `${worker.state},cordoned` : worker.state,
@@ -41,13 +42,14 @@ export function workerLines(
         : '',
       formatBytes(worker.weightBytes),
       worker.startedAt === null ? '' : age(Date.parse(at) - Date.parse(worker.startedAt)),
+      printable(deviceText(worker)),
       worker.roles.join(','),
       printable(worker.node),
     ]),
     {
       right: ['SLOTS', 'ROWS/S', 'DISPATCH', 'KV', 'WEIGHTS', 'UP'],
       width: columns,
-      dispensable: ['NODE', 'ROLES', 'WEIGHTS', 'UP', 'DISPATCH', 'KV'],
+      dispensable: ['NODE', 'ROLES', 'DEVICE', 'WEIGHTS', 'UP', 'DISPATCH', 'KV'],
     },
   ).split('\n');
   const error = selected === null ? '' : (workers[selected]?.error ?? '');

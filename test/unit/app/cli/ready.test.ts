@@ -14,6 +14,8 @@ const embedded: Embedded = {
     weightBytes: 10 * 2 ** 20,
     threads: 2,
     isa: 'avx2',
+    device: 'cpu',
+    gpu: null,
     maxModelLen: 512,
     cacheBytes: 48 * 2 ** 20,
     cacheTokens: 32_768,

@@ -15,6 +15,8 @@ function members(...workers: [id: string, startedAtMs: number, draining?: boolea
         memoryBytes: 1,
         cores: 1,
         device: 'cpu',
+        gpu: null,
+        weightsFormats: [],
         version: '0',
         startedAtMs,
         draining,

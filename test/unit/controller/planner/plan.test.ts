@@ -303,6 +303,32 @@ describe('replanning', () => {
   });
 });
 
+describe('weights that a device cannot keep', () => {
+  const gpu = { ...worker('g', 'stage,expert', 1e9), device: 'cuda:0', weightsFormats: ['f32', 'bf16'] };
+
+  test('are given to other workers, and the one that gets nothing is named', () => {
+    const workers = [gpu, worker('c', 'stage,expert', 1e9)];
+    const result = plan(inputOf(workers, { weights: 'q8' }));
+    if (result.kind === 'infeasible') throw new Error(result.problems.join());
+    expect(result.plan.workers.map(({ id }) => id)).toEqual(['c']);
+    expect(result.shortfalls).toEqual([
+      'worker "g" gets nothing: its device, cuda:0, keeps weights as f32 or bf16, not as q8',
+    ]);
+  });
+
+  test('make a plan impossible where there is no other worker', () => {
+    expect(plan(inputOf([gpu], { weights: 'q8' }))).toMatchObject({
+      kind: 'infeasible',
+      problems: expect.arrayContaining([expect.stringContaining('keeps weights as f32 or bf16, not as q8')]),
+    });
+  });
+
+  test('are no matter where it keeps them', () => {
+    const result = plan(inputOf([gpu]));
+    expect(result).toMatchObject({ kind: 'planned', shortfalls: [] });
+  });
+});
+
 describe('what does not fit', () => {
   test.each<[string, PlanInput, readonly (string | RegExp)[]]>([
     ['no workers', inputOf([]), ['pipeline p0 needs 1 workers that may hold stages (1 stages of 1 ranks); 0 are free']],

@@ -22,6 +22,7 @@ const cells: readonly (readonly [string, (worker: Worker, now: number) => string
   ['Dispatch', ({ dispatchMs }) => (dispatchMs === null ? '' : milliseconds(dispatchMs))],
   ['KV', ({ kvCacheUsageRatio }) => (kvCacheUsageRatio === null ? '' : percent(kvCacheUsageRatio))],
   ['Up', ({ startedAt }, now) => (startedAt === null ? '' : age(now - startedAt))],
+  ['Device', ({ device }) => device],
   ['Node', ({ node }) => node],
 ];
 
@@ -72,7 +73,7 @@ function createRow({ id }: Worker): HTMLTableRowElement {
   const row = make('tr', {}, name, labelled('State', make('span')));
   for (const [label] of cells) {
     const cell = labelled(label);
-    if (label !== 'Node') cell.className = 'number';
+    if (label !== 'Node' && label !== 'Device') cell.className = 'number';
     row.append(cell);
   }
   row.append(make('td'));

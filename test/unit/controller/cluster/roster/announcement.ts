@@ -7,7 +7,18 @@ export function announcement(
   more: Partial<WorkerAnnouncement> = {},
 ): WorkerAnnouncement {
   return {
-    ...{ id, address: `${id}:9000`, node: 'n1', pid: 1, roles: ['expert'], memoryBytes: 1, cores: 1, device: 'cpu' },
+    ...{
+      id,
+      address: `${id}:9000`,
+      node: 'n1',
+      pid: 1,
+      roles: ['expert'],
+      memoryBytes: 1,
+      cores: 1,
+      device: 'cpu',
+      gpu: null,
+      weightsFormats: [],
+    },
     ...{ version: '0', startedAtMs, draining: false, ...more },
   };
 }
