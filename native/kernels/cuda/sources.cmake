@@ -2,7 +2,25 @@
 # CUDA runtime itself, which the emulation replaces, are in a list of their own.
 
 set(CONCLAVE_CUDA_SOURCES
-  backend/create.cc
+  backend/cache.cc
+  backend/cuda_backend.cc
+  backend/encoded_row.cc
+  backend/staging.cc
+  backend/step_buffers.cc
+  backend/weights.cc
+  matmul/products.cu
+  operations/attention.cu
+  operations/gate.cu
+  operations/gating_maps.cu
+  operations/linear.cu
+  operations/linear_attention.cu
+  operations/maps.cu
+  operations/networks.cu
+  operations/norms.cu
+  operations/recurrences.cu
+  operations/rope.cu
+  operations/totals.cu
+  operations/transfers.cu
   plugin.cc)
 
 set(CONCLAVE_CUDA_RUNTIME_SOURCES

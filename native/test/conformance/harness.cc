@@ -3,6 +3,7 @@
 #include "kernels/cpu/backend.h"
 #include "kernels/cpu/machine/cpu_features.h"
 #include "kernels/cpu/matmul/factory.h"
+#include "kernels/cuda/backend.h"
 
 namespace conclave {
 namespace {
@@ -25,6 +26,8 @@ std::unique_ptr<Backend> ExtendedAvx512(int threads) {
                                       TilesFor(Isa::kAvx512, extended, Bf16Pairs::kWhereFast));
 }
 
+std::unique_ptr<Backend> CudaEmulated(int threads) { return cuda::CreateBackend(0, threads); }
+
 }  // namespace
 
 std::vector<BackendCase> BackendCases() {
@@ -44,6 +47,7 @@ std::vector<BackendCase> BackendCases() {
     if (features.avx512_bf16 || features.avx512_vnni)
       cases.push_back({"Avx512Extended", ExtendedAvx512});
   }
+  cases.push_back({"CudaEmulated", CudaEmulated});
   return cases;
 }
 

@@ -21,7 +21,8 @@ struct BackendCase {
   std::unique_ptr<Backend> (*create)(int threads);
 };
 
-// The reference, every instruction set of this machine, and AVX-512 without its extensions.
+// The reference, every instruction set of this machine, AVX-512 without its extensions, and the
+// kernels of GPUs under emulation.
 std::vector<BackendCase> BackendCases();
 
 constexpr double kEpsilon = 0x1p-24;  // half an ulp of f32

@@ -41,11 +41,13 @@ void FreePinned(void* memory) noexcept { cudaFreeHost(memory); }
 
 void CopyToDevice(void* target, const void* host, size_t bytes, const char* purpose) {
   Check(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy", purpose);
+  // Of memory that is not pinned, the call returns before the last part is there.
+  Check(cudaStreamSynchronize(cudaStreamLegacy), "cudaStreamSynchronize", purpose);
 }
 
 void ZeroDevice(void* target, size_t bytes, const char* purpose) {
   Check(cudaMemset(target, 0, bytes), "cudaMemset", purpose);
-  Check(cudaDeviceSynchronize(), "cudaDeviceSynchronize", purpose);
+  Check(cudaStreamSynchronize(cudaStreamLegacy), "cudaStreamSynchronize", purpose);
 }
 
 Stream::Stream(int device) : device_(device), handle_(nullptr) {
