@@ -47,7 +47,7 @@ std::vector<BackendCase> BackendCases() {
     if (features.avx512_bf16 || features.avx512_vnni)
       cases.push_back({"Avx512Extended", ExtendedAvx512});
   }
-  cases.push_back({"CudaEmulated", CudaEmulated});
+  cases.push_back({"CudaEmulated", CudaEmulated, true});
   return cases;
 }
 

@@ -19,6 +19,7 @@ namespace conclave {
 struct BackendCase {
   std::string name;
   std::unique_ptr<Backend> (*create)(int threads);
+  bool slow = false;  // Tests that repeat themselves give it fewer cases.
 };
 
 // The reference, every instruction set of this machine, AVX-512 without its extensions, and the

@@ -33,8 +33,8 @@ T __shfl_sync(uint32_t mask, T value, int lane) {
 
 inline int atomicMax(int* target, int value) {
   int seen = __atomic_load_n(target, __ATOMIC_RELAXED);
-  while (seen < value && !__atomic_compare_exchange_n(target, &seen, value, false,
-                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+  while (seen < value && !__atomic_compare_exchange_n(target, &seen, value, false, __ATOMIC_RELAXED,
+                                                      __ATOMIC_RELAXED))
     continue;
   return seen;
 }

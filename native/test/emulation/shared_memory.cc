@@ -21,8 +21,8 @@ size_t Mapped(size_t bytes) { return (bytes + kGuard + kPage - 1) / kPage * kPag
 SharedMemory::SharedMemory(size_t bytes) : bytes_(bytes) {
 #if defined(__SANITIZE_THREAD__)
   // TSan forgets what it knows of memory once that is unmapped.
-  data_ = static_cast<unsigned char*>(mmap(nullptr, Mapped(bytes), PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  data_ = static_cast<unsigned char*>(
+      mmap(nullptr, Mapped(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 #else
   data_ = static_cast<unsigned char*>(std::aligned_alloc(kPage, Mapped(bytes)));
 #endif

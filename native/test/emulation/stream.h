@@ -13,8 +13,8 @@ void Enqueue(void* stream, const char* purpose, std::function<void()> work);
 
 // What the device does of its own accord; tests set it.
 struct Device {
-  int64_t allocations = 0;       // so far
-  int64_t allocated_bytes = 0;   // now
+  int64_t allocations = 0;                // so far
+  int64_t allocated_bytes = 0;            // now
   int64_t most_bytes = int64_t{4} << 30;  // more than that is refused
   // The n-th call to come that can fail does; 0: none.
   int64_t fails_after = 0;

@@ -55,8 +55,7 @@ void MatrixWork(void** operands) {
   const auto of = [&](int lane) { return static_cast<MatrixOperands*>(operands[lane]); };
   for (int m = 0; m < 4; ++m) {
     unsigned banks[8] = {};
-    for (int r = 0; r < 8; ++r)
-      ++banks[reinterpret_cast<uintptr_t>(of(m * 8 + r)->row) / 16 % 8];
+    for (int r = 0; r < 8; ++r) ++banks[reinterpret_cast<uintptr_t>(of(m * 8 + r)->row) / 16 % 8];
     statistics().bank_conflicts += *std::max_element(banks, banks + 8) - 1;
     for (int lane = 0; lane < kWarpSize; ++lane)
       std::memcpy(of(lane)->output + m, of(m * 8 + lane / 4)->data + lane % 4 * 4, 4);

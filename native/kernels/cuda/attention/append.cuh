@@ -17,8 +17,7 @@ struct AppendToCache {
     const int32_t* const table = a.block_tables + a.block_offsets[a.row_sequences[row]];
     auto* const cache = static_cast<Element*>(a.cache.data);
     const int64_t position = a.positions[row];
-    cache[CacheIndex(a.cache, table, position, head, false) + element] =
-        FromFloat<Element>(a.k[i]);
+    cache[CacheIndex(a.cache, table, position, head, false) + element] = FromFloat<Element>(a.k[i]);
     if (a.v == nullptr) return;
     cache[CacheIndex(a.cache, table, position, head, true) + element] = FromFloat<Element>(a.v[i]);
   }

@@ -18,8 +18,9 @@ struct RowAttention {
   static constexpr int kLanes = kThreads / kHeads;  // that find a head's softmax
 
   static __host__ __device__ size_t SharedBytes(int head_dim, int value_dim) {
-    return sizeof(float) * static_cast<size_t>(kHeads * (head_dim + value_dim + kKeys + kLanes + 3) +
-                                               kKeys * kStride);
+    return sizeof(float) *
+           static_cast<size_t>(kHeads * (head_dim + value_dim + kKeys + kLanes + 3) +
+                               kKeys * kStride);
   }
 
   float* queries;  // [kHeads, head_dim]
@@ -58,7 +59,8 @@ struct RowAttention {
 #pragma unroll
         for (int j = 0; j < kHeadsPerThread; ++j) {
           if (first_head + j < heads)
-            scores[j] = MultiplyAdd(queries[(first_head + j) * dims + first + dim], value, scores[j]);
+            scores[j] =
+                MultiplyAdd(queries[(first_head + j) * dims + first + dim], value, scores[j]);
         }
       }
     }

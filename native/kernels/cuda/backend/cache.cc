@@ -37,9 +37,9 @@ size_t CudaCache::BytesFor(const KvCacheShape& shape, KvType type) {
          shape.head_dim);
   Expect(shape.values_inside >= 0 && shape.values_inside <= shape.head_dim, "cache.valuesInside",
          "0 or up to the head dimension", shape.values_inside);
-  return Product("cache", {shape.blocks, shape.block_size, shape.kv_heads,
-                           KeyStride(shape, type) + ValueStride(shape),
-                           type == KvType::kBF16 ? 2 : 4});
+  return Product("cache",
+                 {shape.blocks, shape.block_size, shape.kv_heads,
+                  KeyStride(shape, type) + ValueStride(shape), type == KvType::kBF16 ? 2 : 4});
 }
 
 // Zeros, as positions that a row does not see are read with those that it does.

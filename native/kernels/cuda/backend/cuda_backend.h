@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "conclave/backend/backend.h"
+#include "kernels/cuda/backend/networks.h"
 #include "kernels/cuda/backend/staging.h"
 #include "kernels/cuda/backend/step_buffers.h"
-#include "kernels/cuda/backend/networks.h"
 #include "kernels/cuda/backend/weights.h"
 #include "kernels/cuda/runtime/runtime.h"
 
@@ -102,8 +102,7 @@ class CudaBackend final : public Backend {
   // Of an array of the host in device memory, until the scope around the call ends.
   template <typename Element>
   const Element* Send(std::span<const Element> values, const char* purpose) {
-    return static_cast<const Element*>(
-        SendBytes(values.data(), values.size_bytes(), purpose));
+    return static_cast<const Element*>(SendBytes(values.data(), values.size_bytes(), purpose));
   }
   const void* SendBytes(const void* values, size_t bytes, const char* purpose);
   // Copies to the device in order; the array is free at once.

@@ -56,7 +56,8 @@ void RowEncoder::Encode(int64_t row, uint8_t* output) {
   if (!IsExact(storage_) && storage_ != Storage::kQ8) return Encode4(row, output);
   source_.Floats(row, values_.data());
   if (storage_ == Storage::kF32) std::memcpy(output, values_.data(), count * sizeof(float));
-  if (storage_ == Storage::kF16) std::transform(values_.begin(), values_.begin() + cols_, halves, FloatToF16);
+  if (storage_ == Storage::kF16)
+    std::transform(values_.begin(), values_.begin() + cols_, halves, FloatToF16);
   if (storage_ == Storage::kWideBf16)
     std::transform(values_.begin(), values_.begin() + cols_, halves, FloatToBf16);
   if (storage_ == Storage::kQ8) Quantise8(reinterpret_cast<int8_t*>(output));

@@ -17,16 +17,16 @@ struct ProductInput {
   int64_t sum_stride = 0;
 };
 
-// Networks whose matrices are stored alike and have the same shapes, and the entries that go through
-// each.
+// Networks whose matrices are stored alike and have the same shapes, and the entries that go
+// through each.
 struct NetworkBatch {
-  const CudaFfn* first;                      // says how they are stored
+  const CudaFfn* first;  // says how they are stored
   int64_t entries;
   TileRows tile_rows;
   int64_t tile_count;
-  const GroupTile* tiles = nullptr;          // in device memory; null: all entries go through `first`
-  const GroupMatrices* hidden = nullptr;     // gate and up of each group
-  const GroupMatrices* gate = nullptr;       // where gate and up are stored differently
+  const GroupTile* tiles = nullptr;       // in device memory; null: all entries go through `first`
+  const GroupMatrices* hidden = nullptr;  // gate and up of each group
+  const GroupMatrices* gate = nullptr;    // where gate and up are stored differently
   const GroupMatrices* down = nullptr;
 };
 

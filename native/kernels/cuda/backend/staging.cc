@@ -32,8 +32,7 @@ void Staging::Reset() {
 }
 
 void Staging::Deliver() {
-  for (const Arrival& arrival : arrivals_)
-    std::memcpy(arrival.host, arrival.staged, arrival.bytes);
+  for (const Arrival& arrival : arrivals_) std::memcpy(arrival.host, arrival.staged, arrival.bytes);
   arrivals_.clear();
 }
 

@@ -31,12 +31,12 @@ class CudaStepRows final : public StepRows {
   const std::vector<int32_t>& host() const { return host_; }
   int32_t* device() const { return buffer_.as<int32_t>(); }
 
-  const int32_t* positions() const { return device(); }                         // [rows]
-  const int32_t* row_sequences() const { return device() + row_sequences_; }    // [rows]
-  const int32_t* sequence_offsets() const { return device() + offsets_; }       // [sequences + 1]
+  const int32_t* positions() const { return device(); }                       // [rows]
+  const int32_t* row_sequences() const { return device() + row_sequences_; }  // [rows]
+  const int32_t* sequence_offsets() const { return device() + offsets_; }     // [sequences + 1]
   const int32_t* block_tables() const { return device() + tables_; }
-  const int32_t* block_offsets() const { return device() + table_offsets_; }    // [sequences + 1]
-  const int32_t* state_slots() const { return device() + slots_; }              // [sequences]
+  const int32_t* block_offsets() const { return device() + table_offsets_; }  // [sequences + 1]
+  const int32_t* state_slots() const { return device() + slots_; }            // [sequences]
   int64_t sequences() const { return sequences_; }
   // Of a row, plus one.
   int64_t longest() const { return longest_; }

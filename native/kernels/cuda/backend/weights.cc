@@ -96,8 +96,7 @@ CudaMatrix::CudaMatrix(MatrixSource& source, WeightsFormat format)
 CudaVector::CudaVector(const std::vector<float>& values)
     : size_(static_cast<int64_t>(values.size())),
       memory_(values.size() * sizeof(float), "a vector of weights") {
-  if (size_ > 0)
-    CopyToDevice(memory_.as(), values.data(), memory_.bytes(), "a vector of weights");
+  if (size_ > 0) CopyToDevice(memory_.as(), values.data(), memory_.bytes(), "a vector of weights");
 }
 
 size_t CudaFfn::bytes() const {

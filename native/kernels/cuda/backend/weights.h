@@ -17,7 +17,7 @@ constexpr bool IsQuantised(Storage storage) { return storage >= Storage::kQ8; }
 
 // A matrix as kernels see it.
 struct MatrixView {
-  const void* data;    // [rows, stride] of the storage's elements; those from column `cols` on are 0
+  const void* data;  // [rows, stride] of the storage's elements; those from column `cols` on are 0
   const void* scales;  // [groups of 32 columns, scale_stride]: f32 of kQ8, f16 of 4 bits
   const void* zeros;   // the same, of kQ4Zeros: f16
   int rows;

@@ -20,20 +20,21 @@ struct GroupMatrices {
   const float* gate_bias = nullptr;  // likewise
 };
 
-// output[e] = x W^T + bias, or act(x G^T + gate_bias, x W^T + bias), with x = input[row of e]. Every
-// element is the same function of its row of x and of the matrices whatever else is in the tile.
+// output[e] = x W^T + bias, or act(x G^T + gate_bias, x W^T + bias), with x = input[row of e].
+// Every element is the same function of its row of x and of the matrices whatever else is in the
+// tile.
 struct ProductArguments {
-  const GroupTile* tiles;        // null: `entries` rows of one group, by as many as a block takes
-  int64_t entries;               // where there are no tiles
-  const GroupMatrices* groups;   // null: `single` is all
+  const GroupTile* tiles;       // null: `entries` rows of one group, by as many as a block takes
+  int64_t entries;              // where there are no tiles
+  const GroupMatrices* groups;  // null: `single` is all
   GroupMatrices single;
-  const int32_t* entry_rows;     // row of input of each entry; null: entry e reads row e
-  const void* input;             // [rows, input_stride], f32 for exact products, else bf16
-  int64_t input_stride;          // elements; of bf16, a multiple of 8, zeros from `depth` on
-  const float* input_sums;       // [rows, groups of 32 columns] of kQ4Zeros
+  const int32_t* entry_rows;  // row of input of each entry; null: entry e reads row e
+  const void* input;          // [rows, input_stride], f32 for exact products, else bf16
+  int64_t input_stride;       // elements; of bf16, a multiple of 8, zeros from `depth` on
+  const float* input_sums;    // [rows, groups of 32 columns] of kQ4Zeros
   int64_t sum_stride;
-  void* output;                  // [entries, output_stride], f32; gated products as the input
-  int64_t output_stride;         // gated bf16 products write zeros from `cols` on
+  void* output;           // [entries, output_stride], f32; gated products as the input
+  int64_t output_stride;  // gated bf16 products write zeros from `cols` on
   int depth;
   int cols;
   ActivationParams activation;

@@ -1,15 +1,15 @@
 #pragma once
 
-// Products in f32: each element of the output is a sum in the order of the columns. For weights that
-// are kept as they are; not made for speed.
+// Products in f32: each element of the output is a sum in the order of the columns. For weights
+// that are kept as they are; not made for speed.
 
 #include "kernels/cuda/matmul/activation.h"
 #include "kernels/cuda/matmul/arguments.h"
 
 namespace conclave::cuda {
 
-// A block takes kRows entries and kCols columns of the output, and a thread one entry and kPerThread
-// columns.
+// A block takes kRows entries and kCols columns of the output, and a thread one entry and
+// kPerThread columns.
 template <typename Element, bool kGated>
 struct ExactProduct {
   static constexpr int kRows = 16, kCols = 64, kDepth = 32, kThreads = 256, kPerThread = 4;
@@ -72,7 +72,8 @@ struct ExactProduct {
       const float y = matrices.bias != nullptr ? sums[0][j] + matrices.bias[col] : sums[0][j];
       if constexpr (kGated) {
         const float* const bias = matrices.gate_bias;
-        output[col] = Activate(p.activation, bias != nullptr ? sums[1][j] + bias[col] : sums[1][j], y);
+        output[col] =
+            Activate(p.activation, bias != nullptr ? sums[1][j] + bias[col] : sums[1][j], y);
       } else {
         output[col] = y;
       }

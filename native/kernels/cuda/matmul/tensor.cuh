@@ -91,8 +91,7 @@ struct TensorProduct {
                     inside ? p.input_sums[InputRow(p, entry) * p.sum_stride + depth_group] : 0;
                 value = MultiplyAdd(8 - Tile::ZeroOf(tile, col, group), sum, value);
               }
-              sums[m][i][j][half * 2 + c] =
-                  MultiplyAdd(value, scale, sums[m][i][j][half * 2 + c]);
+              sums[m][i][j][half * 2 + c] = MultiplyAdd(value, scale, sums[m][i][j][half * 2 + c]);
             }
           }
         }

@@ -1,7 +1,7 @@
 #pragma once
 
-// Weights of a block's columns in shared memory, for 64 columns of the input, and the fragments that
-// a warp's products take of them. One class for each storage, with the same members:
+// Weights of a block's columns in shared memory, for 64 columns of the input, and the fragments
+// that a warp's products take of them. One class for each storage, with the same members:
 //   kBytes                 of shared memory
 //   Load                   starts the copies of a block of kWeightThreads threads
 //   Fragments              b of 16 columns from `first` on, for step `k` of 16 of the depth: of
@@ -121,10 +121,10 @@ struct CodeTile {
     const int64_t at = int64_t{group} * matrix.scale_stride + first_col;
     const bool inside = group * kQuantisedGroup < matrix.stride;
     const auto* const from = static_cast<const unsigned char*>(table);
-    CopyAsync16(shared + thread * 16,
-                inside ? from + at * static_cast<int64_t>(sizeof(Scale)) + thread % kPerGroup * 16
-                       : from,
-                inside);
+    CopyAsync16(
+        shared + thread * 16,
+        inside ? from + at * static_cast<int64_t>(sizeof(Scale)) + thread % kPerGroup * 16 : from,
+        inside);
   }
 
   // The number that a code stands for, without scale and zero.
@@ -137,8 +137,9 @@ struct CodeTile {
       if constexpr (kStorage != Storage::kQ4Float) return static_cast<float>(code - 8);
       const int exponent = code >> 1 & 3;  // e2m1: sign, exponent, and a bit of the mantissa
       const int mantissa = code & 1;
-      const float magnitude = exponent == 0 ? 0.5f * static_cast<float>(mantissa)
-                                            : static_cast<float>((2 + mantissa) << exponent) * 0.25f;
+      const float magnitude = exponent == 0
+                                  ? 0.5f * static_cast<float>(mantissa)
+                                  : static_cast<float>((2 + mantissa) << exponent) * 0.25f;
       return code < 8 ? magnitude : -magnitude;
     }
   }

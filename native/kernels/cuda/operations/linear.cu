@@ -112,21 +112,20 @@ ProductInput CudaBackend::WeightedInput(const Tensor& x, std::span<const ExpertE
   }
   const auto count = static_cast<int64_t>(entries.size());
   float* const weighted = Scratch<float>(count, x.width);
-  LaunchElements(
-      stream_, "weighted rows", count * x.width,
-      EncodeRow<float>{DevicePointer(x), x.width,
-                       Send(std::span<const int32_t>(rows), "rows of entries"),
-                       Send(std::span<const float>(weights), "weights of entries"), x.width,
-                       x.width, weighted});
+  LaunchElements(stream_, "weighted rows", count * x.width,
+                 EncodeRow<float>{DevicePointer(x), x.width,
+                                  Send(std::span<const int32_t>(rows), "rows of entries"),
+                                  Send(std::span<const float>(weights), "weights of entries"),
+                                  x.width, x.width, weighted});
   return InputOf(weighted, count, x.width, storage);
 }
 
 void CudaBackend::AddSums(int64_t rows, int64_t width, ProductInput* input) {
   input->sum_stride = Parts(width, kQuantisedGroup);
   float* const sums = Scratch<float>(rows, input->sum_stride);
-  LaunchElements(stream_, "sums of groups", rows * input->sum_stride,
-                 SumGroups{static_cast<const Bf16*>(input->rows), input->stride,
-                           input->sum_stride, sums});
+  LaunchElements(
+      stream_, "sums of groups", rows * input->sum_stride,
+      SumGroups{static_cast<const Bf16*>(input->rows), input->stride, input->sum_stride, sums});
   input->sums = sums;
 }
 
@@ -152,8 +151,7 @@ void CudaBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs)
                    output.output);
       continue;
     }
-    if (input.rows == nullptr)
-      input = InputOf(DevicePointer(x), x.rows, x.width, matrix.storage());
+    if (input.rows == nullptr) input = InputOf(DevicePointer(x), x.rows, x.width, matrix.storage());
     MultiplyRows(matrix, output.bias, input, x.rows, output.output);
   }
 }

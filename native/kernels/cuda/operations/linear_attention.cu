@@ -66,8 +66,7 @@ __global__ void AttendLinearly(LinearAttentionArguments a) {
     }
     if (inside) a.output[head_row * values + column] = sum;
   }
-  for (int i = 0; i < keys && inside; ++i)
-    kept[int64_t{i} * values] = state[i * kColumns + lane];
+  for (int i = 0; i < keys && inside; ++i) kept[int64_t{i} * values] = state[i * kColumns + lane];
 }
 
 }  // namespace

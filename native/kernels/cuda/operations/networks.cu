@@ -136,8 +136,7 @@ ProductInput CudaBackend::HiddenOf(const NetworkBatch& batch, const ProductInput
   return hidden;
 }
 
-void CudaBackend::RunNetworks(const NetworkBatch& batch, const ProductInput& input,
-                              float* output) {
+void CudaBackend::RunNetworks(const NetworkBatch& batch, const ProductInput& input, float* output) {
   const CudaFfn& ffn = *batch.first;
   const ProductInput hidden = HiddenOf(batch, input);
   ProductArguments p{.tiles = batch.tiles,
@@ -172,9 +171,9 @@ void CudaBackend::Forward(const Ffn& ffn, const Tensor& x, const Tensor& output)
 
 // Groups that are stored alike are launched together; all write to one list of outputs, which each
 // row's entries are then added from.
-void CudaBackend::Experts(std::span<const ExpertGroup> groups,
-                          std::span<const ExpertEntry> entries, ExpertWeights applied,
-                          const Tensor& x, const Grid& grid, const Totals& totals) {
+void CudaBackend::Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
+                          ExpertWeights applied, const Tensor& x, const Grid& grid,
+                          const Totals& totals) {
   if (entries.empty()) return;
   const Arena::Scope scope(scratch());
   const auto count = static_cast<int64_t>(entries.size());
@@ -240,14 +239,13 @@ void CudaBackend::Experts(std::span<const ExpertGroup> groups,
   for (size_t e = 0; e < entries.size(); ++e)
     order[static_cast<size_t>(ranges[static_cast<size_t>(entry_rows[e])].end++)] =
         static_cast<int32_t>(e);
-  LaunchElements(
-      stream_, "sum of experts", totals.elements(),
-      AddEntries{outputs, Send(std::span<const RowEntries>(ranges), "entries of rows"),
-                 Send(std::span<const int32_t>(order), "entries of rows"),
-                 applied == ExpertWeights::kOnInput
-                     ? nullptr
-                     : Send(std::span<const float>(weights), "weights of entries"),
-                 DevicePointer(grid), totals.width, DevicePointer(totals)});
+  LaunchElements(stream_, "sum of experts", totals.elements(),
+                 AddEntries{outputs, Send(std::span<const RowEntries>(ranges), "entries of rows"),
+                            Send(std::span<const int32_t>(order), "entries of rows"),
+                            applied == ExpertWeights::kOnInput
+                                ? nullptr
+                                : Send(std::span<const float>(weights), "weights of entries"),
+                            DevicePointer(grid), totals.width, DevicePointer(totals)});
 }
 
 }  // namespace conclave::cuda

@@ -87,18 +87,18 @@ void CudaBackend::ClearStates(std::span<const int32_t> slots, StateStore& states
 
 void CudaBackend::RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                              const Tensor& output) {
-  LaunchElements(stream_, "running sum", OnDevice(where).sequences() * x.width,
-                 SumRows{RecurrenceOf(where, states), DevicePointer(x), DevicePointer(output),
-                         x.width});
+  LaunchElements(
+      stream_, "running sum", OnDevice(where).sequences() * x.width,
+      SumRows{RecurrenceOf(where, states), DevicePointer(x), DevicePointer(output), x.width});
 }
 
 void CudaBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bias,
                            const StepRows& where, StateStore& states, const Tensor& output) {
   if (x.width == 0) return;
-  LaunchElements(stream_, "convolution", OnDevice(where).sequences() * x.width,
-                 ConvolveRows{RecurrenceOf(where, states), DevicePointer(x), DevicePointer(taps),
-                              DevicePointer(bias), DevicePointer(output), x.width,
-                              taps.size() / x.width - 1});
+  LaunchElements(
+      stream_, "convolution", OnDevice(where).sequences() * x.width,
+      ConvolveRows{RecurrenceOf(where, states), DevicePointer(x), DevicePointer(taps),
+                   DevicePointer(bias), DevicePointer(output), x.width, taps.size() / x.width - 1});
 }
 
 }  // namespace conclave::cuda

@@ -96,10 +96,10 @@ void CudaBackend::AddTerms(const Tensor& terms, const Grid& grid, const Totals& 
 void CudaBackend::AddEncoded(std::span<const int32_t> rows, PartialType type,
                              std::span<const uint8_t> bytes, const Totals& totals) {
   const Arena::Scope scope(scratch());
-  LaunchElements(stream_, "partial sums", static_cast<int64_t>(rows.size()) * totals.width,
-                 AddEncodedRow{Send(bytes, "partial sums"), Send(rows, "rows of partial sums"),
-                               totals.width, static_cast<int>(PartialBytes(type)),
-                               DevicePointer(totals)});
+  LaunchElements(
+      stream_, "partial sums", static_cast<int64_t>(rows.size()) * totals.width,
+      AddEncodedRow{Send(bytes, "partial sums"), Send(rows, "rows of partial sums"), totals.width,
+                    static_cast<int>(PartialBytes(type)), DevicePointer(totals)});
 }
 
 void CudaBackend::AddTotals(const Totals& totals, const Grid& grid, float multiplier,
@@ -129,7 +129,8 @@ EncodedTotals CudaBackend::Encode(const Totals& totals) {
   encoded.partial.resize(static_cast<size_t>(totals.elements()) * size);
   const void* bytes = DevicePointer(totals);
   if (encoded.type != PartialType::kF64) {
-    uint8_t* const integers = Scratch<uint8_t>(totals.rows, totals.width * static_cast<int64_t>(size));
+    uint8_t* const integers =
+        Scratch<uint8_t>(totals.rows, totals.width * static_cast<int64_t>(size));
     LaunchElements(stream_, "encoding of totals", totals.elements(),
                    EncodeInteger{DevicePointer(totals), static_cast<int>(size), integers});
     bytes = integers;

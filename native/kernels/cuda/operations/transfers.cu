@@ -46,9 +46,8 @@ void CudaBackend::Embed(const Embedding& table, std::span<const int32_t> tokens,
   const int32_t* const rows = Send(tokens, "tokens");
   const auto& embedding = static_cast<const CudaEmbedding&>(table);
   const auto look_up = [&](const auto* elements) {
-    LaunchElements(
-        stream_, "embedding", output.elements(),
-        LookUp{elements, rows, output.width, multiplier, DevicePointer(output)});
+    LaunchElements(stream_, "embedding", output.elements(),
+                   LookUp{elements, rows, output.width, multiplier, DevicePointer(output)});
   };
   switch (embedding.type()) {
     case SourceType::kF32:
