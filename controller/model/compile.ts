@@ -11,7 +11,7 @@ import type { ModelConfig } from './config/config.ts';
 import { type Dimensions, deriveDimensions } from './config/dimensions.ts';
 import { isObject } from './config/json.ts';
 import { Problems, quote } from './config/problems.ts';
-import { type RopeLayout, resolveRopes } from './config/rope.ts';
+import { resolveRopes } from './config/rope.ts';
 import type { ConfiguredFamily } from './families/family.ts';
 import { findFamily } from './families.ts';
 import { type Generation, readGeneration } from './generation.ts';
@@ -56,7 +56,7 @@ export async function compileModel(directory: string, options: CompileOptions = 
   const json = whole && textConfigOf(whole, checkpoint.tensors.has('lm_head.weight'), inConfig);
   const family = json && findFamily(json, inConfig);
   const configured = json && family && family.configure(json, inConfig);
-  const model = configured && withRopeLayout(configured, source.ropeLayout);
+  const model = configured && { ...configured, style: { ...configured.style, ...source.style } };
   const dimensions = model && deriveDimensions(model.config, inConfig);
   const ropes = json && dimensions && resolveRopes(model.file, model, dimensions.headDim, inConfig);
   const weights = dimensions && claimWeights(model, dimensions, checkpoint, source.format, problems);
@@ -102,10 +102,6 @@ export async function compileModel(directory: string, options: CompileOptions = 
 const separateExpert = /\.experts\.\d+\./;
 /** More experts than any model has in all its layers. */
 const mostStacked = 1_000_000;
-
-function withRopeLayout(model: ConfiguredFamily, ropeLayout: RopeLayout | null): ConfiguredFamily {
-  return ropeLayout === null ? model : { ...model, style: { ...model.style, ropeLayout } };
-}
 
 /** Finds every weight in the checkpoint; null when that would show nothing, because the files do not fit the model at all. */
 function claimWeights(

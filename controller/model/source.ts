@@ -5,7 +5,7 @@ import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts';
 import { isFolder, readJsonFile } from './checkpoint/folder.ts';
 import type { StoredFormat } from './checkpoint/stored-format.ts';
 import type { Problems } from './config/problems.ts';
-import type { RopeLayout } from './config/rope.ts';
+import type { ModelStyle } from './families/family.ts';
 import { type Generation, readGeneration } from './generation.ts';
 import { blockFormat } from './gguf/block-types.ts';
 import { readGgufConfig } from './gguf/config.ts';
@@ -23,8 +23,8 @@ export interface ModelSource {
   readonly generation: Generation;
   readonly checkpoint: Checkpoint;
   readonly format: StoredFormat | null;
-  /** Other than the family's; null: the family's. */
-  readonly ropeLayout: RopeLayout | null;
+  /** What of the family's style the files do in another way. */
+  readonly style: Partial<ModelStyle>;
 }
 
 /** Reads everything but tensors. Throws a ModelError when there is nothing at the path; else reports what is wrong. */
@@ -59,7 +59,7 @@ async function readFolder(folder: string, problems: Problems): Promise<ModelSour
     generation,
     checkpoint,
     format: config && readQuantisation(config, typeof optimizer === 'object' ? optimizer : null, inFile('config.json')),
-    ropeLayout: null,
+    style: {},
   };
 }
 
@@ -67,17 +67,14 @@ async function readGgufSource(path: string, problems: Problems): Promise<ModelSo
   const found = await readGguf(path, problems);
   problems.throwIfAny(path);
   if (found === null) throw new Error(`${path}: refused without a reason`);
-  const { tensors } = found.checkpoint;
-  const vocabulary = tensors.get('token_embd.weight')?.shape[0] ?? 0;
-  const tied = !tensors.has('output.weight');
-  const read = readGgufConfig(found.metadata, { vocabulary, tied }, problems);
+  const read = readGgufConfig(found.metadata, found.checkpoint.tensors, problems);
   return {
     directory: dirname(path),
     name: basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/, ''),
     config: read?.config ?? null,
     generation: readGeneration({}, () => undefined),
-    checkpoint: read === null ? found.checkpoint : renameTensors(found.checkpoint, read.experts),
+    checkpoint: read === null ? found.checkpoint : renameTensors(found.checkpoint, read.names),
     format: blockFormat,
-    ropeLayout: read?.ropeLayout ?? null,
+    style: read?.style ?? {},
   };
 }

@@ -1,36 +1,20 @@
 /** What config.json would say, from a GGUF file's metadata. */
+import { rmsNorm } from '../checkpoint/parts.ts';
 import { type Problems, quote } from '../config/problems.ts';
-import type { RopeLayout } from '../config/rope.ts';
+import type { ModelStyle } from '../families/family.ts';
+import { type Architecture, architectures, type GgufFacts, type Json } from './architectures.ts';
 import type { GgufValue } from './container.ts';
-import { type ExpertNames, numberedExperts, plainExperts } from './names.ts';
-
-type Json = Record<string, unknown>;
+import { plainExperts, type TensorNames } from './names.ts';
 
 export interface GgufConfig {
   readonly config: Json;
-  readonly experts: ExpertNames;
-  /** Other than the family's where the converter permuted queries and keys; null: the family's. */
-  readonly ropeLayout: RopeLayout | null;
+  readonly names: TensorNames;
+  /** What of the family's style the file does in another way. */
+  readonly style: Partial<Pick<ModelStyle, 'ropeLayout' | 'norm'>>;
 }
 
-interface Architecture {
-  readonly modelType: string;
-  /** Where the model has experts, if that is another family. */
-  readonly withExperts?: string;
-  readonly permuted?: boolean;
-  readonly more?: Json;
-}
-
-const architectures: Readonly<Record<string, Architecture>> = {
-  llama: { modelType: 'llama', withExperts: 'mixtral', permuted: true },
-  qwen2: { modelType: 'qwen2' },
-  qwen3: { modelType: 'qwen3' },
-  qwen2moe: { modelType: 'qwen2_moe', more: { norm_topk_prob: false } },
-  qwen3moe: { modelType: 'qwen3_moe', more: { norm_topk_prob: true } },
-};
-
-/** Keys below the architecture's name, and what config.json calls them. */
-const keys: Readonly<Record<string, string>> = {
+/** Keys below the architecture's name, and what config.json calls them; null: read below, or said by others too. */
+const keys: Readonly<Record<string, string | null>> = {
   block_count: 'num_hidden_layers',
   context_length: 'max_position_embeddings',
   embedding_length: 'hidden_size',
@@ -44,26 +28,24 @@ const keys: Readonly<Record<string, string>> = {
   expert_used_count: 'num_experts_per_tok',
   expert_feed_forward_length: 'moe_intermediate_size',
   expert_shared_feed_forward_length: 'shared_expert_intermediate_size',
+  'attention.value_length': null,
+  'attention.sliding_window_pattern': null,
+  'rope.dimension_count': null,
+  vocab_size: null,
+  'rope.scaling.type': null,
+  'rope.scaling.factor': null,
+  'rope.scaling.original_context_length': null,
+  'rope.scaling.attn_factor': null,
+  'rope.scaling.yarn_attn_factor': null,
+  'rope.scaling.finetuned': null,
+  'rope.scaling.yarn_beta_fast': null,
+  'rope.scaling.yarn_beta_slow': null,
 };
-
-/** Keys that are read below, or say nothing that others do not. */
-const otherKeys = new Set([
-  'attention.value_length',
-  'rope.dimension_count',
-  'vocab_size',
-  'rope.scaling.type',
-  'rope.scaling.factor',
-  'rope.scaling.original_context_length',
-  'rope.scaling.attn_factor',
-  'rope.scaling.finetuned',
-  'rope.scaling.yarn_beta_fast',
-  'rope.scaling.yarn_beta_slow',
-]);
 
 /** Reports what is unknown, by key and value, and returns null. */
 export function readGgufConfig(
   metadata: ReadonlyMap<string, GgufValue>,
-  { vocabulary, tied }: { readonly vocabulary: number; readonly tied: boolean },
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   problems: Problems,
 ): GgufConfig | null {
   const name = metadata.get('general.architecture');
@@ -73,31 +55,48 @@ export function readGgufConfig(
     problems.add(`general.architecture is ${quote(name ?? null)}; supported: ${supported}`);
     return null;
   }
-  const own = new Map<string, GgufValue>();
-  for (const [key, value] of metadata) {
-    if (key.startsWith(`${String(name)}.`)) own.set(key.slice(String(name).length + 1), value);
+  const facts = factsOf(String(name), metadata, new Set(tensors.keys()));
+  const config: Json = {
+    ...architecture.more?.(facts),
+    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? 0,
+    tie_word_embeddings: !tensors.has('output.weight'),
+  };
+  const known: Readonly<Record<string, string | null>> = { ...keys, ...architecture.keys };
+  for (const [key, value] of facts.keys) {
+    const own = Object.hasOwn(known, key) ? known[key] : undefined;
+    if (typeof own === 'string') config[own] = Array.isArray(value) ? uniform(value) : value;
+    else if (own === undefined) problems.add(`${String(name)}.${key} is ${quote(value)}, which is not supported`);
   }
-  const config: Json = { ...architecture.more, vocab_size: vocabulary, tie_word_embeddings: tied };
-  for (const [key, value] of own) {
-    const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
-    if (known !== undefined) config[known] = Array.isArray(value) ? uniform(value) : value;
-    else if (!otherKeys.has(key)) problems.add(`${String(name)}.${key} is ${quote(value)}, which is not supported`);
+  const slides = facts.keys.get('attention.sliding_window_pattern');
+  if (Array.isArray(slides)) {
+    config['layer_types'] = slides.map((slide) => (slide === true ? 'sliding_attention' : 'full_attention'));
   }
-  checkWidths(own, config, String(name), problems);
-  const scaling = ropeScaling(own);
-  if (scaling !== null) config['rope_scaling'] = scaling;
+  const drafting = Number(config['num_nextn_predict_layers'] ?? 0);
+  config['num_hidden_layers'] = Number(config['num_hidden_layers']) - drafting;
+  readWidths(facts, architecture, config, (key, problem) => problems.add(`${String(name)}.${key} ${problem}`));
+  readRope(facts, architecture, config);
   for (const token of ['bos', 'eos']) {
     const id = metadata.get(`tokenizer.ggml.${token}_token_id`);
     if (typeof id === 'number') config[`${token}_token_id`] = id;
   }
-  const expertCount = config['num_experts'] ?? 0;
-  const hasExperts = typeof expertCount === 'number' && expertCount > 0;
-  config['model_type'] = (hasExperts && architecture.withExperts) || architecture.modelType;
+  const { modelType, experts = plainExperts, names: inLayer = {} } = architecture;
+  config['model_type'] = typeof modelType === 'string' ? modelType : modelType(facts);
   return {
     config,
-    experts: config['model_type'] === 'mixtral' ? numberedExperts : plainExperts,
-    ropeLayout: architecture.permuted ? 'interleaved' : null,
+    names: { experts, inLayer, layers: Number(config['num_hidden_layers']) },
+    style: {
+      ...(architecture.permuted && { ropeLayout: 'interleaved' as const }),
+      ...(architecture.plainNorms && { norm: rmsNorm }),
+    },
   };
+}
+
+function factsOf(name: string, metadata: ReadonlyMap<string, GgufValue>, tensors: ReadonlySet<string>): GgufFacts {
+  const own = new Map<string, GgufValue>();
+  for (const [key, value] of metadata) {
+    if (key.startsWith(`${name}.`)) own.set(key.slice(name.length + 1), value);
+  }
+  return { keys: own, tensors };
 }
 
 /** A value for each layer, where all are the same. */
@@ -105,13 +104,36 @@ function uniform(values: readonly GgufValue[]): unknown {
   return values.every((value) => value === values[0]) ? values[0] : values;
 }
 
-function checkWidths(own: ReadonlyMap<string, GgufValue>, config: Json, name: string, problems: Problems): void {
+function readWidths(
+  { keys: own }: GgufFacts,
+  { partialRotary = false }: Architecture,
+  config: Json,
+  report: (key: string, problem: string) => void,
+): void {
   const [hidden, heads] = [Number(config['hidden_size']), Number(config['num_attention_heads'])];
   const width = Number(config['head_dim'] ?? hidden / heads);
-  for (const key of ['attention.value_length', 'rope.dimension_count']) {
+  const expected = (key: string) => {
     const value = own.get(key) ?? width;
-    if (value !== width) problems.add(`${name}.${key} is ${quote(value)}; supported: the width of a head, ${width}`);
-  }
+    if (value !== width) report(key, `is ${quote(value)}; supported: the width of a head, ${width}`);
+  };
+  expected('attention.value_length');
+  if (partialRotary) config['partial_rotary_factor'] = Number(own.get('rope.dimension_count') ?? width) / width;
+  else expected('rope.dimension_count');
+}
+
+/** The rope; layers with a window may have one of their own, which is never scaled. */
+function readRope(facts: GgufFacts, architecture: Architecture, config: Json): void {
+  const { keys: own } = facts;
+  const known = ropeScaling(own);
+  const scaling = known && { ...known, ...architecture.scaling?.(facts) };
+  const theta = config['rope_theta'];
+  const sliding = own.get('rope.freq_base_swa');
+  if (sliding !== undefined) {
+    config['rope_parameters'] = {
+      full_attention: { rope_theta: theta, rope_type: 'default', ...scaling },
+      sliding_attention: { rope_theta: sliding, rope_type: 'default' },
+    };
+  } else if (scaling !== null) config['rope_scaling'] = scaling;
 }
 
 function ropeScaling(own: ReadonlyMap<string, GgufValue>): Json | null {
@@ -122,7 +144,7 @@ function ropeScaling(own: ReadonlyMap<string, GgufValue>): Json | null {
     rope_type: type,
     factor: get('factor'),
     original_max_position_embeddings: get('original_context_length'),
-    attention_factor: get('attn_factor'),
+    attention_factor: get('attn_factor') ?? get('yarn_attn_factor'),
     beta_fast: get('yarn_beta_fast'),
     beta_slow: get('yarn_beta_slow'),
   };

@@ -25,10 +25,11 @@ const inLayer: Readonly<Record<string, string>> = {
   ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
 };
 
-/** Names of a layer's experts and gate. */
+/** Names of a layer's gate and experts. */
 export interface ExpertNames {
   readonly gate: string;
-  /** Of expert `{}`. */
+  /** Below it lie experts by number, each with matrices of these names. */
+  readonly path: string;
   readonly ffn_gate_exps: string;
   readonly ffn_up_exps: string;
   readonly ffn_down_exps: string;
@@ -36,42 +37,75 @@ export interface ExpertNames {
 
 export const plainExperts: ExpertNames = {
   gate: 'mlp.gate',
-  ffn_gate_exps: 'mlp.experts.{}.gate_proj',
-  ffn_up_exps: 'mlp.experts.{}.up_proj',
-  ffn_down_exps: 'mlp.experts.{}.down_proj',
+  path: 'mlp',
+  ffn_gate_exps: 'gate_proj',
+  ffn_up_exps: 'up_proj',
+  ffn_down_exps: 'down_proj',
 };
 
 export const numberedExperts: ExpertNames = {
   gate: 'block_sparse_moe.gate',
-  ffn_gate_exps: 'block_sparse_moe.experts.{}.w1',
-  ffn_up_exps: 'block_sparse_moe.experts.{}.w3',
-  ffn_down_exps: 'block_sparse_moe.experts.{}.w2',
+  path: 'block_sparse_moe',
+  ffn_gate_exps: 'w1',
+  ffn_up_exps: 'w3',
+  ffn_down_exps: 'w2',
 };
 
+/** Where tensors of an architecture lie in its family. */
+export interface TensorNames {
+  readonly experts: ExpertNames;
+  /** Of a layer, where they differ from what is usual: name, or name and kind, to the family's. */
+  readonly inLayer: Readonly<Record<string, string>>;
+  /** Layers from this one on only draft: their tensors keep their names below the layer. */
+  readonly layers: number;
+}
+
 /** The checkpoint by the names of a family. Names that are not known stay as they are. */
-export function renameTensors(checkpoint: Checkpoint, experts: ExpertNames): Checkpoint {
+export function renameTensors(checkpoint: Checkpoint, names: TensorNames): Checkpoint {
   const tensors = new Map<string, CheckpointTensor>();
   for (const [name, tensor] of checkpoint.tensors) {
-    for (const [own, part] of renamed(name, tensor, experts)) tensors.set(own, part);
+    for (const [own, part] of renamed(name, tensor, names)) tensors.set(own, part);
   }
   return { ...checkpoint, tensors };
 }
 
-function renamed(name: string, tensor: CheckpointTensor, experts: ExpertNames): readonly [string, CheckpointTensor][] {
-  const [, layer, part = '', kind = ''] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  if (layer === undefined) return [[Object.hasOwn(global, part) ? `${global[part]}.${kind}` : name, tensor]];
+type Named = readonly [string, CheckpointTensor];
+
+function renamed(name: string, tensor: CheckpointTensor, names: TensorNames): readonly Named[] {
+  const [, layer, part = '', kind] = /^(?:blk\.(\d+)\.)?([\w.]+?)(?:\.(weight|bias))?$/.exec(name) ?? [];
+  const end = kind === undefined ? '' : `.${kind}`;
+  if (layer === undefined) return [[Object.hasOwn(global, part) ? `${global[part]}${end}` : name, tensor]];
   const prefix = `model.layers.${layer}.`;
-  if (part === 'ffn_gate_inp') return [[`${prefix}${experts.gate}.${kind}`, tensor]];
+  if (Number(layer) >= names.layers) return [[`${prefix}${part}${end}`, tensor]];
+  const { experts, inLayer: own } = names;
+  const whole = own[`${part}${end}`];
+  if (end !== '' && whole !== undefined) return [[`${prefix}${whole}`, tensor]];
+  if (part === 'ffn_gate_inp') return [[`${prefix}${experts.gate}${end}`, tensor]];
+  if (part === 'ffn_gate_up_exps') {
+    return expertsOf(tensor, 2).map(([index, matrix]): Named => {
+      const matrixName = index % 2 === 0 ? experts.ffn_gate_exps : experts.ffn_up_exps;
+      return [`${prefix}${experts.path}.experts.${Math.floor(index / 2)}.${matrixName}${end}`, matrix];
+    });
+  }
   if (part === 'ffn_gate_exps' || part === 'ffn_up_exps' || part === 'ffn_down_exps') {
-    const [count = 0, ...shape] = tensor.shape;
-    const bytes = tensor.bytes / count;
-    return Array.from({ length: count }, (_, id) => [
-      `${prefix}${experts[part].replace('{}', String(id))}.${kind}`,
-      { ...tensor, shape, bytes, offset: tensor.offset + id * bytes },
+    return expertsOf(tensor, 1).map(([id, matrix]) => [
+      `${prefix}${experts.path}.experts.${id}.${experts[part]}${end}`,
+      matrix,
     ]);
   }
-  const own = inLayer[part];
+  const known = own[part] ?? (Object.hasOwn(inLayer, part) ? inLayer[part] : undefined);
   // A matrix of one row is stored as a vector.
   const shape = part === 'ffn_gate_inp_shexp' && tensor.shape.length === 1 ? [1, ...tensor.shape] : tensor.shape;
-  return [[own === undefined ? name : `${prefix}${own}.${kind}`, { ...tensor, shape }]];
+  return [[known === undefined ? name : `${prefix}${known}${end}`, { ...tensor, shape }]];
+}
+
+/** The tensors of all experts, by number, each cut into `parts` of as many rows. */
+function expertsOf(tensor: CheckpointTensor, parts: number): (readonly [number, CheckpointTensor])[] {
+  const [count = 0, rows = 0, ...rest] = tensor.shape;
+  const bytes = tensor.bytes / count / parts;
+  const shape = [rows / parts, ...rest];
+  return Array.from({ length: count * parts }, (_, index) => [
+    index,
+    { ...tensor, shape, bytes, offset: tensor.offset + index * bytes },
+  ]);
 }

@@ -1,23 +1,10 @@
 /** tokenizer.json, from what a GGUF file says of its tokenizer. */
 import { quote } from '../config/problems.ts';
 import type { GgufValue } from './container.ts';
+import { type PreTokenizerParts, preTokenizer, preTokenizerNames } from './pre-tokenizers.ts';
 import { mergesByScore, sentencePieceParts } from './sentence-pieces.ts';
 
 type Json = Record<string, unknown>;
-
-const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
-const words = (digits: string) => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`;
-
-/** How text is cut before it is encoded, by the name that converters give it; null: as GPT-2 did. */
-const patterns: Readonly<Record<string, string | null>> = {
-  'gpt-2': null,
-  olmo: null,
-  qwen2: words('\\p{N}'),
-  'llama-bpe': words('\\p{N}{1,3}'),
-  'llama-v3': words('\\p{N}{1,3}'),
-  llama3: words('\\p{N}{1,3}'),
-};
 
 /** Types of tokens, by llama.cpp's numbers. */
 const control = 3;
@@ -35,7 +22,8 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { token
   const added = tokens.flatMap((content, id) =>
     types[id] === control || types[id] === userDefined ? [addedToken(id, content, types[id] === control)] : [],
   );
-  const parts = model === 'gpt2' ? byteLevelParts(get('pre')) : sentencePieceParts(get('add_space_prefix') !== false);
+  const pre = model === 'gpt2' ? findPreTokenizer(get('pre')) : null;
+  const parts = pre ? byteLevelParts(pre) : sentencePieceParts(get('add_space_prefix') !== false);
   const merges = model === 'gpt2' ? texts(get('merges'), 'merges') : mergesByScore(tokens, numbers(get('scores')));
   const unknown = get('unknown_token_id');
   const vocabulary = {
@@ -46,7 +34,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { token
     end_of_word_suffix: null,
     fuse_unk: model === 'llama',
     byte_fallback: model === 'llama',
-    ignore_merges: typeof get('pre') === 'string' && String(get('pre')).startsWith('llama'),
+    ignore_merges: pre?.wholePieces ?? false,
     vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
     merges,
   };
@@ -55,7 +43,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { token
     return typeof id === 'number' ? (tokens[id] ?? null) : null;
   };
   const bos = special('bos');
-  const addsBos = get('add_bos_token') ?? model === 'llama';
+  const addsBos = get('add_bos_token') ?? pre?.beginning ?? true;
   return {
     tokenizer: {
       version: '1.0',
@@ -75,22 +63,16 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { token
   };
 }
 
-function byteLevelParts(name: GgufValue | undefined): Json {
-  const pattern = typeof name === 'string' && Object.hasOwn(patterns, name) ? patterns[name] : undefined;
-  if (pattern === undefined) {
-    const supported = Object.keys(patterns).map(quote).join(', ');
-    throw new Error(`tokenizer.ggml.pre is ${quote(name ?? null)}; supported: ${supported}`);
-  }
-  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false };
-  const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
-  return {
-    normalizer: name === 'qwen2' ? { type: 'NFC' } : null,
-    pre_tokenizer:
-      pattern === null
-        ? { ...bytes, use_regex: true }
-        : { type: 'Sequence', pretokenizers: [split, { ...bytes, use_regex: false }] },
-    decoder: { ...bytes, use_regex: true },
-  };
+function findPreTokenizer(name: GgufValue | undefined): PreTokenizerParts {
+  const found = typeof name === 'string' ? preTokenizer(name) : null;
+  if (found !== null) return found;
+  const supported = preTokenizerNames.map(quote).join(', ');
+  throw new Error(`tokenizer.ggml.pre is ${quote(name ?? null)}; supported: ${supported}`);
+}
+
+function byteLevelParts({ normalizer, preTokenizer: cut }: PreTokenizerParts): Json {
+  const decoder = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: true };
+  return { normalizer, pre_tokenizer: cut, decoder };
 }
 
 function bosFirst(token: string, id: number): Json {

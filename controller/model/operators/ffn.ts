@@ -55,7 +55,7 @@ export function buildDense(builder: Builder, layer: string, shape: DenseShape, h
   return { kind: 'dense', dense: { ffn, outputGate, multiplier }, cache: null };
 }
 
-/** A network whose matrices lie at `path`. */
+/** A network whose matrices lie at `path`: by their names there, or by the usual ones where a checkpoint has these instead. */
 export function buildFfn(
   builder: Builder,
   path: string,
@@ -63,6 +63,9 @@ export function buildFfn(
   hidden: number,
 ): FfnSpec {
   const { activation, tensors } = builder;
+  if ('gateUp' in names && tensors.shapeOf(`${path}.${projections.up}.weight`) !== null) {
+    return buildFfn(builder, path, { names: projections, intermediate, biases }, hidden);
+  }
   const down = () => linear(builder, `${path}.${names.down}`, hidden, intermediate, biases);
   if ('gate' in names) {
     const gate = linear(builder, `${path}.${names.gate}`, intermediate, hidden, biases);

@@ -35,7 +35,8 @@ export interface MoeShape {
   /**
    * Matrices of expert e at `path.experts.e` (or where a checkpoint has them stacked, as of all below), or of all experts
    * stacked at `path`: [out, in], or [in, out] with gate's columns before up's, or with gate's and up's columns in turn.
-   * Rows: matrices [I, H] of all experts one behind the other, down's too.
+   * Rows: matrices [I, H] of all experts one behind the other, down's too. Where a checkpoint has experts by number all the
+   * same, with the usual names, they are read so.
    */
   readonly storage: 'separate' | 'stacked' | 'transposed' | 'interleaved' | 'rows';
   /** Stacked experts have biases, named as their matrices and `_bias`. */
@@ -112,6 +113,15 @@ function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: 
 
 function buildExperts(builder: Builder, path: string, shape: MoeShape, hidden: number): FfnSpec[] {
   const ids = Array.from({ length: shape.experts }, (_, id) => id);
+  const { activation, activationLimit } = shape.activation ?? { activation: builder.activation, activationLimit: 0 };
+  if (shape.storage !== 'separate' && builder.tensors.shapeOf(`${path}.experts.0.${projections.up}.weight`) !== null) {
+    const separate = { ...shape, names: projections };
+    return ids.map((id) => ({
+      ...buildFfn(builder, `${path}.experts.${id}`, separate, hidden),
+      activation,
+      activationLimit,
+    }));
+  }
   if (shape.storage === 'separate') {
     const stacked = stackedShape(builder, path, shape, hidden);
     if (stacked !== null) return buildExperts(builder, path, stacked, hidden);
@@ -119,7 +129,6 @@ function buildExperts(builder: Builder, path: string, shape: MoeShape, hidden: n
   }
   if (shape.storage === 'rows') return expertRows(builder, path, shape, hidden);
   const stacks = findStacks(builder, path, shape, hidden);
-  const { activation, activationLimit } = shape.activation ?? { activation: builder.activation, activationLimit: 0 };
   return ids.map((id) => ({ ...stackedExpert(stacks, id, shape, hidden), activation, activationLimit }));
 }
 

@@ -14,7 +14,7 @@ const { isas } = native.hardware();
  */
 const largestNoise = 0.2;
 
-describe.each(['awq_llama', 'gptq_llama_all', 'gguf_mixtral_q4_0'])('%s', (name) => {
+describe.each(['awq_llama', 'gptq_llama_all', 'gguf_mixtral_q4_0', 'gguf_gpt_oss_mxfp4'])('%s', (name) => {
   const folder = join(import.meta.dirname, '../../fixtures/quantised', name);
   const goldens = readGoldens(folder);
   const prompts = goldens.map(({ prompt }) => prompt);

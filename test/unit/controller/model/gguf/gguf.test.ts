@@ -53,7 +53,7 @@ describe('a GGUF file', () => {
     ],
   ])('of another kind is refused by key and value: %j', (metadata, problem) => {
     const problems = new Problems();
-    readGgufConfig(new Map(Object.entries(metadata)), { vocabulary: 1, tied: false }, problems);
+    readGgufConfig(new Map(Object.entries(metadata)), new Map(), problems);
     expect(() => problems.throwIfAny('x')).toThrow(problem);
   });
 
@@ -63,8 +63,8 @@ describe('a GGUF file', () => {
     expect(() => read({ 'tokenizer.ggml.model': 't5' })).toThrow(
       'tokenizer.ggml.model is "t5"; supported: "gpt2", "llama"',
     );
-    expect(() => read({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'tekken' })).toThrow(
-      'tokenizer.ggml.pre is "tekken"; supported: "gpt-2"',
+    expect(() => read({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'kimi-k2' })).toThrow(
+      'tokenizer.ggml.pre is "kimi-k2"; supported: "gpt-2"',
     );
   });
 });
