@@ -12,6 +12,7 @@ import type { TextModel } from '../text/text-model.ts';
 import { abortable } from './abortable.ts';
 import { Admission } from './admission.ts';
 import type { RequestObserver } from './observer.ts';
+import { type AddOne, addNothing, PromptAnswer } from './prompt-answer.ts';
 import { RequestMeter } from './request-meter.ts';
 import { runResumable } from './resumable-run.ts';
 import type { PipelineRouter } from './router.ts';
@@ -176,13 +177,12 @@ export class Inference implements Served {
   ): Promise<void> {
     const { signal } = controller;
     const run = (prompt: number, onAnswer: () => void): Promise<void> =>
-      abortable(signal, async () => {
-        for await (const progress of this.generate(generations[prompt] as Generation, requestId, signal)) {
+      abortable(signal, () =>
+        this.#generate(generations[prompt] as Generation, requestId, signal, (progress) => {
           onAnswer();
-          const slow = add(prompt, progress);
-          if (slow !== undefined) await slow;
-        }
-      });
+          return add(prompt, progress);
+        }),
+      );
     const wait = (ms: number): Promise<void> =>
       sleep(ms, undefined, { signal }).catch(() => {
         throw toServiceError(signal.reason);
@@ -196,56 +196,27 @@ export class Inference implements Served {
   }
 
   /** Runs one prompt, until all its sequences have ended. `requestId` is what logs of all parts call it. */
-  async *generate(
-    generation: Generation,
-    requestId: string,
-    signal: AbortSignal,
-  ): AsyncGenerator<Progress, void, undefined> {
-    if (generation.maxTokens === 0 && generation.promptLogprobs === null) {
-      yield* nothing(generation);
-      return;
-    }
-    const { observer, now } = this.#options;
+  async #generate(generation: Generation, requestId: string, signal: AbortSignal, add: AddOne): Promise<void> {
+    if (generation.maxTokens === 0 && generation.promptLogprobs === null) return await addNothing(generation, add);
+    const { observer, now, router, maxLostMs } = this.#options;
     const meter = new RequestMeter(observer, now, generation.promptTokenIds.length, generation.n);
-    const sequences = this.#sequences(generation);
-    let promptLogprobs: RunResponse['promptLogprobs'] = [];
-    let cachedTokens: number | null = null;
-    let prompted = false;
-    let running = sequences.length;
-    for await (const response of this.#responses(generation, requestId, signal, sequences)) {
-      meter.onResponse(response);
-      cachedTokens ??= response.cachedTokens;
-      if (response.promptLogprobs.length > 0) promptLogprobs = promptLogprobs.concat(response.promptLogprobs);
-      const sequence = sequences[response.index] as SequenceText;
-      const piece = sequence.accept(response);
-      if (piece === null || (piece.tokenIds.length === 0 && piece.finish === null)) continue;
-      meter.onPiece(piece, sequence.tokens);
-      yield { piece, prompt: prompted ? null : { promptLogprobs, cachedTokens } };
-      prompted = true;
-      if (piece.finish !== null && --running === 0) break;
-    }
-    meter.onFinished();
-  }
-
-  #responses(
-    generation: Generation,
-    requestId: string,
-    signal: AbortSignal,
-    sequences: readonly SequenceText[],
-  ): AsyncIterable<RunResponse> {
-    return runResumable(this.#runRequest(generation, requestId), signal, {
-      router: this.#options.router,
+    const answer = new PromptAnswer(this.#sequences(generation), meter, add);
+    await runResumable(this.#runRequest(generation, requestId), signal, {
+      router,
       maxAttempts: 100,
-      maxLostMs: this.#options.maxLostMs,
-      now: this.#options.now,
+      maxLostMs,
+      now,
       sleep: (ms, abort) => sleep(ms, undefined, { signal: abort }),
-      wants: (index) => sequences[index]?.ended === false,
+      take: (response) => answer.take(response),
+      wants: (index) => answer.wants(index),
+      over: () => answer.over,
       onLost: (lostId, error) => {
-        this.#options.observer.onRetried();
+        observer.onRetried();
         this.#options.onLost(lostId, error);
       },
-      onResumed: () => this.#options.observer.onResumed(),
+      onResumed: () => observer.onResumed(),
     });
+    meter.onFinished();
   }
 
   #sequences(generation: Generation): SequenceText[] {
@@ -286,15 +257,6 @@ export class Inference implements Served {
       n: generation.n,
       constraint: generation.constraint,
     };
-  }
-}
-
-/** Nothing is to be generated and nothing to be scored: no pipeline is needed. */
-function* nothing(generation: Generation): Generator<Progress, void, undefined> {
-  const finish = { reason: 'length', stop: null } as const;
-  for (let index = 0; index < generation.n; index++) {
-    const prompt = index === 0 ? { promptLogprobs: [], cachedTokens: 0 } : null;
-    yield { piece: { index, text: '', tokenIds: [], logprobs: [], textOffsets: [], finish }, prompt };
   }
 }
 

@@ -18,8 +18,12 @@ export interface ResumeOptions {
   readonly now: () => number;
   /** Waits; rejects when the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Takes what is new of a response. Returns a promise when the reader is slow; the next response waits for it. */
+  readonly take: (response: RunResponse) => void | Promise<void>;
   /** Whether more is wanted of a sequence; asked after each of its responses. What is over is stopped where it runs. */
   readonly wants: (index: number) => boolean;
+  /** Whether nothing more is wanted at all; asked after each response. */
+  readonly over: () => boolean;
   /** An attempt failed with its pipeline; the request is tried elsewhere, or there again. */
   readonly onLost: (requestId: string, error: unknown) => void;
   /** A request that had begun goes on, with its first response since its pipeline was lost. */
@@ -38,14 +42,11 @@ class PipelineLost extends Error {
 }
 
 /**
- * The responses of a request, whatever pipelines they come from. Fails with a ServiceError, or with the signal's reason.
- * Ending the iteration early frees the request's sequences.
+ * Brings the responses of a request, whatever pipelines they come from, until all its sequences have ended or nothing more is
+ * wanted; the pipeline's sequences are then free. Fails with a ServiceError, with the signal's reason, or as `take` does.
+ * Responses are handed over by a call, not by a generator: they come once a token, and a generator costs two promises more.
  */
-export async function* runResumable(
-  request: RunRequest,
-  signal: AbortSignal,
-  options: ResumeOptions,
-): AsyncGenerator<RunResponse, void, undefined> {
+export async function runResumable(request: RunRequest, signal: AbortSignal, options: ResumeOptions): Promise<void> {
   const log = new TokenLog(request);
   const retries = new Retries(request, log, signal, options);
   for (;;) {
@@ -54,28 +55,57 @@ export async function* runResumable(
       await retries.noPipeline();
       continue;
     }
+    const attempt = new Attempt(pipeline, log.nextAttempt(), signal, options);
     try {
-      const attempt = log.nextAttempt();
-      const stopped = new Set<number>();
-      for await (const response of pipeline.run(attempt, signal)) {
-        if (signal.aborted) throw signal.reason;
-        refuseFailure(response);
-        const fresh = log.accept(response);
-        if (fresh !== null) {
-          retries.progressed();
-          yield fresh;
-          if (signal.aborted) throw signal.reason;
-        }
-        const { index, finishReason } = response;
-        if (finishReason !== 'FINISH_REASON_UNSPECIFIED' || options.wants(index) || stopped.has(index)) continue;
-        stopped.add(index);
-        pipeline.stopSequence(attempt.requestId, index);
-      }
-      if (log.ended) return;
+      await attempt.run(log, retries);
+      if (log.ended || options.over()) return;
       throw new PipelineLost('the pipeline ended its answer before the sequences had ended');
     } catch (error) {
+      if (attempt.taking) throw error;
       await retries.failed(pipeline, error);
     }
+  }
+}
+
+/** One run of a request on a pipeline. */
+class Attempt {
+  readonly #pipeline: Pipeline;
+  readonly #request: RunRequest;
+  readonly #signal: AbortSignal;
+  readonly #options: ResumeOptions;
+  readonly #stopped = new Set<number>();
+  /** Whether a response is being taken: what fails then is not the pipeline's fault. */
+  taking = false;
+
+  constructor(pipeline: Pipeline, request: RunRequest, signal: AbortSignal, options: ResumeOptions) {
+    this.#pipeline = pipeline;
+    this.#request = request;
+    this.#signal = signal;
+    this.#options = options;
+  }
+
+  async run(log: TokenLog, retries: Retries): Promise<void> {
+    for await (const response of this.#pipeline.run(this.#request, this.#signal)) {
+      if (this.#signal.aborted) throw this.#signal.reason;
+      refuseFailure(response);
+      const fresh = log.accept(response);
+      if (fresh !== null) {
+        retries.progressed();
+        this.taking = true;
+        const slow = this.#options.take(fresh);
+        if (slow !== undefined) await slow;
+        this.taking = false;
+        if (this.#signal.aborted) throw this.#signal.reason;
+      }
+      if (this.#options.over()) return;
+      this.#stopUnwanted(response);
+    }
+  }
+
+  #stopUnwanted({ index, finishReason }: RunResponse): void {
+    if (finishReason !== 'FINISH_REASON_UNSPECIFIED' || this.#options.wants(index) || this.#stopped.has(index)) return;
+    this.#stopped.add(index);
+    this.#pipeline.stopSequence(this.#request.requestId, index);
   }
 }
 

@@ -46,12 +46,9 @@ export class ChunkWriter {
     this.#head = `${JSON.stringify({ object, ...head }).slice(0, -1)},"choices":[`;
   }
 
-  /** `choice`: the chunk's one choice; `members`: what the chunk has besides. */
-  write(choice: object, members: object = {}): void {
-    const more = JSON.stringify(members).slice(1, -1);
-    this.#stream.write(
-      `${this.#head}${JSON.stringify(choice)}]${more === '' ? '' : `,${more}`}${this.#usageMember()}}`,
-    );
+  /** `choice`: the chunk's one choice as JSON; `members`: what the chunk has besides, as JSON of an object without its braces. */
+  write(choice: string, members = ''): void {
+    this.#stream.write(`${this.#head}${choice}]${members === '' ? '' : `,${members}`}${this.#usageMember()}}`);
   }
 
   /** Resolves when a slow reader has caught up; undefined while it keeps up. */

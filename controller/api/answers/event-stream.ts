@@ -20,6 +20,11 @@ export class EventStream {
   #timer: NodeJS.Timeout | undefined;
   /** Ticks since something was written: counted, as resetting a timer with each token costs more. */
   #silentTicks = 0;
+  /**
+   * Whether chunks are framed here and written to the socket in one call. What Node's response does instead, four writes gathered
+   * into one, takes a tenth of a server's time where streams are many and events small. It still begins and ends the answer.
+   */
+  #chunked = false;
 
   constructor(reply: FastifyReply) {
     this.#reply = reply;
@@ -92,26 +97,38 @@ export class EventStream {
     this.#silentTicks = 0;
     const buffer = this.#buffer;
     this.#buffer = '';
-    if (response.write(buffer) || this.#slow !== undefined) return;
+    const writable = this.#chunked && response.socket !== null ? response.socket : response;
+    const text = writable === response ? buffer : chunkOf(buffer);
+    if (writable.write(text) || this.#slow !== undefined) return;
     this.#slow = new Promise((resolve) => {
       const ready = () => {
-        response.off('drain', ready);
+        writable.off('drain', ready);
         response.off('close', ready);
         this.#slow = undefined;
         resolve();
       };
-      response.on('drain', ready);
+      writable.on('drain', ready);
       response.on('close', ready);
     });
   }
 
   #sendHeaders(): void {
-    if (this.#reply.raw.headersSent) return;
-    this.#reply.raw.writeHead(200, {
+    const { raw } = this.#reply;
+    if (raw.headersSent) return;
+    // HTTP/1.0 has no chunks.
+    this.#chunked = raw.req?.httpVersion === '1.1';
+    raw.writeHead(200, {
       ...(this.#reply.getHeaders() as Record<string, string>),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
       'x-accel-buffering': 'no',
+      ...(this.#chunked ? { 'transfer-encoding': 'chunked' } : {}),
     });
+    if (this.#chunked) raw.flushHeaders();
   }
+}
+
+/** A text as a chunk of HTTP/1.1. */
+function chunkOf(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 }

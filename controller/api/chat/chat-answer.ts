@@ -10,7 +10,7 @@ import { bestChoices } from '../answers/best-of.ts';
 import { chatLogprob, promptLogprobs, type TokenNames } from '../answers/logprobs.ts';
 import type { UsageCounter } from '../answers/usage.ts';
 import type { ChoiceReaders } from './choice-reader.ts';
-import { deltaOf, messageOf } from './message.ts';
+import { deltaOf, messageOf, textMembers } from './message.ts';
 
 export interface ChatAnswerOptions {
   readonly promptTokenIds: readonly number[];
@@ -41,6 +41,15 @@ function chatChoice(options: ChatAnswerOptions, piece: Piece, said: object, whol
   };
 }
 
+/** The same as JSON, written at once for what most chunks are: one text in the middle of a choice; null for others. */
+function plainChoice(options: ChatAnswerOptions, piece: Piece, [part, ...more]: readonly AnswerPart[]): string | null {
+  if (piece.finish !== null || options.logprobs || more.length > 0) return null;
+  const delta = part === undefined ? '' : textMembers(part);
+  if (delta === null) return null;
+  const ids = options.returnTokenIds ? `,"token_ids":[${piece.tokenIds.join(',')}]` : '';
+  return `{"index":${piece.index},"delta":{${delta}},"logprobs":null,"finish_reason":null${ids}}`;
+}
+
 /** Streams chunks. */
 export class ChatStream implements Answer {
   readonly usage: UsageCounter;
@@ -61,7 +70,10 @@ export class ChatStream implements Answer {
     if (!this.#introduced.has(piece.index)) this.#introduce(piece.index);
     const parts = readers.read(piece);
     if (parts.length > 0 || piece.finish !== null || logprobs || returnTokenIds) {
-      this.#writer.write(chatChoice(this.#options, piece, { delta: deltaOf(parts) }, false));
+      this.#writer.write(
+        plainChoice(this.#options, piece, parts) ??
+          JSON.stringify(chatChoice(this.#options, piece, { delta: deltaOf(parts) }, false)),
+      );
     }
     return this.#writer.slow;
   }
@@ -71,8 +83,8 @@ export class ChatStream implements Answer {
     const first = this.#introduced.size === 0 && this.#options.returnTokenIds;
     this.#introduced.add(index);
     const delta = { role: 'assistant', content: '' };
-    const prompt = first ? { prompt_token_ids: this.#options.promptTokenIds } : {};
-    this.#writer.write({ index, delta, logprobs: null, finish_reason: null }, prompt);
+    const prompt = first ? `"prompt_token_ids":${JSON.stringify(this.#options.promptTokenIds)}` : '';
+    this.#writer.write(JSON.stringify({ index, delta, logprobs: null, finish_reason: null }), prompt);
   }
 }
 

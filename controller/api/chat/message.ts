@@ -26,6 +26,14 @@ export function deltaOf(parts: readonly AnswerPart[]): object {
   };
 }
 
+/** The members of a `delta` that says one text, as JSON without its braces; null for another part. */
+export function textMembers(part: AnswerPart): string | null {
+  if (part.kind !== 'content' && part.kind !== 'reasoning') return null;
+  if (part.text === '') return '';
+  const text = JSON.stringify(part.text);
+  return part.kind === 'content' ? `"content":${text}` : `"reasoning_content":${text},"reasoning":${text}`;
+}
+
 /** A message as a document shows it: where only tools are called, its content is null. */
 export function messageOf(parts: readonly AnswerPart[]): object {
   const { content, reasoning, calls } = gather(parts);

@@ -60,6 +60,12 @@ function scores(names: TokenNames, echo: Echo, piece: Piece, begins: boolean): T
   return list;
 }
 
+/** The same as JSON, written at once for what most chunks are: a text in the middle of a choice. */
+function plainChoice({ text, tokenIds }: Piece, index: number, returnTokenIds: boolean): string {
+  const ids = returnTokenIds ? `,"token_ids":[${tokenIds.join(',')}]` : '';
+  return `{"index":${index},"text":${JSON.stringify(text)},"logprobs":null,"finish_reason":null,"stop_reason":null${ids}}`;
+}
+
 /** Streams chunks. */
 export class TextStream implements Answer {
   readonly usage: UsageCounter;
@@ -82,9 +88,14 @@ export class TextStream implements Answer {
     if (progress.prompt !== null) this.#echoes.set(prompt, echoOf(this.#options, prompt, progress.prompt));
     const choice = prompt * n + piece.index;
     const begins = !this.#begun.has(choice);
-    if (!begins && piece.text === '' && piece.finish === null && logprobs === null && !returnTokenIds) return undefined;
-    this.#begun.add(choice);
-    this.#writer.write(textChoice(this.#options, prompt, piece.index, this.#echoes.get(prompt) as Echo, piece, begins));
+    if (!begins && piece.finish === null && logprobs === null) {
+      if (piece.text === '' && !returnTokenIds) return undefined;
+      this.#writer.write(plainChoice(piece, choice, returnTokenIds));
+    } else {
+      this.#begun.add(choice);
+      const echo = this.#echoes.get(prompt) as Echo;
+      this.#writer.write(JSON.stringify(textChoice(this.#options, prompt, piece.index, echo, piece, begins)));
+    }
     return this.#writer.slow;
   }
 }

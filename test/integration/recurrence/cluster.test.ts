@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ResumeOptions, runResumable } from '../../../controller/gateway/resumable-run.ts';
 import { compileModel } from '../../../controller/model/compile.ts';
-import type { ModelSpec } from '../../../proto/messages.ts';
+import type { ModelSpec, RunResponse } from '../../../proto/messages.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { withRunningSums } from '../../unit/controller/model/running-sums.ts';
 import { collect, collected, runRequest } from '../../unit/worker/engine/run-request.ts';
@@ -86,17 +86,20 @@ describe('a model with states over workers', () => {
       maxLostMs: 120_000,
       now: () => performance.now(),
       sleep: (ms, signal) => setTimeout(ms, undefined, { signal }),
+      take: () => {},
       wants: () => true,
+      over: () => false,
       onLost: (id) => losses.push(id),
       onResumed: () => undefined,
     };
     const results = await Promise.all(
       prompts.map(async (prompt, i) => {
         const tokens: number[] = [];
-        for await (const response of runResumable(request(`r${i}`, prompt, count), never, options)) {
+        const take = (response: RunResponse): void => {
           tokens.push(...response.tokenIds);
           if (tokens.length >= 5) replaced ??= replace();
-        }
+        };
+        await runResumable(request(`r${i}`, prompt, count), never, { ...options, take });
         return tokens;
       }),
     );

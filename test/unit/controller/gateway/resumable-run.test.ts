@@ -51,7 +51,9 @@ function options(
       time += ms;
       return Promise.resolve();
     },
+    take: () => {},
     wants: () => true,
+    over: () => false,
     onLost: () => {},
     onResumed: () => {},
     ...changes,
@@ -65,9 +67,14 @@ function read(
   resume: ResumeOptions,
   take: (response: RunResponse) => boolean | void,
 ): Promise<void> {
-  return abortable(signal, async () => {
-    for await (const response of runResumable(run, signal, resume)) if (take(response) === true) break;
-  });
+  let over = false;
+  const reading = {
+    take: (response: RunResponse) => {
+      over = take(response) === true;
+    },
+    over: () => over,
+  };
+  return abortable(signal, () => runResumable(run, signal, { ...resume, ...reading }));
 }
 
 interface Received {
@@ -250,6 +257,36 @@ describe('a sequence that is over for its reader', () => {
     await readMost([1, 4], fake);
     expect(fake.stopped.size).toBe(0);
     expect(fake.open).toBe(0);
+  });
+});
+
+describe('a reader', () => {
+  it('that is slow is waited for', async () => {
+    const fake = new FakePipeline({ token: () => 1 });
+    let release = (): void => {};
+    const slow = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let taken = 0;
+    const take = () => (++taken === 2 ? slow : undefined);
+    const running = runResumable(request(), never, { ...options(routerOf([fake])), take });
+    await new Promise(setImmediate);
+    expect(taken).toBe(2);
+    release();
+    await running;
+    expect(taken).toBe(12);
+  });
+
+  it('that fails ends the request with its own error, whatever the code, and no pipeline is blamed', async () => {
+    const fake = new FakePipeline({ token: () => 1 });
+    const error = codedError('UNAVAILABLE', 'the reader failed');
+    let lost = 0;
+    const take = () => {
+      throw error;
+    };
+    const running = runResumable(request(), never, { ...options(routerOf([fake]), { onLost: () => lost++ }), take });
+    await expect(running).rejects.toBe(error);
+    expect([lost, fake.requests.length, fake.open]).toEqual([0, 1, 0]);
   });
 });
 
