@@ -19,7 +19,11 @@ RUN npm ci --ignore-scripts --no-progress
 COPY native native
 RUN npm run build:native
 COPY . .
-RUN npm run build && npm prune --omit=dev --ignore-scripts --no-progress
+# Of the sources only the programs that are not compiled stay, wherever they are.
+RUN npm run build \
+ && npm prune --omit=dev --ignore-scripts --no-progress \
+ && find controller -type f ! -name '*.mjs' -delete \
+ && find controller -type d -empty -delete
 
 FROM ${NODE_IMAGE} AS runtime
 # tini is the first process: it forwards signals and reaps what child processes leave.
@@ -36,7 +40,7 @@ COPY --from=build /app/bin bin
 COPY --from=build /app/proto proto
 COPY --from=build /app/models models
 COPY --from=build /app/charts/conclave/crds charts/conclave/crds
-COPY --from=build /app/controller/text/*.mjs controller/text/
+COPY --from=build /app/controller controller
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --from=build /app/native/build/conclave.node native/build/
