@@ -56,8 +56,9 @@ async function runWorker(given: WorkerConfig, warnings: readonly string[]): Prom
   const cause = await Promise.race([signal, fault]);
   if (typeof cause === 'string') {
     log.info(`${cause}: moving everything off this worker, for ${formatDuration(config.drainTimeout)} at most`);
-    const drained = await member.drain(config.drainTimeout);
-    if (!drained) log.warn('not everything moved away in time');
+    const departure = await member.drain(config.drainTimeout);
+    if (departure === 'too late') log.warn('not everything moved away in time');
+    if (departure === 'nobody stays') log.info('every other worker ends too: nobody is left to take anything over');
   } else log.fatal(cause, 'this worker serves no more');
   await worker.close();
   await bus.close();

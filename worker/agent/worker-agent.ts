@@ -10,6 +10,7 @@ import type { Holder } from '../plan/expert-routes.ts';
 import { type Claim, Holders } from '../plan/holders.ts';
 import type { Targets } from '../shard/targets.ts';
 import type { StageHost } from '../stage/stage-host.ts';
+import { type Departure, nobodyStays } from './departure.ts';
 import type { ExpertAgent } from './expert-agent.ts';
 import { type Readiness, readiness } from './readiness.ts';
 import { workerReport } from './reports.ts';
@@ -180,16 +181,18 @@ export class WorkerAgent {
     });
   }
 
-  /** Asks the leader to move everything off this worker; resolves with whether that happened within `deadlineMs`. */
-  async drain(deadlineMs: number): Promise<boolean> {
+  /** Asks the leader to move everything off this worker, and waits for it, for `deadlineMs` at most. */
+  async drain(deadlineMs: number): Promise<Departure> {
     this.#draining = true;
     await this.#announce();
+    const { announcement } = this.#options;
     const started = performance.now();
     while (!this.#idle()) {
-      if (performance.now() - started > deadlineMs) return false;
+      if (nobodyStays(this.view, announcement.id, this.#stages?.engine?.snapshot() ?? null)) return 'nobody stays';
+      if (performance.now() - started > deadlineMs) return 'too late';
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    return true;
+    return 'moved';
   }
 
   /** Takes the worker off the bus. */

@@ -7,6 +7,7 @@
  *   await worker.close();
  */
 import { MemberKeys } from '../../platform/membership/membership.ts';
+import type { Departure } from '../agent/departure.ts';
 import { ExpertAgent } from '../agent/expert-agent.ts';
 import type { Readiness } from '../agent/readiness.ts';
 import { servedModel } from '../agent/served-model.ts';
@@ -59,8 +60,8 @@ export interface ClusterWorker {
   snapshot(): WorkerSnapshot;
   /** Whether it does what the cluster wants of it. */
   readiness(): Readiness;
-  /** Moves everything off this worker; resolves with whether that happened in time. */
-  drain(deadlineMs: number): Promise<boolean>;
+  /** Moves everything off this worker, unless nobody stays to take it. */
+  drain(deadlineMs: number): Promise<Departure>;
   close(): Promise<void>;
 }
 

@@ -63,9 +63,9 @@ function rig() {
 }
 
 /** Another worker joins, or says that it is there. */
-async function announce(bus: MemoryBus, id: string, startedAtMs: number): Promise<void> {
+async function announce(bus: MemoryBus, id: string, startedAtMs: number, draining = false): Promise<void> {
   const workers = await bus.bucket('workers');
-  await workers.put(id, encode(conclave.WorkerAnnouncement, { id, address: '10.0.0.2:1', startedAtMs }));
+  await workers.put(id, encode(conclave.WorkerAnnouncement, { id, address: '10.0.0.2:1', startedAtMs, draining }));
   await vi.advanceTimersByTimeAsync(0);
 }
 
@@ -134,11 +134,12 @@ describe('WorkerAgent', () => {
   it('is drained once no plan names it, and says so when that takes too long', async () => {
     const { bus, agent, start } = rig();
     await start();
+    await announce(bus, 'b', 200);
     await putPlan(bus, TARGET_PLAN, 1, ['a', 'b']);
     await putPlan(bus, COMMITTED_PLAN, 1, ['a', 'b']);
     const tooSoon = agent.drain(500);
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(await tooSoon).toBe(false);
+    expect(await tooSoon).toBe('too late');
     const announced = await (await bus.bucket('workers')).get('a');
     expect(decode(conclave.WorkerAnnouncement, announced?.value ?? new Uint8Array()).draining).toBe(true);
 
@@ -146,7 +147,19 @@ describe('WorkerAgent', () => {
     await putPlan(bus, TARGET_PLAN, 2, ['b']);
     await putPlan(bus, COMMITTED_PLAN, 2, ['b']);
     await vi.advanceTimersByTimeAsync(100);
-    expect(await drained).toBe(true);
+    expect(await drained).toBe('moved');
+  });
+
+  it('does not wait for others to take over what it has when all of them leave', async () => {
+    const { bus, agent, start } = rig();
+    await start();
+    await announce(bus, 'b', 200);
+    await putPlan(bus, COMMITTED_PLAN, 1, ['a', 'b']);
+    const drained = agent.drain(60_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    await announce(bus, 'b', 200, true);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await drained).toBe('nobody stays');
   });
 
   it('gives way to a newer process under its id, and leaves what that one wrote', async () => {
