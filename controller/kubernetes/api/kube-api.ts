@@ -10,6 +10,7 @@ export type RawObject = Readonly<Record<string, unknown>> & {
     readonly name: string;
     readonly resourceVersion: string;
     readonly finalizers?: readonly string[];
+    readonly deletionTimestamp?: string;
   };
 };
 
@@ -43,6 +44,8 @@ export interface KubeApi {
   release(kind: 'moemodels' | 'expertpools', name: string): Promise<void>;
   /** Lets an object go without a drain. */
   dropFinalizer(kind: 'expertpools', object: RawObject): Promise<void>;
+  /** Whether the namespace is being deleted; false where that may not be read. */
+  namespaceLeaves(): Promise<boolean>;
   /** Server-side apply of an object that is in no namespace, at its path. */
   applyCluster(path: string, object: unknown): Promise<void>;
   close(): void;

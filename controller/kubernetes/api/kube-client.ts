@@ -105,6 +105,11 @@ export function kubeClient(config: KubeConfig, namespace: string): KubeApi {
       const path = pathOf(kind, metadata.name);
       await unlessGone(transport.call({ method: 'PATCH', path, contentType: MERGE, body }));
     },
+    namespaceLeaves: async () => {
+      const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
+      const found = await transport.call({ method: 'GET', path }).catch(unlessForbidden);
+      return (found as RawObject | null)?.metadata.deletionTimestamp !== undefined;
+    },
     applyCluster: async (path, object) => {
       const query = { fieldManager: FIELD_MANAGER, force: 'true' };
       await transport.call({ method: 'PATCH', path, query, contentType: APPLY, body: object });
@@ -125,6 +130,12 @@ function eventOf(path: string, line: unknown): WatchEvent {
   if (event.type !== 'ERROR') return event;
   const { code = 0, message = 'the watch failed' } = event.object;
   throw new KubeError(`watching ${path}`, code, message);
+}
+
+/** A role that another version of the chart made may lack the right. */
+function unlessForbidden(error: unknown): null {
+  if (error instanceof KubeError && error.status === 403) return null;
+  throw error;
 }
 
 /** What is gone, or is another one by now, needs no deleting. */

@@ -22,6 +22,7 @@ export interface DecideContext {
   /** Names the controller that acts, and its term. */
   readonly operator: string;
   readonly measuredDue: boolean;
+  readonly namespaceLeaves: boolean;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -50,10 +51,10 @@ export function byOf({ kind, name }: Subject): string {
 }
 
 function lookAt(subject: Subject, picture: ClusterPicture, context: DecideContext): Look {
-  const { controllers, operator, measuredDue, now } = context;
+  const { controllers, operator, measuredDue, namespaceLeaves, now } = context;
   const by = byOf(subject);
   return {
-    ...{ controllers, operator, by, measuredDue, now },
+    ...{ controllers, operator, by, measuredDue, namespaceLeaves, now },
     ...{ workers: picture.workers, drained: picture.drainedBy(by) },
     busyElsewhere: busyElsewhere(setNameOf(subject), setsInOrder(picture, context)),
   };

@@ -12,6 +12,7 @@ import type { MoEModel } from '../resources/moe-model.ts';
 import type { ClusterSight } from './cluster-picture.ts';
 import { byOf, type DecideContext, decide, setNameOf } from './decide.ts';
 import { type ExecutorOptions, execute } from './executor.ts';
+import { NamespaceEnd } from './namespace-end.ts';
 import { withRememberedRefusals } from './remembered-refusals.ts';
 import { Store } from './store.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -58,6 +59,7 @@ export class Operator {
   readonly #store: Store;
   readonly #queue: WorkQueue;
   readonly #sight: ClusterSight;
+  readonly #namespaceEnd: NamespaceEnd;
   readonly #statusAt = new Map<string, number>();
   /** Versions from which something was decided and written: until another one is seen, nothing new can be decided. */
   readonly #decidedFrom = new Map<string, { readonly versions: string; readonly at: number }>();
@@ -68,6 +70,7 @@ export class Operator {
   constructor(options: OperatorOptions) {
     const { api, clock, random, onError } = options;
     this.#options = options;
+    this.#namespaceEnd = new NamespaceEnd(api, clock);
     this.#sight = withRememberedRefusals(options.cluster, clock);
     this.#store = new Store({ api, clock, random, onError, onChange: () => this.#wake(OBJECTS_SETTLE_MS) });
     this.#queue = new WorkQueue({
@@ -122,7 +125,8 @@ export class Operator {
     const subject = subjectOf(key);
     const object = this.#objectOf(subject);
     if (object === undefined || this.#isOld(key, subject)) return;
-    const steps = decide(subject, this.#context(key, term));
+    const namespaceLeaves = await this.#namespaceEnd.isNear(this.#store.podsGo);
+    const steps = decide(subject, { ...this.#context(key, term), namespaceLeaves });
     if (steps.length === 0) return;
     if (steps.some(({ kind }) => echoed.has(kind))) {
       this.#decidedFrom.set(key, { versions: this.#versions(subject), at: this.#options.clock.now() });
@@ -136,7 +140,7 @@ export class Operator {
     });
   }
 
-  #context(key: string, term: number): DecideContext {
+  #context(key: string, term: number): Omit<DecideContext, 'namespaceLeaves'> {
     const { controllers, cluster, expertsOf, id, clock, wallClock } = this.#options;
     return {
       ...{

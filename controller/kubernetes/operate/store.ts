@@ -53,6 +53,11 @@ export class Store {
     return this.#all().every(({ synced }) => synced);
   }
 
+  /** Some worker's pod is on its way out. */
+  get podsGo(): boolean {
+    return [...this.#pods.items.values()].some(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  }
+
   /** A set of workers, by the name of its StatefulSet. */
   set(name: string): ObservedSet {
     return observedSet(name, {

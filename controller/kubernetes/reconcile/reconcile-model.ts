@@ -26,6 +26,8 @@ export interface Look {
   readonly drained: readonly string[];
   /** Figures in the status are written even if nothing else has changed. */
   readonly measuredDue: boolean;
+  /** It is being deleted, with everything in it. */
+  readonly namespaceLeaves: boolean;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -41,7 +43,7 @@ export interface ModelInput extends Look {
 export function reconcileModel(input: ModelInput): readonly Step[] {
   const { model, controllers, observed, load, replicas, measuredDue, now } = input;
   if (model.metadata.name !== controllers.model) return notServed(model, controllers, now);
-  if (model.metadata.deletionTimestamp !== undefined) return [];
+  if (input.namespaceLeaves || model.metadata.deletionTimestamp !== undefined) return [];
   const set = stageSet(model);
   const problems = setProblems(set, 'spec', controllers);
   const differences = controllers.differences(model);

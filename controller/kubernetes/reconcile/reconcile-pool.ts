@@ -34,7 +34,10 @@ export function reconcilePool(input: PoolInput): readonly Step[] {
   const { metadata, spec } = pool;
   const ours = spec.model === controllers.model;
   const leaves = metadata.deletionTimestamp !== undefined;
-  if (leaves && !metadata.finalizers.includes(FINALIZER)) return [];
+  const held = metadata.finalizers.includes(FINALIZER);
+  if (leaves && !held) return [];
+  // Nobody stays who could take its experts, and the controllers that let it go leave soon.
+  if (ours && input.namespaceLeaves) return held ? [withFinalizer(pool, false)] : [];
   // Without its model nobody asks for its experts.
   if (leaves && (model === null || model.metadata.deletionTimestamp !== undefined)) return [withFinalizer(pool, false)];
   if (!ours) return model === null ? notFound(input) : [];
@@ -48,7 +51,7 @@ export function reconcilePool(input: PoolInput): readonly Step[] {
   // A drain that is left would be waiting for the next pool of the name.
   const empty = (observed.statefulSet?.replicas ?? 0) === 0 && observed.pods.length === 0 && input.drained.length === 0;
   return [
-    ...(metadata.finalizers.includes(FINALIZER) ? [] : [withFinalizer(pool, true)]),
+    ...(held ? [] : [withFinalizer(pool, true)]),
     ...scaled(pool),
     ...steps,
     ...statusSteps(pool.status, statusOf(input, set, progress, []), input.measuredDue),

@@ -321,4 +321,20 @@ describe.skipIf(apiServerSkipped.skip)(`the operator at a real API server${apiSe
     for (const ordinal of [0, 1, 2]) await endPod(`experts-expert-${ordinal}`);
     await vi.waitFor(() => expect(pool()).rejects.toThrow(/not found/), patient);
   });
+
+  it('lets pools go whose namespace is deleted, of which pods go first', async () => {
+    const spec = { model: 'clerk', replicas: 1 };
+    const made = { apiVersion: 'conclave.dev/v1alpha1', kind: 'ExpertPool', metadata: { name: 'experts' }, spec };
+    await create(`${GROUP}/expertpools`, made);
+    await vi.waitFor(async () => expect((await set('experts-expert')).spec.replicas).toBe(1), patient);
+    await makePods('experts-expert', 1);
+    // Only what a node runs ends slowly.
+    await create(`${PODS}/experts-expert-0/binding`, {
+      ...{ metadata: { name: 'experts-expert-0' }, target: { kind: 'Node', name: 'node' } },
+    });
+    expect((await pool()).metadata.finalizers).toEqual(['conclave.dev/drain']);
+    await server.admin.call({ method: 'DELETE', path: `/api/v1/namespaces/${NAMESPACE}`, body: {} });
+    await server.admin.call({ method: 'DELETE', path: `${PODS}/experts-expert-0`, body: {} });
+    await vi.waitFor(async () => expect((await pool()).metadata.finalizers ?? []).toEqual([]), patient);
+  });
 });

@@ -17,6 +17,7 @@ export const role = {
     { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: readWrite },
     { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'delete'] },
     { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+    { apiGroups: [''], resources: ['namespaces'], resourceNames: ['moe'], verbs: ['get'] },
   ],
 };
 

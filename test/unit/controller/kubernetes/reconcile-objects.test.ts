@@ -22,7 +22,15 @@ const nothing: ObservedSet = { statefulSet: null, service: null, budget: null, p
 
 function look(pods: readonly ReturnType<typeof pod>[], cluster: Cluster = {}, set = 'experts-expert') {
   return {
-    ...{ controllers, operator: OPERATOR, busyElsewhere: null, by: BY, measuredDue: true, now: NOW },
+    ...{
+      controllers,
+      operator: OPERATOR,
+      busyElsewhere: null,
+      by: BY,
+      measuredDue: true,
+      namespaceLeaves: false,
+      now: NOW,
+    },
     drained: (cluster.drained ?? []).map((ordinal) => `${set}-${ordinal}`),
     workers: workers(pods, cluster, set),
   };
@@ -47,16 +55,19 @@ function poolSteps(
     pods = [pod(0), pod(1)],
     cluster = {},
     observed,
+    namespaceLeaves = false,
   }: {
     of?: ReturnType<typeof model> | null;
     pods?: readonly ReturnType<typeof pod>[];
     cluster?: Cluster;
     observed?: ObservedSet;
+    namespaceLeaves?: boolean;
   } = {},
 ): readonly Step[] {
   const there = observed ?? (of === null ? nothing : running(setObjects(poolSet(of, given), of, controllers), pods));
   return reconcilePool({
     ...look(pods, cluster),
+    namespaceLeaves,
     pool: given,
     model: of,
     observed: there,
@@ -160,6 +171,12 @@ describe('an ExpertPool', () => {
     expect(short({ cluster: { drained: [0, 1], holding: [] } })).toEqual(['apply StatefulSet 0']);
     expect(short({ pods: [], cluster: { drained: [1] } })).toEqual(['undrain experts-expert-1']);
     expect(short({ pods: [] })).toEqual(['finalizers ']);
+  });
+
+  it('is let go at once, and not held again, where its whole namespace is deleted', () => {
+    const namespaceLeaves = true;
+    expect(inShort(poolSteps(pool({ replicas: 2 }), { namespaceLeaves }))).toEqual(['finalizers ']);
+    expect(poolSteps(pool({ replicas: 2 }, { metadata: { finalizers: [] } }), { namespaceLeaves })).toEqual([]);
   });
 
   it('that is deleted after its model is let go at once', () => {
