@@ -44,7 +44,8 @@ describe.skipIf(kubernetesTests.skip)(`a pool of GPU workers, made beside the ch
 
   it('joins with a GPU for each worker; nobody notices', async () => {
     const resources = { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } };
-    const spec = { model: release.name, replicas: 2, gpus: 1, resources };
+    // The devices are none.
+    const spec = { model: release.name, replicas: 2, gpus: 1, resources, options: { device: 'cpu' } };
     const made = { apiVersion: 'conclave.dev/v1alpha1', kind: 'ExpertPool', metadata: { name: 'spare' }, spec };
     const seen = await clients.see(async () => {
       await kubectlWith(JSON.stringify(made), '-n', release.namespace, 'apply', '-f', '-');

@@ -104,6 +104,8 @@ function environment(set: WorkerSet, model: MoEModel, { options }: Controllers):
   const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const secret = model.spec.workers.nats.secretName;
   const credentials = secret === undefined ? [] : ['user', 'password', 'token'];
+  // Never silently on the CPU beside a GPU that was asked for, nor on one that was not.
+  const device = set.gpus > 0 ? 'cuda' : 'cpu';
   return [
     field('POD_NAME', 'metadata.name'),
     field('POD_NAMESPACE', 'metadata.namespace'),
@@ -112,7 +114,7 @@ function environment(set: WorkerSet, model: MoEModel, { options }: Controllers):
       name: variable(`nats-${key}`),
       valueFrom: { secretKeyRef: { name: secret, key, optional: true } },
     })),
-    ...Object.entries(set.options)
+    ...Object.entries({ device, ...set.options })
       .filter(([name]) => options.ofWorkers.has(name))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => ({ name: variable(name), value })),

@@ -51,13 +51,19 @@ describe('a worker pod', () => {
     const of = model({ options: { 'overlap-rows': '64', threads: '2', 'max-num-seqs': '8' } });
     const { env = [] } = template(of, pool({ options: { threads: '4' } })).spec.containers[0] ?? {};
     expect(env.filter(({ value }) => value !== undefined)).toEqual([
+      { name: 'CONCLAVE_DEVICE', value: 'cpu' },
       { name: 'CONCLAVE_OVERLAP_ROWS', value: '64' },
       { name: 'CONCLAVE_THREADS', value: '4' },
     ]);
   });
 
-  it('asks for GPUs, and tolerates their taint', () => {
+  it('asks for GPUs, tolerates their taint, and computes on nothing else unless it is told to', () => {
     const { spec } = template(model(), pool({ gpus: 2, resources: { limits: { memory: '8Gi' } } }));
+    const device = (options: object) =>
+      template(model({ options }), pool({ gpus: 2 })).spec.containers[0]?.env.find(
+        ({ name }) => name === 'CONCLAVE_DEVICE',
+      );
+    expect([device({})?.value, device({ device: 'cpu' })?.value]).toEqual(['cuda', 'cpu']);
     expect(spec.containers[0]?.resources).toEqual({ limits: { memory: '8Gi', 'nvidia.com/gpu': '2' } });
     expect(spec['tolerations']).toEqual([{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }]);
   });

@@ -25,7 +25,7 @@ export const controllers: Controllers = {
   modelChecksum: 'a1',
   addresses: { http: 'http://conclave.moe.svc:8000', grpc: 'conclave.moe.svc:8001' },
   options: {
-    ofWorkers: new Set(['threads', 'overlap-rows']),
+    ofWorkers: new Set(['device', 'overlap-rows', 'threads']),
     ofControllers: new Set(['max-num-seqs']),
     workerProblems: ({ threads = '1' }) =>
       /^\d+$/.test(threads) ? [] : [`threads: expected a whole number, got ${threads}`],
