@@ -31,8 +31,6 @@ async function replicas(): Promise<number> {
 describe.skipIf(kubernetesTests.skip)(`a HorizontalPodAutoscaler${kubernetesTests.suffix}`, () => {
   beforeAll(async () => {
     release = await sharedRelease();
-    await release.apply('--reuse-values', '--set', 'externalMetrics.enabled=true');
-    await release.settled(180_000);
   });
   afterAll(async () => {
     await release.kubectl('delete', 'hpa', release.name, '--ignore-not-found');

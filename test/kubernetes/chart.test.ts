@@ -52,10 +52,12 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
 
   it.concurrent.each(Object.keys(combinations))('with values for %s, is what the API server takes', async (name) => {
     const manifests = await render(combinations[name] ?? {});
-    // Hooks are among them. Warnings of Pod Security Admission would be written to stderr, which fails the command.
+    // Hooks are among them. Warnings of Pod Security Admission would be written to stderr, which fails the command. What is of
+    // the whole cluster may be a release's that runs.
     const taken = await kubectlWith(
       manifests,
-      ...['apply', '--server-side', '--dry-run=server', '--validate=strict', '--warnings-as-errors', '-f', '-'],
+      ...['apply', '--server-side', '--dry-run=server', '--force-conflicts'],
+      ...['--validate=strict', '--warnings-as-errors', '-f', '-'],
     );
     expect(taken.split('\n').length).toBeGreaterThan(8);
   });

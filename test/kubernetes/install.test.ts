@@ -1,23 +1,25 @@
-import { afterAll, describe, expect, it } from 'vitest';
-import { get, helm, kubectl, kubernetesTests } from './harness/programs.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { get, helm, kubernetesTests } from './harness/programs.ts';
 import { Release } from './harness/release.ts';
+import { sharedRelease, sharedValues } from './harness/shared-release.ts';
 import { until } from './harness/until.ts';
 
-const release = new Release('conclave', 'first');
+const release = new Release('conclave');
 /** With images that the node has. */
 const answersWithinMs = 120_000;
 
-describe.skipIf(kubernetesTests.skip)(`helm install, with the defaults${kubernetesTests.suffix}`, () => {
-  afterAll(() => kubectl('delete', 'namespace', release.namespace, '--ignore-not-found', '--wait=false'));
+// The release stays for the files that come later; those that end it come last.
+describe.skipIf(kubernetesTests.skip)(`helm install${kubernetesTests.suffix}`, () => {
+  beforeAll(() => release.erase());
 
   it('answers a question through the Service within two minutes, in a namespace that is restricted', async () => {
     const began = Date.now();
-    await release.apply();
+    await release.apply(...sharedValues);
     const answer = await until('an answer', answersWithinMs, () => release.answer('What is 974 + 662?'));
     expect(answer).toBe('974 + 662 = 1636');
     process.stderr.write(`helm install: answers after ${((Date.now() - began) / 1_000).toFixed(1)} s\n`);
     expect(Date.now() - began).toBeLessThan(answersWithinMs);
-    await release.settled(120_000);
+    await sharedRelease();
   });
 
   it('shows models and pools that read well', async () => {
@@ -37,17 +39,10 @@ describe.skipIf(kubernetesTests.skip)(`helm install, with the defaults${kubernet
     const before = [await release.secret('api-keys', 'keys'), await release.secret('ca', 'tls.crt')];
     const uids = async () => (await get('-n', release.namespace, 'pods')).items.map(uidOf).toSorted();
     const pods = await uids();
-    await release.apply();
-    await release.settled(120_000);
+    await release.apply(...sharedValues);
+    await sharedRelease();
     expect([await release.secret('api-keys', 'keys'), await release.secret('ca', 'tls.crt')]).toEqual(before);
     expect(await uids()).toEqual(pods);
-  });
-
-  it('is uninstalled without a trace but its Secrets and disks', async () => {
-    await release.uninstall();
-    const kinds = 'moe,xp,statefulset,deployment,service,pdb,networkpolicy,role,rolebinding,job';
-    expect(await release.kubectl('get', kinds, '-o', 'name')).toBe('');
-    expect(await release.kubectl('get', 'secret', '-o', 'name')).toContain(`secret/${release.name}-ca`);
   });
 });
 

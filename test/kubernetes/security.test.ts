@@ -29,15 +29,17 @@ describe.skipIf(kubernetesTests.skip)(`a release is closed${kubernetesTests.suff
 
   it.skipIf(!enforcesPolicies)('to pods outside the policies', async () => {
     const ip = async (component: string) => (await release.pods(component))[0]?.status.podIP ?? '';
-    const targets = { worker: 8002, nats: 4222, controller: 8000 };
-    for (const [component, port] of Object.entries(targets)) {
-      const stranger = await reaches(await ip(component), port, {});
-      // Everybody may ask the API; nobody else may talk to workers and NATS.
-      expect([component, stranger]).toEqual([component, component === 'controller']);
-    }
+    const [worker, nats, controller] = await Promise.all(['worker', 'nats', 'controller'].map(ip));
     const labels = { 'app.kubernetes.io/name': 'conclave', 'app.kubernetes.io/instance': release.name };
     const member = { ...labels, 'app.kubernetes.io/component': 'controller' };
-    expect(await reaches(await ip('worker'), 8002, member)).toBe(true);
+    const reached = await Promise.all([
+      reaches('to-worker', `${worker}:8002`),
+      reaches('to-nats', `${nats}:4222`),
+      reaches('to-controller', `${controller}:8000`),
+      reaches('member', `${worker}:8002`, member),
+    ]);
+    // Everybody may ask the API; nobody else may talk to workers and NATS.
+    expect(reached).toEqual([false, false, true, true]);
   });
 
   it('gives service accounts the least: workers nothing, controllers one namespace', async () => {
@@ -105,9 +107,9 @@ async function natsRefusal(host: string): Promise<string> {
   });
 }
 
-/** Whether a pod with these labels gets a connection. */
-async function reaches(host: string, port: number, labels: object): Promise<boolean> {
-  const name = 'stranger';
+/** Whether a pod of this name, with these labels, gets a connection. */
+async function reaches(name: string, target: string, labels: object = {}): Promise<boolean> {
+  const [host, port] = target.split(':');
   // What enforces policies hears of a new pod a moment after it runs.
   const script = `
     const { connect } = require('node:net');

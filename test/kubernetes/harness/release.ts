@@ -121,6 +121,12 @@ export class Release {
     throw new Error(`none of ${pods.map(({ metadata }) => metadata.name).join(', ')} leads`);
   }
 
+  /** Until there is neither a release nor its namespace. */
+  async erase(): Promise<void> {
+    await helm('uninstall', this.name, '-n', this.namespace, '--ignore-not-found', '--wait', '--timeout', '3m');
+    await kubectl('delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=3m');
+  }
+
   async uninstall(): Promise<void> {
     await helm('uninstall', this.name, '-n', this.namespace, '--wait', '--timeout', '3m');
   }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds the image of the repository's Dockerfile as an archive for the cluster. It can run beside other work.
+# Exits with 75 where packages cannot be fetched, which is no fault of the repository.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/cluster/settings.sh"
+cd "$here/../.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# What this machine has compiled and downloaded already need not be again.
+caches=(--volume "$(npm config get cache):/root/.npm")
+if command -v ccache >/dev/null; then caches+=(--volume "$(ccache --get-config cache_dir):/root/.cache/ccache"); fi
+if ! "$here/cluster/images/build.sh" localhost/conclave:test . "$CACHE/conclave.tar" "${caches[@]}" 2>&1 | tee "$log"; then
+  case $(grep 'STEP [0-9]' "$log" | tail -n 1) in *'RUN apt-get '* | *'RUN npm ci '*) exit 75 ;; esac
+  exit 1
+fi

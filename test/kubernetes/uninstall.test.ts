@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kubectl, kubernetesTests } from './harness/programs.ts';
+import type { Release } from './harness/release.ts';
+import { sharedRelease, sharedValues } from './harness/shared-release.ts';
+import { until } from './harness/until.ts';
+
+let release: Release;
+
+describe.skipIf(kubernetesTests.skip)(`a release${kubernetesTests.suffix}`, () => {
+  beforeAll(async () => {
+    release = await sharedRelease();
+  });
+  afterAll(() => release?.erase());
+
+  it('is uninstalled without a trace but its Secrets and disks; its workers do not wait for each other', async () => {
+    const { drainTimeoutSeconds } = JSON.parse(
+      await release.kubectl('get', 'moe', release.name, '-o', 'jsonpath={.spec.workers}'),
+    ) as { readonly drainTimeoutSeconds: number };
+    await release.uninstall();
+    const uninstalled = Date.now();
+    const kinds = 'moe,xp,statefulset,deployment,service,pdb,networkpolicy,role,rolebinding,job';
+    expect(await release.kubectl('get', kinds, '-o', 'name')).toBe('');
+    expect(await release.kubectl('get', 'secret', '-o', 'name')).toContain(`secret/${release.name}-ca`);
+    await until('no worker', 120_000, async () => (await release.kubectl('get', 'pods', '-l', workers)) === '');
+    expect(Date.now() - uninstalled).toBeLessThan(drainTimeoutSeconds * 1_000);
+  });
+
+  it('goes with its namespace', async () => {
+    await release.apply(...sharedValues);
+    await release.settled(180_000);
+    expect(await release.kubectl('get', 'xp', '-o', 'jsonpath={.items[*].metadata.finalizers}')).toContain('drain');
+    await kubectl('delete', 'namespace', release.namespace, '--timeout=2m');
+    expect(await kubectl('get', 'namespace', release.namespace, '--ignore-not-found')).toBe('');
+  });
+});
+
+const workers = 'app.kubernetes.io/component=worker';
