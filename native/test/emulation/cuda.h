@@ -12,6 +12,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define threadIdx (emu::thread->index)
 #define blockIdx (emu::block->index)

@@ -61,8 +61,8 @@ void MayFail(const char* call, const char* purpose) {
 
 Device& device() { return state().device; }
 
-void Enqueue(void* stream, const char* purpose, std::function<void()> work) {
-  MayFail("launch", purpose);
+void Enqueue(void* stream, const char* call, const char* purpose, std::function<void()> work) {
+  MayFail(call, purpose);
   auto* const queue = static_cast<Queue*>(stream);
   const std::lock_guard lock(queue->mutex);
   queue->work.push_back(std::move(work));
@@ -136,11 +136,11 @@ void Stream::ToHost(void* host, const void* source, size_t bytes, const char* pu
 }
 
 void Stream::Copy(void* target, const void* source, size_t bytes, const char* purpose) {
-  emu::Enqueue(handle_, purpose, [=] { std::memcpy(target, source, bytes); });
+  emu::Enqueue(handle_, "cudaMemcpyAsync", purpose, [=] { std::memcpy(target, source, bytes); });
 }
 
 void Stream::Zero(void* target, size_t bytes, const char* purpose) {
-  emu::Enqueue(handle_, purpose, [=] { std::memset(target, 0, bytes); });
+  emu::Enqueue(handle_, "cudaMemsetAsync", purpose, [=] { std::memset(target, 0, bytes); });
 }
 
 void Stream::Synchronise(const char* purpose) {

@@ -9,7 +9,7 @@
 namespace emu {
 
 // Work on the stream that conclave::cuda::Stream::handle() names.
-void Enqueue(void* stream, const char* purpose, std::function<void()> work);
+void Enqueue(void* stream, const char* call, const char* purpose, std::function<void()> work);
 
 // What the device does of its own accord; tests set it.
 struct Device {

@@ -36,9 +36,11 @@ void OnTensorCores(Stream& stream, const char* purpose, int64_t tiles, const Pro
 template <typename Tile>
 void OnTensorCores(Stream& stream, const char* purpose, bool gated, TileRows rows, int64_t tiles,
                    const ProductArguments& p) {
-  if (rows == TileRows::k64) {
-    return gated ? OnTensorCores<Tile, true, 64>(stream, purpose, tiles, p)
-                 : OnTensorCores<Tile, false, 64>(stream, purpose, tiles, p);
+  // Codes need registers for their parts of a sum too.
+  constexpr int kMany = static_cast<int>(Tile::kScaled ? TileRows::k32 : TileRows::k64);
+  if (rows != TileRows::k16) {
+    return gated ? OnTensorCores<Tile, true, kMany>(stream, purpose, tiles, p)
+                 : OnTensorCores<Tile, false, kMany>(stream, purpose, tiles, p);
   }
   return gated ? OnTensorCores<Tile, true, 16>(stream, purpose, tiles, p)
                : OnTensorCores<Tile, false, 16>(stream, purpose, tiles, p);
@@ -47,7 +49,8 @@ void OnTensorCores(Stream& stream, const char* purpose, bool gated, TileRows row
 }  // namespace
 
 TileRows TileRowsFor(Storage storage, int64_t entries, int64_t groups) {
-  return !IsExact(storage) && entries > groups * 16 ? TileRows::k64 : TileRows::k16;
+  if (IsExact(storage) || entries <= groups * 16) return TileRows::k16;
+  return IsQuantised(storage) ? TileRows::k32 : TileRows::k64;
 }
 
 void Multiply(Stream& stream, const char* purpose, Storage storage, bool gated, TileRows rows,

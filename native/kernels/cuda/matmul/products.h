@@ -7,7 +7,7 @@ namespace conclave::cuda {
 
 // Entries that a block of a product takes; small ones where few rows share a matrix. The bits of a
 // row are the same by any.
-enum class TileRows { k16 = 16, k64 = 64 };
+enum class TileRows { k16 = 16, k32 = 32, k64 = 64 };
 TileRows TileRowsFor(Storage storage, int64_t entries, int64_t groups);
 
 // Launches a product; `tiles`: how many. All matrices are stored alike.

@@ -161,7 +161,8 @@ struct TensorProduct {
 };
 
 template <typename Tile, bool kGated, int kRows>
-__global__ void __launch_bounds__(kTileThreads) MultiplyByTensorCores(ProductArguments p) {
+__global__ void __launch_bounds__(kTileThreads)
+    MultiplyByTensorCores(const __grid_constant__ ProductArguments p) {
   TensorProduct<Tile, kGated, kRows>::Run(p);
 }
 

@@ -36,7 +36,7 @@ void Launch(Stream& stream, const char* purpose, LaunchShape grid, unsigned thre
             static_cast<cudaStream_t>(stream.handle())>>>(arguments...);
   Check(cudaGetLastError(), "launch", purpose);
 #else
-  emu::Enqueue(stream.handle(), purpose, [=] {
+  emu::Enqueue(stream.handle(), "launch", purpose, [=] {
     emu::Launch({size(grid.x), size(grid.y), size(grid.z)}, {threads}, shared_bytes,
                 [&] { kKernel(arguments...); });
   });
