@@ -5,7 +5,7 @@
 namespace conclave::cuda {
 namespace {
 
-constexpr const char* kCompiled = "80;90a;100a";
+constexpr const char* kCompiled = "80,90a,100a";
 
 DeviceInfo Device(const std::string& name, int major, int minor, size_t shared = 228 * 1024) {
   return {0, name, major, minor, size_t{80} << 30, 100, shared};

@@ -20,7 +20,7 @@ struct Architecture {
 std::vector<Architecture> Parse(std::string_view text) {
   std::vector<Architecture> parsed;
   while (!text.empty()) {
-    const size_t end = std::min(text.find(';'), text.size());
+    const size_t end = std::min(text.find(','), text.size());
     int number = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + end, number);
     if (error == std::errc()) {

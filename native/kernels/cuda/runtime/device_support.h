@@ -15,7 +15,7 @@ namespace conclave::cuda {
 std::string DriverProblem(int driver, int needed);
 
 // Why the kernels do not run on a device; nullopt: they do. `architectures`: what they are compiled
-// for, such as "80;90a;100a". Code of 80 runs on what is later within its major version, that of
+// for, such as "80,90a,100a". Code of 80 runs on what is later within its major version, that of
 // 90a on 9.0 alone.
 std::optional<std::string> DeviceProblem(const DeviceInfo& device, std::string_view architectures);
 

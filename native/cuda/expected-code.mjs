@@ -1,0 +1,13 @@
+// What the machine code of kernels must have, and what it may not.
+
+/** Shared memory that a kernel may take without asking for more, in bytes: the same on every architecture. */
+export const mostSharedBytes = 48 * 1024;
+
+/**
+ * Instructions of kernels whose names match: products on tensor cores (HMMA), fragments from shared memory (LDSM), copies that
+ * do not wait (LDGSTS).
+ */
+export const needed = [];
+
+/** Kernels that may take stack, in bytes of a thread, and why; all others take none. */
+export const stack = [];
