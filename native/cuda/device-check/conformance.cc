@@ -7,7 +7,7 @@
 namespace conclave::device_check {
 
 std::string RunConformance(const std::string& backend) {
-  testing::GTEST_FLAG(filter) = "*/" + backend;
+  testing::GTEST_FLAG(filter) = "*/" + backend + "*";
   testing::GTEST_FLAG(brief) = true;
   testing::InitGoogleTest();
   const int failed = RUN_ALL_TESTS();

@@ -26,7 +26,7 @@ std::unique_ptr<Backend> ExtendedAvx512(int threads) {
                                       TilesFor(Isa::kAvx512, extended, Bf16Pairs::kWhereFast));
 }
 
-std::unique_ptr<Backend> CudaEmulated(int threads) { return cuda::CreateBackend(0, threads); }
+std::unique_ptr<Backend> Cuda(int threads) { return cuda::CreateBackend(0, threads); }
 
 }  // namespace
 
@@ -47,7 +47,11 @@ std::vector<BackendCase> BackendCases() {
     if (features.avx512_bf16 || features.avx512_vnni)
       cases.push_back({"Avx512Extended", ExtendedAvx512});
   }
-  cases.push_back({"CudaEmulated", CudaEmulated, true});
+#ifdef CONCLAVE_DEVICE_CHECK_CASES
+  cases.push_back({CONCLAVE_DEVICE_CHECK_CASES, Cuda, CONCLAVE_DEVICE_CHECK_SMALL});
+#else
+  cases.push_back({"CudaEmulated", Cuda, true});
+#endif
   return cases;
 }
 
