@@ -4,8 +4,8 @@
 
 namespace conclave::device_check {
 
-// Runs the conformance suite of the backend under check, and nothing else of it: "passed: 412
-// cases", or which failed.
-std::string RunConformance(const std::string& backend);
+// Runs cases of the conformance suite, as --gtest_filter names them: "passed: 412 cases", or how
+// many failed.
+std::string RunConformance(const std::string& cases);
 
 }  // namespace conclave::device_check

@@ -5,15 +5,19 @@ set(CONCLAVE_DEVICE_CHECK_FOLDER ${CMAKE_CURRENT_LIST_DIR})
 
 function(conclave_device_check name)
   cmake_parse_arguments(check "" "KERNELS;CASES;SMALL;CEILINGS" "" ${ARGN})
-  set(test ${PROJECT_SOURCE_DIR}/test)
-  file(GLOB cases CONFIGURE_DEPENDS ${test}/conformance/*.cc)
-  set(sources conformance.cc main.cc report.cc timings.cc workload.cc)
+  set(sources ${check_CEILINGS} conformance.cc main.cc report.cc timings.cc workload.cc)
   list(TRANSFORM sources PREPEND ${CONCLAVE_DEVICE_CHECK_FOLDER}/)
-  add_executable(${name} EXCLUDE_FROM_ALL ${sources} ${cases} ${check_CEILINGS})
-  target_include_directories(${name} PRIVATE ${test} ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE
-    ${check_KERNELS} conclave_kernels_cpu conclave_kernels_reference conclave_weights GTest::gtest)
+  # The suite as the native tests have compiled it, where they are; else of its own, over the kernels of the device.
+  if(TARGET conclave_conformance_cases)
+    set(cases $<TARGET_OBJECTS:conclave_conformance_cases>)
+    set(harness conclave_conformance)
+  else()
+    file(GLOB cases CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/test/conformance/*.cc)
+    set(harness conclave_kernels_cpu conclave_kernels_reference conclave_weights GTest::gtest)
+  endif()
+  add_executable(${name} EXCLUDE_FROM_ALL ${sources} ${cases})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/test ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${check_KERNELS} ${harness} GTest::gtest)
   target_compile_definitions(${name} PRIVATE
-    CONCLAVE_DEVICE_CHECK_CASES="${check_CASES}"
-    CONCLAVE_DEVICE_CHECK_SMALL=${check_SMALL})
+    CONCLAVE_DEVICE_CHECK_CASES="${check_CASES}" CONCLAVE_DEVICE_CHECK_SMALL=${check_SMALL})
 endfunction()

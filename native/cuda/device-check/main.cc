@@ -18,10 +18,13 @@ struct Options {
   int device = 0;
   int seconds = 420;
   bool small = CONCLAVE_DEVICE_CHECK_SMALL;
+  // Of the conformance suite, as --gtest_filter has them.
+  std::string cases = "*/" CONCLAVE_DEVICE_CHECK_CASES "*";
 };
 
 constexpr const char* kUsage =
-    "usage: conclave_device_check [--json FILE] [--device N] [--seconds N] [--small]\n";
+    "usage: conclave_device_check [--json FILE] [--device N] [--seconds N] [--small] "
+    "[--cases FILTER]\n";
 
 Options Read(int count, char** values) {
   Options options;
@@ -37,6 +40,8 @@ Options Read(int count, char** values) {
       options.device = std::stoi(value());
     } else if (name == "--seconds") {
       options.seconds = std::stoi(value());
+    } else if (name == "--cases") {
+      options.cases = value();
     } else if (name == "--small") {
       options.small = true;
     } else {
@@ -88,7 +93,7 @@ int Check(const Options& options) {
     report.ceilings = MeasureCeilings(options.device);
     return "passed";
   });
-  parts.Run("conformance", [&] { return RunConformance(CONCLAVE_DEVICE_CHECK_CASES); });
+  parts.Run("conformance", [&] { return RunConformance(options.cases); });
   parts.Run("operations", [&]() -> std::string {
     const ModelShape shape = options.small ? SmallShape() : RealShape();
     report.model = shape.name;
