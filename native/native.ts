@@ -34,6 +34,8 @@ export type NativeErrorCode =
   | 'SLOT_NOT_LOADED'
   | 'NON_FINITE'
   | 'OUT_OF_MEMORY'
+  /** The device computes no more in this process. */
+  | 'DEVICE_LOST'
   | 'IO'
   | 'INTERNAL';
 

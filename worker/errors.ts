@@ -23,6 +23,8 @@ const catalogue = {
   // Native errors.
   CLOSED: { step: 'fatal', cacheLost: false, status: status.UNAVAILABLE, label: 'CLOSED' },
   CORRUPT_CHECKPOINT: unknown,
+  // The process ends with it: see WorkerProcessOptions.onDeviceLost.
+  DEVICE_LOST: { ...transient, cacheLost: true, status: status.UNAVAILABLE },
   IO: transient,
   INTERNAL: { ...unknown, label: 'INTERNAL' },
   INVALID_ARGUMENT: { ...unknown, status: status.INVALID_ARGUMENT, label: 'INVALID_ARGUMENT' },

@@ -38,7 +38,11 @@ async function runWorker(given: WorkerConfig, warnings: readonly string[]): Prom
   const signal = firstSignal();
   const config = await findModel(given, log, serverProgress(given, log), signal);
   const { startWorker } = await import('../compose/worker-process.ts');
-  const started = startWorker(config, { log, version });
+  const onDeviceLost = (message: string): void => {
+    log.fatal(`the device computes no more: ${message}`);
+    process.exit(exitCodes.failure);
+  };
+  const started = startWorker(config, { log, version, onDeviceLost });
   const early = await Promise.race([started.then(() => null), signal]);
   if (early !== null) {
     log.info(`${early} while joining`);

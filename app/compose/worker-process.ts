@@ -25,13 +25,20 @@ export interface StartedWorker {
   readonly worker: WorkerProcess;
 }
 
+export interface WorkerContext {
+  readonly log: Logger;
+  readonly version: string;
+  /** The device computes no more: the process must end at once. */
+  readonly onDeviceLost: (message: string) => void;
+}
+
 /** Share of the free memory that a worker takes by default. */
 const MEMORY_SHARE = 0.9;
 
 /** Joins the cluster; waits for NATS and for a controller. */
 export async function startWorker(
   config: WorkerConfig,
-  { log, version }: { readonly log: Logger; readonly version: string },
+  { log, version, onDeviceLost }: WorkerContext,
 ): Promise<StartedWorker> {
   const tls = readTls(config, log);
   const native = loadNative();
@@ -78,6 +85,7 @@ export async function startWorker(
       onNoTokens: (error) => log.warn({ err: error }, 'constraints on the output are refused: tokens cannot be read'),
       modelDeadlineMs: config.joinTimeout,
       metricsPort: config.metricsPort,
+      onDeviceLost,
     });
     return { id, bus, worker };
   } catch (error) {

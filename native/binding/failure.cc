@@ -22,6 +22,8 @@ const char* CodeName(ErrorCode code) {
       return "NON_FINITE";
     case ErrorCode::kOutOfMemory:
       return "OUT_OF_MEMORY";
+    case ErrorCode::kDeviceLost:
+      return "DEVICE_LOST";
     case ErrorCode::kIo:
       return "IO";
     case ErrorCode::kInternal:

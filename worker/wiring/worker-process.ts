@@ -7,6 +7,7 @@ import { certificateMetrics } from '../../platform/tls/certificate-metrics.ts';
 import type { TlsFiles } from '../../platform/tls/tls-source.ts';
 import type { Readiness } from '../agent/readiness.ts';
 import type { EngineObserver } from '../engine/run/observer.ts';
+import { errorCode } from '../errors.ts';
 import { type ClusterWorker, type ClusterWorkerOptions, startClusterWorker } from './cluster-worker.ts';
 import { coldLoadLog, failureLog, stepFailureLog } from './failure-log.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
@@ -18,6 +19,8 @@ export interface WorkerProcessOptions extends Omit<ClusterWorkerOptions, 'observ
   readonly certificate: TlsFiles | null;
   /** Port of /metrics, /health and /ready on `host`; 0: any free one, null: none. */
   readonly metricsPort: number | null;
+  /** The device computes no more. The process must end at once: its work goes on elsewhere when it is seen to be gone. */
+  readonly onDeviceLost: (message: string) => void;
 }
 
 export interface WorkerProcess {
@@ -31,7 +34,7 @@ export interface WorkerProcess {
 
 /** Joins a cluster; see startClusterWorker. */
 export async function startWorkerProcess(options: WorkerProcessOptions): Promise<WorkerProcess> {
-  const { log, bus } = options;
+  const { bus } = options;
   let member: ClusterWorker | null = null;
   const metrics = createWorkerMetrics({
     bus: () => bus.state,
@@ -51,7 +54,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
   const metricsPort = http === null ? null : await http.listen(options.host, options.metricsPort ?? 0);
   const requestIds = (): readonly string[] => member?.snapshot().requestIds ?? [];
   try {
-    member = await startClusterWorker({ ...options, observer: observe(log, bus, metrics, requestIds, onFault) });
+    member = await startClusterWorker({ ...options, observer: observe(options, metrics, requestIds, onFault) });
   } catch (error) {
     await http?.close();
     throw error;
@@ -70,8 +73,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
 }
 
 function observe(
-  log: Logger,
-  bus: WorkerProcessOptions['bus'],
+  { log, bus, onDeviceLost }: WorkerProcessOptions,
   metrics: WorkerMetrics,
   requestIds: () => readonly string[],
   onFault: (error: Error) => void,
@@ -93,6 +95,7 @@ function observe(
     onFirstToken: nothing,
     onFinished: nothing,
     onStepFailed(error, retried, failed) {
+      if (errorCode(error) === 'DEVICE_LOST') onDeviceLost(error instanceof Error ? error.message : String(error));
       metrics.stepFailed();
       writeStepFailure(error, retried, failed);
     },
@@ -110,6 +113,7 @@ function observe(
     },
     onForward: (_layer, rows, elapsedMs) => metrics.forwarded(rows, elapsedMs),
     onRefused(code, message) {
+      if (code === 'DEVICE_LOST') onDeviceLost(message);
       metrics.refused(code);
       writeRefusal(code, message);
     },

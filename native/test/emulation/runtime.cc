@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/runtime/runtime.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -39,8 +40,15 @@ struct State {
   std::map<void*, size_t> sizes;
 };
 
+State* MakeState() {
+  auto* const made = new State;
+  const char* const fails_after = std::getenv("EMULATED_GPU_FAILS_AFTER");
+  if (fails_after != nullptr) made->device.fails_after = std::atoll(fails_after);
+  return made;
+}
+
 State& state() {
-  static auto* const all = new State;  // Outlives whoever frees memory last.
+  static auto* const all = MakeState();  // Outlives whoever frees memory last.
   return *all;
 }
 
@@ -53,7 +61,8 @@ void MayFail(const char* call, const char* purpose) {
   const std::lock_guard lock(state().mutex);
   int64_t& left = state().device.fails_after;
   if (left == 0 || --left > 0) return;
-  conclave::Fail(conclave::ErrorCode::kInternal, purpose, ": ", call,
+  left = 1;
+  conclave::Fail(conclave::ErrorCode::kDeviceLost, purpose, ": ", call,
                  ": an illegal memory access was encountered (cudaErrorIllegalAddress)");
 }
 

@@ -16,7 +16,8 @@ struct Device {
   int64_t allocations = 0;                // so far
   int64_t allocated_bytes = 0;            // now
   int64_t most_bytes = int64_t{4} << 30;  // more than that is refused
-  // The n-th call to come that can fail does; 0: none.
+  // The n-th call to come that can fail does, and all after it; 0: none. At first what
+  // EMULATED_GPU_FAILS_AFTER says.
   int64_t fails_after = 0;
 };
 Device& device();

@@ -52,3 +52,23 @@ describe.skipIf(skip).each(Object.entries(clusters))(`%s${suffix}`, (_, workers)
     expect(requests).toBeGreaterThan(8);
   });
 });
+
+describe.skipIf(skip)(`a GPU that breaks${suffix}`, () => {
+  it('ends its worker, and no token is lost', async () => {
+    await using cluster = await Cluster.start({
+      model: join(root, 'models/clerk'),
+      controllerFlags: ['--expert-replicas', '2'],
+      workers: { s1: [...stage, ...cpu], e1: [...expert, ...gpu] },
+    });
+    const load = await Load.prepare({ ...cluster.asked, layout: 'experts on GPUs', clients: 4 });
+    // As after an illegal address: every call from a certain one on fails, which is some time after the weights are loaded.
+    const broken = await cluster.startWorker('e2', [...expert, ...gpu], { EMULATED_GPU_FAILS_AFTER: '4000' });
+    await cluster.untilSettled();
+    load.start();
+    expect(await broken.ended()).toBe(1);
+    expect(broken.log).toMatch(/the device computes no more: .*cudaErrorIllegalAddress/);
+    await load.answered(4);
+    const { failures, changed } = await load.stop();
+    expect({ failures, changed }).toEqual({ failures: [], changed: [] });
+  });
+});

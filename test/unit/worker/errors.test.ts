@@ -13,6 +13,7 @@ import { shardFailureCodes } from '../../../worker/wire/failure.ts';
 const rows = [
   ['CLOSED', 'fatal', false, status.UNAVAILABLE, 'CLOSED'],
   ['CORRUPT_CHECKPOINT', 'unknown', false, status.INTERNAL, 'OTHER'],
+  ['DEVICE_LOST', 'transient', true, status.UNAVAILABLE, 'OTHER'],
   ['IO', 'transient', false, status.INTERNAL, 'OTHER'],
   ['INTERNAL', 'unknown', false, status.INTERNAL, 'INTERNAL'],
   ['INVALID_ARGUMENT', 'unknown', false, status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'],

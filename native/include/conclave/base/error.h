@@ -16,6 +16,7 @@ enum class ErrorCode {
   kSlotNotLoaded,
   kNonFinite,
   kOutOfMemory,
+  kDeviceLost,  // the device computes no more in this process
   kIo,
   kInternal,
 };

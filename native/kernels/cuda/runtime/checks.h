@@ -8,12 +8,15 @@
 
 namespace conclave::cuda {
 
-// An error that poisons the context comes back from every later call too, which ends the worker.
+// An error that poisons the context, such as an illegal address or one that memory could not
+// correct, comes back from every later call: kDeviceLost, which ends the worker.
 inline void Check(cudaError_t error, const char* call, const char* purpose) {
   if (error == cudaSuccess) return;
-  const ErrorCode code =
-      error == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kInternal;
   cudaGetLastError();  // Forgets it, where it can be forgotten.
+  const bool lost = cudaFree(nullptr) != cudaSuccess;
+  const ErrorCode code = lost                                 ? ErrorCode::kDeviceLost
+                         : error == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory
+                                                              : ErrorCode::kInternal;
   Fail(code, purpose, ": ", call, ": ", cudaGetErrorString(error), " (", cudaGetErrorName(error),
        ")");
 }

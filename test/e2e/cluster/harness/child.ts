@@ -10,6 +10,7 @@ const { PRIORITY_BELOW_NORMAL: starting, PRIORITY_NORMAL: normal } = constants.p
 const mayPrioritise = process.getuid?.() === 0;
 const startDeadlineMs = 60_000;
 const stopDeadlineMs = 30_000;
+const endDeadlineMs = 60_000;
 /** Characters of a log that are kept for failures. */
 const logLimit = 200_000;
 
@@ -60,6 +61,12 @@ export class Child<Line extends { readonly pid: number }> {
 
   get running(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Waits until it ends by itself; its exit code, or null after a signal. */
+  async ended(): Promise<number | null> {
+    if (this.running) await withDeadline(once(this.#process, 'exit'), endDeadlineMs, 'the end');
+    return this.#process.exitCode;
   }
 
   /** Sends a signal; SIGKILL is waited for. */

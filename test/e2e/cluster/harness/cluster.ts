@@ -132,6 +132,7 @@ export class Cluster implements AsyncDisposable {
   async startWorker(
     id: string,
     flags: readonly string[] = this.#options.workers[id] ?? [],
+    extra: Readonly<Record<string, string>> = {},
   ): Promise<Child<WorkerLine>> {
     const { model, workerFlags = [], environment } = this.#options;
     const child = await Child.start<WorkerLine>(
@@ -142,7 +143,7 @@ export class Cluster implements AsyncDisposable {
         ...workerFlags,
         ...flags.filter((flag) => !flag.startsWith('/')),
       ],
-      environment,
+      { ...environment, ...extra },
     );
     this.workers.set(id, child);
     return child;
