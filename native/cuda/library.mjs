@@ -5,8 +5,10 @@ import { findToolkit } from './toolkit.mjs';
 /**
  * Builds native/build/conclave_cuda.so beside the addon; does nothing where it is up to date. Throws a BuildError.
  * @param {boolean} quiet print the tools' output only when they fail
+ * @param {readonly string[]} targets what to build instead
+ * @returns {string} the folder that it was built in
  */
-export function buildCuda(quiet) {
+export function buildCuda(quiet, targets = ['conclave_cuda']) {
   const { nvcc, version, flags } = findToolkit();
   if (!quiet) console.error(`CUDA ${version}: ${nvcc}`);
   const launcher = process.env.CMAKE_CXX_COMPILER_LAUNCHER;
@@ -20,5 +22,5 @@ export function buildCuda(quiet) {
     ...(launcher && { CMAKE_CUDA_COMPILER_LAUNCHER: launcher }),
     ...(architectures && { CONCLAVE_CUDA_ARCHITECTURES: architectures.replaceAll(/[\s,]+/g, ';') }),
   };
-  buildNative(join('build', 'cuda', 'library'), variables, quiet, ['conclave_cuda']);
+  return buildNative(join('build', 'cuda', 'library'), variables, quiet, targets);
 }
