@@ -27,6 +27,7 @@ export interface OpenOptions {
   /** Positions per cache block. */
   readonly blockSize?: number;
   readonly isa?: RuntimeOptions['isa'];
+  readonly device?: string;
   readonly threads?: number;
 }
 
@@ -43,7 +44,11 @@ export interface Model {
 export async function openModel(native: Native, folder: string, options: OpenOptions = {}): Promise<Model> {
   const compiled = options.spec ? { spec: options.spec, directory: folder } : await compileModel(folder);
   const { spec, directory } = compiled;
-  const runtime = native.createRuntime({ threads: options.threads ?? 2, isa: options.isa ?? null });
+  const runtime = native.createRuntime({
+    threads: options.threads ?? 2,
+    isa: options.isa ?? null,
+    device: options.device ?? null,
+  });
   const store = await native.openWeights(runtime, { directory, spec, weights: options.weights ?? 'f32' });
   const bank = native.createExpertBank(runtime, store);
   await bank.load(expertsOf(spec), null);
