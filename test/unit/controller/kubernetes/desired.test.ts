@@ -68,12 +68,6 @@ describe('a worker pod', () => {
     expect(spec['tolerations']).toEqual([{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }]);
   });
 
-  it('computes on a GPU or not at all where its options say so', () => {
-    const { spec } = template(model(), pool({ gpus: 1, options: { device: 'cuda' } }));
-    expect(spec.containers[0]?.env).toContainEqual({ name: 'CONCLAVE_DEVICE', value: 'cuda' });
-    expect(spec.containers[0]?.args).not.toContain('--memory');
-  });
-
   it.each([
     [
       { claim: { name: 'models', path: 'qwen3' } },
