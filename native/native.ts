@@ -76,7 +76,7 @@ export interface RuntimeOptions {
    * as avx512 does by itself on processors where that is faster; avx512-bf16 needs the extension, portable-bf16 nothing.
    */
   readonly isa: Isa | 'portable-bf16' | 'avx512-bf16' | null;
-  /** "cpu", or the id of a GPU, whose `isa` is null. Absent or null: cpu. */
+  /** "cpu", or the id of a GPU (a library's name: its first one), whose `isa` is null. Absent or null: cpu. */
   readonly device?: string | null;
 }
 

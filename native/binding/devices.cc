@@ -38,19 +38,16 @@ std::vector<std::string> DeviceLibraries() { return {"cuda", "cuda-emulated"}; }
 
 DeviceName ReadDeviceName(const std::string& text) {
   if (text == "cpu") return {};
-  const size_t colon = std::min(text.find(':'), text.size());
-  const std::string_view digits = std::string_view(text).substr(std::min(colon + 1, text.size()));
-  DeviceName device{text.substr(0, colon)};
-  const char* const end = digits.data() + digits.size();
-  const auto [rest, error] = std::from_chars(digits.data(), end, device.index);
-  const std::vector<std::string> libraries = DeviceLibraries();
-  const bool known =
-      std::find(libraries.begin(), libraries.end(), device.library) != libraries.end();
-  if (!known || error != std::errc() || rest != end || device.index < 0) {
-    Fail(ErrorCode::kInvalidArgument, "expected cpu, cuda:N or cuda-emulated:N, got \"", text,
-         "\"");
+  for (const std::string& library : DeviceLibraries()) {
+    if (text == library) return {library};
+    if (!text.starts_with(library + ":")) continue;
+    DeviceName device{library};
+    const char* const end = text.data() + text.size();
+    const char* const begin = text.data() + library.size() + 1;
+    const auto [rest, error] = std::from_chars(begin, end, device.index);
+    if (error == std::errc() && rest == end && device.index >= 0) return device;
   }
-  return device;
+  Fail(ErrorCode::kInvalidArgument, "expected cpu, cuda:N or cuda-emulated:N, got \"", text, "\"");
 }
 
 std::vector<DeviceInfo> Devices(const std::string& library) { return Open(library).devices(); }

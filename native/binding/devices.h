@@ -17,7 +17,7 @@ struct DeviceName {
 // Every library that may stand beside the addon, as GpuLibrary in native.ts.
 std::vector<std::string> DeviceLibraries();
 
-// Of "cpu" or "cuda:1"; throws kInvalidArgument.
+// Of "cpu", "cuda:1", or "cuda" for the first; throws kInvalidArgument.
 DeviceName ReadDeviceName(const std::string& text);
 
 // Throws kUnsupported where the library, a driver or a device is missing, and says which.

@@ -16,7 +16,7 @@ function found(): number {
   }
 }
 
-test.each(['gpu', 'cuda', 'cuda:', 'cuda:-1', 'cuda:1x', 'cuda:0:1', 'CPU', 'rocm:0'])(
+test.each(['gpu', 'cuda:', 'cuda0', 'cuda:-1', 'cuda:1x', 'cuda:0:1', 'CPU', 'rocm:0'])(
   'device %s is refused',
   (device) => {
     expect(() => native.createRuntime({ threads: 1, isa: null, device })).toThrow(
@@ -36,6 +36,30 @@ test.each([undefined, null, 'cpu'])('device %s is the CPU, which keeps every for
   expect(runtime.isa).toBe(native.hardware().isa);
   expect(runtime.weightsFormats).toEqual(native.hardware().weightsFormats);
   runtime.close();
+});
+
+const emulated = existsSync(join(packageRoot, 'native/build/conclave_cuda_emulated.so'));
+describe.skipIf(!emulated)(`the emulated GPU${emulated ? '' : ' (npm run test:native builds it)'}`, () => {
+  test('is a device like any other', () => {
+    const [gpu, ...others] = native.gpus('cuda-emulated');
+    expect(others).toEqual([]);
+    expect(gpu).toMatchObject({ id: 'cuda-emulated:0', computeCapability: '8.0' });
+    for (const device of ['cuda-emulated', 'cuda-emulated:0']) {
+      const runtime = native.createRuntime({ threads: 1, isa: null, device });
+      expect(runtime.weightsFormats).toContain('bf16');
+      runtime.close();
+    }
+    expect(native.gpuFreeBytes('cuda-emulated:0')).toBeLessThanOrEqual(gpu?.totalBytes ?? 0);
+  });
+
+  test('is one alone', () => {
+    expect(() => native.createRuntime({ threads: 1, isa: null, device: 'cuda-emulated:1' })).toThrow(
+      expect.objectContaining({
+        code: 'UNSUPPORTED',
+        message: 'no device cuda-emulated:1; there is: cuda-emulated:0',
+      }),
+    );
+  });
 });
 
 test('an unknown library is refused', () => {
