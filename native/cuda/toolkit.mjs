@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { BuildError } from '../build.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const folder = join(here, '..', 'build', 'cuda', 'toolkit');
+const toolkitFolder = join(here, '..', 'build', 'cuda', 'toolkit');
 const oldest = '12.8';
 const alternatives = [
   'Other ways to a CUDA compiler:',
@@ -17,10 +17,11 @@ const alternatives = [
 ].join('\n');
 
 /**
- * The compiler, and what CMake needs to find its libraries.
+ * The compiler, and what CMake needs to find its libraries. Throws a BuildError.
+ * @param {string} folder where packages go
  * @returns {{ nvcc: string, version: string, flags: string }}
  */
-export function findToolkit() {
+export function findToolkit(folder = toolkitFolder) {
   const named = process.env.CUDACXX;
   if (named !== undefined && named !== '') {
     const version = versionOf(named);
@@ -32,7 +33,7 @@ export function findToolkit() {
   }
   const installed = versionOf('nvcc');
   if (installed !== null && !isOlder(installed, oldest)) return { nvcc: 'nvcc', version: installed, flags: '' };
-  const root = installPackages('requirements.txt', 'nvcc');
+  const root = installPackages('requirements.txt', 'nvcc', folder);
   const nvcc = join(root, 'bin', 'nvcc');
   // Its profile looks for libraries in lib64.
   return { nvcc, version: versionOf(nvcc) ?? 'unknown', flags: `-L${join(root, 'lib')}` };
@@ -42,14 +43,15 @@ export function findToolkit() {
  * Installs what a requirements file of this folder pins, once; returns the folder that holds bin, include and lib.
  * @param {string} file name of the requirements file
  * @param {string} program one that is there afterwards
+ * @param {string} folder a virtual environment of Python; made where it is not there
  */
-export function installPackages(file, program) {
+export function installPackages(file, program, folder = toolkitFolder) {
   const requirements = join(here, file);
   const mark = join(folder, `${file}.sha256`);
   const sum = createHash('sha256').update(readFileSync(requirements)).digest('hex');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === sum) return rootOf(folder, program);
   console.error(`fetching ${program} with pip into ${folder}`);
-  if (!existsSync(join(folder, 'bin', 'python'))) makeEnvironment();
+  if (!existsSync(join(folder, 'bin', 'python'))) makeEnvironment(folder);
   const python = join(folder, 'bin', 'python');
   const flags = ['--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:', '--require-hashes'];
   const result = run(python, ['-m', 'pip', 'install', ...flags, '-r', requirements]);
@@ -58,7 +60,7 @@ export function installPackages(file, program) {
   return rootOf(folder, program);
 }
 
-function makeEnvironment() {
+function makeEnvironment(folder) {
   if (!run('python3', ['--version']).done) {
     throw new BuildError(
       `python3 was not found: it fetches the CUDA compiler (Debian, Ubuntu: apt-get install python3-venv).\n${alternatives}`,
