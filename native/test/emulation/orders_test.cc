@@ -14,6 +14,13 @@
 namespace conclave {
 namespace {
 
+// ThreadSanitizer looks for races, whatever comes out, and takes its time.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kRaces = true;
+#else
+constexpr bool kRaces = false;
+#endif
+
 std::vector<float> Normal(int64_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
@@ -104,7 +111,7 @@ std::vector<float> RunGate() {
   return chosen;
 }
 
-// Two sequences, one of which has earlier positions of its own.
+// Two sequences, in two steps; what no step has written of the cache is zeros.
 std::vector<float> RunAttention(KvType type, int values_inside) {
   Gpu gpu;
   const AttentionParams params{
@@ -113,7 +120,7 @@ std::vector<float> RunAttention(KvType type, int values_inside) {
   const std::vector<int32_t> tables = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
                                        1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23};
   std::vector<float> outputs;
-  for (const auto& [first, count] : {std::pair{0, 70}, {70, 2}}) {
+  for (const auto& [first, count] : {std::pair{kRaces ? 67 : 0, kRaces ? 1 : 70}, {70, 2}}) {
     std::vector<int32_t> positions;
     for (int sequence = 0; sequence < 2; ++sequence)
       for (int i = 0; i < count; ++i) positions.push_back(first + i);
@@ -160,10 +167,11 @@ class OrdersTest : public testing::Test {
 
   static void ExpectTheSame(const std::function<std::vector<float>()>& run) {
     emu::options() = {emu::Options::Order::kAscending, emu::Options::Copies::kEarly, 1};
+    if (kRaces) emu::options().order = emu::Options::Order::kRandom;
     const std::vector<float> expected = run();
     for (const float value : expected) ASSERT_FALSE(std::isnan(value));
     emu::options() = {emu::Options::Order::kDescending, emu::Options::Copies::kLate, 1};
-    for (uint64_t seed = 1; seed <= 3; ++seed) {
+    for (uint64_t seed = 1; seed <= (kRaces ? 0 : 3); ++seed) {
       const std::vector<float> actual = run();
       EXPECT_EQ(std::memcmp(actual.data(), expected.data(), expected.size() * sizeof(float)), 0)
           << "seed " << seed;
@@ -175,6 +183,8 @@ class OrdersTest : public testing::Test {
 TEST_F(OrdersTest, OfThreadsDoNotChangeExperts) {
   for (const Format& format : Formats()) {
     if (format.source != SourceType::kF32) continue;
+    if (kRaces && format.format != WeightsFormat::kBF16 && format.codes != CodeKind::kZeros)
+      continue;
     SCOPED_TRACE(format.name);
     ExpectTheSame([&] { return RunExperts(format); });
   }
@@ -192,6 +202,7 @@ TEST_F(OrdersTest, OfThreadsDoNotChangeNormsAndRecurrences) {
 }
 
 TEST(BankConflicts, AreNoneWhereProductsOfBf16ReadSharedMemory) {
+  if (kRaces) GTEST_SKIP() << "conflicts are no races";
   const uint64_t before = emu::statistics().bank_conflicts;
   RunExperts(Formats()[3]);
   EXPECT_EQ(emu::statistics().bank_conflicts, before);

@@ -26,6 +26,13 @@ void WaitCopies(int keep);
 
 void SyncWarp(uint32_t mask);
 
+// Operands are on the stacks of fibers, which TSan takes for threads of their own.
+#if defined(__SANITIZE_THREAD__)
+#define EMU_NO_TSAN __attribute__((no_sanitize("thread"), noinline))
+#else
+#define EMU_NO_TSAN
+#endif
+
 template <typename T>
 struct ShuffleOperands {
   T value;
@@ -34,7 +41,7 @@ struct ShuffleOperands {
 };
 
 template <typename T>
-void ShuffleWork(void** all) {
+EMU_NO_TSAN void ShuffleWork(void** all) {
   const uint32_t mask = thread->warp->mask;
   for (int lane = 0; lane < kWarpSize; ++lane) {
     if ((mask >> lane & 1) == 0) continue;
@@ -44,12 +51,8 @@ void ShuffleWork(void** all) {
   }
 }
 
-// Operands are on the stacks of fibers, which TSan takes for threads of their own.
 template <typename T>
-#if defined(__SANITIZE_THREAD__)
-__attribute__((no_sanitize("thread"), noinline))
-#endif
-T Shuffle(uint32_t mask, T value, int source) {
+EMU_NO_TSAN T Shuffle(uint32_t mask, T value, int source) {
   ShuffleOperands<T> own{value, source & 31, value};
   Collective("shuffle", mask, &own, ShuffleWork<T>);
   return own.result;
