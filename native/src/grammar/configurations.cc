@@ -21,7 +21,8 @@ uint64_t HashOf(const std::vector<Member>& members) {
 
 }  // namespace
 
-Configurations::Configurations(const GrammarTables& tables) : tables_(tables) {}
+Configurations::Configurations(const GrammarTables& tables)
+    : tables_(tables), string_states_(tables) {}
 
 template <typename Visit>
 void Configurations::EachEdge(int32_t state, const Visit& visit) const {
@@ -70,8 +71,12 @@ int32_t Configurations::Intern(std::vector<Member> kernel) {
     if (configs_[static_cast<size_t>(i->second)].kernel == kernel) return i->second;
   }
   if (configs_.size() >= kMaxConfigs) throw TooManyConfigurations();
-  Config config{std::move(kernel), {}, {}, false, 0};
+  Config config{std::move(kernel), {}, {}, false, 0, {}};
   config.next.fill(kUnknown);
+  if (config.kernel.size() == 1 && config.kernel.front().second == 0) {
+    const StringState* string = string_states_.Find(config.kernel.front().first);
+    if (string != nullptr) config.string = *string;
+  }
   Close(config);
   configs_.push_back(std::move(config));
   const auto id = static_cast<int32_t>(configs_.size() - 1);
@@ -108,10 +113,23 @@ void Configurations::Close(Config& config) {
 
 int32_t Configurations::Compute(int32_t config, uint8_t byte) {
   std::vector<Place> places;
+  // Bytes that lead on as this one does, between the ends of edges: they are not computed again.
+  int32_t first = 0;
+  int32_t last = 255;
   for (const auto& [state, node] : configs_[static_cast<size_t>(config)].closed) {
     EachEdge(state, [&](EdgeKind kind, int32_t value, int32_t next) {
-      if (kind == EdgeKind::kBytes && byte >= value % 256 && byte <= value / 256)
+      if (kind != EdgeKind::kBytes) return;
+      const int32_t least = value % 256;
+      const int32_t most = value / 256;
+      if (byte < least) {
+        last = std::min(last, least - 1);
+      } else if (byte > most) {
+        first = std::max(first, most + 1);
+      } else {
+        first = std::max(first, least);
+        last = std::min(last, most);
         places.push_back({next, FramesOf(node)});
+      }
     });
   }
   int32_t id = kDead;
@@ -120,7 +138,8 @@ int32_t Configurations::Compute(int32_t config, uint8_t byte) {
     id = static_cast<int32_t>(transitions_.size());
     transitions_.push_back(transition);
   }
-  configs_[static_cast<size_t>(config)].next[byte] = id;
+  auto& next = configs_[static_cast<size_t>(config)].next;
+  std::fill(next.begin() + first, next.begin() + last + 1, id);
   return id;
 }
 

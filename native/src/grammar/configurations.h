@@ -3,12 +3,14 @@
 #include <array>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "conclave/grammar/grammar.h"
+#include "strings/string_states.h"
 
 namespace conclave {
 
@@ -50,6 +52,15 @@ class Configurations {
   Transition NextToken(int32_t config, int32_t token);
   // Whether the rule at the bottom may end here: the frame below goes on.
   bool pops(int32_t config) const { return configs_[static_cast<size_t>(config)].pops; }
+  bool only_pops(int32_t config) const {
+    return pops(config) && configs_[static_cast<size_t>(config)].closed.empty();
+  }
+  // How the configuration is within a JSON string; null where it is not, or not there alone.
+  const StringState* InString(int32_t config) const {
+    const auto& string = configs_[static_cast<size_t>(config)].string;
+    return string.has_value() ? &*string : nullptr;
+  }
+  size_t bytes() const { return configs_.size() * sizeof(Config); }
   int32_t plain_run(int32_t config) const { return configs_[static_cast<size_t>(config)].plain; }
   std::span<const int32_t> frames(const Transition& transition) const {
     return std::span(frames_).subspan(
@@ -76,6 +87,7 @@ class Configurations {
     std::array<int32_t, 256> next;
     bool pops;
     int32_t plain;
+    std::optional<StringState> string;
   };
 
   int32_t Compute(int32_t config, uint8_t byte);
@@ -89,6 +101,7 @@ class Configurations {
   bool OnlyEnds(int32_t state) const;
 
   const GrammarTables& tables_;
+  StringStates string_states_;
   std::vector<Config> configs_;
   std::vector<Transition> transitions_;
   std::vector<int32_t> frames_;

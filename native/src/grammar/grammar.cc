@@ -10,6 +10,9 @@
 namespace conclave {
 namespace {
 
+constexpr size_t kMostBytes = size_t{16} << 20;
+constexpr size_t kMostBytesTogether = size_t{128} << 20;
+
 void CheckEdge(const GrammarTables& tables, const Vocabulary& vocabulary, int64_t edge) {
   const auto at = static_cast<size_t>(edge) * 3;
   const int32_t value = tables.edges[at + 1];
@@ -63,15 +66,38 @@ Grammar::Grammar(std::shared_ptr<const Vocabulary> vocabulary, GrammarTables tab
     : vocabulary_(std::move(vocabulary)), tables_(std::move(tables)) {
   CheckTables(tables_, *vocabulary_);
   Forget();
+  ++vocabulary_->grammar_memory().grammars;
 }
 
-Grammar::~Grammar() = default;
+Grammar::~Grammar() {
+  GrammarMemory& memory = vocabulary_->grammar_memory();
+  memory.bytes -= counted_bytes_;
+  --memory.grammars;
+}
 
 void Grammar::Forget() {
   masks_.reset();
   configurations_ = std::make_unique<Configurations>(tables_);
   masks_ = std::make_unique<MaskCache>(*configurations_, *vocabulary_);
   ++generation_;
+}
+
+void Grammar::BoundMemory() {
+  GrammarMemory& memory = vocabulary_->grammar_memory();
+  const auto count = [&] {
+    const size_t bytes = masks_->bytes() + configurations_->bytes();
+    // Differences of unsigned numbers wrap around, and so do sums.
+    memory.bytes += bytes - counted_bytes_;
+    counted_bytes_ = bytes;
+  };
+  count();
+  const size_t together = memory.bytes;
+  const bool own = masks_->bytes() > kMostBytes;
+  const bool share =
+      together > kMostBytesTogether && counted_bytes_ > kMostBytesTogether / memory.grammars;
+  if (!own && !share) return;
+  Forget();
+  count();
 }
 
 }  // namespace conclave

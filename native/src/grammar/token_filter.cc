@@ -95,6 +95,7 @@ void TokenFilter::FillFromGrammar(std::span<const int32_t> outputs) {
       if (complete_) {
         for (const int32_t token : options_.end_tokens) SetBit(mask_, token);
       }
+      grammar.BoundMemory();
       return;
     } catch (const TooManyConfigurations&) {
       grammar.Forget();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "conclave/base/expect.h"
+#include "strings/string_tokens.h"
 
 namespace conclave {
 namespace {
@@ -46,7 +47,7 @@ int32_t PlainCharacters(std::span<const uint8_t> bytes) {
 }  // namespace
 
 Vocabulary::Vocabulary(std::span<const uint8_t> bytes, std::span<const int32_t> offsets,
-                       std::span<const uint8_t> special)
+                       std::span<const uint8_t> special, bool strings)
     : bytes_(bytes.begin(), bytes.end()),
       offsets_(offsets.begin(), offsets.end()),
       special_(special.begin(), special.end()) {
@@ -63,7 +64,10 @@ Vocabulary::Vocabulary(std::span<const uint8_t> bytes, std::span<const int32_t> 
   Sort();
   trie_.reserve(sorted_.size() * 2);
   AddNodes(0, static_cast<int32_t>(sorted_.size()), 0);
+  if (strings) strings_ = std::make_unique<const StringTokens>(*this);
 }
+
+Vocabulary::~Vocabulary() = default;
 
 void Vocabulary::Sort() {
   plain_.assign(words(), 0);
@@ -87,7 +91,7 @@ void Vocabulary::AddNodes(int32_t begin, int32_t end, size_t depth) {
     int32_t longer = at;
     while (longer < group && bytes(token(longer)).size() == depth + 1) ++longer;
     const size_t node = trie_.size();
-    trie_.push_back({0, at, longer, static_cast<uint16_t>(depth), byte, true});
+    trie_.push_back({0, at, longer, group, static_cast<uint16_t>(depth), byte, true});
     AddNodes(longer, group, depth + 1);
     trie_[node].end = static_cast<int32_t>(trie_.size());
     for (int32_t i = at; i < group && trie_[node].plain; ++i)

@@ -81,5 +81,46 @@ TEST(TokenFilter, GoesOnAfterAllIsForgotten) {
   EXPECT_FALSE(TestBit(mask, kEnd));
 }
 
+// A text of `length` times "a".
+GrammarTables Chain(int32_t length) {
+  GrammarTables tables{{0}, {0}, {}, {}, std::vector<int32_t>(static_cast<size_t>(length) + 1, 0)};
+  for (int32_t state = 0; state <= length; ++state) {
+    if (state < length) tables.edges.insert(tables.edges.end(), {0, 'a' * 257, state + 1});
+    tables.edge_offsets.push_back(std::min(state + 1, length));
+    tables.final.push_back(state == length ? 1 : 0);
+  }
+  return tables;
+}
+
+TEST(TokenFilter, KeepsNoMoreMasksThanThereIsRoomFor) {
+  // A mask has 32 KiB.
+  constexpr int32_t kTokens = 1 << 18;
+  constexpr int32_t kLength = 700;
+  constexpr size_t kMiB = size_t{1} << 20;
+  std::vector<uint8_t> bytes = {'a'};
+  std::vector<int32_t> offsets = {0, 1};
+  for (int32_t token = 1; token < kTokens; ++token) {
+    for (int32_t rest = token; rest > 0; rest /= 64)
+      bytes.push_back(static_cast<uint8_t>('b' + rest % 64));
+    offsets.push_back(static_cast<int32_t>(bytes.size()));
+  }
+  const auto vocabulary =
+      std::make_shared<const Vocabulary>(bytes, offsets, std::vector<uint8_t>(kTokens, 0));
+  std::vector<std::shared_ptr<Grammar>> grammars;
+  const std::vector<int32_t> text(kLength, 0);
+  for (int i = 0; i < 12; ++i) {
+    grammars.push_back(std::make_shared<Grammar>(vocabulary, Chain(kLength)));
+    TokenFilter filter({.grammar = grammars.back(), .vocabulary_size = kTokens});
+    for (size_t length = 0; length <= kLength; ++length) {
+      const auto mask = filter.Allowed(std::span(text).first(length));
+      ASSERT_EQ(TestBit(mask, 0), length < kLength);
+      ASSERT_FALSE(TestBit(mask, 1));
+      ASSERT_LE(vocabulary->grammar_memory().bytes, std::min((i + 1) * 18 * kMiB, 145 * kMiB));
+    }
+  }
+  grammars.clear();
+  EXPECT_EQ(vocabulary->grammar_memory().bytes, 0);
+}
+
 }  // namespace
 }  // namespace conclave

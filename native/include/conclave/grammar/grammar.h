@@ -38,6 +38,9 @@ class Grammar {
   // Counts up whenever configurations are forgotten: their numbers then mean nothing any more.
   uint64_t generation() const { return generation_; }
   void Forget();
+  // To be called when masks were made: forgets where they are too large, or larger than this
+  // grammar's share where those of all grammars over the vocabulary are.
+  void BoundMemory();
 
   std::mutex mutex;
 
@@ -47,6 +50,7 @@ class Grammar {
   std::unique_ptr<Configurations> configurations_;
   std::unique_ptr<MaskCache> masks_;
   uint64_t generation_ = 0;
+  size_t counted_bytes_ = 0;  // in the vocabulary's grammar_memory()
 };
 
 }  // namespace conclave

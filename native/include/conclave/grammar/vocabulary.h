@@ -1,19 +1,30 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 namespace conclave {
+
+class StringTokens;
 
 // A node of the tree of all tokens' bytes, in preorder: children follow their parent.
 struct TrieNode {
   int32_t end;           // first node behind the subtree
   int32_t tokens_begin;  // tokens that end here, in Vocabulary::sorted()
   int32_t tokens_end;
-  uint16_t depth;  // 0: first byte of a token
+  int32_t subtree_tokens_end;  // those that end here or below follow one another
+  uint16_t depth;              // 0: first byte of a token
   uint8_t byte;
   bool plain;  // all tokens of the subtree are in plain_tokens()
+};
+
+// What all grammars over a vocabulary remember.
+struct GrammarMemory {
+  std::atomic<size_t> bytes = 0;
+  std::atomic<size_t> grammars = 0;
 };
 
 // The bytes that each token stands for.
@@ -23,9 +34,10 @@ class Vocabulary {
   static constexpr int32_t kPlainCharacters = 32;
 
   // Token i is bytes [offsets[i], offsets[i + 1]). Special tokens are no text, whatever their
-  // bytes. Throws kInvalidArgument.
+  // bytes. `strings`: whether strings() is wanted. Throws kInvalidArgument.
   Vocabulary(std::span<const uint8_t> bytes, std::span<const int32_t> offsets,
-             std::span<const uint8_t> special);
+             std::span<const uint8_t> special, bool strings = true);
+  ~Vocabulary();
 
   int64_t size() const { return static_cast<int64_t>(special_.size()); }
   // Words of a mask with a bit for each token.
@@ -41,6 +53,9 @@ class Vocabulary {
   std::span<const int32_t> sorted() const { return sorted_; }
   // Mask of the tokens of 1 to kPlainCharacters whole characters other than `"`, `\` and controls.
   std::span<const uint32_t> plain_tokens() const { return plain_; }
+  // What tokens do within JSON strings; may be null.
+  const StringTokens* strings() const { return strings_.get(); }
+  GrammarMemory& grammar_memory() const { return grammar_memory_; }
 
  private:
   void Sort();
@@ -53,6 +68,8 @@ class Vocabulary {
   std::vector<int32_t> sorted_;
   std::vector<TrieNode> trie_;
   std::vector<uint32_t> plain_;
+  std::unique_ptr<const StringTokens> strings_;
+  mutable GrammarMemory grammar_memory_;
 };
 
 inline void SetBit(std::span<uint32_t> mask, int32_t token) {
