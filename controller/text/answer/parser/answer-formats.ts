@@ -62,7 +62,9 @@ export function marksOf(formats: AnswerFormats, withTools: boolean): readonly st
   if (formats.harmony) return harmonyMarks;
   const { reasoning, tools } = formats;
   return [
-    ...(reasoning === null ? [] : [...reasoning.begins, ...reasoning.ends, ...reasoning.framing]),
+    ...(reasoning === null
+      ? []
+      : [...reasoning.begins, ...reasoning.ends, ...reasoning.framing, ...(reasoning.heading ?? [])]),
     ...(tools === null || !withTools ? [] : [...tools.begins, ...(tools.inner ?? []), ...(tools.framing ?? [])]),
   ];
 }

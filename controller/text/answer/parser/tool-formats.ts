@@ -1,6 +1,7 @@
 /** Formats of tool calls by the names that vLLM gives their parsers, and how a chat template shows which one its model writes. */
 import { command } from '../tool-calls/formats/command.ts';
 import { deepseekV3, deepseekV31 } from '../tool-calls/formats/deepseek.ts';
+import { gemma4 } from '../tool-calls/formats/gemma4.ts';
 import { glm45, hunyuanV3 } from '../tool-calls/formats/glm.ts';
 import { hermes } from '../tool-calls/formats/hermes.ts';
 import { granite, hunyuan, phi4Mini } from '../tool-calls/formats/json-lists.ts';
@@ -9,6 +10,7 @@ import { llama3 } from '../tool-calls/formats/llama3.ts';
 import { deepseekV4, deepseekV32, minimaxM2, qwen3Coder, seedOss } from '../tool-calls/formats/markup-formats.ts';
 import { mistral } from '../tool-calls/formats/mistral.ts';
 import { olmo3, pythonic } from '../tool-calls/formats/pythonic.ts';
+import { solarOpen } from '../tool-calls/formats/solar-open.ts';
 import type { ToolFormat } from '../tool-calls/tool-format.ts';
 
 /** `openai` is missing here: harmony writes reasoning, content and calls as one (harmony/). */
@@ -38,6 +40,8 @@ export const toolFormats = {
   hunyuan_a13b: hunyuan,
   phi4_mini_json: phi4Mini,
   ernie45: hermes,
+  gemma4,
+  solar_open: solarOpen,
 } as const satisfies Readonly<Record<string, ToolFormat>>;
 
 export type ToolFormatName = keyof typeof toolFormats;
@@ -49,6 +53,8 @@ const signs: readonly (readonly [ToolFormatName, ...string[]])[] = [
   ['deepseek_v3', '<｜tool▁sep｜>', '```json'],
   ['deepseek_v31', '<｜tool▁sep｜>'],
   ['kimi_k2', '<|tool_call_begin|>'],
+  ['solar_open', '<|tool_call:begin|>'],
+  ['gemma4', '<|tool_call>'],
   ['minimax_m2', '<minimax:tool_call>'],
   ['seed_oss', '<seed:tool_call>'],
   ['qwen3_coder', '<function=', '<parameter='],

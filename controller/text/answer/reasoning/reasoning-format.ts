@@ -4,6 +4,8 @@ export interface ReasoningFormat {
   readonly ends: readonly string[];
   /** Marks around the answer itself, which are left out. */
   readonly framing: readonly string[];
+  /** Marks before the answer, with or without reasoning before them, which are left out. */
+  readonly heading?: readonly string[];
   /** Whether answers begin within reasoning although no prompt says so. */
   readonly implied?: boolean;
 }
@@ -41,12 +43,16 @@ export const reasoningFormats = {
   hunyuan_a13b: hunyuan,
   ernie45: ernie,
   granite,
+  gemma4: { begins: ['<|channel>thought', '<|channel>'], ends: ['<channel|>'], framing: [] },
+  solar_open: { ...between('<|think|>', '<|end|>'), heading: ['<|begin|>assistant', '<|content|>'] },
 } as const satisfies Readonly<Record<string, ReasoningFormat>>;
 
 export type ReasoningFormatName = keyof typeof reasoningFormats;
 
 /** The first that a template's source has all texts of counts. */
 const signs: readonly (readonly [ReasoningFormatName, ...string[]])[] = [
+  ['gemma4', '<channel|>'],
+  ['solar_open', '<|think|>', '<|content|>'],
   ['seed_oss', '<seed:think>'],
   ['mistral', '[THINK]'],
   ['cohere_command3', '<|START_THINKING|>'],

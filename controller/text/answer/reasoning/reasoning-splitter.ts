@@ -39,13 +39,14 @@ export class ReasoningSplitter {
   }
 
   *#read(): Reading {
-    const { begins, framing } = this.#format;
+    const { begins, framing, heading = [] } = this.#format;
     this.#source.hold();
     yield* this.#source.blanks();
     const begun = (yield* this.#source.option(begins)) !== null;
     if (!begun) this.#source.giveBack();
     this.#source.release();
     if (begun || this.inside) yield* this.#readReasoning();
+    if (heading.length > 0) while ((yield* this.#source.option(heading)) !== null);
     if (framing.length > 0) yield* this.#readFramed(begun);
     this.#sinks.content(this.#source.take(this.#source.ahead.length));
     this.#done = true;

@@ -127,3 +127,89 @@ describe('openai', () => {
     expectAnswer(text, ['HmYes'], { toolParser: 'openai' });
   });
 });
+
+describe('gemma4', () => {
+  const toolParser = 'gemma4';
+  const call = (text: string): string => `<|tool_call>call:${text}<tool_call|>`;
+
+  it('reads calls with text before', () => {
+    const text = `Let me see. ${call('weather{city:<|"|>Paris<|"|>}')}${call('now{}')}<|tool_response>`;
+    expectAnswer(text, ['Let me see. ', paris, now], { toolParser });
+  });
+
+  it.each([
+    ['city:<|"|>a "b", {c}: d\\n\n]<|"|>', '{"city": "a \\"b\\", {c}: d\\\\n\\n]"}'],
+    ['days:42,ratio:-3.14,metric:true,id:null', '{"days": 42, "ratio": -3.14, "metric": true, "id": null}'],
+    ['id:9007199254740993', '{"id": 9007199254740993}'],
+    [
+      'place:{lat:{deep:<|"|>x<|"|>}},tags:[<|"|>a]b<|"|>,[1,false]]',
+      '{"place": {"lat": {"deep": "x"}}, "tags": ["a]b", [1, false]]}',
+    ],
+    ['place:{<|"|>3<|"|>:<|"|>new text<|"|>}', '{"place": {"3": "new text"}}'],
+    ['ratio:108.,tags:[]', '{"ratio": 108.0, "tags": []}'],
+    ['city:Paris', '{"city": "Paris"}'],
+  ])('reads the values of %s', (written, args) => {
+    expectAnswer(call(`weather{${written}}`), [{ call: 'weather', args }], { toolParser });
+  });
+
+  it('reads names with dots and hyphens, and a call without its end', () => {
+    expectAnswer('<|tool_call>call:a.b-c{}', [{ call: 'a.b-c', args: '{}' }], { toolParser });
+  });
+
+  it('gives back what breaks off or is none', () => {
+    const cut = '<|tool_call>call:weather{city:<|"|>Par';
+    expectAnswer(cut, [cut], { toolParser }, [{ call: 'weather', args: '{"city": "Par' }]);
+    expectAnswer('<|tool_call>weather(1)', ['<|tool_call>weather(1)'], { toolParser });
+  });
+
+  it('reads what it thinks, and then calls', () => {
+    const text = `<|channel>thought\nWhere?<channel|>${call('weather{city:<|"|>Paris<|"|>}')}`;
+    expectAnswer(text, [{ reasoning: 'Where?' }, paris], { toolParser, reasoningParser: 'gemma4' });
+    expectAnswer('<|channel>thought\n<channel|>Yes.', ['Yes.'], { toolParser, reasoningParser: 'gemma4' });
+  });
+});
+
+describe('solar_open', () => {
+  const toolParser = 'solar_open';
+  const reasoningParser = 'solar_open';
+  const call = (id: string, name: string, args: string): string =>
+    `<|tool_call:begin|>${id}<|tool_call:name|>${name}<|tool_call:args|>${args}<|tool_call:end|>`;
+  const weather = call('a1b2c3d4e5', 'weather', '{"city": "Paris"}');
+
+  it('reads calls, whose ids are kept where they are ids and differ', () => {
+    const text = `<|tool_calls|>${weather}${call('a1b2c3d4e5', 'now', '{}')}${call('NOT-VALID', 'now', '{}')}`;
+    expectAnswer(
+      text,
+      [
+        { ...paris, id: 'a1b2c3d4e5' },
+        { ...now, id: 'id0' },
+        { ...now, id: 'id1' },
+      ],
+      { toolParser },
+    );
+    expectAnswer(weather, [paris], { toolParser });
+  });
+
+  it('reads a text, and calls in a turn behind it', () => {
+    expectAnswer(`Let me check.<|end|><|begin|>assistant<|tool_calls|>${weather}`, ['Let me check.', paris], {
+      toolParser,
+    });
+  });
+
+  it.each([
+    ['<|think|>Done.<|end|><|begin|>assistant<|content|>Yes.', [{ reasoning: 'Done.' }, 'Yes.']],
+    [`<|think|>Where?<|end|><|begin|>assistant<|tool_calls|>${weather}`, [{ reasoning: 'Where?' }, paris]],
+    ['<|content|>Yes.', ['Yes.']],
+    [`<|tool_calls|>${weather}`, [paris]],
+    ['<|think|>Still thinking', [{ reasoning: 'Still thinking' }]],
+    ['<|think|>Done.<|end|><|begin|>assistant<|content|>', [{ reasoning: 'Done.' }]],
+    ['Just plain text.', ['Just plain text.']],
+  ] as const)('reads what it thinks: %s', (text, expected) => {
+    expectAnswer(text, expected, { toolParser, reasoningParser });
+  });
+
+  it('gives back what breaks off', () => {
+    const cut = '<|tool_calls|><|tool_call:begin|>a1b2c3d4e5<|tool_call:name|>now<|tool_call:args|>{"a": ';
+    expectAnswer(cut, [cut], { toolParser }, [{ call: 'now', args: '{"a": ' }]);
+  });
+});
