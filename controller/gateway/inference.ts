@@ -39,6 +39,8 @@ export interface ServedModel {
 export interface Served {
   readonly model: ServedModel;
   readonly text: TextModel;
+  /** Who asks: where work must wait, clients take turns. Absent: nobody in particular. */
+  readonly client?: string;
 }
 
 /** A checked request for one prompt, in tokens. */

@@ -59,8 +59,13 @@ export interface TextModel {
   answerTokens(withTools: boolean): ReadonlySet<number>;
   /** Token ids of a text. Fails early when it cannot fit into `maxTokens`. The signal gives up a place in the queue. */
   encode(text: string, addSpecialTokens: boolean, maxTokens: number, signal?: AbortSignal | null): Promise<number[]>;
-  /** What a request asks of its answer, as a grammar. Fails with an error that names the field at fault. */
-  compileConstraint(spec: ConstraintSpec, preamble: Preamble | null, signal?: AbortSignal | null): Promise<Grammar>;
+  /** What a request asks of its answer, as a grammar; clients take turns. Fails with an error that names the field at fault. */
+  compileConstraint(
+    spec: ConstraintSpec,
+    preamble: Preamble | null,
+    signal?: AbortSignal | null,
+    client?: string,
+  ): Promise<Grammar>;
   /** The text of a conversation. Fails with INVALID_REQUEST when the template refuses it, UNSUPPORTED without one. */
   renderChat(input: ChatInput, signal?: AbortSignal | null): Promise<string>;
   close(): Promise<void>;
@@ -118,12 +123,12 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
       if ('result' in answer) return checkedIds(answer.result);
       throw new ServiceError('INTERNAL', 'the text could not be tokenised', { cause: new Error(answer.error) });
     },
-    compileConstraint(spec, preamble, signal = null) {
+    compileConstraint(spec, preamble, signal = null, client) {
       const texts = JSON.stringify([spec, preamble]);
       const tokens = [...specialTokens].filter(
         ([token]) => preamble?.kind === 'harmony' || texts.includes(JSON.stringify(token).slice(1, -1)),
       );
-      return constraints.compile({ spec, preamble, tokens }, signal);
+      return constraints.compile({ spec, preamble, tokens }, signal, client);
     },
     async renderChat(input, signal = null) {
       if (typeof chat === 'string') throw new ServiceError('UNSUPPORTED', chat, { field: 'messages' });

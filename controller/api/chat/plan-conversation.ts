@@ -47,7 +47,7 @@ export async function planConversation(
   const maxTokens = outputTokens(tokenIds.length, asked, maxModelLen, served, limit ?? 'messages');
   const structure = forcedCalls(body, exact, model.answers) ?? readStructure(body, exact);
   const before = structure && preamble(model.answers, prompt, continuedText(body));
-  const grammar = structure && (await model.compileConstraint(structure, before, signal));
+  const grammar = structure && (await model.compileConstraint(structure, before, signal, served.client));
   const generation: Generation = {
     ...common,
     promptTokenIds: tokenIds,

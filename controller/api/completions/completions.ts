@@ -43,7 +43,7 @@ export async function planCompletion(
   const scored = { echo: echo ? logprobs : null, prompt_logprobs: readPromptLogprobs(fields) };
   checkPromptScores(prompts, n, scored);
   const structure = readStructure(fields, exactBody(body));
-  const grammar = structure && (await served.text.compileConstraint(structure, null, signal));
+  const grammar = structure && (await served.text.compileConstraint(structure, null, signal, served.client));
   const constraint = await readConstraint(fields, served, asked ?? defaultMaxTokens, grammar);
   const generations = prompts.map(
     ({ tokenIds }): Generation => ({

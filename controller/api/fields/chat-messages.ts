@@ -117,7 +117,12 @@ export function continuedText({ messages, continue_final_message: continued }: C
 export function calledTools({ tools, tool_choice: choice }: ChatInputBody): readonly JsonObject[] | null {
   tools?.forEach((given, i) => {
     if (given.type !== 'function') throw unsupportedField(`tools[${i}].type`, 'only "function" is supported');
-    if (!isObject(given.function)) throw invalidField(`tools[${i}].function`, given.function, 'a JSON object');
+    const path = `tools[${i}].function`;
+    if (!isObject(given.function)) throw invalidField(path, given.function, 'a JSON object');
+    const { name, parameters = null } = given.function;
+    if (typeof name !== 'string' || name === '') throw invalidField(`${path}.name`, name, 'the name of a function');
+    if (parameters !== null && !isObject(parameters))
+      throw invalidField(`${path}.parameters`, parameters, 'a JSON schema: a JSON object');
   });
   return choice === 'none' || tools === null || tools === undefined || tools.length === 0 ? null : tools;
 }

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError, toServiceError } from '../../errors.ts';
-import type { Inference } from '../../gateway/inference.ts';
+import type { Inference, Served } from '../../gateway/inference.ts';
 import type { AnswerHead } from '../answers/answer.ts';
 import { anthropicErrors, type ErrorFormat, openaiErrors, responseErrors } from '../answers/error-format.ts';
 import { EventStream } from '../answers/event-stream.ts';
@@ -19,11 +19,12 @@ import { planMessage } from '../messages/messages.ts';
 import { planResponse } from '../responses/plan-response.ts';
 import { addResponseRoutes } from '../responses/response-routes.ts';
 import { ResponseStore } from '../responses/response-store.ts';
+import { clientOf } from './client.ts';
 
 /** How an API's requests are read, and its errors written. */
 interface Dialect {
   readonly idPrefix: string;
-  readonly plan: (body: unknown, inference: Inference, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;
+  readonly plan: (body: unknown, served: Served, head: AnswerHead, signal: AbortSignal) => Promise<Plan>;
   readonly errors: ErrorFormat;
 }
 
@@ -60,7 +61,8 @@ async function answer(
         model: resolveModelName(readBody(modelBody, request.body).model ?? null, inference),
         system_fingerprint: `fp_${inference.model.digest.slice(0, 12)}`,
       };
-      const planned = await plan(request.body, inference, head, controller.signal);
+      const served = { model: inference.model, text: inference.text, client: clientOf(request) };
+      const planned = await plan(request.body, served, head, controller.signal);
       (request.body as JsonBody).forget();
       if (planned.streamed) {
         events.open();

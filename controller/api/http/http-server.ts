@@ -2,7 +2,7 @@
  * The HTTP side: limits, request ids, API keys, errors in OpenAI's shape, and the routes.
  */
 import type { Server as HttpsServer } from 'node:https';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { ApiKeys } from '../../../platform/rpc/api-keys.ts';
 import type { TlsSource } from '../../../platform/tls/tls-source.ts';
 import { ServiceError } from '../../errors.ts';
@@ -15,6 +15,7 @@ import { addCountTokensRoute } from '../messages/messages.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { addAboutRoutes } from './about-routes.ts';
 import { BodyBudget } from './body-budget.ts';
+import { authorizationOf } from './client.ts';
 import { addCors } from './cors.ts';
 import { addGenerateRoutes } from './generate-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
@@ -127,12 +128,6 @@ export function createHttpServer(inference: Inference, metrics: Metrics, options
       clearTimeout(timer);
     },
   };
-}
-
-/** Clients of Anthropic's API send their key in a header of its own. */
-function authorizationOf({ headers }: FastifyRequest): string | undefined {
-  const key = headers['x-api-key'];
-  return headers.authorization ?? (typeof key === 'string' ? `Bearer ${key}` : undefined);
 }
 
 function createApp(options: HttpOptions): FastifyInstance {

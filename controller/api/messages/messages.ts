@@ -22,6 +22,9 @@ const names = {
   stop: 'stop_sequences',
   'response_format.json_schema': 'output_config.format',
   response_format: 'output_config.format',
+  'tools[].function.parameters': 'tools[].input_schema',
+  'tools[].function': 'tools[]',
+  'tool_choice.function': 'tool_choice',
 };
 
 /** Checks a request and says how it is run and answered. */

@@ -24,6 +24,8 @@ const names = {
   max_tokens: 'max_output_tokens',
   'response_format.json_schema': 'text.format',
   response_format: 'text.format',
+  'tools[].function': 'tools[]',
+  'tool_choice.function': 'tool_choice',
 };
 
 /** Checks a request and says how it is run and answered. */

@@ -1,7 +1,7 @@
 /** GET and DELETE /v1/responses/:id, and the input items of a response. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { ServiceError, shown } from '../../errors.ts';
+import { invalidField, ServiceError, shown } from '../../errors.ts';
 import { readBody } from '../fields/read-body.ts';
 import type { ResponseStore, StoredResponse } from './response-store.ts';
 
@@ -38,7 +38,10 @@ export function addResponseRoutes(app: FastifyInstance, store: ResponseStore): v
     const { limit = 20, order = 'desc', after } = readBody(listQuery, request.query);
     const { input } = stored(request.params.id);
     const items = order === 'asc' ? input : input.toReversed();
-    const from = after === undefined ? 0 : items.findIndex((item) => item['id'] === after) + 1;
+    const found = after === undefined ? -1 : items.findIndex((item) => item['id'] === after);
+    if (after !== undefined && found === -1)
+      throw invalidField('after', after, 'the id of one of the input items of this response');
+    const from = found + 1;
     const data = items.slice(from, from + limit);
     return {
       object: 'list',

@@ -12,6 +12,8 @@ export interface ConstraintLimits {
   readonly timeMs: number;
   readonly memoryBytes: number;
   readonly maxWaiting: number;
+  /** Of one client. */
+  readonly maxWaitingEach: number;
   /** Bytes of grammars that are kept. */
   readonly keptBytes: number;
 }
@@ -20,6 +22,7 @@ const defaultLimits: ConstraintLimits = {
   timeMs: 5_000,
   memoryBytes: 512 * 2 ** 20,
   maxWaiting: 1024,
+  maxWaitingEach: 256,
   keptBytes: 32 * 2 ** 20,
 };
 
@@ -43,6 +46,7 @@ export class ConstraintCompiler {
         processHost({ file: 'constraint/constraint-process.mjs', args: [], memoryBytes: limits.memoryBytes }, events),
       timeLimitMs: limits.timeMs,
       maxWaiting: limits.maxWaiting,
+      maxWaitingEach: limits.maxWaitingEach,
       ahead: 0,
       tooLong: (task) => refuse(task, `it takes more than ${formatDuration(limits.timeMs)} to compile`),
       lost: (task, cause) =>
@@ -53,8 +57,8 @@ export class ConstraintCompiler {
     });
   }
 
-  /** Fails with a ServiceError that names the field at fault. */
-  async compile(task: ConstraintTask, signal: AbortSignal | null): Promise<Grammar> {
+  /** Clients take turns. Fails with a ServiceError that names the field at fault. */
+  async compile(task: ConstraintTask, signal: AbortSignal | null, client = ''): Promise<Grammar> {
     const key = JSON.stringify(task);
     const known = this.#kept.get(key);
     if (known !== undefined) {
@@ -62,15 +66,16 @@ export class ConstraintCompiler {
       this.#kept.set(key, known);
       return known;
     }
-    const compiling = this.#compiling.get(key) ?? this.#run(key, task).finally(() => this.#compiling.delete(key));
+    const compiling =
+      this.#compiling.get(key) ?? this.#run(key, task, client).finally(() => this.#compiling.delete(key));
     this.#compiling.set(key, compiling);
     const grammar = await compiling;
     signal?.throwIfAborted();
     return grammar;
   }
 
-  async #run(key: string, task: ConstraintTask): Promise<Grammar> {
-    const answer = await this.#tasks.run(task, null);
+  async #run(key: string, task: ConstraintTask, client: string): Promise<Grammar> {
+    const answer = await this.#tasks.run(task, null, client);
     if ('fault' in answer) {
       throw new ServiceError('INTERNAL', 'the constraint could not be compiled', { cause: new Error(answer.fault) });
     }

@@ -1,7 +1,7 @@
 /**
  * Tasks that run one by one in a thread or process that can be ended. It starts with the first of them. A task that takes too
  * long ends its host; the tasks behind it go to the next one. Small tasks go before large ones that wait, so that one client's
- * long work hardly delays others; a task that was passed over a few times is next.
+ * long work hardly delays others; a task that a few smaller ones have passed over is next. Among equal ones clients take turns.
  */
 import { ServiceError, toServiceError } from '../../errors.ts';
 
@@ -30,6 +30,8 @@ export interface IsolatedTasksOptions<Task, Answer> {
   readonly size?: (task: Task) => number;
   /** Most tasks that wait, and most of them that the host is given ahead of time. */
   readonly maxWaiting: number;
+  /** Most tasks of one client that wait; default: as many as wait in all. */
+  readonly maxWaitingEach?: number;
   readonly ahead: number;
   /** The error for a task that took too long, and for one in which the host ended or could not start. */
   readonly tooLong: (task: Task) => ServiceError;
@@ -40,6 +42,7 @@ export interface IsolatedTasksOptions<Task, Answer> {
 
 interface Entry<Task, Answer> {
   readonly task: Task;
+  readonly client: string;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
   /** Times that a task went before it which came behind it. */
@@ -64,16 +67,21 @@ export class IsolatedTasks<Task, Answer> {
   #host: TaskHost<Task> | null = null;
   #ready = false;
   #closed = false;
+  /** The turns in which clients came last; forgotten when nobody waits. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
 
   constructor(options: IsolatedTasksOptions<Task, Answer>) {
     this.#options = options;
   }
 
-  /** A task that still waits is dropped when the signal aborts. */
-  run(task: Task, signal: AbortSignal | null): Promise<Answer> {
+  /** A task that still waits is dropped when the signal aborts. `client`: whose it is. */
+  run(task: Task, signal: AbortSignal | null, client = ''): Promise<Answer> {
     if (signal?.aborted === true) return Promise.reject(toServiceError(signal.reason));
     if (this.#closed) return Promise.reject(new ServiceError('UNAVAILABLE', 'the server is shutting down'));
-    if (this.#waiting.length >= this.#options.maxWaiting) {
+    const { maxWaiting, maxWaitingEach = maxWaiting } = this.#options;
+    const ofClient = this.#waiting.filter((entry) => entry.client === client).length;
+    if (this.#waiting.length >= maxWaiting || ofClient >= maxWaitingEach) {
       return Promise.reject(new ServiceError('OVERLOADED', this.#options.full));
     }
     return new Promise((resolve, reject) => {
@@ -87,7 +95,8 @@ export class IsolatedTasks<Task, Answer> {
           signal?.removeEventListener('abort', drop);
           by(value);
         };
-      const entry: Entry<Task, Answer> = { task, resolve: settle(resolve), reject: settle(reject), passedOver: 0 };
+      const settled = { resolve: settle(resolve), reject: settle(reject) };
+      const entry: Entry<Task, Answer> = { task, client, ...settled, passedOver: 0 };
       signal?.addEventListener('abort', drop, { once: true });
       this.#waiting.push(entry);
       this.#post();
@@ -117,15 +126,28 @@ export class IsolatedTasks<Task, Answer> {
   }
 
   #takeNext(): Entry<Task, Answer> | undefined {
-    const { size = () => 0 } = this.#options;
+    const next = this.#nextIndex();
+    for (const entry of this.#waiting.slice(0, next)) if (this.#larger(entry, this.#waiting[next]!)) entry.passedOver++;
+    const [entry] = this.#waiting.splice(next, 1);
+    if (entry !== undefined) this.#turns.set(entry.client, ++this.#turn);
+    if (this.#waiting.length === 0) this.#turns.clear();
+    return entry;
+  }
+
+  #nextIndex(): number {
+    if ((this.#waiting[0]?.passedOver ?? 0) >= mostPassedOver) return 0;
+    const turn = ({ client }: Entry<Task, Answer>): number => this.#turns.get(client) ?? 0;
     let next = 0;
-    if ((this.#waiting[0]?.passedOver ?? 0) < mostPassedOver) {
-      this.#waiting.forEach(({ task }, i) => {
-        if (size(task) < size((this.#waiting[next] as Entry<Task, Answer>).task)) next = i;
-      });
-    }
-    for (const entry of this.#waiting.slice(0, next)) entry.passedOver++;
-    return this.#waiting.splice(next, 1)[0];
+    this.#waiting.forEach((entry, i) => {
+      const best = this.#waiting[next]!;
+      if (this.#larger(best, entry) || (!this.#larger(entry, best) && turn(entry) < turn(best))) next = i;
+    });
+    return next;
+  }
+
+  #larger(one: Entry<Task, Answer>, other: Entry<Task, Answer>): boolean {
+    const { size = () => 0 } = this.#options;
+    return size(one.task) > size(other.task);
   }
 
   /** Starts the clock of the task at the front. */

@@ -126,6 +126,25 @@ describe('/v1/messages', () => {
     ],
     [{ stop_sequences: [''] }, 'stop_sequences[0]: expected a text of 1 to 4096 characters, got ""'],
     [{ tools: [{ type: 'web_search_20250305', name: 'x' }] }, 'tools[0].type: only tools of the client, "custom"'],
+    [
+      { tools: [{ name: 'x', input_schema: { properties: { x: { not: {} } } } }], tool_choice: { type: 'any' } },
+      'tools[0].input_schema.properties.x.not: ',
+    ],
+    [
+      { tools: [{ name: 'x', input_schema: {} }], tool_choice: { type: 'tool', name: 'y' } },
+      'tool_choice.name: expected the name of one of the tools, got "y"',
+    ],
+    [
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [{ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'image', source: {} }] }],
+          },
+        ],
+      },
+      'messages[0].content[0].content[0].type: content blocks of type "image" are not supported here',
+    ],
     [{ tools: [{ name: 'x' }] }, 'tools[0].input_schema: expected a JSON object, got nothing'],
     [{ tool_choice: { type: 'tool' } }, 'tool_choice.name: expected the name of a tool, got nothing'],
     [{ mcp_servers: [{}] }, 'mcp_servers: is not supported'],

@@ -130,7 +130,24 @@ it('a stream that is refused at once has a status of its own', async () => {
   await refusing.close();
 });
 
+const tool = { type: 'function', name: 'a', parameters: { type: 'object', properties: { x: { not: {} } } } };
+
 describe('/v1/responses', () => {
+  it('lists input items behind one that is there, and refuses one that is not', async () => {
+    const items = ['one', 'two'].map((content, i) => ({ type: 'message', role: 'user', content, id: `item_${i}` }));
+    const { id } = await harness.openai.responses.create({ model: 'clerk', input: items as never });
+    const list = (query: string) => fetch(`${harness.url}/v1/responses/${id}/input_items?order=asc${query}`);
+    expect(await (await list('&after=item_0')).json()).toMatchObject({ data: [{ id: 'item_1' }], has_more: false });
+    const refused = await list('&after=item_7');
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({
+      error: {
+        param: 'after',
+        message: expect.stringContaining('one of the input items of this response, got "item_7"'),
+      },
+    });
+  });
+
   it.each([
     [{ input: undefined }, 'input', 'a text or an array of items, got nothing'],
     [{ input: [] }, 'input', 'at least one message'],
@@ -141,6 +158,22 @@ describe('/v1/responses', () => {
     [{ input: [{ type: 'function_call_output', output: '1' }] }, 'input[0].call_id', 'a string, got nothing'],
     [{ max_output_tokens: 10 ** 6 }, 'max_output_tokens', "this model's maximum context length"],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', 'only "function" is supported'],
+    [{ tools: [tool, { type: 'function' }] }, 'tools[1].name', 'tools[1].name: expected the name of a function'],
+    [
+      { tools: [tool], tool_choice: 'required' },
+      'tools[0].parameters.properties.x.not',
+      'tools[0].parameters.properties.x.not: ',
+    ],
+    [
+      { tools: [tool], tool_choice: { type: 'function', name: 'b' } },
+      'tool_choice.name',
+      'the name of one of the tools',
+    ],
+    [
+      { input: [{ type: 'function_call_output', call_id: 'a', output: [{ type: 'input_image' }] }] },
+      'input[0].output[0].type',
+      '"input_image"',
+    ],
     [{ truncation: 'auto' }, 'truncation', 'refused, not cut'],
     [{ background: true }, 'background', 'is not supported'],
     [{ conversation: 'conv_1' }, 'conversation', 'previous_response_id'],

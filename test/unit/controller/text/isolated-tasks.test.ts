@@ -12,6 +12,7 @@ function started() {
     },
     timeLimitMs: 60_000,
     maxWaiting: 100,
+    maxWaitingEach: 40,
     ahead: 0,
     size: (task) => task,
     tooLong: () => {
@@ -23,7 +24,7 @@ function started() {
     full: 'full',
   });
   const finish = (): void => events?.onAnswer(posted.at(-1) ?? 0);
-  const run = (size: number): void => void tasks.run(size, null).catch(() => {});
+  const run = (size: number, client?: string): void => void tasks.run(size, null, client).catch(() => {});
   return { tasks, posted, run, finish };
 }
 
@@ -44,5 +45,29 @@ it('a large task is passed over a bounded number of times', async () => {
     finish();
   }
   expect(posted.indexOf(90)).toBe(9);
+  await tasks.close();
+});
+
+it('clients take turns among equal tasks, however many one has, and none fills the queue', async () => {
+  const { tasks, posted, run, finish } = started();
+  const whose: string[] = [];
+  const runOf = (client: string): void =>
+    void tasks.run(7, null, client).then(
+      () => whose.push(client),
+      () => {},
+    );
+  for (const client of 'aaaaabbc') runOf(client);
+  for (let i = 0; i < 8; i++) {
+    finish();
+    await Promise.resolve();
+  }
+  expect(whose.join('')).toBe('aabcabaa');
+  run(1, 'a');
+  for (let i = 0; i < 40; i++) run(1, 'a');
+  await expect(tasks.run(1, null, 'a')).rejects.toMatchObject({ code: 'OVERLOADED' });
+  const other = tasks.run(1, null, 'b');
+  for (let i = 0; i < 3; i++) finish();
+  await other;
+  expect(posted.length).toBeLessThan(20);
   await tasks.close();
 });
