@@ -124,7 +124,7 @@ class Bench {
       const auto start = Clock::now();
       PagedAttention(options_.isa, pool_, params, {positions, offsets, tables, block_offsets},
                      q.data(), k.data(), shape_.values_inside > 0 ? nullptr : v.data(), nullptr,
-                     cache_, output.data());
+                     nullptr, cache_, output.data());
       if (repeat >= 0)
         seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }

@@ -55,11 +55,11 @@ function layer(shape: MoeShape): LayerSpec {
   const { hidden, experts, intermediate, sharedIntermediate } = shape;
   const operators = experts === 0 ? [dense(hidden, intermediate)] : [moe(shape)];
   if (experts > 0 && sharedIntermediate > 0) operators.push(dense(hidden, sharedIntermediate));
-  return { blocks: [block(hidden, [attention(shape)]), block(hidden, operators)] };
+  return { blocks: [block(hidden, [attention(shape)]), block(hidden, operators)], scale: null };
 }
 
 function block(hidden: number, operators: OperatorSpec[]): BlockSpec {
-  return { preNorm: norm(hidden), operators, postNorm: null, residualMultiplier: 1 };
+  return { preNorm: norm(hidden), operators, postNorm: null, aside: false, joinNorm: null, residualMultiplier: 1 };
 }
 
 function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): OperatorSpec {
@@ -85,8 +85,21 @@ function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): Opera
     sinks: null,
     outputGate: null,
     queryScaling: null,
+    valueDim: headDim,
+    vNorm: null,
+    valueMultiplier: 1,
+    keysAreValues: false,
+    gateFunction: 'GATE_FUNCTION_UNSPECIFIED',
+    indexer: null,
   };
-  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false, replicated: false };
+  const paged = {
+    heads: kvHeads,
+    keyWidth: headDim,
+    valueWidth: headDim,
+    valuesInsideKeys: false,
+    replicated: false,
+    indexWidth: 0,
+  };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
 }
 
@@ -106,6 +119,9 @@ function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {
     smallestSum: 0,
     groups: null,
     jitter: 0,
+    softcap: 0,
+    scales: null,
+    norm: null,
   };
   const all = new Array<FfnSpec>(experts).fill(ffn(hidden, intermediate));
   return { kind: 'moe', moe: { gate, experts: packExperts(all, () => ''), weightsOnInput: false }, cache: null };
@@ -131,7 +147,14 @@ function matrix(rows: number, cols: number): MatrixSpec {
 }
 
 function norm(width: number): NormSpec {
-  return { weight: tensor(width), epsilon: 1e-6, kind: 'NORM_KIND_RMS', weightOffset: 0, bias: null };
+  return {
+    weight: tensor(width),
+    epsilon: 1e-6,
+    kind: 'NORM_KIND_RMS',
+    weightOffset: 0,
+    weightMultiplier: 1,
+    bias: null,
+  };
 }
 
 function tensor(...shape: number[]): TensorRef {

@@ -11,6 +11,8 @@ import { buildGqa } from './operators/gqa.ts';
 import { buildLinearAttention } from './operators/linear-attention.ts';
 import { buildMla } from './operators/mla.ts';
 import { buildMoe } from './operators/moe.ts';
+import { buildSelectiveScan } from './operators/selective-scan.ts';
+import { buildShortConvolution } from './operators/short-convolution.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
 export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'layers' | 'finalNorm' | 'head'>;
@@ -32,6 +34,7 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
       blocks: model
         .layer(index)
         .map((block) => buildBlock(builder, `${style.names.layers}.${index}`, block, dimensions)),
+      scale: style.layerScale === null ? null : tensors.vector(`${style.names.layers}.${index}.${style.layerScale}`, 1),
     })),
     finalNorm: norm(builder, style.names.finalNorm, hidden),
     head: config.tie_word_embeddings
@@ -45,6 +48,8 @@ function buildBlock(builder: Builder, layer: string, shape: BlockShape, dimensio
     preNorm: shape.preNorm === null ? null : norm(builder, `${layer}.${shape.preNorm}`, dimensions.hidden),
     operators: shape.operators.map((operator) => buildOperator(builder, layer, operator, dimensions)),
     postNorm: shape.postNorm === undefined ? null : norm(builder, `${layer}.${shape.postNorm}`, dimensions.hidden),
+    aside: shape.aside ?? false,
+    joinNorm: shape.joinNorm === undefined ? null : norm(builder, `${layer}.${shape.joinNorm}`, dimensions.hidden),
     residualMultiplier: Math.fround(shape.residualMultiplier ?? 1),
   };
 }
@@ -59,7 +64,12 @@ function buildOperator(builder: Builder, layer: string, shape: OperatorShape, di
       return buildDense(builder, layer, shape, dimensions.hidden);
     case 'delta-net':
     case 'mamba2':
+    case 'kda':
       return buildLinearAttention(builder, layer, shape, dimensions.hidden);
+    case 'short-convolution':
+      return buildShortConvolution(builder, layer, shape, dimensions.hidden);
+    case 'selective-scan':
+      return buildSelectiveScan(builder, layer, shape, dimensions.hidden);
     case 'moe':
       return buildMoe(builder, layer, shape, dimensions.hidden);
   }

@@ -47,7 +47,8 @@ export function positionBytes(spec: ModelSpec, type: CacheType, layers: CachedLa
   return sumOver(
     spec,
     layers,
-    (cache) => headBytes(cache, type) * partOf(cachedHeads(cache), keptShare(cache, layers.share)),
+    (cache) =>
+      headBytes(cache, type) * partOf(cachedHeads(cache), keptShare(cache, layers.share)) + indexBytes(cache, type),
   );
 }
 
@@ -103,8 +104,20 @@ export function cachedHeads(cache: CacheSpec | null): number {
 export function headBytes(cache: CacheSpec | null, type: CacheType): number {
   if (!cache?.paged) return 0;
   const { keyWidth, valueWidth, valuesInsideKeys } = cache.paged;
-  const key = type === 'bf16' ? roundUp(keyWidth, 2) : keyWidth;
-  return (key + (valuesInsideKeys ? 0 : roundUp(valueWidth, 16))) * (type === 'bf16' ? 2 : 4);
+  return keyBytes(keyWidth, type) + (valuesInsideKeys ? 0 : roundUp(valueWidth, 16) * elementBytes(type));
+}
+
+/** Bytes of one position's index key, which whoever holds a share of the operator keeps; 0 for none. */
+export function indexBytes(cache: CacheSpec | null, type: CacheType): number {
+  return keyBytes(cache?.paged?.indexWidth ?? 0, type);
+}
+
+function keyBytes(width: number, type: CacheType): number {
+  return (type === 'bf16' ? roundUp(width, 2) : width) * elementBytes(type);
+}
+
+function elementBytes(type: CacheType): number {
+  return type === 'bf16' ? 2 : 4;
 }
 
 function roundUp(value: number, unit: number): number {

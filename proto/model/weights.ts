@@ -1,8 +1,11 @@
 /** Every weight of a model, in one walk: what there is to report, to place and to load. */
 import type { BlockSpec__Output as BlockSpec } from '../generated/conclave/v1/BlockSpec.ts';
+import type { ConvolutionSpec__Output as ConvolutionSpec } from '../generated/conclave/v1/ConvolutionSpec.ts';
 import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
 import type { FfnSpec__Output as FfnSpec } from '../generated/conclave/v1/FfnSpec.ts';
 import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
+import type { IndexerSpec__Output as IndexerSpec } from '../generated/conclave/v1/IndexerSpec.ts';
+import type { LayerSpec__Output as LayerSpec } from '../generated/conclave/v1/LayerSpec.ts';
 import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../generated/conclave/v1/LinearAttentionSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../generated/conclave/v1/LinearSpec.ts';
 import type { MatrixSpec__Output as MatrixSpec } from '../generated/conclave/v1/MatrixSpec.ts';
@@ -10,6 +13,8 @@ import type { MlaSpec__Output as MlaSpec } from '../generated/conclave/v1/MlaSpe
 import type { MoeSpec__Output as MoeSpec } from '../generated/conclave/v1/MoeSpec.ts';
 import type { NormSpec__Output as NormSpec } from '../generated/conclave/v1/NormSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
+import type { SelectiveScanSpec__Output as SelectiveScanSpec } from '../generated/conclave/v1/SelectiveScanSpec.ts';
+import type { ShortConvolutionSpec__Output as ShortConvolutionSpec } from '../generated/conclave/v1/ShortConvolutionSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../messages.ts';
 import { expertOf } from './experts.ts';
@@ -51,11 +56,14 @@ export interface Weight {
 /** All weights of a model; a head that is tied to the embedding is not among them. */
 export function* modelWeights(spec: ModelSpec): Generator<Weight> {
   yield* matrix('embedding', 'owner', spec.embedding);
-  for (const block of spec.layers.flatMap(({ blocks }) => blocks)) {
-    yield* blockWeights(block);
-    for (const operator of block.operators) {
-      yield* operatorWeights(operator, block);
-      if (operator.moe) yield* expertWeights(operator.moe);
+  for (const layer of spec.layers) {
+    yield* layerWeights(layer);
+    for (const block of layer.blocks) {
+      yield* blockWeights(block);
+      for (const operator of block.operators) {
+        yield* operatorWeights(operator, block);
+        if (operator.moe) yield* expertWeights(operator.moe);
+      }
     }
   }
   yield* headWeights(spec).filter(({ tensors: [tensor] }) => !isSame(tensor, spec.embedding?.data));
@@ -66,17 +74,24 @@ export function headWeights({ finalNorm, head }: ModelSpec): Weight[] {
   return [...norm(finalNorm), ...linear('head', 'owner', head)];
 }
 
+/** What of a layer no block has. */
+export function layerWeights({ scale }: LayerSpec): Weight[] {
+  return vector('norms', scale);
+}
+
 /** A block's own norms. */
-export function blockWeights({ preNorm, postNorm }: BlockSpec): Weight[] {
-  return [...norm(preNorm), ...norm(postNorm)];
+export function blockWeights({ preNorm, postNorm, joinNorm }: BlockSpec): Weight[] {
+  return [...norm(preNorm), ...norm(postNorm), ...norm(joinNorm)];
 }
 
 /** The weights of one operator of a block, but for routed experts. */
 export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weight[] {
-  const { gqa, mla, linearAttention, runningSum, dense, moe } = operator;
+  const { gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum, dense, moe } = operator;
   if (gqa) return gqaWeights(gqa);
   if (mla) return mlaWeights(mla);
   if (linearAttention) return linearAttentionWeights(linearAttention);
+  if (shortConvolution) return shortConvolutionWeights(shortConvolution);
+  if (selectiveScan) return selectiveScanWeights(selectiveScan);
   if (runningSum) {
     return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
   }
@@ -86,6 +101,8 @@ export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weigh
     ...matrix('router', 'owner', gate?.weight ?? null, true),
     ...vector('router', gate?.bias ?? null),
     ...vector('router', gate?.correction ?? null),
+    ...vector('router', gate?.scales ?? null),
+    ...norm(gate?.norm ?? null),
   ];
 }
 
@@ -96,38 +113,75 @@ export function ffnWeights(role: Role, holder: Weight['holder'], ffn: FfnSpec | 
 
 function gqaWeights(gqa: GqaSpec): Weight[] {
   return [
-    ...[gqa.q, gqa.k, gqa.v, gqa.o, gqa.outputGate].flatMap((given) => linear('attention', 'ranks', given)),
+    ...[gqa.q, gqa.k, gqa.keysAreValues ? null : gqa.v, gqa.o, gqa.outputGate].flatMap((given) =>
+      linear('attention', 'ranks', given),
+    ),
     ...vector('attention', gqa.sinks),
     ...norm(gqa.qNorm),
     ...norm(gqa.kNorm),
+    ...norm(gqa.vNorm),
+    ...(gqa.indexer ? indexerWeights(gqa.indexer) : []),
   ];
 }
 
-function mlaWeights({ q, qDown, qNorm, latent, latentNorm, expand, o }: MlaSpec): Weight[] {
+/** Every rank selects positions by itself. */
+function indexerWeights({ q, k, qNorm, kNorm, weights }: IndexerSpec): Weight[] {
+  return [
+    ...linear('attention', weights === null ? 'ranks' : 'everyRank', q),
+    ...linear('attention', 'everyRank', k),
+    ...matrix('attention', 'everyRank', weights?.weight ?? null, true),
+    ...[...norm(qNorm), ...norm(kNorm)].map((weight) => ({ ...weight, holder: 'everyRank' }) as const),
+  ];
+}
+
+function mlaWeights({ q, qDown, qNorm, latent, latentNorm, expand, o, outputGate, indexer }: MlaSpec): Weight[] {
   const norms = [...norm(qNorm), ...norm(latentNorm)].map((weight) => ({ ...weight, holder: 'everyRank' }) as const);
   return [
     ...[qDown, latent].flatMap((given) => linear('attention', 'everyRank', given)),
-    ...[q, o].flatMap((given) => linear('attention', 'ranks', given)),
+    ...[q, o, outputGate].flatMap((given) => linear('attention', 'ranks', given)),
     ...matrix('attention', 'ranks', expand),
     ...norms,
+    ...(indexer ? indexerWeights(indexer) : []),
   ];
 }
 
 function linearAttentionWeights(attention: LinearAttentionSpec): Weight[] {
-  const { q, k, v, gate, output, write, decay, stepBias, decayRate, skip } = attention;
+  const { q, k, v, gate, output, write, decay, stepBias, decayRate, skip, valueHeads } = attention;
+  const wide = decay?.weight?.rows !== valueHeads;
   const convolutions = [attention.qConvolution, attention.kConvolution, attention.vConvolution];
   return [
-    ...[q, k, v, gate, output].flatMap((given) => linear('attention', 'ranks', given)),
-    ...[write, decay].flatMap((given) => [
+    ...[q, k, v, gate, output, wide ? decay : null].flatMap((given) => linear('attention', 'ranks', given)),
+    ...[attention.decayDown, attention.gateDown].flatMap((given) => linear('attention', 'everyRank', given)),
+    ...[write, wide ? null : decay].flatMap((given) => [
       ...matrix('attention', 'ranks', given?.weight ?? null, true),
       ...vector('attention', biasOf(given)),
     ]),
-    ...convolutions.flatMap((given) => [
-      ...matrix('attention', 'ranks', given?.taps ?? null, true),
-      ...vector('attention', given?.bias ?? null),
-    ]),
+    ...convolutions.flatMap(convolutionWeights),
     ...[stepBias, decayRate, skip].flatMap((given) => vector('attention', given)),
     ...norm(attention.norm),
+  ];
+}
+
+function convolutionWeights(given: ConvolutionSpec | null): Weight[] {
+  return [...matrix('attention', 'ranks', given?.taps ?? null, true), ...vector('attention', given?.bias ?? null)];
+}
+
+function shortConvolutionWeights({ convolution, ...linears }: ShortConvolutionSpec): Weight[] {
+  const { inputGate, outputGate, value, output } = linears;
+  return [
+    ...[inputGate, outputGate, value, output].flatMap((given) => linear('attention', 'ranks', given)),
+    ...convolutionWeights(convolution),
+  ];
+}
+
+function selectiveScanWeights(scan: SelectiveScanSpec): Weight[] {
+  const { value, gate, stepDown, write, read, step, output } = scan;
+  return [
+    ...[value, gate, stepDown, write, read, step, output].flatMap((given) => linear('attention', 'ranks', given)),
+    ...convolutionWeights(scan.convolution),
+    ...matrix('attention', 'ranks', scan.decayRate, true),
+    ...vector('attention', scan.skip),
+    ...[scan.stepNorm, scan.writeNorm, scan.readNorm].flatMap(norm),
   ];
 }
 

@@ -80,13 +80,25 @@ export function norm(builder: Builder, name: string, width: number, shape?: read
     epsilon: Math.fround(epsilon),
     kind: normKinds[normStyle.kind],
     weightOffset: normStyle.weightOffset,
+    weightMultiplier: 1,
     bias: normStyle.bias ? tensors.vector(`${name}.bias`, width, shape) : null,
+  };
+}
+
+/** A norm with weights around 1, whatever the family's other norms have; its weight is to be added. */
+export function plainNorm(epsilon: number): Omit<NormSpec, 'weight'> {
+  return {
+    epsilon: Math.fround(epsilon),
+    kind: 'NORM_KIND_RMS',
+    weightOffset: 0,
+    weightMultiplier: 1,
+    bias: null,
   };
 }
 
 /** A norm that only divides. */
 export function bareNorm({ epsilon }: Builder): NormSpec {
-  return { weight: null, epsilon: Math.fround(epsilon), kind: 'NORM_KIND_RMS', weightOffset: 0, bias: null };
+  return { ...plainNorm(epsilon), weight: null };
 }
 
 export function linear({ tensors }: Builder, name: string, out: number, width: number, bias: boolean): LinearSpec {

@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { isObject } from './json.ts';
 
+/** The greatest f32: no bound. */
+export const unbounded = 3.4028234663852886e38;
+
 const count = z.int().min(1).max(65_536);
 const taps = z.int().min(2).max(64);
 /** JSON has no infinity: configurations write it as an object. */

@@ -7,12 +7,21 @@ import type { GqaShape } from '../operators/gqa.ts';
 import type { LinearAttentionShape } from '../operators/linear-attention.ts';
 import type { MlaShape } from '../operators/mla.ts';
 import type { MoeShape } from '../operators/moe.ts';
+import type { SelectiveScanShape } from '../operators/selective-scan.ts';
+import type { ShortConvolutionShape } from '../operators/short-convolution.ts';
 
 /** A parsed config.json. */
 export type ConfigFile = Readonly<Record<string, unknown>>;
 
 /** A part of a layer; see OperatorSpec in model.proto. */
-export type OperatorShape = GqaShape | MlaShape | LinearAttentionShape | DenseShape | MoeShape;
+export type OperatorShape =
+  | GqaShape
+  | MlaShape
+  | LinearAttentionShape
+  | ShortConvolutionShape
+  | SelectiveScanShape
+  | DenseShape
+  | MoeShape;
 
 /** What a layer adds to the residual stream at once; see BlockSpec in model.proto. */
 export interface BlockShape {
@@ -21,6 +30,10 @@ export interface BlockShape {
   readonly operators: readonly OperatorShape[];
   /** Name of the norm of their sum; absent: none. */
   readonly postNorm?: string;
+  /** The result waits for the next block, which adds it to its own. */
+  readonly aside?: true;
+  /** Name of the norm of both, in that next block. */
+  readonly joinNorm?: string;
   /** Multiplies what is added to the residual stream; absent: 1. */
   readonly residualMultiplier?: number;
 }
@@ -38,6 +51,8 @@ export interface ModelStyle {
   /** Bounds logits; 0: does not. */
   readonly logitSoftcap: number;
   readonly headBias: boolean;
+  /** Name of what multiplies the residual stream after a layer, below the layer; null: nothing does. */
+  readonly layerScale: string | null;
   /** Of the tensors around the layers, and of what stands before a layer's number. */
   readonly names: {
     readonly embedding: string;
@@ -58,6 +73,7 @@ export const plainStyle: ModelStyle = {
   logitMultiplier: 1,
   logitSoftcap: 0,
   headBias: false,
+  layerScale: null,
   names: { embedding: 'model.embed_tokens', layers: 'model.layers', finalNorm: 'model.norm', head: 'lm_head' },
   unused: () => false,
 };
@@ -114,6 +130,12 @@ export function defineFamily<Keys extends ConfigKey>(definition: FamilyDefinitio
       return { file, config, style, layer: (index) => definition.layer(config, index) };
     },
   };
+}
+
+/** config.json with keys under the names that other families give them; a key that has its usual name stays. */
+export function renameKeys(file: ConfigFile, names: Readonly<Record<string, string>>): ConfigFile {
+  const renamed = Object.entries(names).flatMap(([from, to]) => (file[from] === undefined ? [] : [[to, file[from]]]));
+  return { ...Object.fromEntries(renamed), ...file };
 }
 
 /** The usual layer: attention, then a feed-forward part, each after a norm. */

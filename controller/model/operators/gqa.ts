@@ -7,6 +7,7 @@ import { type Builder, bareNorm, linear, norm } from '../checkpoint/parts.ts';
 import type { Dimensions } from '../config/dimensions.ts';
 import { noWindow, type Window } from '../config/window.ts';
 import { withoutBias } from './ffn.ts';
+import { buildIndexer, type IndexerShape } from './indexer.ts';
 
 /** Grouped-query attention as a family has it; sizes are in Dimensions. */
 export interface GqaShape {
@@ -35,15 +36,31 @@ export interface GqaShape {
   readonly scale: number | null;
   /** Bounds scores; 0: does not. */
   readonly softcap: number;
-  /** Each head has a learned logit that gives nothing, at `path.sinks`. */
-  readonly sinks: boolean;
+  /** Name of the learned logits of heads that give nothing; null: there are none. */
+  readonly sinks: string | null;
   /** Where below the path the gate on what attention gives lies; null: none. */
   readonly outputGate: string | null;
+  readonly gateFunction: 'sigmoid' | 'softplus';
+  /** The gate has one factor for each head. */
+  readonly gateByHead: boolean;
   /** The gate lies in the query projection, each head's rows behind those of its query. */
   readonly gateBesideQueries: boolean;
   readonly queryScaling: QueryScaling | null;
   /** q, k and v are clamped to this magnitude; 0: not. */
   readonly clip: number;
+  /** Of this layer; null: those in Dimensions. */
+  readonly heads: number | null;
+  readonly kvHeads: number | null;
+  readonly headDim: number | null;
+  /** Elements of a value; null: as many as of a head. */
+  readonly valueDim: number | null;
+  /** Values have a norm without weights. */
+  readonly valueNorm: boolean;
+  /** There is no v_proj: values are keys as they are projected. */
+  readonly keysAreValues: boolean;
+  readonly valueMultiplier: number;
+  /** Null: attention reads all positions. */
+  readonly indexer: IndexerShape | null;
 }
 
 export const plainAttention: GqaShape = {
@@ -61,11 +78,21 @@ export const plainAttention: GqaShape = {
   chunk: 0,
   scale: null,
   softcap: 0,
-  sinks: false,
+  sinks: null,
   outputGate: null,
+  gateFunction: 'sigmoid',
+  gateByHead: false,
   gateBesideQueries: false,
   queryScaling: null,
   clip: 0,
+  heads: null,
+  kvHeads: null,
+  headDim: null,
+  valueDim: null,
+  valueNorm: false,
+  keysAreValues: false,
+  valueMultiplier: 1,
+  indexer: null,
 };
 
 const qkNorms = {
@@ -80,20 +107,19 @@ const qkNorms = {
 function projections(
   builder: Builder,
   path: string,
-  { fused, qkvBias, gateBesideQueries, outputGate: gate }: GqaShape,
-  { hidden, heads, kvHeads, headDim }: Dimensions,
+  { fused, qkvBias, gateBesideQueries, outputGate: gate, gateByHead, keysAreValues }: GqaShape,
+  { hidden, heads, kvHeads, headDim, valueDim }: Sizes,
 ): Pick<GqaSpec, 'q' | 'k' | 'v' | 'outputGate'> {
   const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
-  const outputGate = gate === null ? null : linear(builder, `${path}.${gate}`, width, hidden, false);
+  const gates = gateByHead ? heads : heads * valueDim;
+  const outputGate = gate === null ? null : linear(builder, `${path}.${gate}`, gates, hidden, false);
   if (fused === null) {
     const queries = gateBesideQueries
       ? queriesAndGates(builder, `${path}.q_proj`, [width, hidden, headDim], qkvBias)
       : { q: linear(builder, `${path}.q_proj`, width, hidden, qkvBias), outputGate };
-    return {
-      ...queries,
-      k: linear(builder, `${path}.k_proj`, kvWidth, hidden, qkvBias),
-      v: linear(builder, `${path}.v_proj`, kvWidth, hidden, qkvBias),
-    };
+    const k = linear(builder, `${path}.k_proj`, kvWidth, hidden, qkvBias);
+    const v = keysAreValues ? k : linear(builder, `${path}.v_proj`, kvHeads * valueDim, hidden, qkvBias);
+    return { ...queries, k, v };
   }
   const all = builder.tensors.stack(`${path}.${fused}.weight`, [width + 2 * kvWidth, hidden]);
   return {
@@ -104,8 +130,27 @@ function projections(
   };
 }
 
+/** Of one layer's attention. */
+interface Sizes extends Dimensions {
+  readonly valueDim: number;
+}
+
+function sizesOf(shape: GqaShape, dimensions: Dimensions): Sizes {
+  const headDim = shape.headDim ?? dimensions.headDim;
+  return {
+    hidden: dimensions.hidden,
+    heads: shape.heads ?? dimensions.heads,
+    kvHeads: shape.kvHeads ?? dimensions.kvHeads,
+    headDim,
+    valueDim: shape.valueDim ?? headDim,
+  };
+}
+
+const gateFunctions = { sigmoid: 'GATE_FUNCTION_SIGMOID', softplus: 'GATE_FUNCTION_SOFTPLUS' } as const;
+
 export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimensions: Dimensions): OperatorSpec {
-  const { hidden, heads, kvHeads, headDim } = dimensions;
+  const sizes = sizesOf(shape, dimensions);
+  const { hidden, heads, kvHeads, headDim, valueDim } = sizes;
   const path = `${layer}.${shape.path}`;
   const headNorm = (name: string, count: number): NormSpec | null => {
     switch (shape.qkNorm) {
@@ -128,8 +173,8 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
     scale: Math.fround(shape.scale ?? headDim ** -0.5),
     ...shape.window,
     ...(shape.rope !== null && { rope: shape.rope, _rope: 'rope' as const }),
-    ...projections(builder, path, shape, dimensions),
-    o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * headDim, shape.outputBias),
+    ...projections(builder, path, shape, sizes),
+    o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * valueDim, shape.outputBias),
     qNorm: headNorm(shape.normNames.q, heads),
     kNorm: headNorm(shape.normNames.k, kvHeads),
     qkNorm: qkNorms[shape.qkNorm],
@@ -137,10 +182,23 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
     clipQkv: Math.fround(shape.clip),
     chunk: shape.chunk,
     softcap: Math.fround(shape.softcap),
-    sinks: shape.sinks ? builder.tensors.vector(`${path}.sinks`, heads) : null,
+    sinks: shape.sinks === null ? null : builder.tensors.vector(`${path}.${shape.sinks}`, heads),
     queryScaling: shape.queryScaling,
+    valueDim,
+    vNorm: shape.valueNorm ? bareNorm(builder) : null,
+    valueMultiplier: Math.fround(shape.valueMultiplier),
+    keysAreValues: shape.keysAreValues,
+    gateFunction: gateFunctions[shape.gateFunction],
+    indexer: shape.indexer && buildIndexer(builder, path, shape.indexer, hidden, hidden),
   };
-  const paged = { heads: kvHeads, keyWidth: headDim, valueWidth: headDim, valuesInsideKeys: false, replicated: false };
+  const paged = {
+    heads: kvHeads,
+    keyWidth: headDim,
+    valueWidth: valueDim,
+    valuesInsideKeys: false,
+    replicated: false,
+    indexWidth: shape.indexer?.headDim ?? 0,
+  };
   return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
 }
 

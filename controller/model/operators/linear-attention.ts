@@ -1,13 +1,15 @@
 /** Linear attention as checkpoints of its kinds store it. Floats are rounded to f32, as the wire rounds them. */
-import type { ConvolutionSpec__Output as ConvolutionSpec } from '../../../proto/generated/conclave/v1/ConvolutionSpec.ts';
 import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../../../proto/generated/conclave/v1/LinearAttentionSpec.ts';
 import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
-import { type Builder, linear, type TensorSource, type TensorStack } from '../checkpoint/parts.ts';
+import { type Builder, linear, plainNorm, type TensorSource } from '../checkpoint/parts.ts';
+import { unbounded } from '../config/linear-attention.ts';
+import { convolutionOf } from './convolution.ts';
 import { withoutBias } from './ffn.ts';
+import { type KdaShape, kda } from './kda.ts';
 
 /** Its heads, and the rows that each convolution sees. */
-interface Heads {
+export interface Heads {
   readonly keyHeads: number;
   readonly valueHeads: number;
   readonly keyDim: number;
@@ -35,10 +37,7 @@ export interface Mamba2Shape extends Heads {
   readonly steps: readonly [number, number];
 }
 
-export type LinearAttentionShape = DeltaNetShape | Mamba2Shape;
-
-/** The greatest f32: no bound. */
-export const unbounded = 3.4028234663852886e38;
+export type LinearAttentionShape = DeltaNetShape | Mamba2Shape | KdaShape;
 
 export function buildLinearAttention(
   builder: Builder,
@@ -47,8 +46,7 @@ export function buildLinearAttention(
   hidden: number,
 ): OperatorSpec {
   const path = `${layer}.${shape.path}`;
-  const spec =
-    shape.kind === 'delta-net' ? deltaNet(builder, path, shape, hidden) : mamba2(builder, path, shape, hidden);
+  const spec = specOf(builder, path, shape, hidden);
   const { keyHeads: heads, keyDim } = shape;
   const values = (shape.valueHeads / heads) * shape.valueDim;
   const kept = shape.taps - 1;
@@ -57,6 +55,17 @@ export function buildLinearAttention(
     elements,
   }));
   return { kind: 'linearAttention', linearAttention: spec, cache: { kind: 'fixed', fixed: { states } } };
+}
+
+function specOf(builder: Builder, path: string, shape: LinearAttentionShape, hidden: number): LinearAttentionSpec {
+  switch (shape.kind) {
+    case 'delta-net':
+      return deltaNet(builder, path, shape, hidden);
+    case 'mamba2':
+      return mamba2(builder, path, shape, hidden);
+    case 'kda':
+      return kda(builder, path, shape, hidden);
+  }
 }
 
 function deltaNet(builder: Builder, path: string, shape: DeltaNetShape, hidden: number): LinearAttentionSpec {
@@ -72,6 +81,7 @@ function deltaNet(builder: Builder, path: string, shape: DeltaNetShape, hidden: 
     valueHeads,
     keyDim,
     valueDim,
+    ...whole,
     ...inputs,
     qConvolution: convolution(0, keys),
     kConvolution: convolution(keys, keys),
@@ -86,13 +96,21 @@ function deltaNet(builder: Builder, path: string, shape: DeltaNetShape, hidden: 
     stepMax: unbounded,
     skip: null,
     normAfterGate: false,
-    norm: plainNorm(builder, `${path}.norm`, valueDim),
+    norm: { ...plainNorm(builder.epsilon), weight: tensors.vector(`${path}.norm.weight`, valueDim) },
     normHeads: 1,
     output: linear(builder, `${path}.out_proj`, hidden, values, false),
   };
 }
 
 type Inputs = Pick<LinearAttentionSpec, 'q' | 'k' | 'v' | 'gate' | 'write' | 'decay'>;
+
+/** What only some kinds have. */
+const whole = {
+  decayDown: null,
+  decayBound: 0,
+  gateDown: null,
+  gateFunction: 'GATE_FUNCTION_SILU',
+} as const;
 
 /** `in_proj_qkvz` and `in_proj_ba`: the rows of each key head together, and with them those of its value heads. */
 function inputsByKeyHead(tensors: TensorSource, path: string, shape: DeltaNetShape, hidden: number): Inputs {
@@ -147,6 +165,7 @@ function mamba2(builder: Builder, path: string, shape: Mamba2Shape, hidden: numb
     valueHeads,
     keyDim,
     valueDim,
+    ...whole,
     gate: part(0, values),
     v: part(values, values),
     k: part(2 * values, keys),
@@ -166,29 +185,8 @@ function mamba2(builder: Builder, path: string, shape: Mamba2Shape, hidden: numb
     stepMax: Math.fround(Math.min(shape.steps[1], unbounded)),
     skip: tensors.vector(`${path}.D`, valueHeads),
     normAfterGate: true,
-    norm: plainNorm(builder, `${path}.norm`, values),
+    norm: { ...plainNorm(builder.epsilon), weight: tensors.vector(`${path}.norm.weight`, values) },
     normHeads: valueHeads / keyHeads,
     output: linear(builder, `${path}.out_proj`, hidden, values, projectionBias),
-  };
-}
-
-/** Columns of a convolution that a checkpoint stores for several streams together, [columns, 1, taps]. */
-function convolutionOf(tensors: TensorSource, name: string, columns: number, taps: number, biased: boolean) {
-  const weights: TensorStack = tensors.stack(`${name}.weight`, [columns, 1, taps]);
-  const biases = biased ? tensors.stack(`${name}.bias`, [columns]) : null;
-  return (first: number, count: number): ConvolutionSpec => ({
-    taps: weights.matrix(0, first, count),
-    bias: biases && biases.vector(0, first, count),
-  });
-}
-
-/** A norm with weights around 1, whatever the family's other norms have. */
-function plainNorm({ tensors, epsilon }: Builder, name: string, width: number) {
-  return {
-    weight: tensors.vector(`${name}.weight`, width),
-    epsilon: Math.fround(epsilon),
-    kind: 'NORM_KIND_RMS' as const,
-    weightOffset: 0,
-    bias: null,
   };
 }

@@ -4,6 +4,7 @@ import type { QueryScaling__Output as QueryScaling } from '../../../proto/genera
 import { type Builder, linear, norm } from '../checkpoint/parts.ts';
 import type { ModelConfig } from '../config/config.ts';
 import type { Dimensions } from '../config/dimensions.ts';
+import { buildIndexer, type IndexerShape } from './indexer.ts';
 
 /** Attention over latents; see MlaSpec in model.proto. */
 export interface MlaShape {
@@ -22,6 +23,11 @@ export interface MlaShape {
   /** Which of the model's ropes; null: none. */
   readonly rope: number | null;
   readonly queryScaling: QueryScaling | null;
+  readonly outputName: string;
+  /** Where below the path the gate of each head lies; null: none. */
+  readonly headGate: string | null;
+  /** Null: attention reads all positions. */
+  readonly indexer: IndexerShape | null;
 }
 
 /** Of the norms of latents, whatever the configuration says of the others. */
@@ -59,6 +65,9 @@ export function latentAttention(config: Pick<ModelConfig, MlaKeys>): MlaShape {
     scale: (plainDim + rotaryDim) ** -0.5 * growth ** 2,
     rope: 0,
     queryScaling: null,
+    outputName: 'o_proj',
+    headGate: null,
+    indexer: null,
   };
 }
 
@@ -69,7 +78,7 @@ export function buildMla(
   { hidden, heads }: Dimensions,
 ): OperatorSpec {
   const path = `${layer}.${shape.path}`;
-  const { plainDim, rotaryDim, valueDim, latentDim, queryRank, bias, rope } = shape;
+  const { plainDim, rotaryDim, valueDim, latentDim, queryRank, bias, rope, headGate, indexer } = shape;
   const latentBuilder = { ...builder, epsilon: latentEpsilon };
   const queries = heads * (plainDim + rotaryDim);
   const down = queryRank !== null && {
@@ -89,10 +98,19 @@ export function buildMla(
     latent: linear(builder, `${path}.kv_a_proj_with_mqa`, latentDim + rotaryDim, hidden, bias),
     latentNorm: norm(latentBuilder, `${path}.kv_a_layernorm`, latentDim),
     expand: builder.tensors.matrix(`${path}.kv_b_proj.weight`, heads * (plainDim + valueDim), latentDim),
-    o: linear(builder, `${path}.o_proj`, hidden, heads * valueDim, bias),
+    o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * valueDim, bias),
     queryScaling: shape.queryScaling,
+    outputGate: headGate === null ? null : linear(builder, `${path}.${headGate}`, heads, hidden, false),
+    indexer: indexer && buildIndexer(builder, path, indexer, queryRank ?? hidden, hidden),
   };
   const keyWidth = latentDim + rotaryDim;
-  const paged = { heads: 1, keyWidth, valueWidth: latentDim, valuesInsideKeys: true, replicated: true };
+  const paged = {
+    heads: 1,
+    keyWidth,
+    valueWidth: latentDim,
+    valuesInsideKeys: true,
+    replicated: true,
+    indexWidth: indexer?.headDim ?? 0,
+  };
   return { kind: 'mla', mla, cache: { kind: 'paged', paged } };
 }

@@ -4,8 +4,8 @@ import type { GateSpec__Output as GateSpec } from '../../../proto/generated/conc
 import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import { packExperts } from '../../../proto/model/experts.ts';
-import type { Builder, TensorStack } from '../checkpoint/parts.ts';
-import { buildFfn, type FfnNames, projections, withoutBias } from './ffn.ts';
+import { type Builder, plainNorm, type TensorStack } from '../checkpoint/parts.ts';
+import { type ActivationShape, buildFfn, type FfnNames, projections, withoutBias } from './ffn.ts';
 
 /** How experts are picked and weighed; see GateSpec in model.proto. */
 export interface GateShape {
@@ -24,12 +24,18 @@ export interface GateShape {
   readonly groups: GateGroups | null;
   /** Of sparsemixer. */
   readonly jitter: number;
+  /** Bounds logits; 0: does not. */
+  readonly softcap: number;
+  /** Where below the experts' path the factors of their weights lie; null: there are none. */
+  readonly scales: string | null;
+  /** The gate reads the residual stream through a norm of its own, with the weight at `name` and times `multiplier`. */
+  readonly norm: { readonly name: string; readonly multiplier: number } | null;
 }
 
 /** Routed experts. */
 export interface MoeShape {
   readonly kind: 'moe';
-  /** Below the layer. */
+  /** Below the layer; empty: the layer's own. */
   readonly path: string;
   readonly gate: GateShape;
   /**
@@ -42,7 +48,7 @@ export interface MoeShape {
   /** Stacked experts have biases, named as their matrices and `_bias`. */
   readonly biases: boolean;
   /** Of the activation, and what it clamps to; null: config.json's. */
-  readonly activation: Pick<FfnSpec, 'activation' | 'activationLimit'> | null;
+  readonly activation: ActivationShape | null;
   readonly names: FfnNames;
   readonly experts: number;
   readonly topK: number;
@@ -63,6 +69,9 @@ export function softmaxGate(renormalise: boolean): GateShape {
     bias: false,
     groups: null,
     jitter: 0,
+    softcap: 0,
+    scales: null,
+    norm: null,
   };
 }
 
@@ -89,14 +98,15 @@ export const plainMoe = {
 } as const;
 
 export function buildMoe(builder: Builder, layer: string, shape: MoeShape, hidden: number): OperatorSpec {
-  const path = `${layer}.${shape.path}`;
+  const path = shape.path === '' ? layer : `${layer}.${shape.path}`;
   const gate = buildGate(builder, path, shape, hidden);
   const experts = packExperts(buildExperts(builder, path, shape, hidden), (id) => `${path}.experts.${id}.`);
   return { kind: 'moe', moe: { gate, experts, weightsOnInput: shape.weightsOnInput }, cache: null };
 }
 
-function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: MoeShape, hidden: number): GateSpec {
-  const { scoring, correction, groups } = gate;
+function buildGate(builder: Builder, path: string, { gate, experts, topK }: MoeShape, hidden: number): GateSpec {
+  const { tensors } = builder;
+  const { scoring, correction, groups, norm } = gate;
   return {
     weight: tensors.matrix(`${path}.${gate.name}.weight`, experts, hidden),
     bias: gate.bias ? tensors.vector(`${path}.${gate.name}.bias`, experts) : null,
@@ -108,6 +118,13 @@ function buildGate({ tensors }: Builder, path: string, { gate, experts, topK }: 
     smallestSum: Math.fround(gate.smallestSum),
     groups: groups && groups.count > 1 ? groups : null,
     jitter: Math.fround(gate.jitter),
+    softcap: Math.fround(gate.softcap),
+    scales: gate.scales === null ? null : tensors.vector(`${path}.${gate.scales}`, experts),
+    norm: norm && {
+      ...plainNorm(builder.epsilon),
+      weight: tensors.vector(`${path}.${norm.name}`, hidden),
+      weightMultiplier: Math.fround(norm.multiplier),
+    },
   };
 }
 
@@ -146,7 +163,8 @@ function stackedShape({ tensors }: Builder, path: string, shape: MoeShape, hidde
 
 function expertRows({ tensors, activation }: Builder, path: string, shape: MoeShape, hidden: number): FfnSpec[] {
   const { names, experts, intermediate } = shape;
-  if (!('gate' in names)) throw new Error(`${path}: experts in rows have matrices of their own for gate and up`);
+  if (!('gate' in names && names.gate !== null))
+    throw new Error(`${path}: experts in rows have matrices of their own for gate and up`);
   const stack = (name: string) =>
     tensors.stack(`${path}.${name}`, [experts * intermediate, hidden], [experts, intermediate, hidden]);
   const [gate, up, down] = [stack(names.gate), stack(names.up), stack(names.down)];

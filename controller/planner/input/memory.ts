@@ -5,7 +5,7 @@ import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/co
 import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../../../proto/generated/conclave/v1/LinearAttentionSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { cachedHeads, cacheType, headBytes, operatorStateBytes } from '../../../proto/model/cache.ts';
+import { cachedHeads, cacheType, headBytes, indexBytes, operatorStateBytes } from '../../../proto/model/cache.ts';
 import { distinctExperts } from '../../../proto/model/experts.ts';
 import { moeOf } from '../../../proto/model/operators.ts';
 import { type Part, partOf, wholeShare } from '../../../proto/model/share.ts';
@@ -14,6 +14,7 @@ import {
   blockWeights,
   ffnWeights,
   headWeights,
+  layerWeights,
   modelWeights,
   operatorWeights,
   storedBytes,
@@ -31,10 +32,10 @@ export interface SharedPart {
   readonly weightBytes: number;
   /** Weights that every rank holds whole. */
   readonly commonBytes: number;
-  /** Cache of one position, all heads. */
+  /** Cache of one position, all heads that ranks share. */
   readonly kvBytesPerToken: number;
-  /** Every rank keeps the cache of all heads. */
-  readonly commonCache: boolean;
+  /** Cache of one position that every rank keeps. */
+  readonly commonKvBytesPerToken: number;
   /** States of one sequence, all heads. */
   readonly stateBytesPerSequence: number;
   /** Something is normalised over heads that ranks would share, so no rank can hold a part of them. */
@@ -100,7 +101,7 @@ export function fractionOf({ heads }: SharedPart, share: Part): number {
 
 function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
   const shared: SharedPart[] = [];
-  let residentBytes = 0;
+  let residentBytes = bytesOf(layerWeights(layer), weights);
   for (const block of layer.blocks) {
     residentBytes += bytesOf(blockWeights(block), weights);
     for (const operator of block.operators) {
@@ -119,16 +120,29 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
 }
 
 function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: number, weights: Format): SharedPart {
-  const { gqa, mla, linearAttention, runningSum, cache } = operator;
+  const { gqa, linearAttention, cache } = operator;
+  const type = cacheType(weights);
+  const cached = cachedHeads(cache) * headBytes(cache, type);
+  const replicated = cache?.paged?.replicated ?? false;
   return {
-    heads: gqa?.kvHeads ?? mla?.heads ?? linearAttention?.keyHeads ?? runningSum?.heads ?? null,
+    heads: headsOf(operator),
     weightBytes,
     commonBytes,
-    kvBytesPerToken: cachedHeads(cache) * headBytes(cache, cacheType(weights)),
-    commonCache: cache?.paged?.replicated ?? false,
+    kvBytesPerToken: replicated ? 0 : cached,
+    commonKvBytesPerToken: (replicated ? cached : 0) + indexBytes(cache, type),
     stateBytesPerSequence: operatorStateBytes(cache, wholeShare),
-    inseparable: gqa?.qkNorm === 'QK_NORM_FULL_WIDTH' || normalisesAcrossKeyHeads(linearAttention ?? null),
+    inseparable:
+      gqa?.qkNorm === 'QK_NORM_FULL_WIDTH' ||
+      (gqa?.indexer != null && gqa.indexer.heads !== gqa.kvHeads) ||
+      operator.selectiveScan != null ||
+      normalisesAcrossKeyHeads(linearAttention ?? null),
   };
+}
+
+/** What ranks hold whole ones of. */
+function headsOf({ gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum }: OperatorSpec) {
+  const columns = shortConvolution?.value?.weight?.rows ?? selectiveScan?.value?.weight?.rows;
+  return gqa?.kvHeads ?? mla?.heads ?? linearAttention?.keyHeads ?? columns ?? runningSum?.heads ?? null;
 }
 
 function normalisesAcrossKeyHeads(attention: LinearAttentionSpec | null): boolean {
@@ -142,7 +156,7 @@ function expertsFootprint(layer: LayerSpec, weights: Format): ExpertsFootprint |
   return {
     count: experts.count,
     bytes: Math.max(...bytes),
-    intermediate: experts.expert.gate?.weight?.rows ?? 0,
+    intermediate: experts.expert.up?.weight?.rows ?? 0,
     topK: gate?.topK ?? 1,
   };
 }

@@ -86,7 +86,7 @@ export class StageMemory {
   private cacheBytes(layer: LayerFootprint, share: Part): number {
     const { tokens, stateSlots } = this.cache;
     const sum = (of: (part: SharedPart) => number) => Math.round(layer.shared.reduce((all, part) => all + of(part), 0));
-    const perToken = sum((part) => part.kvBytesPerToken * (part.commonCache ? 1 : fractionOf(part, share)));
+    const perToken = sum((part) => part.kvBytesPerToken * fractionOf(part, share) + part.commonKvBytesPerToken);
     return perToken * tokens + sum((part) => part.stateBytesPerSequence * fractionOf(part, share)) * stateSlots;
   }
 }

@@ -124,6 +124,7 @@ NormSpec ReadNorm(const Fields& parent, const char* key) {
       fields, "kind", {{"NORM_KIND_RMS", NormKind::kRms}, {"NORM_KIND_LAYER", NormKind::kLayer}});
   norm.weight = ReadOptionalTensor(fields, "weight");
   norm.weight_offset = fields.Float("weightOffset");
+  norm.weight_multiplier = fields.Float("weightMultiplier");
   norm.bias = ReadOptionalTensor(fields, "bias");
   norm.epsilon = fields.Float("epsilon");
   return norm;

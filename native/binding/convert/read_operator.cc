@@ -1,7 +1,7 @@
 #include "binding/convert/read_operator.h"
 
-#include "binding/convert/read_linear_attention.h"
 #include "binding/convert/read_matrix.h"
+#include "binding/convert/read_mixers.h"
 
 namespace conclave::binding {
 namespace {
@@ -19,6 +19,7 @@ GqaSpec ReadGqa(const Fields& fields) {
   gqa.heads.heads = static_cast<int>(fields.Integer("heads", 1, 65536));
   gqa.heads.kv_heads = static_cast<int>(fields.Integer("kvHeads", 1, 65536));
   gqa.heads.head_dim = static_cast<int>(fields.Integer("headDim", 1, 65536));
+  gqa.heads.value_dim = static_cast<int>(fields.Integer("valueDim", 0, 65536));
   gqa.heads.scale = fields.Float("scale");
   gqa.heads.sliding_window = static_cast<int>(fields.Integer("slidingWindow", 0, kMaxInt32));
   gqa.heads.chunk = static_cast<int>(fields.Integer("chunk", 0, kMaxInt32));
@@ -40,6 +41,11 @@ GqaSpec ReadGqa(const Fields& fields) {
   gqa.query_scaling = ReadQueryScaling(fields);
   gqa.sinks = ReadOptionalTensor(fields, "sinks");
   if (fields.Has("outputGate")) gqa.output_gate = ReadLinear(fields, "outputGate");
+  gqa.gate_function = ReadGateFunction(fields, GateFunction::kSigmoid);
+  if (fields.Has("vNorm")) gqa.v_norm = ReadNorm(fields, "vNorm");
+  gqa.keys_are_values = fields.Boolean("keysAreValues");
+  gqa.value_multiplier = fields.Float("valueMultiplier");
+  gqa.indexer = ReadIndexer(fields);
   return gqa;
 }
 
@@ -60,6 +66,8 @@ MlaSpec ReadMla(const Fields& fields) {
   mla.expand = ReadMatrix(fields, "expand");
   mla.o = ReadLinear(fields, "o");
   mla.query_scaling = ReadQueryScaling(fields);
+  if (fields.Has("outputGate")) mla.output_gate = ReadLinear(fields, "outputGate");
+  mla.indexer = ReadIndexer(fields);
   return mla;
 }
 
@@ -71,7 +79,7 @@ RunningSumSpec ReadRunningSum(const Fields& fields) {
 
 FfnSpec ReadFfn(const Fields& fields) {
   FfnSpec ffn;
-  ffn.gate = ReadLinear(fields, "gate");
+  if (fields.Has("gate")) ffn.gate = ReadLinear(fields, "gate");
   ffn.up = ReadLinear(fields, "up");
   ffn.down = ReadLinear(fields, "down");
   ffn.activation.function =
@@ -79,7 +87,8 @@ FfnSpec ReadFfn(const Fields& fields) {
                            {{"ACTIVATION_SILU", Activation::kSilu},
                             {"ACTIVATION_GELU_TANH", Activation::kGeluTanh},
                             {"ACTIVATION_CLAMPED_SWIGLU", Activation::kClampedSwiglu},
-                            {"ACTIVATION_CLAMPED_SILU", Activation::kClampedSilu}});
+                            {"ACTIVATION_CLAMPED_SILU", Activation::kClampedSilu},
+                            {"ACTIVATION_RELU_SQUARED", Activation::kReluSquared}});
   ffn.activation.limit = fields.Float("activationLimit");
   return ffn;
 }
@@ -107,6 +116,9 @@ GateSpec ReadGate(const Fields& fields) {
   gate.renormalise = fields.Boolean("renormalise");
   gate.smallest_sum = fields.Float("smallestSum");
   gate.jitter = fields.Float("jitter");
+  gate.softcap = fields.Float("softcap");
+  gate.scales = ReadOptionalTensor(fields, "scales");
+  if (fields.Has("norm")) gate.norm = ReadNorm(fields, "norm");
   gate.correction = ReadOptionalTensor(fields, "correction");
   if (fields.Has("groups")) {
     const Fields groups = fields.Object("groups");
@@ -178,7 +190,9 @@ PagedCacheSpec ReadPagedCache(const Fields& paged) {
   return {static_cast<int>(paged.Integer("heads", 1, 65536)),
           static_cast<int>(paged.Integer("keyWidth", 1, 65536)),
           static_cast<int>(paged.Integer("valueWidth", 1, 65536)),
-          paged.Boolean("valuesInsideKeys"), paged.Boolean("replicated")};
+          paged.Boolean("valuesInsideKeys"),
+          paged.Boolean("replicated"),
+          static_cast<int>(paged.Integer("indexWidth", 0, 65536))};
 }
 
 decltype(OperatorSpec::cache) ReadCache(const Fields& fields) {
@@ -202,6 +216,10 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
     op.kind = ReadMoe(fields.Object("moe"));
   } else if (fields.Has("linearAttention")) {
     op.kind = ReadLinearAttention(fields.Object("linearAttention"));
+  } else if (fields.Has("shortConvolution")) {
+    op.kind = ReadShortConvolution(fields.Object("shortConvolution"));
+  } else if (fields.Has("selectiveScan")) {
+    op.kind = ReadSelectiveScan(fields.Object("selectiveScan"));
   } else if (fields.Has("runningSum")) {
     op.kind = ReadRunningSum(fields.Object("runningSum"));
   } else {

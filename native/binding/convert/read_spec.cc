@@ -26,12 +26,15 @@ BlockSpec ReadBlock(Napi::Value value, const std::string& path) {
   if (fields.Has("preNorm")) block.pre_norm = ReadNorm(fields, "preNorm");
   block.operators = fields.Map("operators", ReadOperator);
   if (fields.Has("postNorm")) block.post_norm = ReadNorm(fields, "postNorm");
+  block.aside = fields.Boolean("aside");
+  if (fields.Has("joinNorm")) block.join_norm = ReadNorm(fields, "joinNorm");
   block.residual_multiplier = fields.Float("residualMultiplier");
   return block;
 }
 
 LayerSpec ReadLayer(Napi::Value value, const std::string& path) {
-  return {Fields(value, path).Map("blocks", ReadBlock)};
+  const Fields fields(value, path);
+  return {fields.Map("blocks", ReadBlock), ReadOptionalTensor(fields, "scale")};
 }
 
 CheckpointFile ReadFile(Napi::Value value, const std::string& path) {

@@ -151,6 +151,7 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
          "1 to 32 and at most the number of experts", top_k);
   const float* const correction =
       params.correction != nullptr ? HostPointer(*params.correction) : nullptr;
+  const float* const scales = params.scales != nullptr ? HostPointer(*params.scales) : nullptr;
   const bool by_scores = correction != nullptr || params.groups.count > 0;
   const bool softmax = params.scoring == GateScoring::kSoftmaxTopK ||
                        (params.scoring == GateScoring::kSoftmaxAll && !params.renormalise);
@@ -181,6 +182,8 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
     } else {
       ScoreWeights(row, params, ids, weights);
     }
+    if (scales == nullptr) continue;
+    for (int j = 0; j < top_k; ++j) weights[j] *= scales[ids[j]];
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "conclave/backend/arena.h"
 #include "conclave/backend/operations.h"
 #include "conclave/backend/sequence_rows.h"
 #include "conclave/base/operator_parameters.h"
@@ -36,11 +37,17 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
               int32_t* ids, float* weights);
 
 // Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads *
-// head_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence. Softmax over
-// a fixed order of blocks, accumulated in f32. sinks [heads], or null. Values inside keys: v is
-// null, output [rows, heads * values_inside].
+// value_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence, or over
+// what `selection` leaves of it. Softmax over a fixed order of blocks, accumulated in f32. sinks
+// [heads], or null. Values inside keys: v is null, output [rows, heads * values_inside].
 void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
                     const SequenceRows& where, const float* q, const float* k, const float* v,
-                    const float* sinks, KvCache& cache, float* output);
+                    const float* sinks, const KeySelection* selection, KvCache& cache,
+                    float* output);
+
+// Backend::SelectKeys. weights [rows, heads], or null.
+void SelectPositions(Isa isa, ThreadPool& pool, Arena& scratch, const SelectionParams& params,
+                     const SequenceRows& where, const float* q, const float* k,
+                     const float* weights, KvCache& cache, const KeySelection& output);
 
 }  // namespace conclave

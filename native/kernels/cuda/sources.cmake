@@ -19,6 +19,7 @@ set(CONCLAVE_CUDA_SOURCES
   operations/norms.cu
   operations/recurrences.cu
   operations/rope.cu
+  operations/selection.cu
   operations/totals.cu
   operations/transfers.cu
   plugin.cc)

@@ -8,20 +8,6 @@
 #include "kernels/reference/rows.h"
 
 namespace conclave {
-namespace {
-
-// Where the cache keeps a position of a sequence.
-struct CachePlace {
-  int64_t block;
-  int64_t in_block;
-};
-
-CachePlace PlaceOf(const SequenceRows& where, size_t sequence, int64_t position, int block_size) {
-  const auto entry = static_cast<size_t>(where.block_offsets[sequence] + position / block_size);
-  return {where.block_tables[entry], position % block_size};
-}
-
-}  // namespace
 
 std::unique_ptr<PagedCache> ReferenceBackend::CreateCache(const KvCacheShape& shape, KvType type) {
   return std::make_unique<ReferenceCache>(shape, type);
@@ -63,11 +49,12 @@ void ReferenceBackend::Rotate(const Rope& rope, const StepRows& where, int head_
 
 void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& rows, const Tensor& q,
                               const Tensor& k, const Tensor& v, const Vector* sinks,
-                              PagedCache& paged, const Tensor& output) {
+                              PagedCache& paged, const Tensor& output,
+                              const KeySelection* selection) {
   auto& cache = static_cast<ReferenceCache&>(paged);
   const SequenceRows& where = rows.where();
   const int dims = params.head_dim;
-  const int value_dims = params.values_inside > 0 ? params.values_inside : dims;
+  const int value_dims = params.value_width();
   const int block_size = cache.shape().block_size;
   for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
     for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
@@ -79,8 +66,8 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
         std::transform(HostPointer(k) + from, HostPointer(k) + from + dims,
                        cache.Key(at.block, at.in_block, head), round);
         if (params.values_inside > 0) continue;
-        std::transform(HostPointer(v) + from, HostPointer(v) + from + dims,
-                       cache.Value(at.block, at.in_block, head), round);
+        const float* const value = HostPointer(v) + (row * params.kv_heads + head) * value_dims;
+        std::transform(value, value + value_dims, cache.Value(at.block, at.in_block, head), round);
       }
     }
   }
@@ -96,6 +83,8 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
         std::vector<double> keys;
         std::vector<double> values;
         for (int64_t p = first; p <= position; ++p) {
+          if (selection != nullptr && !IsSelected(*selection, row, kv_head, params.kv_heads, p))
+            continue;
           const CachePlace at = PlaceOf(where, s, p, block_size);
           const float* const key = cache.Key(at.block, at.in_block, kv_head);
           const float* const value = cache.Value(at.block, at.in_block, kv_head);

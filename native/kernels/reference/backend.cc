@@ -83,6 +83,12 @@ void ReferenceBackend::Gate(const Tensor& x, const Matrix& weight, const GatePar
     std::vector<float> logits = matrix.Multiply(HostPointer(x) + r * x.width);
     for (size_t e = 0; params.bias != nullptr && e < logits.size(); ++e)
       logits[e] += HostPointer(*params.bias)[e];
+    for (float& logit : logits) {
+      if (params.softcap > 0) {
+        const double cap = params.softcap;
+        logit = static_cast<float>(cap * std::tanh(double{logit} / cap));
+      }
+    }
     const float infinity = std::numeric_limits<float>::infinity();
     const bool usable =
         std::all_of(logits.begin(), logits.end(), [&](float l) { return l < infinity; }) &&
@@ -131,6 +137,11 @@ void ReferenceBackend::ScaleByPosition(const QueryScaling& scaling, const StepRo
     const double intervals = std::floor(static_cast<double>(position) / scaling.interval);
     HostPointer(x)[i] *= static_cast<float>(1 + double{scaling.factor} * std::log(1 + intervals));
   }
+}
+
+void ReferenceBackend::Multiply(const Tensor& factors, const Tensor& x) {
+  for (int64_t i = 0; i < x.elements(); ++i)
+    HostPointer(x)[i] *= HostPointer(factors)[factors.width == x.width ? i : i / x.width];
 }
 
 void ReferenceBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {

@@ -31,13 +31,19 @@ class ReferenceBackend final : public HostBackend {
               std::span<const Tensor> tensors) override;
   void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
               const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
-              const Tensor& output) override;
+              const Tensor& output, const KeySelection* selection) override;
+  void SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
+                  const Tensor& k, const Tensor* weights, PagedCache& cache,
+                  const KeySelection& output) override;
   void ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
                        const Tensor& x) override;
   void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                   const Tensor& output) override;
-  void Convolve(const Tensor& x, const Vector& taps, const Vector* bias, const StepRows& where,
-                StateStore& states, const Tensor& output) override;
+  void Convolve(const Tensor& x, const Vector& taps, const Vector* bias, bool silu,
+                const StepRows& where, StateStore& states, const Tensor& output) override;
+  void SelectiveScan(const StepRows& where, const Tensor& x, const Tensor& steps,
+                     const Vector& rates, const Tensor& write, const Tensor& read,
+                     StateStore& states, const Tensor& output) override;
   void LinearAttend(const LinearAttentionParams& params, const StepRows& where, const Tensor& q,
                     const Tensor& k, const Tensor& v, const Tensor& decay, const Tensor& write,
                     StateStore& states, const Tensor& output) override;
@@ -52,6 +58,7 @@ class ReferenceBackend final : public HostBackend {
   void Scale(const Tensor& x, float factor) override;
   void ScaleColumns(const Vector& factors, const Tensor& x) override;
   void Softcap(const Tensor& x, float cap) override;
+  void Multiply(const Tensor& factors, const Tensor& x) override;
   void ScaleBySigmoid(const Tensor& gate, const Tensor& x) override;
   void ScaleBySilu(const Tensor& gate, const Tensor& x) override;
   void Sigmoid(const Tensor& x) override;

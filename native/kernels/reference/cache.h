@@ -4,11 +4,24 @@
 #include <vector>
 
 #include "conclave/backend/cache.h"
+#include "conclave/backend/sequence_rows.h"
 #include "conclave/base/number_formats.h"
 
 namespace conclave {
 
-// [blocks][block_size][kv_heads][key, value][head_dim], rounded to the cache's type; values that
+// Where a cache keeps a position of a sequence.
+struct CachePlace {
+  int64_t block;
+  int64_t in_block;
+};
+
+inline CachePlace PlaceOf(const SequenceRows& where, size_t sequence, int64_t position,
+                          int block_size) {
+  const auto entry = static_cast<size_t>(where.block_offsets[sequence] + position / block_size);
+  return {where.block_tables[entry], position % block_size};
+}
+
+// [blocks][block_size][kv_heads][key, value], rounded to the cache's type; values that
 // are inside keys take no room.
 class ReferenceCache final : public PagedCache {
  public:
@@ -20,7 +33,8 @@ class ReferenceCache final : public PagedCache {
 
   // Of one position of one head.
   static size_t Elements(const KvCacheShape& shape) {
-    return static_cast<size_t>(shape.head_dim) * (shape.values_inside > 0 ? 1 : 2);
+    const int values = shape.values_inside > 0 ? 0 : shape.value_width();
+    return static_cast<size_t>(shape.head_dim) + static_cast<size_t>(values);
   }
 
   size_t bytes() const override { return elements_.size() * sizeof(float); }

@@ -95,7 +95,11 @@ ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateP
     divisor = std::max(std::accumulate(result.weights.begin(), result.weights.end(), 0.0),
                        double{params.smallest_sum});
   }
-  for (double& weight : result.weights) weight *= double{params.weight_multiplier} / divisor;
+  for (size_t j = 0; j < result.weights.size(); ++j) {
+    result.weights[j] *= double{params.weight_multiplier} / divisor;
+    if (params.scales != nullptr)
+      result.weights[j] *= double{HostPointer(*params.scales)[result.ids[j]]};
+  }
   return result;
 }
 

@@ -121,17 +121,18 @@ std::vector<float> ReferenceMatrix::Multiply(const float* x) const {
 }
 
 ReferenceFfn::ReferenceFfn(const FfnSource& source, WeightsFormat format)
-    : gate_(source.gate, format),
-      up_(source.up, format),
+    : up_(source.up, format),
       down_(source.down, format),
       gate_bias_(source.gate_bias),
       up_bias_(source.up_bias),
       down_bias_(source.down_bias),
-      activation_(source.activation) {}
+      activation_(source.activation) {
+  if (source.gate != nullptr) gate_.emplace(*source.gate, format);
+}
 
 std::vector<float> ReferenceFfn::Forward(const float* x) const {
-  std::vector<float> hidden = AddBias(gate_.Multiply(x), gate_bias_);
   const std::vector<float> up = AddBias(up_.Multiply(x), up_bias_);
+  std::vector<float> hidden = gate_ ? AddBias(gate_->Multiply(x), gate_bias_) : up;
   for (size_t i = 0; i < hidden.size(); ++i) {
     hidden[i] =
         static_cast<float>(ReferenceActivation(activation_, double{hidden[i]}, double{up[i]}));

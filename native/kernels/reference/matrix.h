@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "conclave/backend/backend.h"
@@ -34,12 +35,14 @@ class ReferenceFfn final : public Ffn {
  public:
   ReferenceFfn(const FfnSource& source, WeightsFormat format);
 
-  size_t bytes() const override { return gate_.bytes() + up_.bytes() + down_.bytes(); }
+  size_t bytes() const override {
+    return (gate_ ? gate_->bytes() : 0) + up_.bytes() + down_.bytes();
+  }
   // down(act(gate(x), up(x))) of one row.
   std::vector<float> Forward(const float* x) const;
 
  private:
-  ReferenceMatrix gate_;
+  std::optional<ReferenceMatrix> gate_;
   ReferenceMatrix up_;
   ReferenceMatrix down_;
   VectorPtr gate_bias_;

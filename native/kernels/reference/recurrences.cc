@@ -20,7 +20,7 @@ void ReferenceBackend::RunningSum(const Tensor& x, const StepRows& rows, StateSt
   }
 }
 
-void ReferenceBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bias,
+void ReferenceBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bias, bool silu,
                                 const StepRows& rows, StateStore& states, const Tensor& output) {
   const SequenceRows& where = rows.where();
   const int64_t kept = taps.size() / x.width - 1;
@@ -38,9 +38,35 @@ void ReferenceBackend::Convolve(const Tensor& x, const Vector& taps, const Vecto
         sum += double{HostPointer(taps)[tap * x.width + column]} *
                double{seen[static_cast<size_t>(at + tap * x.width)]};
       }
-      HostPointer(output)[first * x.width + at] = static_cast<float>(sum / (1 + std::exp(-sum)));
+      HostPointer(output)[first * x.width + at] =
+          static_cast<float>(silu ? sum / (1 + std::exp(-sum)) : sum);
     }
     std::copy(seen.end() - kept * x.width, seen.end(), state);
+  }
+}
+
+void ReferenceBackend::SelectiveScan(const StepRows& rows, const Tensor& x, const Tensor& steps,
+                                     const Vector& rates, const Tensor& write, const Tensor& read,
+                                     StateStore& states, const Tensor& output) {
+  const SequenceRows& where = rows.where();
+  const int64_t size = write.width;
+  for (size_t s = 0; s < where.state_slots.size(); ++s) {
+    float* const all = static_cast<HostStates&>(states).Slot(where.state_slots[s]);
+    for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
+      for (int64_t column = 0; column < x.width; ++column) {
+        const double step = HostPointer(steps)[row * x.width + column];
+        const double change = step * double{HostPointer(x)[row * x.width + column]};
+        double sum = 0;
+        for (int64_t i = 0; i < size; ++i) {
+          float& element = all[column * size + i];
+          const double kept = std::exp(step * double{HostPointer(rates)[column * size + i]});
+          element = static_cast<float>(double{element} * kept +
+                                       change * double{HostPointer(write)[row * size + i]});
+          sum += double{element} * double{HostPointer(read)[row * size + i]};
+        }
+        HostPointer(output)[row * x.width + column] = static_cast<float>(sum);
+      }
+    }
   }
 }
 

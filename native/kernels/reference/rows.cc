@@ -40,6 +40,8 @@ double ReferenceActivation(const ActivationParams& params, double gate, double u
     case Activation::kClampedSilu:
       gate = std::min(gate, limit);
       return gate * sigmoid(gate) * std::clamp(up, -limit, limit);
+    case Activation::kReluSquared:
+      return std::max(up, 0.0) * std::max(up, 0.0);
   }
   return 0;
 }

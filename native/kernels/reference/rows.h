@@ -33,6 +33,10 @@ ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateP
 // floor(log2(sqrt(mean(x^2) + epsilon))) - bits; see exact_sum.h.
 int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits);
 
+// Whether a row reads a position with a key/value head.
+bool IsSelected(const KeySelection& selection, int64_t row, int kv_head, int kv_heads,
+                int64_t position);
+
 // Attention of one query vector over keys [positions, head_dim] and values [positions, any width].
 // `sink`: -infinity where there is none.
 std::vector<double> ReferenceAttention(const std::vector<double>& query,

@@ -22,9 +22,7 @@ std::string Name(const ExpertSlot& slot) {
 }
 
 uint64_t SourceBytes(const FfnSpec& expert, const ExpertSlot& slot) {
-  const uint64_t all = conclave::SourceBytes(expert.gate) + conclave::SourceBytes(expert.up) +
-                       conclave::SourceBytes(expert.down);
-  return all / static_cast<uint64_t>(slot.slices);
+  return conclave::SourceBytes(expert) / static_cast<uint64_t>(slot.slices);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct Stage::MicroBatch {
   Tensor residual;                  // [rows, H]
   Tensor normalized;                // [rows, H]; the operators' input
   Tensor sum;                       // [rows, H]; their sum, where one shard makes it
+  Tensor aside;                     // [rows, H]; what a block gave that the next one adds
   bool exact = false;               // several shards do: the sum is totals on the rows' grid
   Grid grid;                        // [rows, 1]; see exact_sum.h
   Totals totals;                    // [rows, H]

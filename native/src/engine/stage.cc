@@ -45,8 +45,13 @@ Stage::~Stage() = default;
 void Stage::Load(LoadMonitor& monitor) {
   const ModelSpec& spec = store_->spec();
   const RankSlice& slice = options_.slice;
-  for (int i = slice.first_layer; i < slice.end_layer; ++i)
-    for (const BlockSpec& block : spec.layers[i].blocks) monitor.Expect(Block::SourceBytes(block));
+  for (int i = slice.first_layer; i < slice.end_layer; ++i) {
+    for (const BlockSpec& block : spec.layers[i].blocks) {
+      monitor.Expect(Block::SourceBytes(block));
+      has_aside_ = has_aside_ || block.aside;
+    }
+    if (const auto& scale = spec.layers[i].scale) monitor.Expect(scale->bytes());
+  }
   if (has_first_layer()) monitor.Expect(spec.embedding.bytes());
   if (has_last_layer()) monitor.Expect(OutputHead::SourceBytes(spec));
   TensorLoader loader(*store_, *backend_, monitor);
@@ -58,6 +63,8 @@ void Stage::Load(LoadMonitor& monitor) {
       layers_[task] = std::make_unique<Layer>();
       for (const BlockSpec& block : spec.layers[layer].blocks)
         layers_[task]->blocks.emplace_back(loader, spec, block, options_);
+      if (const auto& scale = spec.layers[layer].scale)
+        layers_[task]->scale = loader.Floats(*scale, {0, 1})[0];
     } else if (task == layers && has_first_layer()) {
       embedding_ = loader.Embedding(spec.embedding);
     } else if (task > layers && has_last_layer()) {

@@ -18,21 +18,24 @@ struct Stage::Block {
         has_pre_norm(block.pre_norm.has_value()),
         slice(loader, spec, block, options.slice, options.cache, true),
         has_dense(block.Find<DenseSpec>() != nullptr),
+        aside(block.aside),
         residual_multiplier(block.residual_multiplier) {
     if (const MoeSpec* moe = block.Find<MoeSpec>()) gate.emplace(loader, *moe);
     if (block.post_norm) post_norm.emplace(loader, *block.post_norm, spec.hidden_size);
+    if (block.join_norm) join_norm.emplace(loader, *block.join_norm, spec.hidden_size);
   }
 
   uint64_t weight_bytes() const {
     return norm.bytes() + slice.weight_bytes() + (gate ? gate->weight_bytes() : 0) +
-           (post_norm ? post_norm->bytes() : 0);
+           (post_norm ? post_norm->bytes() : 0) + (join_norm ? join_norm->bytes() : 0);
   }
 
   static uint64_t SourceBytes(const BlockSpec& block) {
     const MoeSpec* moe = block.Find<MoeSpec>();
     return (block.pre_norm ? block.pre_norm->bytes() : 0) + BlockSlice::SourceBytes(block) +
            (moe != nullptr ? ExpertGate::SourceBytes(moe->gate) : 0) +
-           (block.post_norm ? block.post_norm->bytes() : 0);
+           (block.post_norm ? block.post_norm->bytes() : 0) +
+           (block.join_norm ? block.join_norm->bytes() : 0);
   }
 
   // What the scale of rows is found by where nothing is normalised.
@@ -54,12 +57,15 @@ struct Stage::Block {
   std::optional<ExpertGate> gate;
   bool has_dense;                 // here or on another rank
   std::optional<Norm> post_norm;  // after the operators
+  bool aside;                     // the next block adds what this one gives
+  std::optional<Norm> join_norm;  // of what this one gives and what waits
   float residual_multiplier;
 };
 
 // One layer of a stage.
 struct Stage::Layer {
   std::vector<Block> blocks;
+  float scale = 1;  // multiplies the residual stream after them
 
   // Of the layer's experts; null for a dense layer.
   const ExpertGate* gate() const {

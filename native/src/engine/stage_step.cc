@@ -13,6 +13,7 @@ void Stage::Enter(MicroBatch& step) {
   step.residual = step.arena.Rows(rows, hidden_);
   step.normalized = step.arena.Rows(rows, hidden_);
   step.sum = step.arena.Rows(rows, hidden_);
+  if (has_aside_) step.aside = step.arena.Rows(rows, hidden_);
   step.grid = step.arena.Take<int32_t>(rows, 1);
   step.totals = step.arena.Take<double>(rows, hidden_);
   step.where = backend_->Place(step.batch.where.view());
@@ -89,7 +90,7 @@ bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
 RoutedEntries Stage::Route(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kGate);
   const ExpertGate& gate = *BlockOf(step).gate;
-  gate.Forward(*backend_, step.normalized, gate_ids_, gate_weights_);
+  gate.Forward(*backend_, step.normalized, step.residual, gate_ids_, gate_weights_);
   const size_t index = static_cast<size_t>(step.layer - options_.slice.first_layer);
   {
     const std::lock_guard lock(mutex_);
@@ -140,13 +141,23 @@ void Stage::Complete(MicroBatch& step) {
   if (block.post_norm) {
     if (step.exact) backend_->TakeTotals(step.totals, step.grid, step.sum);
     block.post_norm->Forward(*backend_, step.sum, step.sum);
-    backend_->AddScaled(step.sum, multiplier, step.residual);
+    if (block.join_norm) {
+      backend_->AddScaled(step.aside, 1, step.sum);
+      block.join_norm->Forward(*backend_, step.sum, step.sum);
+    }
+    if (block.aside) {
+      backend_->Copy(step.sum, step.aside);
+    } else {
+      backend_->AddScaled(step.sum, multiplier, step.residual);
+    }
   } else if (step.exact) {
     backend_->AddTotals(step.totals, step.grid, multiplier, step.residual);
   } else {
     backend_->AddScaled(step.sum, multiplier, step.residual);
   }
-  if (++step.block < LayerOf(step).blocks.size()) return;
+  const Layer& layer = LayerOf(step);
+  if (++step.block < layer.blocks.size()) return;
+  if (layer.scale != 1) backend_->Scale(step.residual, layer.scale);
   step.block = 0;
   ++step.layer;
 }

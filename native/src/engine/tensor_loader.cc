@@ -12,6 +12,10 @@ uint64_t SourceBytes(const LinearSpec& linear) {
   return linear.weight.bytes() + (linear.bias ? linear.bias->bytes() : 0);
 }
 
+uint64_t SourceBytes(const FfnSpec& ffn) {
+  return (ffn.gate ? SourceBytes(*ffn.gate) : 0) + SourceBytes(ffn.up) + SourceBytes(ffn.down);
+}
+
 void RequireFormat(const Backend& backend, WeightsFormat format) {
   const Capabilities capabilities = backend.capabilities();
   const auto& formats = capabilities.formats;
@@ -27,14 +31,14 @@ FfnPtr PackFfn(Backend& backend, const WeightStore& store, const FfnSpec& ffn, R
   const auto bias = [&](const LinearSpec& linear, Range part) {
     return linear.bias ? backend.Store(store.Bias(linear, part)) : nullptr;
   };
-  const auto gate = store.Matrix(ffn.gate.weight, parts.gate_up, crc);
+  const auto gate = ffn.gate ? store.Matrix(ffn.gate->weight, parts.gate_up, crc) : nullptr;
   const auto up = store.Matrix(ffn.up.weight, parts.gate_up, crc);
   const auto down = store.Matrix(ffn.down.weight, parts.down, crc);
   return backend.PackFfn(
-      {.gate = *gate,
+      {.gate = gate.get(),
        .up = *up,
        .down = *down,
-       .gate_bias = bias(ffn.gate, width),
+       .gate_bias = ffn.gate ? bias(*ffn.gate, width) : nullptr,
        .up_bias = bias(ffn.up, width),
        .down_bias = width.begin == 0 ? bias(ffn.down, {0, ffn.down.out()}) : nullptr,
        .activation = ffn.activation},
@@ -126,13 +130,15 @@ VectorPtr TensorLoader::NormWeight(const NormSpec& norm, Range part) {
       for (float& value : values) value += norm.weight_offset;
     }
   }
+  if (norm.weight_multiplier != 1) {
+    for (float& value : values) value *= norm.weight_multiplier;
+  }
   return backend_.Store(std::move(values));
 }
 
 FfnPtr TensorLoader::Ffn(const FfnSpec& ffn, Range width) {
   FfnPtr packed = PackFfn(backend_, store_, ffn, width);
-  for (const LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down})
-    monitor_.Add(SourceBytes(*linear));
+  monitor_.Add(SourceBytes(ffn));
   return packed;
 }
 

@@ -36,6 +36,12 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     };
     if (const auto* sum = spec.layers[layer].Find<RunningSumSpec>())
       need_heads(sum->heads, " heads");
+    if (const auto* convolution = spec.layers[layer].Find<ShortConvolutionSpec>())
+      need_heads(static_cast<int>(convolution->width()), " columns");
+    if (spec.layers[layer].Find<SelectiveScanSpec>() != nullptr) {
+      Fail(ErrorCode::kUnsupported, "layer ", layer, ": a slice of a selective scan's columns ",
+           "cannot compute its steps; use tensor parallel size 1 for attention");
+    }
     if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) need_heads(mla->heads, " heads");
     if (const auto* linear = spec.layers[layer].Find<LinearAttentionSpec>()) {
       need_heads(linear->heads.key_heads, " key heads");
@@ -48,6 +54,11 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     const GqaSpec* gqa = spec.layers[layer].Find<GqaSpec>();
     if (gqa == nullptr) continue;
     need_heads(gqa->heads.kv_heads, " key/value heads");
+    if (gqa->indexer && gqa->indexer->selectors() != gqa->heads.kv_heads) {
+      Fail(ErrorCode::kUnsupported, "layer ", layer, ": a slice of the heads cannot select ",
+           "positions with ", gqa->indexer->selectors(), " index heads for ", gqa->heads.kv_heads,
+           " key/value heads; use tensor parallel size 1 for attention");
+    }
     if (gqa->qk_norm == QkNorm::kFullWidth && (gqa->q_norm || gqa->k_norm)) {
       Fail(ErrorCode::kUnsupported, "layer ", layer,
            ": a slice of the heads cannot compute query and key norms over all heads; ",

@@ -31,7 +31,8 @@ std::vector<TensorRef*> TensorsOf(FfnSpec& ffn) {
   const auto add = [&](std::optional<TensorRef>& tensor) {
     if (tensor) tensors.push_back(&*tensor);
   };
-  for (LinearSpec* linear : {&ffn.gate, &ffn.up, &ffn.down}) {
+  for (LinearSpec* linear : {ffn.gate ? &*ffn.gate : nullptr, &ffn.up, &ffn.down}) {
+    if (linear == nullptr) continue;
     tensors.push_back(&linear->weight.data);
     if (linear->weight.codes) {
       MatrixCodes& codes = *linear->weight.codes;

@@ -45,6 +45,9 @@ void OperatorValidator::CheckGate(const std::string& path, const GateSpec& gate,
   if (gate.correction) Tensor(path + ".correction", *gate.correction, {experts});
   CheckFromZero(path + ".smallestSum", gate.smallest_sum);
   CheckFromZero(path + ".jitter", gate.jitter);
+  CheckFromZero(path + ".softcap", gate.softcap);
+  if (gate.scales) Tensor(path + ".scales", *gate.scales, {experts});
+  if (gate.norm) Norm(path + ".norm", *gate.norm, spec_.hidden_size);
   const auto& [count, kept, by_two] = gate.groups;
   const bool picks = count > 0 || gate.correction;
   if (picks &&

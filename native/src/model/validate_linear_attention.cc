@@ -33,15 +33,29 @@ void OperatorValidator::CheckLinearAttention(const std::string& path,
   CheckConvolution(path + ".vConvolution", spec.v_convolution, spec.value_width());
   CheckFinite(path + ".scale", spec.scale);
   Linear(path + ".write", spec.write, heads.value_heads, hidden);
-  if (spec.decay) Linear(path + ".decay", *spec.decay, heads.value_heads, hidden);
+  const int64_t decays = heads.value_heads * spec.decays_per_head();
+  int64_t decay_input = hidden;
+  if (spec.decay_down) {
+    decay_input = spec.decay_down->out();
+    Linear(path + ".decayDown", *spec.decay_down, decay_input, hidden);
+  }
+  if (spec.decay) Linear(path + ".decay", *spec.decay, decays, decay_input);
+  CheckFinite(path + ".decayBound", spec.decay_bound);
   if (!spec.decay && spec.write_gate != WriteGate::kSoftplus)
     Fail(ErrorCode::kInvalidArgument, path, ".decay: needed where writeGate is not softplus");
-  Tensor(path + ".stepBias", spec.step_bias, {heads.value_heads});
+  Tensor(path + ".stepBias", spec.step_bias, {decays});
   Tensor(path + ".decayRate", spec.decay_rate, {heads.value_heads});
   if (spec.skip) Tensor(path + ".skip", *spec.skip, {heads.value_heads});
   CheckFromZero(path + ".stepMin", spec.step_min);
   CheckFromZero(path + ".stepMax", spec.step_max);
-  Linear(path + ".gate", spec.gate, spec.value_width(), hidden);
+  int64_t gate_input = hidden;
+  if (spec.gate_down) {
+    gate_input = spec.gate_down->out();
+    Linear(path + ".gateDown", *spec.gate_down, gate_input, hidden);
+  }
+  Linear(path + ".gate", spec.gate, spec.value_width(), gate_input);
+  if (spec.gate_function == GateFunction::kSoftplus)
+    Fail(ErrorCode::kUnsupported, path, ".gateFunction: expected SILU or SIGMOID");
   if (spec.norm_heads < 1 || heads.value_heads % spec.norm_heads != 0) {
     Fail(ErrorCode::kInvalidArgument, path, ".normHeads: expected a divisor of valueHeads ",
          heads.value_heads, ", got ", spec.norm_heads);

@@ -19,11 +19,15 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
     CheckOnly(path + ".gqa", seen.mixers);
     CheckGqa(path + ".gqa", *gqa);
-    cache = PagedCacheSpec{gqa->heads.kv_heads, gqa->heads.head_dim, gqa->heads.head_dim};
+    cache = PagedCacheSpec{.heads = gqa->heads.kv_heads,
+                           .key_width = gqa->heads.head_dim,
+                           .value_width = gqa->heads.value_width(),
+                           .index_width = gqa->indexer ? gqa->indexer->params.head_dim : 0};
   } else if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) {
     CheckOnly(path + ".mla", seen.mixers);
     CheckMla(path + ".mla", *mla);
-    cache = PagedCacheSpec{1, mla->key_dim(), mla->latent_dim, true, true};
+    cache = PagedCacheSpec{1,    mla->key_dim(), mla->latent_dim,
+                           true, true,           mla->indexer ? mla->indexer->params.head_dim : 0};
   } else if (const auto* sum = std::get_if<RunningSumSpec>(&op.kind)) {
     CheckOnly(path + ".runningSum", seen.mixers);
     CheckRunningSum(path + ".runningSum", *sum);
@@ -32,6 +36,14 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     CheckOnly(path + ".linearAttention", seen.mixers);
     CheckLinearAttention(path + ".linearAttention", *linear);
     cache = CacheOf(*linear);
+  } else if (const auto* convolution = std::get_if<ShortConvolutionSpec>(&op.kind)) {
+    CheckOnly(path + ".shortConvolution", seen.mixers);
+    CheckShortConvolution(path + ".shortConvolution", *convolution);
+    cache = CacheOf(*convolution);
+  } else if (const auto* scan = std::get_if<SelectiveScanSpec>(&op.kind)) {
+    CheckOnly(path + ".selectiveScan", seen.mixers);
+    CheckSelectiveScan(path + ".selectiveScan", *scan);
+    cache = CacheOf(*scan);
   } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
     CheckOnly(path + ".dense", seen.dense);
     CheckFfn(path + ".dense.ffn", dense->ffn);
@@ -86,6 +98,14 @@ void OperatorValidator::CheckMla(const std::string& path, const MlaSpec& spec) {
   Matrix(path + ".expand", spec.expand, int64_t{spec.heads} * (spec.plain_dim + spec.value_dim),
          spec.latent_dim);
   Linear(path + ".o", spec.o, hidden, int64_t{spec.heads} * spec.value_dim);
+  if (spec.output_gate) Linear(path + ".outputGate", *spec.output_gate, spec.heads, hidden);
+  if (spec.indexer) {
+    CheckIndexer(path + ".indexer", *spec.indexer, q_width);
+    if (!spec.indexer->weights) {
+      Fail(ErrorCode::kUnsupported, path, ".indexer.weights: expected them, as all heads read the ",
+           "same keys");
+    }
+  }
 }
 
 void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
@@ -103,11 +123,30 @@ void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
   CheckPositive(path + ".scale", a.scale);
   const int64_t q_width = int64_t{a.heads} * a.head_dim;
   const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
+  const int64_t value_width = int64_t{a.kv_heads} * a.value_width();
+  const int64_t output_width = int64_t{a.heads} * a.value_width();
   Linear(path + ".q", spec.q, q_width, spec_.hidden_size);
   Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
-  Linear(path + ".v", spec.v, kv_width, spec_.hidden_size);
-  Linear(path + ".o", spec.o, spec_.hidden_size, q_width);
-  if (spec.output_gate) Linear(path + ".outputGate", *spec.output_gate, q_width, spec_.hidden_size);
+  Linear(path + ".v", spec.v, value_width, spec_.hidden_size);
+  Linear(path + ".o", spec.o, spec_.hidden_size, output_width);
+  if (spec.output_gate) {
+    const bool by_head = spec.output_gate->out() == a.heads;
+    Linear(path + ".outputGate", *spec.output_gate, by_head ? a.heads : output_width,
+           spec_.hidden_size);
+    if (spec.gate_function == GateFunction::kSilu)
+      Fail(ErrorCode::kUnsupported, path, ".gateFunction: expected SIGMOID or SOFTPLUS");
+  }
+  if (spec.keys_are_values && a.value_width() != a.head_dim)
+    Fail(ErrorCode::kInvalidArgument, path, ".keysAreValues: expected values as wide as keys");
+  if (spec.v_norm) Norm(path + ".vNorm", *spec.v_norm, a.value_width());
+  CheckFinite(path + ".valueMultiplier", spec.value_multiplier);
+  if (spec.indexer) {
+    CheckIndexer(path + ".indexer", *spec.indexer, spec_.hidden_size);
+    if (a.kv_heads % spec.indexer->selectors() != 0) {
+      Fail(ErrorCode::kUnsupported, path, ".indexer.heads: expected a divisor of kvHeads ",
+           a.kv_heads, ", got ", spec.indexer->selectors());
+    }
+  }
   if (spec.sinks) Tensor(path + ".sinks", *spec.sinks, {a.heads});
   if ((spec.q_norm || spec.k_norm) && spec.qk_norm == QkNorm::kNone) {
     Fail(ErrorCode::kInvalidArgument, path,
@@ -130,14 +169,16 @@ void OperatorValidator::CheckRopeOf(const std::string& path, int rope, int head_
 }
 
 void OperatorValidator::CheckFfn(const std::string& path, const FfnSpec& ffn) {
-  const TensorRef& gate = ffn.gate.weight.data;
-  const int64_t width = gate.shape.empty() ? 0 : ffn.gate.weight.rows();
+  const TensorRef& up = ffn.up.weight.data;
+  const int64_t width = up.shape.empty() ? 0 : ffn.up.weight.rows();
   if (width < 1) {
-    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", gate.name, " (", path,
-         ".gate.weight): expected shape [width, ", spec_.hidden_size, "], got ",
-         ShapeText(gate.shape));
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", up.name, " (", path,
+         ".up.weight): expected shape [width, ", spec_.hidden_size, "], got ", ShapeText(up.shape));
   }
-  Linear(path + ".gate", ffn.gate, width, spec_.hidden_size);
+  if (ffn.gate) Linear(path + ".gate", *ffn.gate, width, spec_.hidden_size);
+  if (ffn.gate.has_value() == (ffn.activation.function == Activation::kReluSquared)) {
+    Fail(ErrorCode::kUnsupported, path, ".gate: expected one, but none for RELU_SQUARED");
+  }
   Linear(path + ".up", ffn.up, width, spec_.hidden_size);
   Linear(path + ".down", ffn.down, spec_.hidden_size, width);
   const Activation function = ffn.activation.function;

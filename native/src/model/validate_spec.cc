@@ -54,8 +54,19 @@ class SpecValidator : public OperatorValidator {
     if (layer.blocks.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected at least one");
     Kinds seen;
-    for (size_t i = 0; i < layer.blocks.size(); ++i)
-      CheckBlock(Message(path, ".blocks[", i, "]"), layer.blocks[i], seen);
+    bool waiting = false;
+    for (size_t i = 0; i < layer.blocks.size(); ++i) {
+      const BlockSpec& block = layer.blocks[i];
+      CheckBlock(Message(path, ".blocks[", i, "]"), block, seen);
+      if (waiting != block.join_norm.has_value()) {
+        Fail(ErrorCode::kInvalidArgument, path, ".blocks[", i, "].joinNorm: expected in the block ",
+             "after one whose result waits aside, and only there");
+      }
+      waiting = block.aside;
+    }
+    if (waiting)
+      Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected none after the last aside");
+    if (layer.scale) Tensor(path + ".scale", *layer.scale, {1});
   }
 
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
@@ -67,6 +78,9 @@ class SpecValidator : public OperatorValidator {
     }
     if (block.pre_norm) Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
+    if (block.join_norm) Norm(path + ".joinNorm", *block.join_norm, spec_.hidden_size);
+    if ((block.aside || block.join_norm) && !block.post_norm)
+      Fail(ErrorCode::kUnsupported, path, ".postNorm: expected one where results are joined");
     for (size_t i = 0; i < block.operators.size(); ++i)
       CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
     CheckFinite(path + ".residualMultiplier", block.residual_multiplier);

@@ -121,6 +121,7 @@ void TensorValidator::Norm(const std::string& path, const NormSpec& norm, int64_
          "supported");
   }
   CheckFinite(path + ".weightOffset", norm.weight_offset);
+  CheckFinite(path + ".weightMultiplier", norm.weight_multiplier);
   CheckFromZero(path + ".epsilon", norm.epsilon);
 }
 

@@ -51,6 +51,9 @@ class OperatorValidator : public TensorValidator {
   void CheckOperator(const std::string& path, const OperatorSpec& op, Kinds& seen);
 
  private:
+  void CheckIndexer(const std::string& path, const IndexerSpec& spec, int64_t query_width);
+  void CheckShortConvolution(const std::string& path, const ShortConvolutionSpec& spec);
+  void CheckSelectiveScan(const std::string& path, const SelectiveScanSpec& spec);
   void CheckRunningSum(const std::string& path, const RunningSumSpec& spec);
   void CheckMla(const std::string& path, const MlaSpec& spec);
   void CheckLinearAttention(const std::string& path, const LinearAttentionSpec& spec);
@@ -65,6 +68,10 @@ class OperatorValidator : public TensorValidator {
 
 // What linear attention keeps: the last rows of its three convolutions, and its heads' states.
 FixedCacheSpec CacheOf(const LinearAttentionSpec& spec);
+// The last rows of its convolution.
+FixedCacheSpec CacheOf(const ShortConvolutionSpec& spec);
+// The same, and its columns' states.
+FixedCacheSpec CacheOf(const SelectiveScanSpec& spec);
 
 std::string ShapeText(const std::vector<int64_t>& shape);
 

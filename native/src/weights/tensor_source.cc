@@ -23,8 +23,8 @@ bool HasNarrowCodes(const ModelSpec& spec) {
     const auto* moe = layer.Find<MoeSpec>();
     const auto* dense = layer.Find<DenseSpec>();
     const auto* gqa = layer.Find<GqaSpec>();
-    if (moe != nullptr && HasNarrowCodes(moe->experts.expert.gate)) return true;
-    if (dense != nullptr && HasNarrowCodes(dense->ffn.gate)) return true;
+    if (moe != nullptr && HasNarrowCodes(moe->experts.expert.up)) return true;
+    if (dense != nullptr && HasNarrowCodes(dense->ffn.up)) return true;
     if (gqa != nullptr && HasNarrowCodes(gqa->q)) return true;
   }
   return false;

@@ -25,8 +25,11 @@ struct Shape {
   float softcap = 0;
   bool sinks = false;
   int values_inside = 0;
+  int beside = 0;  // width of values that are no part of keys; 0: as wide
 
-  int value_dim() const { return values_inside > 0 ? values_inside : head_dim; }
+  int value_dim() const {
+    return values_inside > 0 ? values_inside : beside > 0 ? beside : head_dim;
+  }
 };
 
 // A logit of each head.
@@ -59,15 +62,14 @@ Sequences MakeSequences(const Shape& shape, const std::vector<int>& lengths, uns
   std::normal_distribution<float> normal;
   Sequences s{shape, lengths, {}, {}, {}};
   for (const int length : lengths) {
-    const auto fill = [&](int heads) {
-      std::vector<float> x(static_cast<size_t>(length) *
-                           static_cast<size_t>(heads * shape.head_dim));
+    const auto fill = [&](int heads, int width) {
+      std::vector<float> x(static_cast<size_t>(length) * static_cast<size_t>(heads * width));
       for (float& e : x) e = normal(random);
       return x;
     };
-    s.q.push_back(fill(shape.heads));
-    s.k.push_back(fill(shape.kv_heads));
-    s.v.push_back(fill(shape.kv_heads));
+    s.q.push_back(fill(shape.heads, shape.head_dim));
+    s.k.push_back(fill(shape.kv_heads, shape.head_dim));
+    s.v.push_back(fill(shape.kv_heads, shape.value_dim()));
   }
   return s;
 }
@@ -77,6 +79,7 @@ AttentionParams ParamsOf(const Shape& shape) {
           .kv_heads = shape.kv_heads,
           .head_dim = shape.head_dim,
           .values_inside = shape.values_inside,
+          .value_dim = shape.beside,
           .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim)),
           .sliding_window = shape.window,
           .chunk = shape.chunk,
@@ -118,8 +121,8 @@ class Machine {
     std::vector<float> k;
     std::vector<float> v;
     for (const Chunk& chunk : step) {
-      const auto append = [&](const std::vector<float>& from, int heads, std::vector<float>* to) {
-        const int64_t width = int64_t{heads} * shape.head_dim;
+      const auto append = [&](const std::vector<float>& from, int64_t width,
+                              std::vector<float>* to) {
         to->insert(to->end(), from.begin() + chunk.begin * width, from.begin() + chunk.end * width);
       };
       for (int position = chunk.begin; position < chunk.end; ++position)
@@ -127,16 +130,18 @@ class Machine {
       offsets.push_back(static_cast<int32_t>(positions.size()));
       tables.insert(tables.end(), tables_[chunk.sequence].begin(), tables_[chunk.sequence].end());
       table_offsets.push_back(static_cast<int32_t>(tables.size()));
-      append(sequences_.q[chunk.sequence], shape.heads, &q);
-      append(sequences_.k[chunk.sequence], shape.kv_heads, &k);
-      append(sequences_.v[chunk.sequence], shape.kv_heads, &v);
+      append(sequences_.q[chunk.sequence], int64_t{shape.heads} * shape.head_dim, &q);
+      append(sequences_.k[chunk.sequence], int64_t{shape.kv_heads} * shape.head_dim, &k);
+      append(sequences_.v[chunk.sequence], int64_t{shape.kv_heads} * shape.value_dim(), &v);
     }
     const VectorPtr sinks = shape.sinks ? device_->Store(SinksOf(shape)) : nullptr;
     const SequenceRows where{positions, offsets, tables, table_offsets};
     const auto rows = static_cast<int64_t>(positions.size());
     const int64_t kv_width = int64_t{shape.kv_heads} * shape.head_dim;
     const Tensor output = device_.Empty(rows, int64_t{shape.heads} * shape.value_dim());
-    const Tensor values = shape.values_inside > 0 ? Tensor() : device_.Upload(v, kv_width);
+    const Tensor values = shape.values_inside > 0
+                              ? Tensor()
+                              : device_.Upload(v, int64_t{shape.kv_heads} * shape.value_dim());
     device_->Attend(ParamsOf(shape), *device_->Place(where),
                     device_.Upload(q, int64_t{shape.heads} * shape.head_dim),
                     device_.Upload(k, kv_width), values, sinks.get(), *cache_, output);
@@ -166,7 +171,8 @@ class Machine {
     int64_t blocks = 3;
     for (const int length : s.lengths)
       blocks += (length + s.shape.block_size - 1) / s.shape.block_size;
-    return {blocks, s.shape.block_size, s.shape.kv_heads, s.shape.head_dim, s.shape.values_inside};
+    return {blocks,           s.shape.block_size,    s.shape.kv_heads,
+            s.shape.head_dim, s.shape.values_inside, s.shape.beside};
   }
 
   Device device_;
@@ -199,17 +205,21 @@ std::vector<double> Reference(const Sequences& s, size_t sequence, int position,
                               KvType type) {
   const Shape& shape = s.shape;
   const int kv_head = head / (shape.heads / shape.kv_heads);
-  const auto slice = [&](const std::vector<float>& from, int heads, int at_head, int at_position) {
-    return from.begin() + (int64_t{at_position} * heads + at_head) * shape.head_dim;
+  const auto slice = [](const std::vector<float>& from, int heads, int at_head, int at_position,
+                        int width) {
+    return from.begin() + (int64_t{at_position} * heads + at_head) * width;
   };
-  const auto q = slice(s.q[sequence], shape.heads, head, position);
+  const int dims = shape.head_dim;
+  const auto q = slice(s.q[sequence], shape.heads, head, position, dims);
   std::vector<double> keys;
   std::vector<double> values;
   int first = shape.window > 0 ? std::max(0, position + 1 - shape.window) : 0;
   if (shape.chunk > 0) first = std::max(first, position / shape.chunk * shape.chunk);
   for (int j = first; j <= position; ++j) {
-    const auto k = slice(s.k[sequence], shape.kv_heads, kv_head, j);
-    const auto v = shape.values_inside > 0 ? k : slice(s.v[sequence], shape.kv_heads, kv_head, j);
+    const auto k = slice(s.k[sequence], shape.kv_heads, kv_head, j, dims);
+    const auto v = shape.values_inside > 0
+                       ? k
+                       : slice(s.v[sequence], shape.kv_heads, kv_head, j, shape.value_dim());
     for (int64_t d = 0; d < shape.head_dim; ++d) keys.push_back(Cached(k[d], type));
     for (int64_t d = 0; d < shape.value_dim(); ++d) values.push_back(Cached(v[d], type));
   }
@@ -298,6 +308,8 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
       {.heads = 6, .kv_heads = 2, .head_dim = 33, .block_size = 7, .values_inside = 33},
       {.heads = 9, .kv_heads = 1, .head_dim = 19, .block_size = 24, .values_inside = 7},
       {.heads = 128, .kv_heads = 1, .head_dim = 20, .values_inside = 17},
+      {.heads = 4, .kv_heads = 2, .head_dim = 24, .beside = 14},
+      {.heads = 3, .kv_heads = 1, .head_dim = 16, .block_size = 5, .beside = 40},
   };
   for (const Shape& shape : shapes) {
     const Sequences s = MakeSequences(shape, Lengths({1, 16, 37, 290}, 120));

@@ -26,14 +26,15 @@ struct RandomFfn {
     const auto store = [&](const std::vector<float>& bias) {
       return bias.empty() ? nullptr : backend.Store(bias);
     };
-    return backend.PackFfn({.gate = gates,
-                            .up = ups,
-                            .down = downs,
-                            .gate_bias = store(gate_bias),
-                            .up_bias = store(up_bias),
-                            .down_bias = store(down_bias),
-                            .activation = activation},
-                           format);
+    return backend.PackFfn(
+        {.gate = activation.function == Activation::kReluSquared ? nullptr : &gates,
+         .up = ups,
+         .down = downs,
+         .gate_bias = store(gate_bias),
+         .up_bias = store(up_bias),
+         .down_bias = store(down_bias),
+         .activation = activation},
+        format);
   }
 
   void AddBiases() {
@@ -50,7 +51,8 @@ std::vector<double> PlusBias(std::vector<double> y, const std::vector<float>& bi
 
 // The bound of a network follows from those of its products: with g, u the exact gate and up and
 // dg, du their bounds, h = a(g) (u + 1 or 0) moves by at most dh = 1.2 dg (|u| + 1 + du) + |g| du
-// (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors; y moves by sum |w| dh plus
+// (|a'| < 1.2, |a(g)| <= |g|), and some roundings of both factors, a square of u by twice its
+// bound; y moves by sum |w| dh plus
 // down's own bound. A bias adds one rounding.
 void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
                  const std::vector<float>& input, const Format& format) {
@@ -75,7 +77,10 @@ void ExpectClose(const std::vector<float>& actual, const RandomFfn& ffn,
                         kEpsilon * std::abs(u[i]);
       h[i] = ReferenceActivation(ffn.activation, g[i], u[i]);
       const double factors = std::abs(g[i]) * (std::abs(u[i]) + 1);
-      dh[i] = 1.2 * dg * (std::abs(u[i]) + 1 + du) + std::abs(g[i]) * du + 16 * kEpsilon * factors;
+      dh[i] = ffn.activation.function == Activation::kReluSquared
+                  ? (2 * std::abs(u[i]) + du) * du + 2 * kEpsilon * std::abs(h[i])
+                  : 1.2 * dg * (std::abs(u[i]) + 1 + du) + std::abs(g[i]) * du +
+                        16 * kEpsilon * factors;
       largest[i] = std::abs(h[i]) + dh[i];
     }
     const std::vector<double> y = PlusBias(ExactProduct(wd, hidden, width, h), ffn.down_bias);
@@ -112,7 +117,8 @@ TEST_P(FfnTest, KnowsEveryActivationAndBiases) {
   constexpr ActivationParams kActivations[] = {{Activation::kSilu, 0},
                                                {Activation::kGeluTanh, 0},
                                                {Activation::kClampedSwiglu, 0.75f},
-                                               {Activation::kClampedSilu, 0.75f}};
+                                               {Activation::kClampedSilu, 0.75f},
+                                               {Activation::kReluSquared, 0}};
   for (const Format& format : Formats()) {
     for (const ActivationParams& activation : kActivations) {
       for (const bool biases : {false, true}) {

@@ -124,6 +124,33 @@ TEST_P(GateTest, MixesSparselyAsThePlainLoopDoes) {
   }
 }
 
+TEST_P(GateTest, BoundsLogitsAndScalesTheWeightsOfExperts) {
+  std::vector<float> factors = Normal(16, 20);
+  for (float& factor : factors) factor = std::abs(factor) + 0.5f;
+  const VectorPtr scales = device_->Store(factors);
+  const VectorPtr reference_scales = reference_->Store(factors);
+  std::vector<float> logits = Normal(20 * 16, 21);
+  for (float& logit : logits) logit = std::round(logit * 16) / 4;
+  GateParams params{.top_k = 3, .scoring = GateScoring::kSigmoid, .renormalise = true};
+  params.softcap = 2.5f;
+  params.scales = scales.get();
+  const Choice choice = Choose(logits, 16, params);
+  params.scales = reference_scales.get();
+  for (size_t row = 0; row < 20; ++row) {
+    std::vector<double> bounded;
+    for (size_t e = 0; e < 16; ++e)
+      bounded.push_back(2.5 * std::tanh(double{logits[row * 16 + e]} / 2.5));
+    const ReferenceGateResult exact = ReferenceGate(bounded, params);
+    for (size_t j = 0; j < 3; ++j) {
+      const auto id = static_cast<size_t>(choice.ids[row * 3 + j]);
+      // Of logits that are bounded to equals, any may come first.
+      EXPECT_EQ(logits[row * 16 + id], logits[row * 16 + static_cast<size_t>(exact.ids[j])]);
+      if (choice.ids[row * 3 + j] != exact.ids[j]) continue;
+      EXPECT_NEAR(choice.weights[row * 3 + j], exact.weights[j], 1e-5 * exact.weights[j]);
+    }
+  }
+}
+
 TEST_P(GateTest, PicksTheLowerIdOfEquals) {
   const Choice choice =
       Choose({1, 2, 2, 1, 2}, 5, {.top_k = 4, .scoring = GateScoring::kSoftmaxTopK});

@@ -39,6 +39,12 @@ TEST_P(MapTest, GivesWhatTheReferenceGives) {
     };
     expect_same([](Device& device, const Tensor& t) { device->Clamp(t, 0.75f); });
     expect_same([](Device& device, const Tensor& t) { device->Scale(t, 0.3f); });
+    expect_same(
+        [&](Device& device, const Tensor& t) { device->Multiply(device.Upload(y, t.width), t); });
+    expect_same([&](Device& device, const Tensor& t) {
+      const std::vector<float> factors(y.begin(), y.begin() + t.rows);
+      device->Multiply(device.Upload(factors, 1), t);
+    });
     expect_same([](Device& device, const Tensor& t) { device->Round(t, ActivationType::kBF16); });
     expect_same([](Device& device, const Tensor& t) { device->Round(t, ActivationType::kF32); });
     expect_same([&](Device& device, const Tensor& t) {

@@ -71,15 +71,34 @@ class RecurrenceTest : public ConformanceTest {
   }
 
   static std::vector<std::vector<float>> Convolutions(Device& device, int64_t width, int64_t taps,
-                                                      bool biased, const std::vector<Step>& steps) {
+                                                      bool biased, bool silu,
+                                                      const std::vector<Step>& steps) {
     const VectorPtr weights = device->Store(Normal(taps * width, 1));
     const VectorPtr bias = biased ? device->Store(Normal(width, 2)) : nullptr;
     return Run(device, (taps - 1) * width, steps,
                [&](const Step& step, const StepRows& where, StateStore& states) {
                  const Tensor rows = device.Upload(Rows(step, width, 0), width);
                  const Tensor output = device.Empty(rows.rows, width);
-                 device->Convolve(rows, *weights, bias.get(), where, states, output);
+                 device->Convolve(rows, *weights, bias.get(), silu, where, states, output);
                  return output;
+               });
+  }
+
+  // Steps between 0 and 1 and negative rates, as models have them.
+  static std::vector<std::vector<float>> Scans(Device& device, int64_t width, int64_t size,
+                                               const std::vector<Step>& steps) {
+    std::vector<float> given = Normal(width * size, 1);
+    for (float& rate : given) rate = -std::exp(rate);
+    const VectorPtr rates = device->Store(given);
+    return Run(device, width * size, steps,
+               [&](const Step& step, const StepRows& where, StateStore& states) {
+                 const Tensor x = device.Upload(Rows(step, width, 0), width);
+                 const Tensor by = device.Upload(Rows(step, width, 1), width);
+                 device->Sigmoid(by);
+                 device->SelectiveScan(where, x, by, *rates,
+                                       device.Upload(Rows(step, size, 2), size),
+                                       device.Upload(Rows(step, size, 3), size), states, x);
+                 return x;
                });
   }
 
@@ -162,8 +181,8 @@ TEST_P(RecurrenceTest, ConvolvesRowsAsTheReferenceDoes) {
       for (const bool biased : {false, true}) {
         SCOPED_TRACE(testing::Message() << width << " by " << taps);
         // Sums of up to 10 products of normal numbers, each below 36 here; silu slopes at most 1.1.
-        ExpectNear(Convolutions(device_, width, taps, biased, steps_),
-                   Convolutions(reference_, width, taps, biased, steps_),
+        ExpectNear(Convolutions(device_, width, taps, biased, !biased, steps_),
+                   Convolutions(reference_, width, taps, biased, !biased, steps_),
                    2 * 10 * 10 * 36 * kEpsilon);
       }
     }
@@ -185,12 +204,23 @@ TEST_P(RecurrenceTest, AttendsLinearlyAsTheReferenceDoes) {
   }
 }
 
+TEST_P(RecurrenceTest, ScansSelectivelyAsTheReferenceDoes) {
+  for (const auto& [width, size] : {std::pair<int64_t, int64_t>{1, 1}, {37, 10}, {300, 16}}) {
+    SCOPED_TRACE(testing::Message() << width << " by " << size);
+    // 41 rows, each of some roundings of states below 64 and a sum of them.
+    ExpectNear(Scans(device_, width, size, steps_), Scans(reference_, width, size, steps_),
+               41 * (static_cast<double>(size) + 8) * 64 * kEpsilon);
+  }
+}
+
 TEST_P(RecurrenceTest, ARowDoesNotDependOnItsStep) {
   ExpectTheSameInChunks(300,
                         [&](const std::vector<Step>& steps) { return Sums(device_, 300, steps); });
   ExpectTheSameInChunks(300, [&](const std::vector<Step>& steps) {
-    return Convolutions(device_, 300, 4, true, steps);
+    return Convolutions(device_, 300, 4, true, true, steps);
   });
+  ExpectTheSameInChunks(
+      37, [&](const std::vector<Step>& steps) { return Scans(device_, 37, 10, steps); });
   const LinearAttentionParams params{2, 4, 16, 37, true};
   ExpectTheSameInChunks(4 * 37, [&](const std::vector<Step>& steps) {
     return Attentions(device_, params, false, steps);

@@ -172,7 +172,7 @@ TEST_F(ExpertBankTest, KeepsWhatIsLoadedAndForgetsWhatIsUnloaded) {
     EXPECT_EQ(first[i].checksum, again[i].checksum);
     const FfnSpec expert = Moe(slots[i].layer).experts.Expert(slots[i].expert);
     uint32_t crc = 0;
-    for (const LinearSpec* linear : {&expert.gate, &expert.up, &expert.down}) {
+    for (const LinearSpec* linear : {&*expert.gate, &expert.up, &expert.down}) {
       const auto source = store_->Matrix(linear->weight, Whole(linear->weight), &crc);
       std::vector<float> row(static_cast<size_t>(source->cols()));
       for (int64_t r = 0; r < source->rows(); ++r) source->Raw(r, row.data());

@@ -57,7 +57,7 @@ TEST(PagedAttention, RefusesBatchesThatDoNotFitTheCache) {
     try {
       PagedAttention(Isa::kPortable, pool, {.heads = 1, .kv_heads = 1, .head_dim = 8, .scale = 1},
                      {b.positions, b.sequence_offsets, b.block_tables, b.block_offsets}, x.data(),
-                     x.data(), x.data(), nullptr, cache, output.data());
+                     x.data(), x.data(), nullptr, nullptr, cache, output.data());
       ADD_FAILURE() << "accepted " << b.name;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);

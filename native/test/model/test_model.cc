@@ -294,7 +294,7 @@ std::vector<Row> TestModel::RunningSums(const RunningSumSpec& spec,
 }
 
 std::vector<double> TestModel::Ffn(const FfnSpec& ffn, const Row& x) const {
-  Row gate = Linear(ffn.gate, x);
+  Row gate = Linear(*ffn.gate, x);
   const Row up = Linear(ffn.up, x);
   for (size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
   return Linear(ffn.down, gate);

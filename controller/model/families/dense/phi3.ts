@@ -1,4 +1,5 @@
 import { window } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
 import { plainAttention } from '../../operators/gqa.ts';
 import { attentionThenFfn, defineFamily } from '../family.ts';
 
@@ -28,14 +29,6 @@ export const phi3 = defineFamily({
   layer: (config) =>
     attentionThenFfn(
       { ...plainAttention, fused: 'qkv_proj', window: window(config) },
-      {
-        kind: 'dense',
-        path: 'mlp',
-        names: { gateUp: 'gate_up_proj', down: 'down_proj' },
-        intermediate: config.intermediate_size,
-        biases: false,
-        multiplier: 1,
-        outputGate: null,
-      },
+      { ...denseFfn(config.intermediate_size), names: { gateUp: 'gate_up_proj', down: 'down_proj' } },
     ),
 });

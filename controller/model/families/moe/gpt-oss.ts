@@ -37,7 +37,7 @@ export const gptOss = defineFamily({
       ...plainAttention,
       qkvBias: config.attention_bias,
       outputBias: config.attention_bias,
-      sinks: true,
+      sinks: 'sinks',
       window: windowIf(slides, config.sliding_window),
     };
     return attentionThenFfn(attention, {

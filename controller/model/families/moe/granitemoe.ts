@@ -140,7 +140,7 @@ export const granitemoeSwa = defineFamily({
     const thetas = thetasOf(config);
     const attention: GqaShape = {
       ...attentionOf(config),
-      sinks: true,
+      sinks: 'sinks',
       window: windowIf(slides, window),
       rope: theta === 0 ? null : theta === undefined ? thetas.length : thetas.indexOf(theta),
     };

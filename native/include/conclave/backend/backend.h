@@ -22,7 +22,7 @@ namespace conclave {
 
 // What a feed-forward network is made of. Matrices are read in this order.
 struct FfnSource {
-  MatrixSource& gate;
+  MatrixSource* gate;  // null: none, as of an activation that reads up alone
   MatrixSource& up;
   MatrixSource& down;
   VectorPtr gate_bias = nullptr;  // [I]; null: none
@@ -105,24 +105,39 @@ class Backend {
   // of its row.
   virtual void Rotate(const Rope& rope, const StepRows& where, int head_dim, int first,
                       std::span<const Tensor> tensors) = 0;
-  // Writes k, v [rows, kv_heads * head_dim] into the cache, then output [rows, heads * head_dim] =
-  // causal attention of q over each row's sequence. Softmax over a fixed order of blocks. `sinks`
-  // [heads]: logits that take a part of each head's probability and give nothing; null: none.
-  // Where values are inside keys, v is empty and output [rows, heads * values_inside].
+  // Writes k [rows, kv_heads * head_dim] and v [rows, kv_heads * value_dim] into the cache, then
+  // output [rows, heads * value_dim] = causal attention of q over each row's sequence, or over what
+  // `selection` leaves of it; null: all. Softmax over a fixed order of blocks. `sinks` [heads]:
+  // logits that take a part of each head's probability and give nothing; null: none. Where values
+  // are inside keys, v is empty and output [rows, heads * values_inside].
   virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                       const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
-                      const Tensor& output) = 0;
+                      const Tensor& output, const KeySelection* selection = nullptr) = 0;
+  // Writes k [rows, head_dim] into a cache of one head whose values are its keys, all of them, then
+  // selects for each row the `kept` best blocks of positions up to its own, of which the last
+  // `latest` are always among them. A block is as good as its best position. weights [rows, heads]:
+  // position p has the score sum over heads h of weights[h] max(q_h . k_p, 0), and there is one
+  // selector. Null: each head is a selector, with scores q_h . k_p. Of equals the earlier one.
+  virtual void SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
+                          const Tensor& k, const Tensor* weights, PagedCache& cache,
+                          const KeySelection& output) = 0;
   // The states of sequences that begin: zeros.
   virtual void ClearStates(std::span<const int32_t> slots, StateStore& states) = 0;
   // Row by row of each sequence: state += x[r]; output[r] = state. x, output [rows, elements of a
   // state]; x may be output.
   virtual void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                           const Tensor& output) = 0;
-  // Row by row of each sequence, every column by itself: output[r] = silu(bias + sum over taps j of
-  // taps[j] * x[r - count + 1 + j]), where rows before the step's first are in the states
-  // [(count - 1) * width]. taps [count * width], bias [width] or null.
-  virtual void Convolve(const Tensor& x, const Vector& taps, const Vector* bias,
+  // Row by row of each sequence, every column by itself: output[r] = bias + sum over taps j of
+  // taps[j] * x[r - count + 1 + j], or silu of it, where rows before the step's first are in the
+  // states [(count - 1) * width]. taps [count * width], bias [width] or null.
+  virtual void Convolve(const Tensor& x, const Vector& taps, const Vector* bias, bool silu,
                         const StepRows& where, StateStore& states, const Tensor& output) = 0;
+  // Row by row of each sequence and column c of x, with its state S [n]: S *= e^(steps[c]
+  // rates[c]); S += steps[c] x[c] write; output[c] = S . read. x, steps, output [rows, width];
+  // write, read [rows, n]; rates [width * n]. x may be output.
+  virtual void SelectiveScan(const StepRows& where, const Tensor& x, const Tensor& steps,
+                             const Vector& rates, const Tensor& write, const Tensor& read,
+                             StateStore& states, const Tensor& output) = 0;
   // Row by row of each sequence and value head, with its state S [key_dim, value_dim]: S *= decay;
   // S += write * k (v - S^T k)^T, without the difference unless params.delta; output = S^T q. q, k
   // [rows, key_heads * key_dim]; v, output [rows, value_heads * value_dim]; write [rows,
@@ -152,6 +167,8 @@ class Backend {
   virtual void Scale(const Tensor& x, float factor) = 0;
   // x[r, i] *= factors[i].
   virtual void ScaleColumns(const Vector& factors, const Tensor& x) = 0;
+  // x[r, i] *= factors[r, i]; factors as wide as x, or [rows, 1].
+  virtual void Multiply(const Tensor& factors, const Tensor& x) = 0;
   // x[r, i] *= sigmoid(gate[r, i]); gate as wide as x, or [rows, 1].
   virtual void ScaleBySigmoid(const Tensor& gate, const Tensor& x) = 0;
   // x[r, i] *= gate[r, i] * sigmoid(gate[r, i]).

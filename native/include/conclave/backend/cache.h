@@ -5,8 +5,9 @@
 
 namespace conclave {
 
-// Keys and values of one layer and one head range: blocks of block_size positions. Values are as
-// wide as keys, or the first values_inside elements of them, which take no room of their own.
+// Keys and values of one layer and one head range: blocks of block_size positions. Values are
+// value_dim wide, as wide as keys where that is 0, or the first values_inside elements of keys,
+// which take no room of their own.
 // Encoding and layout are the backend's matter.
 struct KvCacheShape {
   int64_t blocks;
@@ -14,6 +15,11 @@ struct KvCacheShape {
   int kv_heads;
   int head_dim;
   int values_inside = 0;
+  int value_dim = 0;
+
+  int value_width() const {
+    return values_inside > 0 ? values_inside : value_dim > 0 ? value_dim : head_dim;
+  }
 };
 
 // Whether cached keys and values are kept in f32 or rounded to bf16.

@@ -24,6 +24,16 @@ struct LinearOutput {
   Tensor output;
 };
 
+// Which positions of its sequence each row reads: those whose bit is set, p % 32 of word p / 32.
+// Selectors share the key/value heads in equal parts, and each has words of its own, which reach as
+// far as the longest sequence of the step does.
+struct KeySelection {
+  DeviceIds words;  // [rows, selectors * words of one]
+  int selectors = 1;
+
+  int64_t words_each() const { return words.width / selectors; }
+};
+
 struct GateParams {
   int top_k = 0;
   GateScoring scoring = GateScoring::kSoftmaxAll;
@@ -31,9 +41,11 @@ struct GateParams {
   bool renormalise = false;  // divide weights by their sum
   float smallest_sum = 0;    // what they are divided by at least
   float jitter = 0;          // of kSparsemixer
+  float softcap = 0;         // of logits, bias included; 0: none
   GateGroups groups = {};
   const Vector* bias = nullptr;        // [experts], added to logits; null: none
   const Vector* correction = nullptr;  // [experts], added to scores while experts are picked
+  const Vector* scales = nullptr;      // [experts], multiply the weights; null: none
 };
 
 // What a gate chose for each row, [rows, top_k]: experts by descending weight (ties: lower id

@@ -19,10 +19,24 @@ struct AttentionParams {
   int kv_heads = 0;  // key/value heads, as in the cache
   int head_dim = 0;
   int values_inside = 0;  // values are the first so many elements of keys; 0: they are beside them
+  int value_dim = 0;      // of values beside keys; 0: as wide as keys
   float scale = 0;
   int sliding_window = 0;  // 0: full
   int chunk = 0;           // positions that see each other lie in one chunk of this many; 0: any
   float softcap = 0;       // scores s become softcap * tanh(s / softcap); 0: they stay
+
+  int value_width() const {
+    return values_inside > 0 ? values_inside : value_dim > 0 ? value_dim : head_dim;
+  }
+};
+
+// How rows select the positions that they read; see IndexerSpec in model.proto.
+struct SelectionParams {
+  int heads = 0;
+  int head_dim = 0;
+  int kept = 0;        // blocks that a row keeps
+  int block_size = 1;  // positions of a block
+  int latest = 0;      // of the blocks kept: the row's own and those before it
 };
 
 // q[r] *= 1 + factor * ln(1 + floor((position[r] + offset) / interval)).
@@ -52,6 +66,7 @@ enum class Activation {
   kGeluTanh,       // g * Phi(g) * u, the normal distribution's Phi by its tanh approximation
   kClampedSwiglu,  // g * sigmoid(1.702 g) * (u + 1), g at most `limit`, u within [-limit, limit]
   kClampedSilu,    // g * sigmoid(g) * u, clamped so
+  kReluSquared,    // max(u, 0)^2; there is no gate
 };
 
 struct ActivationParams {

@@ -100,6 +100,7 @@ class Stage {
   std::shared_ptr<ExpertBank> bank_;
   StageOptions options_;
   int64_t hidden_;
+  bool has_aside_ = false;  // a block's result waits for the next one
   std::vector<std::unique_ptr<Layer>> layers_;
   EmbeddingPtr embedding_;          // of the first stage
   std::optional<OutputHead> head_;  // of the last

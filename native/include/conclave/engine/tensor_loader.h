@@ -13,6 +13,7 @@ namespace conclave {
 
 // Bytes of a linear layer's weight and bias in the checkpoint.
 uint64_t SourceBytes(const LinearSpec& linear);
+uint64_t SourceBytes(const FfnSpec& ffn);
 
 // Throws kUnsupported unless the backend knows the format.
 void RequireFormat(const Backend& backend, WeightsFormat format);
@@ -23,7 +24,7 @@ struct FfnParts {
   Rectangle down;
 
   FfnParts(const FfnSpec& ffn, Range width)
-      : gate_up{width, {0, ffn.gate.in()}}, down{{0, ffn.gate.in()}, width} {}
+      : gate_up{width, {0, ffn.up.in()}}, down{{0, ffn.up.in()}, width} {}
 };
 
 // Packs part of a network: biases of gate and up with it, down's with the part that begins at 0.

@@ -121,6 +121,7 @@ struct NormSpec {
   NormKind kind = NormKind::kRms;
   std::optional<TensorRef> weight;  // absent: ones
   float weight_offset = 0;          // added to the weight
+  float weight_multiplier = 1;      // multiplies it then
   std::optional<TensorRef> bias;
   float epsilon = 0;
 
@@ -130,17 +131,37 @@ struct NormSpec {
 // Over what queries and keys are normalised; kEachHead: over each head with weights of its own.
 enum class QkNorm { kNone, kPerHead, kFullWidth, kEachHead };
 
+// What of a sequence attention reads; see IndexerSpec in model.proto.
+struct IndexerSpec {
+  SelectionParams params;
+  std::optional<int> rope;  // of the first elements of a head; absent: no rotation
+  LinearSpec q, k;
+  std::optional<NormSpec> q_norm;
+  NormSpec k_norm;
+  std::optional<LinearSpec> weights;  // [heads, H]; absent: each head selects by itself
+
+  int selectors() const { return weights ? 1 : params.heads; }
+};
+
+// Of what attention's outputs are multiplied by.
+enum class GateFunction { kSigmoid, kSilu, kSoftplus };
+
 struct GqaSpec {
   AttentionParams heads;
   std::optional<int> rope;  // absent: no rotation
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
+  std::optional<NormSpec> v_norm;  // of each head
+  bool keys_are_values = false;    // v is k: values are keys as they are projected
+  float value_multiplier = 1;
   QkNorm qk_norm = QkNorm::kNone;
   bool norm_after_rope = false;
   float clip_qkv = 0;
   std::optional<QueryScaling> query_scaling;
   std::optional<TensorRef> sinks;         // [heads]
-  std::optional<LinearSpec> output_gate;  // as q
+  std::optional<LinearSpec> output_gate;  // [heads * value width, H], or [heads, H]
+  GateFunction gate_function = GateFunction::kSigmoid;
+  std::optional<IndexerSpec> indexer;
 };
 
 struct MlaSpec {
@@ -157,6 +178,8 @@ struct MlaSpec {
   NormSpec latent_norm;
   MatrixSpec expand;  // [heads * (plain_dim + value_dim), latent_dim]
   std::optional<QueryScaling> query_scaling;
+  std::optional<LinearSpec> output_gate;  // [heads, H]
+  std::optional<IndexerSpec> indexer;
 
   int key_dim() const { return latent_dim + rotary_dim; }  // of what is cached
 };
@@ -186,28 +209,59 @@ struct LinearAttentionSpec {
   float scale = 1;
   LinearSpec write;
   WriteGate write_gate = WriteGate::kSigmoid;
-  std::optional<LinearSpec> decay;
-  TensorRef step_bias;   // [value heads]
+  std::optional<LinearSpec> decay_down;  // [rank, H]: what decay reads
+  std::optional<LinearSpec> decay;       // [value heads or value heads * key_dim, rank or H]
+  float decay_bound = 0;
+  TensorRef step_bias;   // as many as decays
   TensorRef decay_rate;  // [value heads]
   float step_min = 0;
   float step_max = 0;
-  std::optional<TensorRef> skip;  // [value heads]
+  std::optional<TensorRef> skip;        // [value heads]
+  std::optional<LinearSpec> gate_down;  // [rank, H]: what gate reads
   LinearSpec gate;
+  GateFunction gate_function = GateFunction::kSilu;
   bool norm_after_gate = false;
   NormSpec norm;
   int norm_heads = 1;
   LinearSpec output;
 
+  // Of decays, one for each value head or for each element of its keys.
+  int64_t decays_per_head() const {
+    return decay && decay->out() != heads.value_heads ? heads.key_dim : 1;
+  }
   int value_heads_per_key() const { return heads.value_heads / heads.key_heads; }
   int64_t key_width() const { return int64_t{heads.key_heads} * heads.key_dim; }
   int64_t value_width() const { return int64_t{heads.value_heads} * heads.value_dim; }
 };
 
+struct ShortConvolutionSpec {
+  LinearSpec input_gate, output_gate, value;  // [width, H]
+  ConvolutionSpec convolution;
+  LinearSpec output;  // [H, width]
+
+  int64_t width() const { return value.out(); }
+};
+
+struct SelectiveScanSpec {
+  LinearSpec value, gate;  // [width, H]
+  ConvolutionSpec convolution;
+  LinearSpec step_down, write, read;  // [rank or states, width]
+  NormSpec step_norm, write_norm, read_norm;
+  LinearSpec step;        // [width, rank]; its bias is added before the softplus
+  MatrixSpec decay_rate;  // [width, states]
+  TensorRef skip;         // [width]
+  LinearSpec output;      // [H, width]
+
+  int64_t width() const { return value.out(); }
+  int64_t states() const { return write.out(); }
+};
+
 struct FfnSpec {
-  LinearSpec gate, up, down;
+  std::optional<LinearSpec> gate;
+  LinearSpec up, down;
   ActivationParams activation;
 
-  int64_t width() const { return gate.out(); }
+  int64_t width() const { return up.out(); }
 };
 
 struct DenseSpec {
@@ -224,8 +278,11 @@ struct GateSpec {
   bool renormalise = false;
   float smallest_sum = 0;
   float jitter = 0;
+  float softcap = 0;
   GateGroups groups;
   std::optional<TensorRef> correction;  // [experts]
+  std::optional<TensorRef> scales;      // [experts]
+  std::optional<NormSpec> norm;         // of the residual stream, which the gate then reads
 };
 
 // Where one tensor of every expert lies, by expert.
@@ -259,6 +316,7 @@ struct PagedCacheSpec {
   int value_width = 0;
   bool values_inside_keys = false;
   bool replicated = false;  // every tensor-parallel rank keeps all heads
+  int index_width = 0;      // of the key by which positions are selected; 0: none
 
   bool operator==(const PagedCacheSpec&) const = default;
 };
@@ -277,7 +335,9 @@ struct FixedCacheSpec {
 };
 
 struct OperatorSpec {
-  std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec, LinearAttentionSpec> kind;
+  std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec, LinearAttentionSpec,
+               ShortConvolutionSpec, SelectiveScanSpec>
+      kind;
   std::optional<std::variant<PagedCacheSpec, FixedCacheSpec>> cache;
 };
 
@@ -285,6 +345,8 @@ struct BlockSpec {
   std::optional<NormSpec> pre_norm;
   std::vector<OperatorSpec> operators;
   std::optional<NormSpec> post_norm;
+  bool aside = false;                 // the result waits for the next block instead
+  std::optional<NormSpec> join_norm;  // of the result and what waits
   float residual_multiplier = 1;
 
   // The operator of a kind; null when there is none.
@@ -307,6 +369,7 @@ struct BlockSpec {
 
 struct LayerSpec {
   std::vector<BlockSpec> blocks;
+  std::optional<TensorRef> scale;  // [1], multiplies the residual stream after them
 
   // The operator of a kind, of which a layer has at most one; null when there is none.
   template <typename Kind>

@@ -8,57 +8,19 @@
 #include <limits>
 #include <vector>
 
+#include "conclave/backend/host_backend.h"
 #include "conclave/base/expect.h"
 #include "conclave/base/exponential.h"
 #include "kernels/cpu/attention/batch.h"
+#include "kernels/cpu/attention/groups.h"
 #include "kernels/cpu/attention/kernel.h"
 #include "kernels/cpu/attention/plan.h"
-#include "kernels/cpu/machine/cpu_features.h"
 #include "kernels/cpu/ops.h"
 
 namespace conclave {
 namespace {
 
-// Rows whose keys and values one task writes.
-constexpr int64_t kWriteRows = 64;
 constexpr float kLog2E = 1.44269504f;
-
-const AttentionKernel& KernelFor(Isa isa, bool bf16) {
-  [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512 && features.avx512) return Avx512AttentionKernel(bf16);
-  if (isa == Isa::kAvx2 && features.avx2) return Avx2AttentionKernel(bf16);
-#endif
-  if (isa != Isa::kPortable) {
-    throw Error(ErrorCode::kUnsupported, "attention: this CPU lacks the instruction set asked for");
-  }
-  return PortableAttentionKernel(bf16);
-}
-
-// Walks through the groups of a sequence without a division for each.
-class GroupCursor {
- public:
-  GroupCursor(const KvLayout& layout, int64_t group)
-      : layout_(layout),
-        block_(group / layout.groups_per_block),
-        group_(static_cast<int>(group % layout.groups_per_block)) {}
-  void Advance() {
-    if (++group_ < layout_.groups_per_block) return;
-    group_ = 0;
-    ++block_;
-  }
-  // Entry of the block table, and group of the block.
-  int64_t block() const { return block_; }
-  int group() const { return group_; }
-  int64_t position() const {
-    return block_ * layout_.block_size + int64_t{group_} * kGroupPositions;
-  }
-
- private:
-  const KvLayout& layout_;
-  int64_t block_;
-  int group_;
-};
 
 // Memory that a thread keeps between calls.
 std::vector<float>& ThreadScratch(int64_t floats) {
@@ -70,7 +32,7 @@ std::vector<float>& ThreadScratch(int64_t floats) {
 class AttentionRun {
  public:
   AttentionRun(const AttentionBatch& batch, const AttentionKernel& kernel, const uint8_t* cache,
-               const float* q, const float* sinks, float* output)
+               const float* q, const float* sinks, const KeySelection* selection, float* output)
       : batch_(batch),
         layout_(batch.layout),
         params_(batch.params),
@@ -78,6 +40,7 @@ class AttentionRun {
         cache_(cache),
         q_(q),
         sinks_(sinks),
+        selection_(selection),
         output_(output) {}
 
   // All segments of a unit, up to its output.
@@ -144,7 +107,28 @@ class AttentionRun {
             .value_dims = layout_.value_dims,
             .values_inside = layout_.values_inside,
             .key_rows = layout_.key_rows,
-            .whole_groups = layout_.whole_groups()};
+            .whole_groups = layout_.whole_groups(),
+            .selected = SelectedOf(unit),
+            .selected_stride = selection_ != nullptr ? selection_->words.width : 0,
+            .selected_words = selection_ != nullptr ? selection_->words_each() : 0};
+  }
+
+  // Words of the first row of a unit; null: it reads all positions.
+  const int32_t* SelectedOf(const AttentionUnit& unit) const {
+    if (selection_ == nullptr) return nullptr;
+    const int selector = unit.kv_head / (params_.kv_heads / selection_->selectors);
+    return HostPointer(selection_->words) + unit.row * selection_->words.width +
+           selector * selection_->words_each();
+  }
+
+  // Whether some row of the tile reads one of the 16 positions.
+  static bool Reads(const AttentionTile& tile, int64_t position) {
+    if (tile.selected == nullptr) return true;
+    for (int row = 0; row < tile.rows; ++row) {
+      const int32_t* const words = tile.selected + row * tile.selected_stride;
+      if (SelectedBits(words, tile.selected_words, position) != 0) return true;
+    }
+    return false;
   }
 
   // Memory for a unit, with its queries times scale * log2 e.
@@ -197,13 +181,17 @@ class AttentionRun {
       groups[i].next_keys =
           i + kSegmentGroups < ahead - begin ? groups[i + kSegmentGroups].keys : groups[i].keys;
     }
-    kernel_.segment(tile, scratch.packed, groups, static_cast<int>(end - begin), scratch.scores,
+    // What no row reads gives nothing, so that leaving it out changes no result.
+    AttentionGroup* const last =
+        std::remove_if(groups, groups + (end - begin),
+                       [&](const AttentionGroup& group) { return !Reads(tile, group.position); });
+    kernel_.segment(tile, scratch.packed, groups, static_cast<int>(last - groups), scratch.scores,
                     part);
   }
 
   // output = O / L, where a sink adds its probability to L.
   void Finish(const AttentionUnit& unit, const AttentionState& total) const {
-    const int width = params_.values_inside > 0 ? params_.values_inside : params_.head_dim;
+    const int width = params_.value_width();
     for (int64_t v = 0; v < VectorsOf(unit); ++v) {
       const float* out = total.out + v * layout_.value_dims;
       float* row = output_ + VectorAt(unit, v) * width;
@@ -223,6 +211,7 @@ class AttentionRun {
   const uint8_t* const cache_;
   const float* const q_;
   const float* const sinks_;
+  const KeySelection* const selection_;
   float* const output_;
 };
 
@@ -230,20 +219,18 @@ class AttentionRun {
 
 void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
                     const SequenceRows& where, const float* q, const float* k, const float* v,
-                    const float* sinks, KvCache& cache, float* output) {
+                    const float* sinks, const KeySelection* selection, KvCache& cache,
+                    float* output) {
   const AttentionBatch batch{params, where, KvLayout(cache.shape(), cache.type())};
-  const AttentionKernel& kernel = KernelFor(isa, batch.layout.bf16);
+  const AttentionKernel& kernel = AttentionKernelFor(isa, batch.layout.bf16);
   CheckBatch(batch, cache.shape());
 
-  pool.ParallelFor((batch.rows() + kWriteRows - 1) / kWriteRows, [&](int64_t task, int) {
-    const int64_t end = std::min(batch.rows(), (task + 1) * kWriteRows);
-    WriteKeysAndValues(batch, task * kWriteRows, end, k, v, cache.data());
-  });
+  WriteAll(pool, batch, k, v, cache.data());
 
   thread_local AttentionPlan thread_plan;
   AttentionPlan& plan = thread_plan;  // The bodies below run on other threads.
   plan.Make(batch, pool.threads());
-  const AttentionRun run(batch, kernel, cache.data(), q, sinks, output);
+  const AttentionRun run(batch, kernel, cache.data(), q, sinks, selection, output);
   pool.ParallelFor(static_cast<int64_t>(plan.tasks.size()), [&](int64_t i, int) {
     const AttentionTask& task = plan.tasks[static_cast<size_t>(i)];
     const AttentionUnit& unit = plan.units[static_cast<size_t>(task.unit)];

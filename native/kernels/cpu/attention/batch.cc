@@ -5,6 +5,8 @@
 
 #include "conclave/base/expect.h"
 #include "conclave/base/number_formats.h"
+#include "kernels/cpu/attention/groups.h"
+#include "kernels/cpu/machine/cpu_features.h"
 
 namespace conclave {
 namespace {
@@ -52,14 +54,29 @@ void WriteRow(const KvLayout& layout, int lane, int lanes, const float* k, const
     const int step = unpaired ? 1 : 2;
     auto* value =
         reinterpret_cast<uint16_t*>(values) + int64_t{lane / 2} * layout.value_dims * 2 + lane % 2;
-    for (int d = 0; d < layout.head_dim; ++d) value[d * step] = FloatToBf16(v[d]);
+    for (int d = 0; d < layout.value_width; ++d) value[d * step] = FloatToBf16(v[d]);
   } else {
     auto* value = reinterpret_cast<float*>(values) + int64_t{lane} * layout.value_dims;
-    std::copy_n(v, layout.head_dim, value);
+    std::copy_n(v, layout.value_width, value);
   }
 }
 
+// Rows whose keys and values one task writes.
+constexpr int64_t kWriteRows = 64;
+
 }  // namespace
+
+const AttentionKernel& AttentionKernelFor(Isa isa, bool bf16) {
+  [[maybe_unused]] static const CpuFeatures features = DetectCpuFeatures();
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512 && features.avx512) return Avx512AttentionKernel(bf16);
+  if (isa == Isa::kAvx2 && features.avx2) return Avx2AttentionKernel(bf16);
+#endif
+  if (isa != Isa::kPortable) {
+    throw Error(ErrorCode::kUnsupported, "attention: this CPU lacks the instruction set asked for");
+  }
+  return PortableAttentionKernel(bf16);
+}
 
 void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape) {
   const AttentionParams& params = batch.params;
@@ -69,6 +86,8 @@ void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape) {
          params.head_dim);
   Expect(params.values_inside == shape.values_inside, "attention.valuesInside",
          "where the cache has its values", params.values_inside);
+  Expect(params.value_width() == shape.value_width(), "attention.valueDim",
+         "the cache's width of a value", params.value_width());
   Expect(params.heads >= params.kv_heads && params.heads % params.kv_heads == 0, "attention.heads",
          "a multiple of the key/value heads", params.heads);
   Expect(params.sliding_window >= 0, "attention.slidingWindow", "0 or more", params.sliding_window);
@@ -113,10 +132,19 @@ void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end,
       if (layout.values_inside > 0) {
         WriteKey(layout, lane, lanes, k + from, keys);
       } else {
-        WriteRow(layout, lane, lanes, k + from, v + from, keys);
+        const int64_t value = (row * layout.kv_heads + head) * layout.value_width;
+        WriteRow(layout, lane, lanes, k + from, v + value, keys);
       }
     }
   }
+}
+
+void WriteAll(ThreadPool& pool, const AttentionBatch& batch, const float* k, const float* v,
+              uint8_t* cache) {
+  pool.ParallelFor((batch.rows() + kWriteRows - 1) / kWriteRows, [&](int64_t task, int) {
+    const int64_t end = std::min(batch.rows(), (task + 1) * kWriteRows);
+    WriteKeysAndValues(batch, task * kWriteRows, end, k, v, cache);
+  });
 }
 
 }  // namespace conclave

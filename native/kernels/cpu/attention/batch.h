@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "conclave/base/thread_pool.h"
 #include "kernels/cpu/attention/kv_layout.h"
 #include "kernels/cpu/ops.h"
 
@@ -33,9 +34,13 @@ struct AttentionBatch {
 // not fit each other or the cache. Nothing outside the cache is touched for a batch that passes.
 void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape);
 
-// Writes rows [begin, end) of k and v [rows, kv_heads * head_dim] to their places in the cache; v
-// is null where values are inside keys.
+// Writes rows [begin, end) of k [rows, kv_heads * head_dim] and v [rows, kv_heads * value_width] to
+// their places in the cache; v is null where values are inside keys.
 void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end, const float* k,
                         const float* v, uint8_t* cache);
+
+// The same of all rows, on several threads.
+void WriteAll(ThreadPool& pool, const AttentionBatch& batch, const float* k, const float* v,
+              uint8_t* cache);
 
 }  // namespace conclave

@@ -44,7 +44,20 @@ struct AttentionTile {
   int values_inside;
   int key_rows;
   bool whole_groups;
+  // Words of the positions that row 0 reads, and words from one row's to the next's; null: all.
+  const int32_t* selected;
+  int64_t selected_stride;
+  int64_t selected_words;
 };
+
+// Bits of the 16 positions from `position` on; words of positions beyond the last may be missing.
+static inline uint32_t SelectedBits(const int32_t* words, int64_t count, int64_t position) {
+  const int64_t word = position / 32;
+  if (word >= count) return 0;
+  uint64_t bits = static_cast<uint32_t>(words[word]);
+  if (word + 1 < count) bits |= uint64_t{static_cast<uint32_t>(words[word + 1])} << 32;
+  return static_cast<uint32_t>(bits >> (position % 32)) & 0xffff;
+}
 
 // A group of positions in the cache.
 struct AttentionGroup {
@@ -74,6 +87,10 @@ struct AttentionKernel {
   // kMaxTileRows * kScoreStride.
   void (*segment)(const AttentionTile& tile, const float* packed, const AttentionGroup* groups,
                   int count, float* scores, const AttentionState& part);
+  // sums[16 g + lane] = sum over the tile's vectors v of weights[v] max(q_v . key, 0), or the
+  // product itself of one vector where weights is null. scores as above; sums: one row of them.
+  void (*index)(const AttentionTile& tile, const float* packed, const float* weights,
+                const AttentionGroup* groups, int count, float* scores, float* sums);
   // Adds a segment to `total`, which holds the segments before it.
   void (*merge)(const AttentionTile& tile, const AttentionState& part, const AttentionState& total);
 };

@@ -13,7 +13,8 @@
 //
 // All groups of a block have 16 lanes but the last, which has what is left of block_size: blocks of
 // any size take what their positions take. A vector of such a group's keys reads on into what
-// follows; those lanes are masked. value_dims is head_dim rounded up to 16; padding stays 0.
+// follows; those lanes are masked. value_dims is the width of a value rounded up to 16; padding
+// stays 0.
 
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,7 @@ struct KvLayout {
   int pair;      // Elements per lane.
   int key_rows;  // Rows of lanes that hold the keys of a group.
   int values_inside;
+  int value_width;
 
   KvLayout(const KvCacheShape& shape, KvType type)
       : block_size(shape.block_size),
@@ -43,11 +45,11 @@ struct KvLayout {
         head_dim(shape.head_dim),
         bf16(type == KvType::kBF16),
         groups_per_block((shape.block_size + kGroupPositions - 1) / kGroupPositions),
-        value_dims(((shape.values_inside > 0 ? shape.values_inside : shape.head_dim) + 15) / 16 *
-                   16),
+        value_dims((shape.value_width() + 15) / 16 * 16),
         pair(bf16 ? 2 : 1),
         key_rows((shape.head_dim + pair - 1) / pair),
-        values_inside(shape.values_inside) {}
+        values_inside(shape.values_inside),
+        value_width(shape.value_width()) {}
 
   // Of one position of one head.
   int64_t position_bytes() const {

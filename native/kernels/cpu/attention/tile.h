@@ -139,12 +139,30 @@ inline F Softcap(F x, float cap) {
   return Simd::Broadcast(cap) - Simd::Broadcast(2 * cap) / (e + Simd::Broadcast(1));
 }
 
+// Scores of positions that the row does not read become -inf.
+void DropUnselected(const int32_t* words, int64_t count_of_words, const AttentionGroup* groups,
+                    int count, float* row) {
+  for (int g = 0; g < count; ++g) {
+    const uint32_t bits = SelectedBits(words, count_of_words, groups[g].position);
+    for (int lane = 0; lane < kGroupPositions; ++lane) {
+      if ((bits >> lane & 1) == 0) row[g * kGroupPositions + lane] = kMinusInfinity;
+    }
+  }
+}
+
 // Turns a row of scores into 2^(score - max), and returns max and sum.
-void Softmax(const AttentionGroup* groups, int count, int64_t first_key, int64_t end_key,
-             float softcap, float* row, float* max, float* sum) {
+void Softmax(const AttentionTile& tile, int tile_row, const AttentionGroup* groups, int count,
+             float* row, float* max, float* sum) {
+  const int64_t first_key = FirstKey(tile, tile_row);
+  const int64_t end_key = EndKey(tile, tile_row);
+  const float softcap = tile.softcap;
   if (softcap > 0) {
     for (int j = 0; j < count * kGroupPositions; j += kWidth)
       Simd::Store(row + j, Softcap(Simd::Load(row + j), softcap));
+  }
+  if (tile.selected != nullptr) {
+    DropUnselected(tile.selected + tile_row * tile.selected_stride, tile.selected_words, groups,
+                   count, row);
   }
   const F minus_infinity = Simd::Broadcast(kMinusInfinity);
   F highest = minus_infinity;
@@ -290,9 +308,8 @@ void SegmentRows(const AttentionTile& tile, const float* packed, const Attention
     ScoreVectors<Lanes, R, 1, kFetch, kWhole>(tile, groups, v, q, q_stride, scores);
 
   for (int r = 0; r < R; ++r) {
-    const int row = (at + r) / tile.group;
-    Softmax(groups, count, FirstKey(tile, row), EndKey(tile, row), tile.softcap,
-            scores + r * kScoreStride, part.max + at + r, part.sum + at + r);
+    Softmax(tile, (at + r) / tile.group, groups, count, scores + r * kScoreStride,
+            part.max + at + r, part.sum + at + r);
   }
 
   float* out = part.out + int64_t{at} * tile.value_dims;
@@ -362,8 +379,52 @@ void Merge(const AttentionTile& tile, const AttentionState& part, const Attentio
   }
 }
 
+// Adds what R heads from `at` on find in the keys.
+template <class Lanes, int R, int N, bool kWhole>
+void AddHeads(const AttentionTile& tile, const float* packed, const float* weights, int at,
+              const AttentionGroup* groups, int count, float* scores, float* sums) {
+  const int64_t q_stride = (tile.head_dim + 1) / 2 * 2;
+  const float* const q = packed + at * q_stride;
+  const int vectors = count * kVectorsPerGroup;
+  int v = 0;
+  for (; v + N <= vectors; v += N)
+    ScoreVectors<Lanes, R, N, false, kWhole>(tile, groups, v, q, q_stride, scores);
+  for (; v < vectors; ++v)
+    ScoreVectors<Lanes, R, 1, false, kWhole>(tile, groups, v, q, q_stride, scores);
+  for (int j = 0; j < count * kGroupPositions; j += kWidth) {
+    F sum = Simd::Load(sums + j);
+    for (int r = 0; r < R; ++r) {
+      const F product = Simd::Load(scores + r * kScoreStride + j);
+      sum = weights == nullptr ? product
+                               : Simd::Fma(Simd::Broadcast(weights[at + r]),
+                                           Simd::Max(Simd::Zero(), product), sum);
+    }
+    Simd::Store(sums + j, sum);
+  }
+}
+
+template <class Lanes, bool kWhole>
+void IndexOf(const AttentionTile& tile, const float* packed, const float* weights,
+             const AttentionGroup* groups, int count, float* scores, float* sums) {
+  for (int j = 0; j < count * kGroupPositions; j += kWidth) Simd::Store(sums + j, Simd::Zero());
+  int at = 0;
+  for (; at + 4 <= tile.group; at += 4) {
+    AddHeads<Lanes, 4, Simd::kTileVectorsOf4, kWhole>(tile, packed, weights, at, groups, count,
+                                                      scores, sums);
+  }
+  for (; at < tile.group; ++at)
+    AddHeads<Lanes, 1, 4, kWhole>(tile, packed, weights, at, groups, count, scores, sums);
+}
+
 template <class Lanes>
-constexpr AttentionKernel kAttentionKernel = {Segment<Lanes>, Merge};
+void Index(const AttentionTile& tile, const float* packed, const float* weights,
+           const AttentionGroup* groups, int count, float* scores, float* sums) {
+  const auto index = tile.whole_groups ? IndexOf<Lanes, true> : IndexOf<Lanes, false>;
+  index(tile, packed, weights, groups, count, scores, sums);
+}
+
+template <class Lanes>
+constexpr AttentionKernel kAttentionKernel = {Segment<Lanes>, Index<Lanes>, Merge};
 
 }  // namespace
 }  // namespace conclave

@@ -37,14 +37,15 @@ CpuFfn::CpuFfn(FfnWeights weights, std::array<VectorPtr, 3> biases)
 }
 
 size_t CpuFfn::bytes() const {
-  size_t bytes = weights_.gate.bytes() + weights_.up.bytes() + weights_.down.bytes();
+  size_t bytes = weights_.up.bytes() + weights_.down.bytes();
+  if (weights_.gate) bytes += weights_.gate.bytes();
   for (const VectorPtr& bias : biases_) bytes += bias ? bias->bytes() : 0;
   return bytes;
 }
 
 FfnPtr CpuBackend::PackFfn(const FfnSource& source, WeightsFormat format) {
   FfnWeights weights;
-  weights.gate = kernels_->Pack(source.gate, format);
+  if (source.gate != nullptr) weights.gate = kernels_->Pack(*source.gate, format);
   weights.up = kernels_->Pack(source.up, format);
   weights.down = kernels_->Pack(source.down, format);
   weights.activation = source.activation;

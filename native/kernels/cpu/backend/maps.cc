@@ -65,6 +65,15 @@ void CpuBackend::Softcap(const Tensor& x, float cap) {
   });
 }
 
+void CpuBackend::Multiply(const Tensor& factors, const Tensor& x) {
+  const float* const by = HostPointer(factors);
+  float* const out = HostPointer(x);
+  const int64_t repeated = x.width / factors.width;
+  ParallelElements(pool(), x, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) out[i] *= by[repeated == 1 ? i : i / repeated];
+  });
+}
+
 void CpuBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   const float* const gates = HostPointer(gate);
   float* const out = HostPointer(x);

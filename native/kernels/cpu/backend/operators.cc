@@ -101,10 +101,18 @@ void CpuBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim, i
 
 void CpuBackend::Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                         const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
-                        const Tensor& output) {
+                        const Tensor& output, const KeySelection* selection) {
   PagedAttention(isa_, pool(), params, where.where(), HostPointer(q), HostPointer(k),
-                 HostPointer(v), sinks != nullptr ? HostPointer(*sinks) : nullptr,
+                 HostPointer(v), sinks != nullptr ? HostPointer(*sinks) : nullptr, selection,
                  static_cast<KvCache&>(cache), HostPointer(output));
+}
+
+void CpuBackend::SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
+                            const Tensor& k, const Tensor* weights, PagedCache& cache,
+                            const KeySelection& output) {
+  SelectPositions(isa_, pool(), scratch(), params, where.where(), HostPointer(q), HostPointer(k),
+                  weights != nullptr ? HostPointer(*weights) : nullptr,
+                  static_cast<KvCache&>(cache), output);
 }
 
 void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& params,
@@ -114,6 +122,7 @@ void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& p
   const Tensor logits = scratch().Rows(x.rows, experts);
   const LinearOutput product{&weight, params.bias, logits};
   Linear(x, {&product, 1});
+  if (params.softcap > 0) Softcap(logits, params.softcap);
   ParallelRows(pool(), x.rows, experts * 4, [&](int64_t first, int64_t end) {
     TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts), params,
              HostPointer(choice.ids) + first * params.top_k,

@@ -22,6 +22,7 @@ struct ConvolutionPiece {
   float* state;
   const float* taps;
   const float* bias;  // null: none
+  bool silu;
   int64_t rows;
   int64_t width;
   int64_t kept;
@@ -41,7 +42,11 @@ struct ConvolutionPiece {
         for (int64_t i = 0; i < count; ++i) sums[i] += by[i] * in[i];
       }
       float* const out = output + row * width;
-      for (int64_t i = 0; i < count; ++i) out[i] = sums[i] / (1 + Exp(-sums[i]));
+      if (silu) {
+        for (int64_t i = 0; i < count; ++i) out[i] = sums[i] / (1 + Exp(-sums[i]));
+      } else {
+        std::copy_n(sums, count, out);
+      }
     }
     // From the oldest on: each is read before it is written over.
     for (int64_t row = 0; row < kept; ++row)
@@ -77,7 +82,7 @@ void CpuBackend::RunningSum(const Tensor& x, const StepRows& where, StateStore& 
   });
 }
 
-void CpuBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bias,
+void CpuBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bias, bool silu,
                           const StepRows& where, StateStore& states, const Tensor& output) {
   auto& host = static_cast<HostStates&>(states);
   const auto& offsets = where.where().sequence_offsets;
@@ -97,12 +102,48 @@ void CpuBackend::Convolve(const Tensor& x, const Vector& taps, const Vector* bia
           .state = host.Slot(slots[sequence]) + from,
           .taps = HostPointer(taps) + from,
           .bias = bias != nullptr ? HostPointer(*bias) + from : nullptr,
+          .silu = silu,
           .rows = offsets[sequence + 1] - offsets[sequence],
           .width = width,
           .kept = count - 1,
           .count = std::min(kPiece, width - from),
       }
           .Run();
+    }
+  });
+}
+
+void CpuBackend::SelectiveScan(const StepRows& where, const Tensor& x, const Tensor& steps,
+                               const Vector& rates, const Tensor& write, const Tensor& read,
+                               StateStore& states, const Tensor& output) {
+  constexpr int64_t kColumns = 16;
+  auto& host = static_cast<HostStates&>(states);
+  const auto& offsets = where.where().sequence_offsets;
+  const auto& slots = where.where().state_slots;
+  const int64_t width = x.width;
+  const int64_t size = write.width;
+  const int64_t pieces = (width + kColumns - 1) / kColumns;
+  const auto tasks = static_cast<int64_t>(slots.size()) * pieces;
+  ParallelRows(pool(), tasks, x.elements() * size * 8 / tasks, [&](int64_t first, int64_t end) {
+    for (int64_t task = first; task < end; ++task) {
+      const auto sequence = static_cast<size_t>(task / pieces);
+      const int64_t from = task % pieces * kColumns;
+      const int64_t to = std::min(from + kColumns, width);
+      for (int64_t row = offsets[sequence]; row < offsets[sequence + 1]; ++row) {
+        const float* const writes = HostPointer(write) + row * size;
+        const float* const reads = HostPointer(read) + row * size;
+        for (int64_t column = from; column < to; ++column) {
+          const float step = HostPointer(steps)[row * width + column];
+          const float change = step * HostPointer(x)[row * width + column];
+          const float* const rate = HostPointer(rates) + column * size;
+          float* const state = host.Slot(slots[sequence]) + column * size;
+          for (int64_t i = 0; i < size; ++i)
+            state[i] = state[i] * Exp(step * rate[i]) + change * writes[i];
+          float sum = 0;
+          for (int64_t i = 0; i < size; ++i) sum += state[i] * reads[i];
+          HostPointer(output)[row * width + column] = sum;
+        }
+      }
     }
   });
 }

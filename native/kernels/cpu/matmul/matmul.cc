@@ -187,16 +187,17 @@ void TiledMatmul::CheckGroups(std::span<const FfnGroup> groups) const {
     const PackedMatrix& gate = group.weights->gate;
     const PackedMatrix& up = group.weights->up;
     const PackedMatrix& down = group.weights->down;
-    CheckPacked(gate, name + ".gate");
+    const bool has_gate = static_cast<bool>(gate);
+    if (has_gate) CheckPacked(gate, name + ".gate");
     CheckPacked(up, name + ".up");
     CheckPacked(down, name + ".down");
-    const int64_t hidden = groups[0].weights->gate.cols();
-    if (gate.cols() != hidden || up.cols() != hidden || up.rows() != gate.rows() ||
-        down.rows() != hidden || down.cols() != gate.rows()) {
+    const int64_t hidden = groups[0].weights->up.cols();
+    const bool fits = !has_gate || (gate.cols() == hidden && gate.rows() == up.rows());
+    if (!fits || up.cols() != hidden || down.rows() != hidden || down.cols() != up.rows()) {
       throw Error(ErrorCode::kInvalidArgument,
                   name + ": expected gate and up [I, " + std::to_string(hidden) + "] and down [" +
-                      std::to_string(hidden) + ", I], got " + Shape(gate) + ", " + Shape(up) +
-                      ", " + Shape(down));
+                      std::to_string(hidden) + ", I], got " + (has_gate ? Shape(gate) : "none") +
+                      ", " + Shape(up) + ", " + Shape(down));
     }
   }
 }
@@ -208,7 +209,7 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
   const int64_t first_row = groups.front().begin;
   const int64_t rows = groups.back().end - first_row;
   if (rows == 0) return;
-  const int64_t hidden = groups[0].weights->gate.cols();
+  const int64_t hidden = groups[0].weights->up.cols();
 
   // 1. Room for the intermediate rows.
   int64_t stride = 0;
@@ -226,7 +227,10 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
     const int64_t row = group.begin - first_row;
     const int64_t count = group.end - group.begin;
     const Layout& down = *group.weights->down.layout();
-    gate_ups_.push_back({.gate = Encode(pool, group.weights->gate, row, count),
+    const bool has_gate = static_cast<bool>(group.weights->gate);
+    const PackedMatrix& gate = has_gate ? group.weights->gate : group.weights->up;
+    gate_ups_.push_back({.has_gate = has_gate,
+                         .gate = Encode(pool, gate, row, count),
                          .up = Encode(pool, group.weights->up, row, count),
                          .activation = group.weights->activation,
                          .encode = tiles_.encode[static_cast<size_t>(down.kernel->activations)],
@@ -237,8 +241,10 @@ void TiledMatmul::GroupedFfn(ThreadPool& pool, std::span<const FfnGroup> groups,
     gate_ups_.back().up.bias = group.weights->up_bias;
     ProductExtent extent = Extent(gate_ups_.back().gate.w, count);
     extent.panel_multiple = GateUp::UnitPanels(tiles_);
-    extent.panel_bytes += static_cast<int64_t>(gate_ups_.back().up.w.panel_bytes);
-    extent.panel_macs *= 2;
+    if (has_gate) {
+      extent.panel_bytes += static_cast<int64_t>(gate_ups_.back().up.w.panel_bytes);
+      extent.panel_macs *= 2;
+    }
     extents_.push_back(extent);
   }
   RunTasks(pool, gate_ups_);

@@ -42,7 +42,8 @@ class PackedMatrix {
   std::shared_ptr<const Layout> layout_;
 };
 
-// gate, up [I, H]; down [H, I]; biases, where there are any, [I], [I] and [H].
+// gate, up [I, H]; down [H, I]; biases, where there are any, [I], [I] and [H]. The gate may be
+// missing: its activation reads up alone.
 struct FfnWeights {
   PackedMatrix gate;
   PackedMatrix up;

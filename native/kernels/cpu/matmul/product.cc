@@ -104,7 +104,7 @@ void GateUp::Run(const MatmulTask& task, float* scratch) const {
         const bool last = panel + 1 == task.panel_end;
         const FloatRows gate_out = {gates + column, unit_columns};
         const FloatRows up_out = {ups + column, unit_columns};
-        MultiplyPanel(gate, panel, row, count, last, gate_out, gate_out);
+        if (has_gate) MultiplyPanel(gate, panel, row, count, last, gate_out, gate_out);
         MultiplyPanel(up, panel, row, count, last, up_out, up_out);
       }
       // Columns beyond I must be zeros, whatever zero weights made of a non-finite activation.

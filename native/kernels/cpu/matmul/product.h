@@ -26,7 +26,8 @@ struct Product {
 
 // intermediate[rows, I] = act(gate, up), encoded as down reads it.
 struct GateUp {
-  Product gate;  // without output, as up
+  bool has_gate;
+  Product gate;  // without output, as up; where there is none, as up
   Product up;
   ActivationParams activation;
   EncodeRows encode;

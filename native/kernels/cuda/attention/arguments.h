@@ -15,7 +15,7 @@ struct AttentionArguments {
   CacheView cache;
   const float* q;                // [rows, heads * head_dim]
   const float* k;                // [rows, kv_heads * head_dim], to be cached
-  const float* v;                // likewise; null where values are inside keys
+  const float* v;                // [rows, kv_heads * value_dim]; null where they are inside keys
   const float* sinks;            // [heads]; null: none
   const int32_t* positions;      // [rows]
   const int32_t* row_sequences;  // [rows]
@@ -25,9 +25,14 @@ struct AttentionArguments {
   int splits;                    // at most, of a row
   float* parts;                  // [rows of the launch, heads, splits, value_dim + 2]
   float* output;                 // [rows, heads * value_dim]
+  const int32_t* selected;       // [rows, selectors * words]; null: rows read all that they see
+  int selectors;
+  int64_t words;  // of a selector
 
   __host__ __device__ int value_dim() const {
-    return params.values_inside > 0 ? params.values_inside : params.head_dim;
+    return params.values_inside > 0 ? params.values_inside
+           : params.value_dim > 0   ? params.value_dim
+                                    : params.head_dim;
   }
 };
 
@@ -46,6 +51,19 @@ __device__ __forceinline__ SeenPositions SeenBy(const AttentionParams& params, i
     begin = chunk > begin ? chunk : begin;
   }
   return {begin, position + 1};
+}
+
+// Words of the positions that a row reads with a key/value head; null: all.
+__device__ __forceinline__ const int32_t* SelectedBy(const AttentionArguments& a, int64_t row,
+                                                     int kv_head) {
+  if (a.selected == nullptr) return nullptr;
+  const int selector = kv_head / (a.params.kv_heads / a.selectors);
+  return a.selected + (row * a.selectors + selector) * a.words;
+}
+
+__device__ __forceinline__ bool IsSelected(const int32_t* words, int64_t position) {
+  return words == nullptr ||
+         (static_cast<uint32_t>(words[position / 32]) >> (position % 32) & 1) != 0;
 }
 
 // Index of the first element of a position's key in the cache, or of its value.

@@ -34,6 +34,7 @@ struct RowAttention {
   const AttentionArguments& a;
   const Element* cache;
   const int32_t* table;
+  const int32_t* selected;  // words of the row; null: all
   int kv_head;
   int heads;  // of the block
   int thread;
@@ -67,7 +68,8 @@ struct RowAttention {
     for (int j = 0; j < kHeadsPerThread; ++j) {
       float score = scores[j] * a.params.scale;
       if (a.params.softcap > 0) score = a.params.softcap * tanhf(score / a.params.softcap);
-      weights[(first_head + j) * kKeys + key] = key < count ? score : -kInfinity;
+      const bool read = key < count && IsSelected(selected, begin + key);
+      weights[(first_head + j) * kKeys + key] = read ? score : -kInfinity;
     }
     __syncthreads();
   }
@@ -82,16 +84,18 @@ struct RowAttention {
     __syncthreads();
     most = highest[head];
     for (int i = 0; i < kLanes; ++i) most = fmaxf(most, parts[head * kLanes + i]);
+    // Where nothing is read so far there is nothing to subtract.
+    const float shift = most == -kInfinity ? 0 : most;
     float sum = 0;
     for (int key = lane; key < count; key += kLanes) {
-      own[key] = expf(own[key] - most);
+      own[key] = expf(own[key] - shift);
       sum += own[key];
     }
     __syncthreads();  // All have read the parts and the highest score.
     parts[head * kLanes + lane] = sum;
     __syncthreads();
     if (lane == 0) {
-      rescale[head] = expf(highest[head] - most);
+      rescale[head] = expf(highest[head] - shift);
       highest[head] = most;
       float total = totals[head] * rescale[head];
       for (int i = 0; i < kLanes; ++i) total += parts[head * kLanes + i];
@@ -183,6 +187,7 @@ __global__ void __launch_bounds__(128) AttendRow(AttentionArguments a) {
                       .a = a,
                       .cache = static_cast<const Element*>(a.cache.data),
                       .table = a.block_tables + a.block_offsets[a.row_sequences[row]],
+                      .selected = SelectedBy(a, row, kv_head),
                       .kv_head = kv_head,
                       .heads = left < Attention::kHeads ? left : Attention::kHeads,
                       .thread = static_cast<int>(threadIdx.x)};

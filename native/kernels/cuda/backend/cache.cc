@@ -11,7 +11,7 @@ int KeyStride(const KvCacheShape& shape, KvType type) {
 }
 
 int ValueStride(const KvCacheShape& shape) {
-  return shape.values_inside > 0 ? 0 : (shape.head_dim + 15) / 16 * 16;
+  return shape.values_inside > 0 ? 0 : (shape.value_width() + 15) / 16 * 16;
 }
 
 // Factors that may be large: their product, or kOutOfMemory.

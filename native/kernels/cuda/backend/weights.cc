@@ -100,7 +100,7 @@ CudaVector::CudaVector(const std::vector<float>& values)
 }
 
 size_t CudaFfn::bytes() const {
-  size_t bytes = gate.bytes() + up.bytes() + down.bytes();
+  size_t bytes = (own_gate ? own_gate->bytes() : 0) + up.bytes() + down.bytes();
   for (const VectorPtr& bias : {gate_bias, up_bias, down_bias}) bytes += bias ? bias->bytes() : 0;
   return bytes;
 }

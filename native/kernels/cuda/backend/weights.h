@@ -57,7 +57,8 @@ class CudaVector final : public Vector {
 class CudaFfn final : public Ffn {
  public:
   CudaFfn(const FfnSource& source, WeightsFormat format)
-      : gate(source.gate, format),
+      : own_gate(source.gate != nullptr ? std::make_unique<const CudaMatrix>(*source.gate, format)
+                                        : nullptr),
         up(source.up, format),
         down(source.down, format),
         gate_bias(source.gate_bias),
@@ -66,7 +67,10 @@ class CudaFfn final : public Ffn {
         activation(source.activation) {}
   size_t bytes() const override;
 
-  const CudaMatrix gate;
+  // Where there is none, the activation reads up alone, whatever the gate gives.
+  const CudaMatrix& gate() const { return own_gate ? *own_gate : up; }
+
+  const std::unique_ptr<const CudaMatrix> own_gate;  // null: none; read before up
   const CudaMatrix up;
   const CudaMatrix down;
   const VectorPtr gate_bias;

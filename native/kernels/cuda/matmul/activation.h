@@ -10,6 +10,9 @@ __device__ __forceinline__ float Activate(const ActivationParams& params, float 
   const float limit = params.limit;
   float slope = 1;
   switch (params.function) {
+    case Activation::kReluSquared:
+      // A NaN stays one.
+      return up < 0 ? 0 : up * up;
     case Activation::kSilu:
       break;
     case Activation::kGeluTanh:

@@ -15,9 +15,12 @@ constexpr int64_t kMostPartBytes = int64_t{64} << 20;
 
 template <typename Element>
 void Append(Stream& stream, const AttentionArguments& a, int64_t rows) {
-  const int64_t width = int64_t{a.params.kv_heads} * a.params.head_dim;
-  LaunchElements(stream, "cache of keys and values", rows * width,
-                 AppendToCache<Element>{a, width});
+  const auto append = [&](const float* x, int64_t dims, bool values) {
+    LaunchElements(stream, "cache of keys and values", rows * a.params.kv_heads * dims,
+                   AppendToCache<Element>{a, x, dims, values});
+  };
+  append(a.k, a.params.head_dim, false);
+  if (a.v != nullptr) append(a.v, a.value_dim(), true);
 }
 
 template <typename Element>
@@ -34,7 +37,7 @@ void AttendRows(Stream& stream, const AttentionArguments& a, int64_t rows) {
 
 void CudaBackend::Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                          const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
-                         const Tensor& output) {
+                         const Tensor& output, const KeySelection* selection) {
   if (q.rows == 0) return;
   const Arena::Scope scope(scratch());
   const CudaStepRows& rows = OnDevice(where);
@@ -51,7 +54,10 @@ void CudaBackend::Attend(const AttentionParams& params, const StepRows& where, c
                        .first_row = 0,
                        .splits = static_cast<int>(Parts(rows.longest(), kSplitPositions)),
                        .parts = nullptr,
-                       .output = DevicePointer(output)};
+                       .output = DevicePointer(output),
+                       .selected = selection != nullptr ? DevicePointer(selection->words) : nullptr,
+                       .selectors = selection != nullptr ? selection->selectors : 1,
+                       .words = selection != nullptr ? selection->words_each() : 0};
   const int64_t part_width = int64_t{params.heads} * a.splits * (a.value_dim() + 2);
   const int64_t piece = std::clamp<int64_t>(
       kMostPartBytes / (part_width * static_cast<int64_t>(sizeof(float))), 1, q.rows);

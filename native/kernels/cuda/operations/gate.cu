@@ -20,9 +20,11 @@ struct GateArguments {
   bool renormalise;
   float smallest_sum;
   float jitter;
-  int32_t* ids;    // [rows, top_k]
-  float* weights;  // [rows, top_k]
-  int* fault;      // becomes 1 where a row's logits are not finite
+  float softcap;        // 0: none
+  const float* scales;  // [experts]; null: none
+  int32_t* ids;         // [rows, top_k]
+  float* weights;       // [rows, top_k]
+  int* fault;           // becomes 1 where a row's logits are not finite
 };
 
 // Of one row, in shared memory; each lane takes every 32nd expert.
@@ -174,6 +176,11 @@ __device__ __forceinline__ void CheckLogits(const GateArguments& g, const GateRo
   if (bad) atomicMax(g.fault, 1);
 }
 
+__device__ __forceinline__ float LogitOf(const GateArguments& g, float product, int expert) {
+  const float logit = g.bias != nullptr ? product + g.bias[expert] : product;
+  return g.softcap > 0 ? g.softcap * tanhf(logit / g.softcap) : logit;
+}
+
 // One warp for each row. Shared: logits, scores, choice and group bests [experts], scores of picks.
 __global__ void ChooseExperts(GateArguments g) {
   auto* const shared = reinterpret_cast<float*>(SharedMemory());
@@ -184,8 +191,7 @@ __global__ void ChooseExperts(GateArguments g) {
   const float* const logits = g.logits + int64_t{blockIdx.x} * g.experts;
   int32_t* const ids = g.ids + int64_t{blockIdx.x} * g.top_k;
   float* const weights = g.weights + int64_t{blockIdx.x} * g.top_k;
-  for (int e = row.lane; e < row.experts; e += 32)
-    row.logits[e] = g.bias != nullptr ? logits[e] + g.bias[e] : logits[e];
+  for (int e = row.lane; e < row.experts; e += 32) row.logits[e] = LogitOf(g, logits[e], e);
   __syncwarp();
   CheckLogits(g, row);
   if (g.scoring == GateScoring::kSparsemixer) return Sparsemixer(g, row, ids, weights);
@@ -197,7 +203,10 @@ __global__ void ChooseExperts(GateArguments g) {
     ids[pick] = id;
     kept[pick] = row.scores[id];
   }
-  if (row.lane == 0) Weigh(g, kept, weights);
+  if (row.lane != 0) return;
+  Weigh(g, kept, weights);
+  if (g.scales == nullptr) return;
+  for (int j = 0; j < g.top_k; ++j) weights[j] *= g.scales[ids[j]];
 }
 
 }  // namespace
@@ -224,6 +233,8 @@ void CudaBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& 
                                       .renormalise = params.renormalise,
                                       .smallest_sum = params.smallest_sum,
                                       .jitter = params.jitter,
+                                      .softcap = params.softcap,
+                                      .scales = DevicePointer(params.scales),
                                       .ids = DevicePointer(choice.ids),
                                       .weights = DevicePointer(choice.weights),
                                       .fault = fault_.as<int>()});

@@ -15,6 +15,13 @@ struct MultiplyBySigmoid {
   __device__ void operator()(int64_t i) const { x[i] *= SigmoidOf(gate[i / per_gate]); }
 };
 
+struct MultiplyByFactors {
+  float* x;
+  const float* factors;
+  int64_t per_factor;  // elements of x that one of them is for
+  __device__ void operator()(int64_t i) const { x[i] *= factors[i / per_factor]; }
+};
+
 struct MultiplyBySilu {
   float* x;
   const float* gate;
@@ -55,6 +62,13 @@ void CudaBackend::ScaleBySigmoid(const Tensor& gate, const Tensor& x) {
   if (x.elements() == 0) return;
   LaunchElements(stream_, "scale by sigmoids", x.elements(),
                  MultiplyBySigmoid{DevicePointer(x), DevicePointer(gate), x.width / gate.width});
+}
+
+void CudaBackend::Multiply(const Tensor& factors, const Tensor& x) {
+  if (x.elements() == 0) return;
+  LaunchElements(
+      stream_, "scale by factors", x.elements(),
+      MultiplyByFactors{DevicePointer(x), DevicePointer(factors), x.width / factors.width});
 }
 
 void CudaBackend::ScaleBySilu(const Tensor& gate, const Tensor& x) {

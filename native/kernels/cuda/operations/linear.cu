@@ -134,8 +134,8 @@ void CudaBackend::MultiplyRows(const CudaMatrix& matrix, const Vector* bias,
   ProductArguments arguments = ArgumentsOf(input, rows, output, matrix);
   arguments.single = {.weights = matrix.view(), .bias = DevicePointer(bias)};
   const TileRows tile_rows = TileRowsFor(matrix.storage(), rows, 1);
-  Multiply(stream_, "linear", matrix.storage(), false, tile_rows,
-           Parts(rows, static_cast<int64_t>(tile_rows)), arguments);
+  cuda::Multiply(stream_, "linear", matrix.storage(), false, tile_rows,
+                 Parts(rows, static_cast<int64_t>(tile_rows)), arguments);
 }
 
 void CudaBackend::Linear(const Tensor& x, std::span<const LinearOutput> outputs) {
@@ -180,8 +180,8 @@ void CudaBackend::ProjectHeads(const Tensor& x, std::span<const MatrixPtr> matri
       ArgumentsOf(InputOf(split, entries, taken, first.storage()), entries, products, first);
   arguments.groups = Send(std::span<const GroupMatrices>(groups), "matrices of heads");
   arguments.tiles = Send(std::span<const GroupTile>(tiles), "tiles of heads");
-  Multiply(stream_, "projection of heads", first.storage(), false, tile_rows,
-           static_cast<int64_t>(tiles.size()), arguments);
+  cuda::Multiply(stream_, "projection of heads", first.storage(), false, tile_rows,
+                 static_cast<int64_t>(tiles.size()), arguments);
   LaunchElements(stream_, "heads", output.elements(),
                  JoinHeads{DevicePointer(products), DevicePointer(x), x.rows, heads, width, made,
                            width - taken, DevicePointer(output)});

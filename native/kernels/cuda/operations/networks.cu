@@ -54,7 +54,7 @@ struct AddEntries {
 
 Storage StorageOfInput(const CudaFfn& ffn) {
   const bool zeros =
-      ffn.gate.storage() == Storage::kQ4Zeros || ffn.up.storage() == Storage::kQ4Zeros;
+      ffn.gate().storage() == Storage::kQ4Zeros || ffn.up.storage() == Storage::kQ4Zeros;
   return zeros ? Storage::kQ4Zeros : ffn.up.storage();
 }
 
@@ -62,13 +62,13 @@ Storage StorageOfInput(const CudaFfn& ffn) {
 
 GroupMatrices HiddenMatrices(const CudaFfn& ffn) {
   return {.weights = ffn.up.view(),
-          .gates = ffn.gate.view(),
+          .gates = ffn.gate().view(),
           .bias = DevicePointer(ffn.up_bias.get()),
           .gate_bias = DevicePointer(ffn.gate_bias.get())};
 }
 
 GroupMatrices GateMatrices(const CudaFfn& ffn) {
-  return {.weights = ffn.gate.view(), .bias = DevicePointer(ffn.gate_bias.get())};
+  return {.weights = ffn.gate().view(), .bias = DevicePointer(ffn.gate_bias.get())};
 }
 
 GroupMatrices DownMatrices(const CudaFfn& ffn) {
@@ -76,7 +76,7 @@ GroupMatrices DownMatrices(const CudaFfn& ffn) {
 }
 
 bool Alike(const CudaFfn& a, const CudaFfn& b) {
-  return a.gate.storage() == b.gate.storage() && a.up.storage() == b.up.storage() &&
+  return a.gate().storage() == b.gate().storage() && a.up.storage() == b.up.storage() &&
          a.down.storage() == b.down.storage() && a.up.rows() == b.up.rows();
 }
 
@@ -109,18 +109,20 @@ ProductInput CudaBackend::HiddenOf(const NetworkBatch& batch, const ProductInput
                      .cols = ffn.up.view().rows,
                      .activation = ffn.activation};
   hidden.rows = p.output;
-  if (ffn.gate.storage() == ffn.up.storage()) {
-    Multiply(stream_, "gate and up", ffn.up.storage(), true, batch.tile_rows, batch.tile_count, p);
+  if (ffn.gate().storage() == ffn.up.storage()) {
+    cuda::Multiply(stream_, "gate and up", ffn.up.storage(), true, batch.tile_rows,
+                   batch.tile_count, p);
   } else {
     float* const parts[2] = {Scratch<float>(batch.entries, width),
                              Scratch<float>(batch.entries, width)};
     p.output = parts[1];
     p.output_stride = width;
-    Multiply(stream_, "up", ffn.up.storage(), false, batch.tile_rows, batch.tile_count, p);
+    cuda::Multiply(stream_, "up", ffn.up.storage(), false, batch.tile_rows, batch.tile_count, p);
     p.output = parts[0];
     p.groups = batch.gate;
     p.single = GateMatrices(ffn);
-    Multiply(stream_, "gate", ffn.gate.storage(), false, batch.tile_rows, batch.tile_count, p);
+    cuda::Multiply(stream_, "gate", ffn.gate().storage(), false, batch.tile_rows, batch.tile_count,
+                   p);
     const auto activate = [&](auto* rows) {
       LaunchElements(stream_, "activation", batch.entries * hidden.stride,
                      ActivateRows{parts[0], parts[1], width, hidden.stride, ffn.activation, rows});
@@ -153,7 +155,7 @@ void CudaBackend::RunNetworks(const NetworkBatch& batch, const ProductInput& inp
                      .depth = ffn.down.view().cols,
                      .cols = ffn.down.view().rows,
                      .activation = {}};
-  Multiply(stream_, "down", ffn.down.storage(), false, batch.tile_rows, batch.tile_count, p);
+  cuda::Multiply(stream_, "down", ffn.down.storage(), false, batch.tile_rows, batch.tile_count, p);
 }
 
 void CudaBackend::Forward(const Ffn& ffn, const Tensor& x, const Tensor& output) {

@@ -20,9 +20,7 @@ void DenseOperator::Forward(Backend& backend, const Tensor& input, const Tensor&
 }
 
 uint64_t DenseOperator::SourceBytes(const DenseSpec& spec) {
-  const FfnSpec& ffn = spec.ffn;
-  return conclave::SourceBytes(ffn.gate) + conclave::SourceBytes(ffn.up) +
-         conclave::SourceBytes(ffn.down) + (spec.output_gate ? spec.output_gate->bytes() : 0);
+  return conclave::SourceBytes(spec.ffn) + (spec.output_gate ? spec.output_gate->bytes() : 0);
 }
 
 }  // namespace conclave

@@ -9,15 +9,19 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
                             WeightsFormat::kF32)),
       bias_(loader.Bias(spec.gate.linear, {0, spec.experts.count})),
       correction_(loader.Vector(spec.gate.correction, {0, spec.experts.count})),
+      scales_(loader.Vector(spec.gate.scales, {0, spec.experts.count})),
       params_{.top_k = spec.gate.top_k,
               .scoring = spec.gate.scoring,
               .weight_multiplier = spec.gate.weight_multiplier,
               .renormalise = spec.gate.renormalise,
               .smallest_sum = spec.gate.smallest_sum,
               .jitter = spec.gate.jitter,
+              .softcap = spec.gate.softcap,
               .groups = spec.gate.groups,
               .bias = bias_.get(),
-              .correction = correction_.get()} {
+              .correction = correction_.get(),
+              .scales = scales_.get()} {
+  if (spec.gate.norm) norm_.emplace(loader, *spec.gate.norm, spec.gate.linear.in());
   const Capabilities limits = loader.backend().capabilities();
   if (experts() > limits.max_experts || top_k() > limits.max_top_k) {
     Fail(ErrorCode::kUnsupported, "gate: the ", limits.name, " backend takes up to ",
@@ -27,16 +31,24 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
 }
 
 uint64_t ExpertGate::SourceBytes(const GateSpec& spec) {
-  return conclave::SourceBytes(spec.linear) + (spec.correction ? spec.correction->bytes() : 0);
+  uint64_t bytes = conclave::SourceBytes(spec.linear) + (spec.norm ? spec.norm->bytes() : 0);
+  for (const auto* vector : {&spec.correction, &spec.scales})
+    bytes += *vector ? (*vector)->bytes() : 0;
+  return bytes;
 }
 
-void ExpertGate::Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,
-                         std::vector<float>& weights) const {
+void ExpertGate::Forward(Backend& backend, const Tensor& input, const Tensor& residual,
+                         std::vector<int32_t>& ids, std::vector<float>& weights) const {
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   const GateChoice choice{arena.Take<int32_t>(input.rows, top_k()),
                           arena.Rows(input.rows, top_k())};
-  backend.Gate(input, *weight_, params_, choice);
+  Tensor rows = input;
+  if (norm_) {
+    rows = arena.Rows(input.rows, input.width);
+    norm_->Forward(backend, residual, rows);
+  }
+  backend.Gate(rows, *weight_, params_, choice);
   ids.resize(static_cast<size_t>(choice.ids.elements()));
   weights.resize(ids.size());
   backend.Download(choice.ids, ids);

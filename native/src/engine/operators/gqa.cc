@@ -1,6 +1,7 @@
 #include "conclave/engine/operators/gqa.h"
 
 #include <array>
+#include <limits>
 
 namespace conclave {
 namespace {
@@ -19,19 +20,20 @@ AttentionParams ShareOf(const AttentionParams& whole, const Share& share) {
 }
 
 KvCacheShape CacheShape(const AttentionParams& share, const CacheOptions& cache) {
-  return {cache.kv_blocks, cache.block_size, share.kv_heads, share.head_dim};
+  return {cache.kv_blocks, cache.block_size, share.kv_heads, share.head_dim, 0, share.value_dim};
 }
 
 }  // namespace
 
-GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* rope,
+GqaOperator::GqaOperator(TensorLoader& loader, const ModelSpec& model, const GqaSpec& spec,
                          const Share& share, const CacheOptions& cache, bool output_bias)
-    : rope_(rope != nullptr ? std::optional(*rope) : std::nullopt),
+    : rope_(spec.rope ? std::optional(model.ropes[*spec.rope]) : std::nullopt),
       params_(ShareOf(spec.heads, share)),
       norm_per_head_(spec.qk_norm != QkNorm::kFullWidth),
       norm_after_rope_(spec.norm_after_rope),
       clip_(spec.clip_qkv),
       query_scaling_(spec.query_scaling),
+      value_multiplier_(spec.value_multiplier),
       cache_shape_(CacheShape(params_, cache)),
       cache_type_(CacheTypeOf(loader.format())),
       cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
@@ -39,19 +41,24 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* 
   const Range kv = ElementsOf(heads, params_.head_dim);
   const int64_t group = spec.heads.heads / spec.heads.kv_heads;
   const Range q = ElementsOf({heads.begin * group, heads.end * group}, params_.head_dim);
+  const Range values = ElementsOf(heads, params_.value_width());
+  const Range query_heads{heads.begin * group, heads.end * group};
   const Range hidden{0, spec.q.in()};
   q_ = loader.Matrix(spec.q.weight, {q, hidden});
   k_ = loader.Matrix(spec.k.weight, {kv, hidden});
-  v_ = loader.Matrix(spec.v.weight, {kv, hidden});
-  o_ = loader.Matrix(spec.o.weight, {hidden, q});
+  v_ = spec.keys_are_values ? k_ : loader.Matrix(spec.v.weight, {values, hidden});
+  o_ = loader.Matrix(spec.o.weight, {hidden, ElementsOf(query_heads, params_.value_width())});
   q_bias_ = loader.Bias(spec.q, q);
   k_bias_ = loader.Bias(spec.k, kv);
-  v_bias_ = loader.Bias(spec.v, kv);
+  v_bias_ = loader.Bias(spec.v, values);
   if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
-  if (spec.sinks) sinks_ = loader.Vector(*spec.sinks, {heads.begin * group, heads.end * group});
-  if (spec.output_gate) {
-    gate_ = loader.Matrix(spec.output_gate->weight, {q, hidden});
-    gate_bias_ = loader.Bias(*spec.output_gate, q);
+  if (spec.sinks) sinks_ = loader.Vector(*spec.sinks, query_heads);
+  if (spec.v_norm) v_norm_.emplace(loader, *spec.v_norm, params_.value_width());
+  if (spec.output_gate) LoadGate(loader, spec, query_heads);
+  if (spec.indexer) {
+    const int selectors = spec.indexer->selectors();
+    indexer_.emplace(loader, model, *spec.indexer,
+                     selectors == spec.heads.kv_heads ? heads : Range{0, selectors}, cache);
   }
   const auto load_norm = [&](const std::optional<NormSpec>& norm, Range part, VectorPtr& own) {
     if (!norm) return std::optional<Norm>();
@@ -70,13 +77,29 @@ GqaOperator::GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* 
   k_norm_ = load_norm(spec.k_norm, kv, k_weights_);
 }
 
+void GqaOperator::LoadGate(TensorLoader& loader, const GqaSpec& spec, Range heads) {
+  const LinearSpec& gate = *spec.output_gate;
+  const bool by_head = gate.out() == spec.heads.heads;
+  const Range part = by_head ? heads : ElementsOf(heads, params_.value_width());
+  gate_ = loader.Matrix(gate.weight, {part, {0, gate.in()}});
+  gate_bias_ = loader.Bias(gate, part);
+  if (spec.gate_function == GateFunction::kSoftplus) {
+    const std::vector<float> zeros(static_cast<size_t>(part.size()), 0.0f);
+    gate_zeros_ = loader.backend().Store(zeros);
+  }
+}
+
 uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
                                  const CacheOptions& cache, WeightsFormat format) {
-  return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheTypeOf(format));
+  const size_t index =
+      spec.indexer ? Indexer::CacheBytes(backend, *spec.indexer, cache, format) : 0;
+  return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheTypeOf(format)) +
+         index;
 }
 
 void GqaOperator::TakeCache(Backend& backend) {
   cache_ = backend.CreateCache(cache_shape_, cache_type_);
+  if (indexer_) indexer_->TakeCache(backend);
 }
 
 void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
@@ -85,10 +108,15 @@ void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   const Arena::Scope scope(arena);
   const Tensor q = arena.Rows(input.rows, int64_t{params_.heads} * params_.head_dim);
   const Tensor k = arena.Rows(input.rows, int64_t{params_.kv_heads} * params_.head_dim);
-  const Tensor v = arena.Rows(input.rows, k.width);
+  const Tensor v = arena.Rows(input.rows, v_->rows());
   backend.Linear(input, std::array<LinearOutput, 3>{{{q_.get(), q_bias_.get(), q},
                                                      {k_.get(), k_bias_.get(), k},
                                                      {v_.get(), v_bias_.get(), v}}});
+  if (v_norm_) {
+    const Tensor values = v.Reshape(params_.value_width());
+    v_norm_->Forward(backend, values, values);
+  }
+  if (value_multiplier_ != 1) backend.Scale(v, value_multiplier_);
   const auto normalise = [&] {
     Normalise(backend, q_norm_, q_weights_, q);
     Normalise(backend, k_norm_, k_weights_, k);
@@ -100,15 +128,26 @@ void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   if (rope_) backend.Rotate(*rope_, where, params_.head_dim, 0, std::array{q, k});
   if (norm_after_rope_) normalise();
   if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
-  const Tensor attended = arena.Rows(input.rows, q.width);
-  backend.Attend(params_, where, q, k, v, sinks_.get(), *cache_, attended);
-  if (gate_) {
-    const LinearOutput gates{gate_.get(), gate_bias_.get(), q};
-    backend.Linear(input, {&gates, 1});
-    backend.ScaleBySigmoid(q, attended);
-  }
+  const Tensor attended = arena.Rows(input.rows, o_->cols());
+  std::optional<KeySelection> selection;
+  if (indexer_) selection = indexer_->Select(backend, where, input, input);
+  backend.Attend(params_, where, q, k, v, sinks_.get(), *cache_, attended,
+                 selection ? &*selection : nullptr);
+  if (gate_) Gate(backend, input, attended);
   const LinearOutput projected{o_.get(), o_bias_.get(), output};
   backend.Linear(attended, {&projected, 1});
+}
+
+void GqaOperator::Gate(Backend& backend, const Tensor& input, const Tensor& attended) const {
+  const Tensor gates = backend.scratch().Rows(input.rows, gate_->rows());
+  const LinearOutput gated{gate_.get(), gate_bias_.get(), gates};
+  backend.Linear(input, {&gated, 1});
+  const bool by_head = gates.width != attended.width;
+  const Tensor factors = by_head ? gates.Reshape(1) : gates;
+  const Tensor x = by_head ? attended.Reshape(attended.width / gates.width) : attended;
+  if (!gate_zeros_) return backend.ScaleBySigmoid(factors, x);
+  backend.Softplus(*gate_zeros_, 0, std::numeric_limits<float>::max(), gates);
+  backend.Multiply(factors, x);
 }
 
 void GqaOperator::Normalise(Backend& backend, const std::optional<Norm>& norm, const VectorPtr& own,
@@ -120,22 +159,26 @@ void GqaOperator::Normalise(Backend& backend, const std::optional<Norm>& norm, c
 }
 
 uint64_t GqaOperator::weight_bytes() const {
-  uint64_t bytes = q_->bytes() + k_->bytes() + v_->bytes() + o_->bytes();
-  for (const VectorPtr* vector :
-       {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_, &sinks_, &gate_bias_})
+  uint64_t bytes = q_->bytes() + k_->bytes() + o_->bytes();
+  if (v_ != k_) bytes += v_->bytes();
+  for (const VectorPtr* vector : {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_,
+                                  &sinks_, &gate_bias_, &gate_zeros_})
     bytes += BytesOf(*vector);
-  for (const auto* norm : {&q_norm_, &k_norm_}) bytes += *norm ? (*norm)->bytes() : 0;
+  for (const auto* norm : {&q_norm_, &k_norm_, &v_norm_}) bytes += *norm ? (*norm)->bytes() : 0;
   if (gate_) bytes += gate_->bytes();
+  if (indexer_) bytes += indexer_->weight_bytes();
   return bytes;
 }
 
 uint64_t GqaOperator::SourceBytes(const GqaSpec& spec) {
   uint64_t bytes = 0;
-  for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.v, &spec.o})
+  for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.o})
     bytes += conclave::SourceBytes(*linear);
+  if (!spec.keys_are_values) bytes += conclave::SourceBytes(spec.v);
   for (const auto* norm : {&spec.q_norm, &spec.k_norm}) bytes += *norm ? (*norm)->bytes() : 0;
   if (spec.sinks) bytes += spec.sinks->bytes();
   if (spec.output_gate) bytes += conclave::SourceBytes(*spec.output_gate);
+  if (spec.indexer) bytes += Indexer::SourceBytes(*spec.indexer);
   return bytes;
 }
 

@@ -36,8 +36,10 @@ LinearAttentionOperator::LinearAttentionOperator(TensorLoader& loader,
     : params_(ShareOf(spec, share)),
       scale_(spec.scale),
       write_gate_(spec.write_gate),
+      decay_bound_(spec.decay_bound),
       step_min_(spec.step_min),
       step_max_(spec.step_max),
+      gate_function_(spec.gate_function),
       norm_after_gate_(spec.norm_after_gate),
       norm_width_(int64_t{spec.norm_heads} * spec.heads.value_dim),
       norm_epsilon_(spec.norm.epsilon),
@@ -59,17 +61,12 @@ LinearAttentionOperator::LinearAttentionOperator(TensorLoader& loader,
   }
   write_ = loader.Matrix(spec.write.weight, {heads, hidden}, WeightsFormat::kF32);
   write_bias_ = loader.Bias(spec.write, heads);
-  if (spec.decay) {
-    decay_ = loader.Matrix(spec.decay->weight, {heads, hidden}, WeightsFormat::kF32);
-    decay_bias_ = loader.Bias(*spec.decay, heads);
-  }
-  step_bias_ = loader.Vector(spec.step_bias, heads);
-  std::vector<float> rates = loader.Floats(spec.decay_rate, heads);
-  for (float& rate : rates) rate = -std::exp(rate);
-  decay_rate_ = backend.Store(std::move(rates));
+  LoadDecay(loader, spec, heads);
   if (spec.skip)
     skip_ = backend.Store(Repeated(loader.Floats(*spec.skip, heads), spec.heads.value_dim));
-  gate_ = loader.Matrix(spec.gate.weight, {values, hidden});
+  if (spec.gate_down)
+    gate_down_ = loader.Matrix(spec.gate_down->weight, Whole(spec.gate_down->weight));
+  gate_ = loader.Matrix(spec.gate.weight, {values, {0, spec.gate.in()}});
   gate_bias_ = loader.Bias(spec.gate, values);
   if (spec.norm.weight && spec.norm.weight->elements() != norm_width_) {
     norm_weight_ = loader.NormWeight(spec.norm, values);
@@ -81,20 +78,32 @@ LinearAttentionOperator::LinearAttentionOperator(TensorLoader& loader,
   if (output_bias) output_bias_ = loader.Bias(spec.output, hidden);
 }
 
+void LinearAttentionOperator::LoadDecay(TensorLoader& loader, const LinearAttentionSpec& spec,
+                                        Range heads) {
+  const int64_t each = spec.decays_per_head();
+  const Range decays = Times(heads, each);
+  if (spec.decay_down)
+    decay_down_ = loader.Matrix(spec.decay_down->weight, Whole(spec.decay_down->weight));
+  if (spec.decay) {
+    // Those of heads are few, and kept as they are.
+    const WeightsFormat format = each == 1 ? WeightsFormat::kF32 : loader.format();
+    decay_ = loader.Matrix(spec.decay->weight, {decays, {0, spec.decay->in()}}, format);
+    decay_bias_ = loader.Bias(*spec.decay, decays);
+  }
+  step_bias_ = loader.Vector(spec.step_bias, decays);
+  std::vector<float> rates = Repeated(loader.Floats(spec.decay_rate, heads), each);
+  for (float& rate : rates) rate = decay_bound_ != 0 ? std::exp(rate) : -std::exp(rate);
+  if (decay_bound_ != 0)
+    bounds_ = loader.backend().Store(std::vector<float>(rates.size(), decay_bound_));
+  decay_rate_ = loader.backend().Store(std::move(rates));
+}
+
 LinearAttentionOperator::Stream LinearAttentionOperator::LoadStream(
     TensorLoader& loader, const LinearSpec& linear, const ConvolutionSpec& convolution,
     Range part) {
-  const std::vector<float> stored = loader.Floats(convolution.taps, part);
-  const auto count = static_cast<size_t>(convolution.count());
-  const size_t width = stored.size() / count;
-  std::vector<float> taps(stored.size());
-  for (size_t column = 0; column < width; ++column)
-    for (size_t tap = 0; tap < count; ++tap)
-      taps[tap * width + column] = stored[column * count + tap];
   return {.weight = loader.Matrix(linear.weight, {part, {0, linear.in()}}),
           .bias = loader.Bias(linear, part),
-          .taps = loader.backend().Store(std::move(taps)),
-          .convolution_bias = loader.Vector(convolution.bias, part)};
+          .convolution = Convolution(loader, convolution, part)};
 }
 
 void LinearAttentionOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
@@ -112,7 +121,8 @@ void LinearAttentionOperator::Forward(Backend& backend, const StepRows& where, c
   }
   backend.Linear(input, linears);
   for (size_t i = 0; i < streams.size(); ++i) {
-    backend.Convolve(projected[i], *streams[i]->taps, streams[i]->convolution_bias.get(), where,
+    const Convolution& convolution = streams[i]->convolution;
+    backend.Convolve(projected[i], *convolution.taps, convolution.bias.get(), true, where,
                      states_.store(i), rows[i]);
   }
   const auto& [q, k, v] = rows;
@@ -120,7 +130,7 @@ void LinearAttentionOperator::Forward(Backend& backend, const StepRows& where, c
   Normalise(backend, k_lengths_, k);
   if (!q_lengths_ && scale_ != 1) backend.Scale(q, scale_);
   const Tensor write = arena.Rows(input.rows, params_.value_heads);
-  const Tensor decay = arena.Rows(input.rows, params_.value_heads);
+  const Tensor decay = arena.Rows(input.rows, decay_ ? decay_->rows() : params_.value_heads);
   Steps(backend, input, write, decay);
   const Tensor y = projected[2];
   backend.LinearAttend(params_, where, q, k, v, decay, write, states_.store(3), y);
@@ -129,7 +139,7 @@ void LinearAttentionOperator::Forward(Backend& backend, const StepRows& where, c
     backend.AddScaled(v, 1, y);
   }
   const LinearOutput gates{gate_.get(), gate_bias_.get(), v};
-  backend.Linear(input, {&gates, 1});
+  backend.Linear(Reduced(backend, gate_down_, input), {&gates, 1});
   GateAndNormalise(backend, v, y);
   const LinearOutput result{output_.get(), output_bias_.get(), output};
   backend.Linear(y, {&result, 1});
@@ -144,6 +154,14 @@ void LinearAttentionOperator::Normalise(Backend& backend, const VectorPtr& lengt
   backend.RmsNorm(heads, *lengths, epsilon, heads);
 }
 
+Tensor LinearAttentionOperator::Reduced(Backend& backend, const MatrixPtr& down,
+                                        const Tensor& input) {
+  if (!down) return input;
+  const LinearOutput reduced{down.get(), nullptr, backend.scratch().Rows(input.rows, down->rows())};
+  backend.Linear(input, {&reduced, 1});
+  return reduced.output;
+}
+
 void LinearAttentionOperator::Steps(Backend& backend, const Tensor& input, const Tensor& write,
                                     const Tensor& decay) const {
   const LinearOutput written{write_.get(), write_bias_.get(), write};
@@ -154,31 +172,41 @@ void LinearAttentionOperator::Steps(Backend& backend, const Tensor& input, const
     backend.Softplus(*step_bias_, step_min_, step_max_, write);
   }
   if (!decay_) return backend.Decay(write, *decay_rate_, decay);
-  const LinearOutput left{decay_.get(), decay_bias_.get(), decay};
-  backend.Linear(input, {&left, 1});
+  const bool bounded = decay_bound_ != 0;
+  const LinearOutput left{decay_.get(), bounded ? step_bias_.get() : decay_bias_.get(), decay};
+  backend.Linear(Reduced(backend, decay_down_, input), {&left, 1});
+  if (bounded) {
+    backend.ScaleColumns(*decay_rate_, decay);
+    backend.Sigmoid(decay);
+    return backend.Decay(decay, *bounds_, decay);
+  }
   backend.Softplus(*step_bias_, step_min_, step_max_, decay);
   backend.Decay(decay, *decay_rate_, decay);
 }
 
 void LinearAttentionOperator::GateAndNormalise(Backend& backend, const Tensor& gates,
                                                const Tensor& y) const {
-  if (norm_after_gate_) backend.ScaleBySilu(gates, y);
+  const auto gate = [&] {
+    if (gate_function_ == GateFunction::kSigmoid) return backend.ScaleBySigmoid(gates, y);
+    backend.ScaleBySilu(gates, y);
+  };
+  if (norm_after_gate_) gate();
   const Tensor parts = y.Reshape(norm_width_);
   backend.RmsNorm(parts, *norm_parts_weight_, norm_epsilon_, parts);
   if (norm_weight_) backend.ScaleColumns(*norm_weight_, y);
-  if (!norm_after_gate_) backend.ScaleBySilu(gates, y);
+  if (!norm_after_gate_) gate();
 }
 
 uint64_t LinearAttentionOperator::weight_bytes() const {
   uint64_t bytes = write_->bytes() + gate_->bytes() + output_->bytes();
-  if (decay_) bytes += decay_->bytes();
+  for (const MatrixPtr* matrix : {&decay_, &decay_down_, &gate_down_})
+    bytes += *matrix ? (*matrix)->bytes() : 0;
   for (const Stream* stream : {&q_, &k_, &v_}) {
-    bytes += stream->weight->bytes() + BytesOf(stream->bias) + BytesOf(stream->taps) +
-             BytesOf(stream->convolution_bias);
+    bytes += stream->weight->bytes() + BytesOf(stream->bias) + stream->convolution.bytes();
   }
   for (const VectorPtr* vector :
-       {&q_lengths_, &k_lengths_, &step_bias_, &decay_rate_, &skip_, &write_bias_, &decay_bias_,
-        &gate_bias_, &norm_weight_, &norm_parts_weight_, &output_bias_})
+       {&q_lengths_, &k_lengths_, &step_bias_, &decay_rate_, &bounds_, &skip_, &write_bias_,
+        &decay_bias_, &gate_bias_, &norm_weight_, &norm_parts_weight_, &output_bias_})
     bytes += BytesOf(*vector);
   return bytes;
 }
@@ -191,7 +219,8 @@ uint64_t LinearAttentionOperator::SourceBytes(const LinearAttentionSpec& spec) {
   for (const ConvolutionSpec* part :
        {&spec.q_convolution, &spec.k_convolution, &spec.v_convolution})
     bytes += part->bytes();
-  if (spec.decay) bytes += conclave::SourceBytes(*spec.decay);
+  for (const auto* linear : {&spec.decay, &spec.decay_down, &spec.gate_down})
+    bytes += *linear ? conclave::SourceBytes(**linear) : 0;
   return bytes + (spec.skip ? spec.skip->bytes() : 0);
 }
 

@@ -4,6 +4,8 @@
 #include "conclave/engine/operators/linear_attention.h"
 #include "conclave/engine/operators/mla.h"
 #include "conclave/engine/operators/running_sum.h"
+#include "conclave/engine/operators/selective_scan.h"
+#include "conclave/engine/operators/short_convolution.h"
 
 namespace conclave {
 namespace {
@@ -17,17 +19,21 @@ const FixedCacheSpec& FixedCacheOf(const OperatorSpec& op) {
 std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
                                  const OperatorSpec& op, const Share& share,
                                  const CacheOptions& cache, bool output_bias) {
-  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
-    const Rope* const rope = gqa->rope ? &spec.ropes[*gqa->rope] : nullptr;
-    return std::make_unique<GqaOperator>(loader, *gqa, rope, share, cache, output_bias);
-  }
-  if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) {
-    const Rope* const rope = mla->rope ? &spec.ropes[*mla->rope] : nullptr;
-    return std::make_unique<MlaOperator>(loader, *mla, rope, share, cache, output_bias);
-  }
+  if (const auto* gqa = std::get_if<GqaSpec>(&op.kind))
+    return std::make_unique<GqaOperator>(loader, spec, *gqa, share, cache, output_bias);
+  if (const auto* mla = std::get_if<MlaSpec>(&op.kind))
+    return std::make_unique<MlaOperator>(loader, spec, *mla, share, cache, output_bias);
   if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind)) {
     return std::make_unique<LinearAttentionOperator>(loader, *linear, FixedCacheOf(op), share,
                                                      cache, output_bias);
+  }
+  if (const auto* convolution = std::get_if<ShortConvolutionSpec>(&op.kind)) {
+    return std::make_unique<ShortConvolutionOperator>(loader, *convolution, FixedCacheOf(op), share,
+                                                      cache, output_bias);
+  }
+  if (const auto* scan = std::get_if<SelectiveScanSpec>(&op.kind)) {
+    return std::make_unique<SelectiveScanOperator>(loader, *scan, FixedCacheOf(op), cache,
+                                                   output_bias);
   }
   return std::make_unique<RunningSumOperator>(loader, std::get<RunningSumSpec>(op.kind),
                                               FixedCacheOf(op), share, cache, output_bias);
@@ -38,6 +44,10 @@ uint64_t MixerSourceBytes(const OperatorSpec& op) {
   if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) return MlaOperator::SourceBytes(*mla);
   if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind))
     return LinearAttentionOperator::SourceBytes(*linear);
+  if (const auto* convolution = std::get_if<ShortConvolutionSpec>(&op.kind))
+    return ShortConvolutionOperator::SourceBytes(*convolution);
+  if (const auto* scan = std::get_if<SelectiveScanSpec>(&op.kind))
+    return SelectiveScanOperator::SourceBytes(*scan);
   return RunningSumOperator::SourceBytes(std::get<RunningSumSpec>(op.kind));
 }
 

@@ -21,9 +21,9 @@ Range ElementsOf(Range heads, int64_t width) { return {heads.begin * width, head
 
 }  // namespace
 
-MlaOperator::MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* rope,
+MlaOperator::MlaOperator(TensorLoader& loader, const ModelSpec& model, const MlaSpec& spec,
                          const Share& share, const CacheOptions& cache, bool output_bias)
-    : rope_(rope != nullptr ? std::optional(*rope) : std::nullopt),
+    : rope_(spec.rope ? std::optional(model.ropes[*spec.rope]) : std::nullopt),
       params_(ParamsOf(spec, share.Heads(spec.heads))),
       query_scaling_(spec.query_scaling),
       latent_norm_(loader, spec.latent_norm, spec.latent_dim),
@@ -49,29 +49,30 @@ MlaOperator::MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* 
   }
   o_ = loader.Matrix(spec.o.weight, {{0, spec.o.out()}, ElementsOf(heads, spec.value_dim)});
   if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
+  if (spec.output_gate)
+    gate_ = loader.Matrix(spec.output_gate->weight, {heads, {0, spec.output_gate->in()}});
+  if (spec.indexer) indexer_.emplace(loader, model, *spec.indexer, heads, cache);
 }
 
 uint64_t MlaOperator::CacheBytes(const Backend& backend, const MlaSpec& spec,
                                  const CacheOptions& cache, WeightsFormat format) {
-  return backend.CacheBytes(CacheShape(spec, cache), CacheTypeOf(format));
+  const size_t index =
+      spec.indexer ? Indexer::CacheBytes(backend, *spec.indexer, cache, format) : 0;
+  return backend.CacheBytes(CacheShape(spec, cache), CacheTypeOf(format)) + index;
 }
 
 void MlaOperator::TakeCache(Backend& backend) {
   cache_ = backend.CreateCache(cache_shape_, cache_type_);
+  if (indexer_) indexer_->TakeCache(backend);
 }
 
-Tensor MlaOperator::Queries(Backend& backend, const Tensor& input) const {
-  Arena& arena = backend.scratch();
-  Tensor rows = input;
-  if (q_down_) {
-    rows = arena.Rows(input.rows, q_down_->rows());
-    const LinearOutput down{q_down_.get(), q_down_bias_.get(), rows};
-    backend.Linear(input, {&down, 1});
-    q_norm_->Forward(backend, rows, rows);
-  }
-  const LinearOutput queries{q_.get(), q_bias_.get(), arena.Rows(input.rows, q_->rows())};
-  backend.Linear(rows, {&queries, 1});
-  return queries.output;
+Tensor MlaOperator::QueryInput(Backend& backend, const Tensor& input) const {
+  if (!q_down_) return input;
+  const Tensor rows = backend.scratch().Rows(input.rows, q_down_->rows());
+  const LinearOutput down{q_down_.get(), q_down_bias_.get(), rows};
+  backend.Linear(input, {&down, 1});
+  q_norm_->Forward(backend, rows, rows);
+  return rows;
 }
 
 void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
@@ -84,13 +85,25 @@ void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   backend.Linear(input, {&key, 1});
   latent_norm_.Forward(backend, key.output, key.output);
   const Tensor q = arena.Rows(input.rows, int64_t{params_.heads} * key_dim);
-  backend.ProjectHeads(Queries(backend, input), keys_, q);
+  const Tensor query_input = QueryInput(backend, input);
+  const LinearOutput queries{q_.get(), q_bias_.get(), arena.Rows(input.rows, q_->rows())};
+  backend.Linear(query_input, {&queries, 1});
+  backend.ProjectHeads(queries.output, keys_, q);
   if (rope_) backend.Rotate(*rope_, where, key_dim, latent_dim, std::array{q, key.output});
   if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
   const Tensor latents = arena.Rows(input.rows, int64_t{params_.heads} * latent_dim);
-  backend.Attend(params_, where, q, key.output, {}, nullptr, *cache_, latents);
+  std::optional<KeySelection> selection;
+  if (indexer_) selection = indexer_->Select(backend, where, input, query_input);
+  backend.Attend(params_, where, q, key.output, {}, nullptr, *cache_, latents,
+                 selection ? &*selection : nullptr);
   const Tensor attended = arena.Rows(input.rows, o_->cols());
   backend.ProjectHeads(latents, values_, attended);
+  if (gate_) {
+    const LinearOutput gates{gate_.get(), nullptr, arena.Rows(input.rows, params_.heads)};
+    backend.Linear(input, {&gates, 1});
+    backend.ScaleBySigmoid(gates.output.Reshape(1),
+                           attended.Reshape(attended.width / params_.heads));
+  }
   const LinearOutput projected{o_.get(), o_bias_.get(), output};
   backend.Linear(attended, {&projected, 1});
 }
@@ -98,6 +111,8 @@ void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
 uint64_t MlaOperator::weight_bytes() const {
   uint64_t bytes = q_->bytes() + latent_->bytes() + o_->bytes() + latent_norm_.bytes();
   if (q_down_) bytes += q_down_->bytes() + q_norm_->bytes();
+  if (gate_) bytes += gate_->bytes();
+  if (indexer_) bytes += indexer_->weight_bytes();
   for (const VectorPtr* vector : {&q_down_bias_, &q_bias_, &latent_bias_, &o_bias_})
     bytes += BytesOf(*vector);
   for (const auto* matrices : {&keys_, &values_}) {
@@ -110,6 +125,8 @@ uint64_t MlaOperator::SourceBytes(const MlaSpec& spec) {
   uint64_t bytes = spec.latent_norm.bytes() + spec.expand.bytes();
   for (const LinearSpec* linear : {&spec.q, &spec.latent, &spec.o})
     bytes += conclave::SourceBytes(*linear);
+  if (spec.output_gate) bytes += conclave::SourceBytes(*spec.output_gate);
+  if (spec.indexer) bytes += Indexer::SourceBytes(*spec.indexer);
   if (spec.q_down) bytes += conclave::SourceBytes(*spec.q_down) + spec.q_norm->bytes();
   return bytes;
 }

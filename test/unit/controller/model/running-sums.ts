@@ -6,6 +6,7 @@ export function withRunningSums(spec: ModelSpec, layers: readonly number[]): Mod
   return {
     ...spec,
     layers: spec.layers.map((layer, index) => ({
+      ...layer,
       blocks: layer.blocks.map((block) => ({
         ...block,
         operators: layers.includes(index) ? block.operators.map(summing) : block.operators,

@@ -35,13 +35,13 @@ export function checkPlan(plan: PlacementPlan, input: PlanInput): void {
         let perSequence = 0;
         for (let layer = stage.firstLayer; layer < stage.endLayer; layer++) {
           const { shared, residentBytes } = model.layers[layer]!;
-          for (const { heads, weightBytes, commonBytes, commonCache, ...cached } of shared) {
+          for (const { heads, weightBytes, commonBytes, commonKvBytesPerToken, ...cached } of shared) {
             const { kvBytesPerToken, stateBytesPerSequence } = cached;
             const held = heads === null ? 0 : partOf(heads, share);
             if (heads !== null) expect(held).toBeGreaterThan(0);
             grow(weights, idOf(rank.worker), weightBytes * (heads === null ? 1 / share.parts : held / heads));
             grow(weights, idOf(rank.worker), commonBytes);
-            if (heads !== null) perToken += commonCache ? kvBytesPerToken : (kvBytesPerToken / heads) * held;
+            if (heads !== null) perToken += (kvBytesPerToken / heads) * held + commonKvBytesPerToken;
             if (heads !== null) perSequence += (stateBytesPerSequence / heads) * held;
           }
           if (r === 0) grow(weights, idOf(rank.worker), residentBytes);

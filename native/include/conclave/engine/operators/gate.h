@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
-#include "conclave/engine/tensor_loader.h"
+#include "conclave/engine/norm.h"
 #include "conclave/model/spec.h"
 
 namespace conclave {
@@ -17,19 +18,24 @@ class ExpertGate {
   int experts() const { return static_cast<int>(weight_->rows()); }
   int top_k() const { return params_.top_k; }
 
-  // ids, weights [rows, top_k] of input [rows, H], on the host. Throws kNonFinite when a row's
-  // logits have a NaN or an infinity.
-  void Forward(Backend& backend, const Tensor& input, std::vector<int32_t>& ids,
-               std::vector<float>& weights) const;
+  // ids, weights [rows, top_k] of input [rows, H], or of what the gate's own norm makes of the
+  // residual stream, on the host. Throws kNonFinite when a row's logits have a NaN or an infinity.
+  void Forward(Backend& backend, const Tensor& input, const Tensor& residual,
+               std::vector<int32_t>& ids, std::vector<float>& weights) const;
 
-  uint64_t weight_bytes() const { return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_); }
+  uint64_t weight_bytes() const {
+    return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_) + BytesOf(scales_) +
+           (norm_ ? norm_->bytes() : 0);
+  }
   static uint64_t SourceBytes(const GateSpec& spec);
 
  private:
   MatrixPtr weight_;
   VectorPtr bias_;        // null: none
   VectorPtr correction_;  // null: none
-  GateParams params_;     // points to the vectors
+  VectorPtr scales_;      // null: none
+  std::optional<Norm> norm_;
+  GateParams params_;  // points to the vectors
 };
 
 }  // namespace conclave

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "conclave/engine/norm.h"
+#include "conclave/engine/operators/indexer.h"
 #include "conclave/engine/operators/mixer.h"
 
 namespace conclave {
@@ -12,8 +13,7 @@ namespace conclave {
 // Grouped-query attention: some heads of one layer with their cache.
 class GqaOperator final : public Mixer {
  public:
-  // `rope`: null where nothing is rotated.
-  GqaOperator(TensorLoader& loader, const GqaSpec& spec, const Rope* rope, const Share& share,
+  GqaOperator(TensorLoader& loader, const ModelSpec& model, const GqaSpec& spec, const Share& share,
               const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override;
@@ -22,13 +22,18 @@ class GqaOperator final : public Mixer {
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;
-  uint64_t cache_bytes() const override { return cache_bytes_; }
+  uint64_t cache_bytes() const override {
+    return cache_bytes_ + (indexer_ ? indexer_->cache_bytes() : 0);
+  }
   static uint64_t SourceBytes(const GqaSpec& spec);
   // Bytes that the cache of a share takes, beside weights of a format.
   static uint64_t CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
                              const CacheOptions& cache, WeightsFormat format);
 
  private:
+  void LoadGate(TensorLoader& loader, const GqaSpec& spec, Range heads);
+  // Multiplies what attention gives.
+  void Gate(Backend& backend, const Tensor& input, const Tensor& attended) const;
   // Queries or keys, in place.
   void Normalise(Backend& backend, const std::optional<Norm>& norm, const VectorPtr& own,
                  const Tensor& x) const;
@@ -44,8 +49,12 @@ class GqaOperator final : public Mixer {
   std::optional<Norm> q_norm_, k_norm_;
   VectorPtr q_weights_, k_weights_;  // of each head's own norm; null: all heads share theirs
   VectorPtr sinks_;                  // null: none
-  MatrixPtr gate_;                   // null: none
+  std::optional<Norm> v_norm_;
+  float value_multiplier_;
+  MatrixPtr gate_;  // null: none
   VectorPtr gate_bias_;
+  VectorPtr gate_zeros_;  // of a softplus; null: a sigmoid
+  std::optional<Indexer> indexer_;
   KvCacheShape cache_shape_;
   KvType cache_type_;
   uint64_t cache_bytes_;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "conclave/engine/norm.h"
+#include "conclave/engine/operators/convolution.h"
 #include "conclave/engine/operators/fixed_states.h"
 #include "conclave/engine/operators/mixer.h"
 
@@ -28,14 +29,16 @@ class LinearAttentionOperator final : public Mixer {
   // A projection, and the convolution over its rows.
   struct Stream {
     MatrixPtr weight;
-    VectorPtr bias;              // null: none
-    VectorPtr taps;              // [count * width], the oldest row's first
-    VectorPtr convolution_bias;  // null: none
+    VectorPtr bias;  // null: none
+    Convolution convolution;
   };
 
+  void LoadDecay(TensorLoader& loader, const LinearAttentionSpec& spec, Range heads);
   static Stream LoadStream(TensorLoader& loader, const LinearSpec& linear,
                            const ConvolutionSpec& convolution, Range part);
   void Normalise(Backend& backend, const VectorPtr& lengths, const Tensor& x) const;
+  // What a matrix reads: the input, or its product with `down`.
+  static Tensor Reduced(Backend& backend, const MatrixPtr& down, const Tensor& input);
   // What each row writes of its values, and what it leaves of the state.
   void Steps(Backend& backend, const Tensor& input, const Tensor& write, const Tensor& decay) const;
   void GateAndNormalise(Backend& backend, const Tensor& gates, const Tensor& y) const;
@@ -46,14 +49,18 @@ class LinearAttentionOperator final : public Mixer {
   float scale_;
   MatrixPtr write_;
   WriteGate write_gate_;
+  MatrixPtr decay_down_, gate_down_;               // null: none
   MatrixPtr decay_;                                // null: by what is written
+  float decay_bound_;                              // 0: none
   VectorPtr write_bias_, decay_bias_, gate_bias_;  // null: none
-  VectorPtr step_bias_;                            // [value heads]
-  VectorPtr decay_rate_;                           // [value heads], -e^rate
+  VectorPtr step_bias_;                            // as many as decays
+  VectorPtr decay_rate_;  // as many: -e^rate, or e^rate where there is a bound
+  VectorPtr bounds_;      // as many decay_bound_; null: none
   float step_min_;
   float step_max_;
   VectorPtr skip_;  // [value width]; null: none
   MatrixPtr gate_, output_;
+  GateFunction gate_function_;
   bool norm_after_gate_;
   int64_t norm_width_;
   float norm_epsilon_;

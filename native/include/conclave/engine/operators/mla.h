@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "conclave/engine/norm.h"
+#include "conclave/engine/operators/indexer.h"
 #include "conclave/engine/operators/mixer.h"
 
 namespace conclave {
@@ -15,8 +16,7 @@ namespace conclave {
 // afterwards, so that all heads read the same cached rows (see MlaSpec in model.proto).
 class MlaOperator final : public Mixer {
  public:
-  // `rope`: null where nothing is rotated.
-  MlaOperator(TensorLoader& loader, const MlaSpec& spec, const Rope* rope, const Share& share,
+  MlaOperator(TensorLoader& loader, const ModelSpec& model, const MlaSpec& spec, const Share& share,
               const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override;
@@ -25,15 +25,17 @@ class MlaOperator final : public Mixer {
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;
-  uint64_t cache_bytes() const override { return cache_bytes_; }
+  uint64_t cache_bytes() const override {
+    return cache_bytes_ + (indexer_ ? indexer_->cache_bytes() : 0);
+  }
   static uint64_t SourceBytes(const MlaSpec& spec);
   // Bytes that the cache takes on every rank, beside weights of a format.
   static uint64_t CacheBytes(const Backend& backend, const MlaSpec& spec, const CacheOptions& cache,
                              WeightsFormat format);
 
  private:
-  // [rows, heads * (plain_dim + rotary_dim)].
-  Tensor Queries(Backend& backend, const Tensor& input) const;
+  // What queries are made of: the input, or its product with q_down, normalised.
+  Tensor QueryInput(Backend& backend, const Tensor& input) const;
 
   std::optional<Rope> rope_;
   AttentionParams params_;
@@ -41,6 +43,7 @@ class MlaOperator final : public Mixer {
   MatrixPtr q_down_;  // null: none
   std::optional<Norm> q_norm_;
   MatrixPtr q_, latent_, o_;
+  MatrixPtr gate_;                                         // null: none
   VectorPtr q_down_bias_, q_bias_, latent_bias_, o_bias_;  // null: none
   Norm latent_norm_;
   std::vector<MatrixPtr> keys_;    // of each head: K^T [latent_dim, plain_dim]
@@ -49,6 +52,7 @@ class MlaOperator final : public Mixer {
   KvType cache_type_;
   uint64_t cache_bytes_;
   std::unique_ptr<PagedCache> cache_;
+  std::optional<Indexer> indexer_;
 };
 
 }  // namespace conclave

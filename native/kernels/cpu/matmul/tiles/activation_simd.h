@@ -94,6 +94,11 @@ void Activate(const ActivationParams& params, const float* up, int64_t count, fl
       return ActivateEach(up, count, gate, [&](Float g, Float u) {
         return Swish(Simd::Min(high, g), 1) * Simd::Min(high, Simd::Max(low, u));
       });
+    case Activation::kReluSquared:
+      return ActivateEach(up, count, gate, [](Float, Float u) {
+        const Float positive = Simd::Max(Simd::Broadcast(0), u);
+        return positive * positive;
+      });
   }
 }
 
