@@ -90,6 +90,12 @@ function attentionText({ heads, kvHeads, headDim, latent }: CheckpointReport): s
   return `${heads} heads of ${headDim} over latents of ${latent.elements} and rotated keys of ${latent.rotary}`;
 }
 
+function layerKindsText({ layerKinds, selection }: CheckpointReport): string {
+  const kinds = Object.entries(layerKinds).map(([kind, count]) => `${kind} in ${count}`);
+  if (selection !== null) kinds.push(`up to ${selection.tokens} selected positions in ${selection.layers}`);
+  return kinds.join(', ');
+}
+
 /** The report for people. */
 export function describeModel(report: CheckpointReport): string {
   const { experts, total, kvBytesPerToken } = report;
@@ -107,6 +113,7 @@ export function describeModel(report: CheckpointReport): string {
         .join(', '),
     ],
     ['layers', `${report.layers}, hidden ${report.hiddenSize}, vocabulary ${report.vocabSize}`],
+    ['layer kinds', layerKindsText(report)],
     ['attention', attentionText(report)],
     ['window', windowText(report)],
     [

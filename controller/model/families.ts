@@ -1,6 +1,7 @@
 import { quote } from './config/problems.ts';
 import { cohere, cohere2 } from './families/dense/cohere.ts';
 import { gemma2, gemma3 } from './families/dense/gemma.ts';
+import { gemma4 } from './families/dense/gemma4.ts';
 import { llama } from './families/dense/llama.ts';
 import { mistral } from './families/dense/mistral.ts';
 import { olmo2, olmo3 } from './families/dense/olmo.ts';
@@ -9,11 +10,17 @@ import { qwen2 } from './families/dense/qwen2.ts';
 import { qwen3 } from './families/dense/qwen3.ts';
 import { ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
 import type { Family } from './families/family.ts';
+import { bailingHybrid } from './families/hybrid/bailing-hybrid.ts';
 import { granitemoehybrid } from './families/hybrid/granitemoehybrid.ts';
+import { jamba } from './families/hybrid/jamba.ts';
+import { kimiLinear } from './families/hybrid/kimi-linear.ts';
+import { lfm2Moe } from './families/hybrid/lfm2-moe.ts';
+import { nemotronH } from './families/hybrid/nemotron-h.ts';
 import { qwen3Next, qwen35, qwen35Moe } from './families/hybrid/qwen3-next.ts';
 import { deepseekV2 } from './families/latent/deepseek-v2.ts';
 import { deepseekV3, glm4MoeLite, kimiK2 } from './families/latent/deepseek-v3.ts';
 import { mistral4 } from './families/latent/mistral4.ts';
+import { deepseekV32, glmMoeDsa } from './families/latent/sparse.ts';
 import { cohere2Moe } from './families/moe/cohere2-moe.ts';
 import { dbrx } from './families/moe/dbrx.ts';
 import { ernie45Moe } from './families/moe/ernie4-5-moe.ts';
@@ -32,7 +39,10 @@ import { dots1 } from './families/noaux/dots1.ts';
 import { exaoneMoe } from './families/noaux/exaone-moe.ts';
 import { glm4Moe } from './families/noaux/glm4-moe.ts';
 import { hyV3 } from './families/noaux/hy-v3.ts';
+import { laguna } from './families/noaux/laguna.ts';
+import { mimoV2Flash } from './families/noaux/mimo-v2-flash.ts';
 import { minimaxM2 } from './families/noaux/minimax-m2.ts';
+import { minimaxM3 } from './families/noaux/minimax-m3.ts';
 import { solarOpen } from './families/noaux/solar-open.ts';
 
 /** Every family that can be compiled. */
@@ -50,6 +60,9 @@ const families: readonly Family[] = [
   ernie45Moe,
   glm4Moe,
   minimaxM2,
+  minimaxM3,
+  mimoV2Flash,
+  laguna,
   hunyuanV1Moe,
   hyV3,
   dots1,
@@ -64,8 +77,15 @@ const families: readonly Family[] = [
   deepseekV3,
   kimiK2,
   glm4MoeLite,
+  deepseekV32,
+  glmMoeDsa,
   mistral4,
   granitemoehybrid,
+  kimiLinear,
+  bailingHybrid,
+  nemotronH,
+  lfm2Moe,
+  jamba,
   qwen3Next,
   qwen35Moe,
   qwen35,
@@ -75,6 +95,7 @@ const families: readonly Family[] = [
   qwen3,
   gemma2,
   gemma3,
+  gemma4,
   cohere,
   cohere2,
   olmo2,

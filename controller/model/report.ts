@@ -3,7 +3,7 @@ import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/
 import type { ModelSpec } from '../../proto/messages.ts';
 import { type CacheType, positionBytes, stateBytes, wholeModel } from '../../proto/model/cache.ts';
 import { distinctExperts } from '../../proto/model/experts.ts';
-import { gqaOf, mlaOf, moeOf } from '../../proto/model/operators.ts';
+import { gqaOf, mlaOf, moeOf, operatorsOf } from '../../proto/model/operators.ts';
 import { checkpointBytes } from '../../proto/model/tensors.ts';
 import { ffnWeights, modelWeights, type Role, roles, storedBytes, type Weight } from '../../proto/model/weights.ts';
 
@@ -33,11 +33,15 @@ export interface ModelReport {
   readonly vocabSize: number;
   readonly maxPosition: number;
   readonly layers: number;
+  /** Layers by what mixes positions in them, such as "attention" or "linear attention"; "none" where nothing does. */
+  readonly layerKinds: Readonly<Record<string, number>>;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
   /** What attention over latents caches of a position instead of keys and values; null: nothing. */
   readonly latent: { readonly elements: number; readonly rotary: number } | null;
+  /** Layers whose attention reads selected positions only, and how many at most; null: there are none. */
+  readonly selection: { readonly layers: number; readonly tokens: number } | null;
   /** Layers with a sliding window, and the widest window, in tokens; null when there is none. */
   readonly slidingWindow: { readonly layers: number; readonly tokens: number } | null;
   /** Null for a dense model. */
@@ -85,10 +89,12 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     vocabSize: spec.vocabSize,
     maxPosition: spec.maxPosition,
     layers: spec.layers.length,
+    layerKinds: countKinds(spec),
     heads: attention?.heads ?? mla?.heads ?? 0,
     kvHeads: attention?.kvHeads ?? (mla ? 1 : 0),
     headDim: attention?.headDim ?? (mla ? mla.plainDim + mla.rotaryDim : 0),
     latent: mla ? { elements: mla.latentDim, rotary: mla.rotaryDim } : null,
+    selection: reportSelection(spec),
     slidingWindow: reportWindow(attentions.map(({ slidingWindow }) => slidingWindow)),
     experts: reportExperts(spec),
     total,
@@ -99,6 +105,35 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     kvBytesPerToken: { f32: cached('f32'), bf16: cached('bf16') },
     stateBytesPerSequence: stateBytes(spec, wholeModel(spec)),
     files: { count: spec.files.length, bytes: spec.files.reduce((sum, file) => sum + file.bytes, 0) },
+  };
+}
+
+/** What operators that keep something of sequences are called. */
+const mixerKinds: Readonly<Record<string, string>> = {
+  gqa: 'attention',
+  mla: 'latent attention',
+  linearAttention: 'linear attention',
+  shortConvolution: 'short convolution',
+  selectiveScan: 'selective scan',
+  runningSum: 'running sum',
+};
+
+function countKinds(spec: ModelSpec): Readonly<Record<string, number>> {
+  const kinds: Record<string, number> = {};
+  for (const layer of spec.layers) {
+    const kind = operatorsOf(layer).find(({ cache }) => cache !== null)?.kind;
+    const name = kind === undefined ? 'none' : (mixerKinds[kind] ?? kind);
+    kinds[name] = (kinds[name] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+function reportSelection(spec: ModelSpec): ModelReport['selection'] {
+  const indexers = spec.layers.flatMap((layer) => gqaOf(layer)?.indexer ?? mlaOf(layer)?.indexer ?? []);
+  if (indexers.length === 0) return null;
+  return {
+    layers: indexers.length,
+    tokens: Math.max(...indexers.map(({ kept, blockSize }) => kept * blockSize)),
   };
 }
 

@@ -7,9 +7,11 @@ type File = Readonly<Record<string, unknown>>;
 /** The text model of each, where its own configuration does not name it. */
 const textModels: Readonly<Record<string, string>> = {
   gemma3: 'gemma3_text',
+  gemma4: 'gemma4_text',
   kimi_k25: 'kimi_k2',
   kimi_vl: 'deepseek_v3',
   llama4: 'llama4_text',
+  minimax_m3_vl: 'minimax_m3_vl_text',
   mistral3: 'mistral',
   qwen3_5: 'qwen3_5_text',
   qwen3_5_moe: 'qwen3_5_moe_text',

@@ -2,7 +2,10 @@
  * config.json as the families read it. Keys keep the names that the file uses, so that an error points at the line.
  */
 import { z } from 'zod';
+import { gateKeys } from './gates.ts';
+import { indexerKeys } from './indexer.ts';
 import { isObject } from './json.ts';
+import { layerKeys } from './layers.ts';
 import { linearAttentionKeys } from './linear-attention.ts';
 import { quote } from './problems.ts';
 import { windowKeys } from './window.ts';
@@ -13,7 +16,17 @@ const factor = z.number().positive().max(1e30);
 const layerNames: Readonly<Record<string, string>> = { mamba: 'linear_attention', attention: 'full_attention' };
 const layerType = z.preprocess(
   (given) => (typeof given === 'string' ? (layerNames[given] ?? given) : given),
-  z.enum(['full_attention', 'sliding_attention', 'chunked_attention', 'linear_attention']),
+  z.enum([
+    'full_attention',
+    'sliding_attention',
+    'chunked_attention',
+    'linear_attention',
+    'indexed_attention',
+    'minimax_m3_sparse',
+    'conv',
+    'mlp',
+    'moe',
+  ]),
 );
 const tokenId = z.int().min(0).max(0x7fffffff);
 
@@ -129,6 +142,9 @@ const keys = {
   prefix_dense_sliding_window_pattern: size,
   shared_expert_combination_strategy: z.enum(['average', 'sum']),
   ...ropeKeys,
+  ...indexerKeys,
+  ...layerKeys,
+  ...gateKeys,
   intermediate_size_mlp: size,
   interleave_moe_layer_step: size,
   /** Null: as interleave_moe_layer_step says. */
@@ -178,10 +194,18 @@ const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
   n_shared_experts: ['moe_num_shared_experts', 'num_shared_experts'],
   first_k_dense_replace: ['num_dense_layers'],
   layer_types: ['layers_block_type'],
-  routed_scaling_factor: ['router_scaling_factor', 'route_scale'],
+  routed_scaling_factor: ['router_scaling_factor', 'route_scale', 'moe_routed_scaling_factor'],
   sliding_window_pattern: ['_sliding_window_pattern'],
   num_experts: ['num_local_experts', 'n_routed_experts', 'moe_num_experts'],
-  num_experts_per_tok: ['moe_k', 'moe_topk'],
+  num_experts_per_tok: ['moe_k', 'moe_topk', 'num_experts_per_token', 'top_k_experts'],
+  norm_topk_prob: ['moe_renormalize'],
+  n_group: ['num_expert_group'],
+  scoring_func: ['moe_router_activation_func'],
+  index_n_heads: ['sparse_num_index_heads'],
+  index_head_dim: ['sparse_index_dim'],
+  index_block_size: ['sparse_block_size'],
+  index_topk_blocks: ['sparse_topk_blocks'],
+  index_local_blocks: ['sparse_local_block'],
   rope_type: ['type'],
 };
 

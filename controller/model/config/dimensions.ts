@@ -39,7 +39,7 @@ export function deriveDimensions(
     `num_key_value_heads is ${kvHeads}; expected num_attention_heads, which is ${heads}, for attention over latents`,
   );
   const { num_experts: experts, num_experts_per_tok: topK } = config;
-  const mayBeDense = experts === 0 && ('mlp_only_layers' in config || 'mamba_n_heads' in config);
+  const mayBeDense = experts === 0 && denseKeys.some((key) => key in config);
   if (experts !== undefined && topK !== undefined && !mayBeDense) {
     check(topK > 0, 'num_experts_per_tok is 0; expected at least 1');
     check(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
@@ -60,9 +60,16 @@ export function deriveDimensions(
   return valid ? { hidden, heads, kvHeads, headDim } : null;
 }
 
+/** Keys of families that may have no experts. */
+const denseKeys = ['mlp_only_layers', 'mamba_n_heads', 'enable_moe_block'];
+
 /** What the layers of a family may be. */
 function layerKinds(config: Partial<ModelConfig>): readonly string[] {
+  if ('mlp_hidden_act' in config) return ['full_attention', 'linear_attention', 'mlp', 'moe'];
   if ('linear_conv_kernel_dim' in config || 'mamba_n_heads' in config) return ['full_attention', 'linear_attention'];
+  if ('conv_L_cache' in config) return ['full_attention', 'conv'];
+  if ('index_topk' in config) return ['indexed_attention'];
+  if ('index_topk_blocks' in config) return ['full_attention', 'minimax_m3_sparse'];
   const kinds = ['full_attention', 'sliding_attention'];
   return 'attention_chunk_size' in config ? [...kinds, 'chunked_attention'] : kinds;
 }

@@ -150,6 +150,15 @@ const longrope = rule(longropeParameters, (parameters, { frequencies, maxPositio
   };
 });
 
+/** The first pairs turn, as those of a head that turns whole. */
+const proportional = rule(
+  z.object({ partial_rotary_factor: z.number().min(0).max(1).nullish() }),
+  ({ partial_rotary_factor: part }, { frequencies }) => {
+    const turning = Math.floor((part ?? 1) * frequencies.length);
+    return { frequencies: frequencies.map((f, i) => (i < turning ? f : 0)) };
+  },
+);
+
 /** The rules by `rope_type`. */
 export const ropeScalings: ReadonlyMap<unknown, RopeScaling> = new Map([
   ['default', plain],
@@ -158,6 +167,7 @@ export const ropeScalings: ReadonlyMap<unknown, RopeScaling> = new Map([
   ['yarn', yarn],
   ['dynamic', dynamic],
   ['longrope', longrope],
+  ['proportional', proportional],
   // As older files call it.
   ['su', longrope],
 ]);

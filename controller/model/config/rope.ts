@@ -16,6 +16,10 @@ export interface RopeVariant {
   readonly name: string;
   /** Where the configuration has no such objects: base, and no scaling; null: what its rope keys say. */
   readonly theta: number | null;
+  /** Absent: the family's. */
+  readonly layout?: RopeLayout;
+  /** Elements of the heads that it rotates; absent: of a head. */
+  readonly headDim?: number;
 }
 
 /** What of a family its ropes depend on. */
@@ -52,7 +56,8 @@ export function resolveRopes(
 ): readonly Rope[] | null {
   const ropes = user.style.ropes.map((variant) => {
     const keys = keysOf(file, variant, report);
-    return keys && resolveRope(keys, user, headDim, report);
+    const own = { ...user.style, ropeLayout: variant.layout ?? user.style.ropeLayout };
+    return keys && resolveRope(keys, { ...user, style: own }, variant.headDim ?? headDim, report);
   });
   return ropes.some((rope) => rope === null) ? null : ropes.flatMap((rope) => rope ?? []);
 }
@@ -76,7 +81,9 @@ function resolveRope(
   const scaling = ropeScalings.get(type);
   const types = [...ropeScalings.keys()].join(', ');
   if (scaling === undefined) report(`rope_type is ${quote(type)}; supported: ${types}`);
-  const dims = rotaryDim(withoutPart(keys, config), style.partialRotary, headDim, report);
+  const own = withoutPart(keys, config);
+  // The part of these that turns is the rule's own matter.
+  const dims = type === 'proportional' ? headDim : rotaryDim(own, style.partialRotary, headDim, report);
   if (typeof theta !== 'number' || !(theta > 1)) report(`rope_theta is ${quote(theta)}; expected a number above 1`);
   else if (scaling !== undefined && dims !== null) {
     try {

@@ -23,6 +23,10 @@ const kinds = [
   'phimoe_plain',
   'granitehybrid_groups',
   'qwen3_next_wide',
+  'deepseek_v32',
+  'minimax_m3',
+  'jamba',
+  'kimi_linear',
 ];
 // Without experts, whose choice rounding may change.
 const dense = ['llama', 'qwen3', 'gemma2'];

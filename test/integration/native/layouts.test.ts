@@ -127,11 +127,19 @@ const sliceable = [
   'qwen2',
   'deepseek_v3_half',
   'qwen3_next_equal',
+  'deepseek_v32',
+  'bailing_hybrid',
+  'nemotron_h',
+  'gemma4_dense',
+  'mimo_v2_flash',
+  'laguna',
+  'lfm2_bias',
+  'minimax_m3',
 ];
 
 describe.each(Object.entries(layouts))('%s', (name, layout) => {
   const cutsHeads = name.includes('attention');
-  test.each(cutsHeads ? sliceable : [...sliceable, 'olmoe', 'flex_olmo'])(
+  test.each(cutsHeads ? sliceable : [...sliceable, 'olmoe', 'flex_olmo', 'gemma4_moe', 'jamba'])(
     '%s gives the reference results',
     async (family) => {
       const goldens = readGoldens(family);
@@ -169,7 +177,7 @@ describe.each(Object.entries(layouts))('%s', (name, layout) => {
   });
 });
 
-test('heads with a norm over all of them are not cut', async () => {
-  await using pieces = await Pieces.of('olmoe');
+test.each(['olmoe', 'jamba'])('what is computed over all heads or columns is not cut: %s', async (family) => {
+  await using pieces = await Pieces.of(family);
   await expect(pieces.rank({ share: { begin: 1, end: 2, parts: 2 } })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
 });

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +6,13 @@ import { loadNative } from '../../../native/load.ts';
 import type { Isa } from '../../../native/native.ts';
 import { goldenFolder, readGoldens } from '../../e2e/golden.ts';
 import { keepsState, localRun, openModel, type Scores, score } from './model.ts';
+import { mixerOptions, type Option, ropeOf } from './option-rows.ts';
 
 /**
  * Every option that a family's code reads, the golden that sets it, and the configuration as it would be read if the option
  * were ignored: that must be refused, or give other log-probabilities, or the golden says nothing about the option.
  */
-const options: readonly (readonly [golden: string, option: string, ignored: Readonly<Record<string, unknown>>])[] = [
+const options: readonly Option[] = [
   ['llama_f32_tied', 'tie_word_embeddings', { tie_word_embeddings: false }],
   ['llama_bias', 'attention_bias', { attention_bias: false }],
   ['llama_bias', 'rms_norm_eps', { rms_norm_eps: 1e-6 }],
@@ -152,6 +152,7 @@ const options: readonly (readonly [golden: string, option: string, ignored: Read
   ['granitehybrid_dense', 'embedding_multiplier', { embedding_multiplier: 1 }],
   ['granitehybrid_dense', 'logits_scaling', { logits_scaling: 1 }],
   ['granitehybrid_dense', 'position_embedding_type', { position_embedding_type: 'rope' }],
+  ...mixerOptions,
 ];
 
 /** Goldens that set how weights lie in files rather than a key. */
@@ -258,11 +259,6 @@ function yarn() {
 function yarnMscale() {
   const scaling = { attention_factor: null, beta_slow: null };
   return { ...yarn(), ...scaling, mscale: 0.8, mscale_all_dim: 0.4, truncate: false };
-}
-
-/** A golden's rope keys. */
-function ropeOf(golden: string): Readonly<Record<string, unknown>> {
-  return JSON.parse(readFileSync(join(goldenFolder(golden), 'config.json'), 'utf8')).rope_parameters;
 }
 
 /** The keys of dbrx's experts. */

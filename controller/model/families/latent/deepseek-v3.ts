@@ -4,7 +4,7 @@ import { latentAttention, latentRopeDefaults } from '../../operators/mla.ts';
 import { noauxDefaults, noauxExperts } from '../../operators/noaux.ts';
 import { attentionThenFfn, defineFamily, isDense, isPredictionLayer } from '../family.ts';
 
-const defaults = {
+export const defaults = {
   vocab_size: 129_280,
   hidden_size: 7168,
   intermediate_size: 18_432,
@@ -43,9 +43,18 @@ const defaults = {
   num_nextn_predict_layers: 1,
 } as const;
 
-type Sizes = {
+export type Sizes = {
   [Key in keyof typeof defaults]: (typeof defaults)[Key] extends number ? Key : never;
 }[keyof typeof defaults];
+
+/** How experts are picked is the same in all of them. */
+export function choiceProblem({
+  topk_method: method,
+  scoring_func: scoring,
+}: Pick<ModelConfig, 'topk_method' | 'scoring_func'>) {
+  if (method !== 'noaux_tc') return `topk_method is "${method}"; supported: "noaux_tc"`;
+  return scoring === 'sigmoid' ? null : `scoring_func is "${scoring}"; supported: "sigmoid"`;
+}
 
 const deepseekV3Like = (modelType: string, architecture: string, given: Readonly<Partial<Pick<ModelConfig, Sizes>>>) =>
   defineFamily({
@@ -56,10 +65,7 @@ const deepseekV3Like = (modelType: string, architecture: string, given: Readonly
       ropeLayout: config.rope_interleave ? 'interleaved' : 'half',
       unused: (name) => isPredictionLayer(name, config),
     }),
-    problem: ({ topk_method: method, scoring_func: scoring }) => {
-      if (method !== 'noaux_tc') return `topk_method is "${method}"; supported: "noaux_tc"`;
-      return scoring === 'sigmoid' ? null : `scoring_func is "${scoring}"; supported: "sigmoid"`;
-    },
+    problem: (config) => choiceProblem(config),
     layer: (config, index) => {
       const attention = latentAttention(config);
       const ffn = isDense(config, index) ? [denseFfn(config.intermediate_size)] : noauxExperts(config);

@@ -182,7 +182,7 @@ describe('where nothing is given', () => {
   });
 });
 
-const supported = 'supported: default, linear, llama3, yarn, dynamic, longrope, su';
+const supported = 'supported: default, linear, llama3, yarn, dynamic, longrope, proportional, su';
 
 test.each([
   [

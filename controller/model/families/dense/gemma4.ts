@@ -1,0 +1,126 @@
+import { isObject } from '../../config/json.ts';
+import { windowIf } from '../../config/window.ts';
+import { denseFfn } from '../../operators/ffn.ts';
+import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
+import { type MoeShape, plainMoe, softmaxGate } from '../../operators/moe.ts';
+import { type BlockShape, type ConfigFile, defineFamily } from '../family.ts';
+
+/** Layers with and without a window differ in their heads and ropes; experts, where there are any, beside the network. */
+export const gemma4 = defineFamily({
+  modelType: 'gemma4_text',
+  architecture: 'Gemma4ForCausalLM',
+  translate,
+  defaults: {
+    vocab_size: 262_144,
+    hidden_size: 2304,
+    intermediate_size: 9216,
+    num_hidden_layers: 30,
+    num_attention_heads: 8,
+    num_key_value_heads: 4,
+    head_dim: 256,
+    global_head_dim: 512,
+    num_global_key_value_heads: null,
+    hidden_act: 'gelu_pytorch_tanh',
+    max_position_embeddings: 131_072,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: true,
+    rope_theta: 1_000_000,
+    rope_local_base_freq: 10_000,
+    bos_token_id: 2,
+    eos_token_id: 1,
+    attention_bias: false,
+    attention_k_eq_v: false,
+    use_bidirectional_attention: null,
+    sliding_window: 512,
+    layer_types: null,
+    hidden_size_per_layer_input: 0,
+    num_kv_shared_layers: 0,
+    enable_moe_block: false,
+    num_experts: 0,
+    num_experts_per_tok: 0,
+    moe_intermediate_size: 1,
+    final_logit_softcapping: null,
+  },
+  style: (config) => ({
+    embeddingMultiplier: Math.sqrt(config.hidden_size),
+    logitSoftcap: config.final_logit_softcapping ?? 0,
+    layerScale: 'layer_scalar',
+    partialRotary: 1,
+    ropes: [
+      { name: 'full_attention', theta: null, headDim: config.global_head_dim },
+      { name: 'sliding_attention', theta: config.rope_local_base_freq },
+    ],
+  }),
+  problem: ({ enable_moe_block: sparse, num_experts: experts }) =>
+    sparse === experts > 0 ? null : `enable_moe_block is ${sparse}, but num_experts is ${experts || 'missing'}`,
+  layer: (config, index) => {
+    const { layer_types: types, num_hidden_layers: layers } = config;
+    const slides = types ? types[index] === 'sliding_attention' : (index + 1) % 6 !== 0 && index + 1 !== layers;
+    const shared = config.attention_k_eq_v && !slides;
+    const attention: GqaShape = {
+      ...plainAttention,
+      qkvBias: config.attention_bias,
+      outputBias: config.attention_bias,
+      qkNorm: 'per-head',
+      valueNorm: true,
+      keysAreValues: shared,
+      scale: 1,
+      rope: slides ? 1 : 0,
+      window: windowIf(slides, config.sliding_window),
+      headDim: slides ? null : config.global_head_dim,
+      kvHeads: shared ? config.num_global_key_value_heads : null,
+    };
+    return [
+      { preNorm: 'input_layernorm', operators: [attention], postNorm: 'post_attention_layernorm' },
+      ...networks(config),
+    ];
+  },
+});
+
+interface Networks {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_experts: number;
+  readonly num_experts_per_tok: number;
+  readonly moe_intermediate_size: number;
+}
+
+/** The network, and what experts make of the same rows, which their gate reads through a norm of its own. */
+function networks(config: Networks): readonly BlockShape[] {
+  const preNorm = 'pre_feedforward_layernorm';
+  const postNorm = 'post_feedforward_layernorm';
+  const operators = [denseFfn(config.intermediate_size)];
+  if (config.num_experts === 0) return [{ preNorm, operators, postNorm }];
+  const experts: MoeShape = {
+    ...plainMoe,
+    path: '',
+    storage: 'stacked',
+    names: { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj' },
+    experts: config.num_experts,
+    topK: config.num_experts_per_tok,
+    intermediate: config.moe_intermediate_size,
+    gate: {
+      ...softmaxGate(true),
+      name: 'router.proj',
+      scales: 'router.per_expert_scale',
+      norm: { name: 'router.scale', multiplier: config.hidden_size ** -0.5 },
+    },
+  };
+  return [
+    { preNorm, operators, postNorm: `${postNorm}_1`, aside: true },
+    { preNorm: `${preNorm}_2`, operators: [experts], postNorm: `${postNorm}_2`, joinNorm: postNorm },
+  ];
+}
+
+/** Files may say null for what a dense model has not, and give the heads of layers without a window by layer. */
+function translate({ per_layer_config: layers, ...file }: ConfigFile): ConfigFile {
+  const known = Object.fromEntries(Object.entries(file).filter(([, value]) => value !== null));
+  const own = isObject(layers) ? Object.values(layers).filter(isObject) : [];
+  if (own.length === 0) return known;
+  const same = (key: string) => (own.every((layer) => layer[key] === own[0]?.[key]) ? own[0]?.[key] : own);
+  return {
+    global_head_dim: same('head_dim'),
+    num_global_key_value_heads: same('num_key_value_heads'),
+    ...known,
+  };
+}

@@ -1,0 +1,116 @@
+/** Keys of published files and of a current exporter that mean the same, and values that are refused by name. */
+import { expect, test } from 'vitest';
+import { compileModel } from '../../../../controller/model/compile.ts';
+import { folderOf, goldenConfig, type Json, problemsOf } from './checkpoint-folder.ts';
+
+/** A golden's configuration, or that of the text model in it. */
+function configOf(name: string): Json {
+  const config = goldenConfig(name);
+  return (config['text_config'] as Json | undefined) ?? config;
+}
+
+/** The same with other values; undefined takes a key away. */
+function changed(name: string, changes: Json): Json {
+  return Object.fromEntries(Object.entries({ ...configOf(name), ...changes }).filter(([, v]) => v !== undefined));
+}
+
+async function compile(config: Json) {
+  const { layers, ropes, maxPosition } = (await compileModel(await folderOf(config))).spec;
+  return { layers, ropes, maxPosition };
+}
+
+const full = 'full_attention';
+const sliding = 'sliding_attention';
+const linear = 'linear_attention';
+
+const pairs: readonly (readonly [golden: string, changes: Json])[] = [
+  [
+    'kimi_linear',
+    {
+      linear_attn_config: undefined,
+      layer_types: [linear, linear, full, linear],
+      linear_head_dim: 12,
+      linear_num_heads: 3,
+      linear_conv_kernel_dim: 4,
+      model_max_length: undefined,
+      max_position_embeddings: 512,
+    },
+  ],
+  [
+    'nemotron_h',
+    {
+      hybrid_override_pattern: undefined,
+      layers_block_type: ['mamba', 'moe', 'attention', 'mlp', 'mamba', 'moe'],
+      mamba_dt_min: 0.3,
+      time_step_min: undefined,
+    },
+  ],
+  ['bailing_hybrid', { layer_group_size: undefined, layer_types: [linear, linear, full, linear] }],
+  [
+    'mimo_v2_flash',
+    {
+      layer_types: undefined,
+      hybrid_layer_pattern: [0, 1, 1, 0],
+      mlp_layer_types: undefined,
+      moe_layer_freq: [0, 1, 1, 1],
+      sliding_window: undefined,
+      sliding_window_size: 5,
+      rope_parameters: undefined,
+      rope_theta: 5_000_000,
+      swa_rope_theta: 10_000,
+      partial_rotary_factor: 0.334,
+    },
+  ],
+  ['lfm2_moe', { tie_word_embeddings: undefined, tie_embedding: true }],
+  [
+    'minimax_m3',
+    {
+      sparse_attention_config: undefined,
+      layer_types: [full, 'minimax_m3_sparse', 'minimax_m3_sparse', 'minimax_m3_sparse'],
+      index_n_heads: 2,
+      index_head_dim: 16,
+      index_block_size: 4,
+      index_topk_blocks: 4,
+      index_local_blocks: 1,
+      moe_layer_freq: undefined,
+      mlp_layer_types: ['dense', 'sparse', 'sparse', 'sparse'],
+    },
+  ],
+  ['gemma4_moe', { per_layer_config: undefined, global_head_dim: 16, num_global_key_value_heads: 1 }],
+  ['gemma4_moe', { layer_types: undefined }],
+  ['gemma4_dense', { layer_types: [sliding, sliding, full], num_experts: undefined, moe_intermediate_size: undefined }],
+  ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FFF' }],
+];
+
+test.each(pairs)('%s is the same with %j', async (golden, changes) => {
+  expect(await compile(changed(golden, changes))).toEqual(await compile(configOf(golden)));
+});
+
+const refused: readonly (readonly [golden: string, changes: Json, problem: string])[] = [
+  ['glm_moe_dsa', { indexer_types: ['full', 'shared', 'full'] }, 'indexer_types.1 is "shared"; supported: "full"'],
+  ['glm_moe_dsa', { index_topk_freq: 2 }, 'index_topk_freq is 2; supported: 1'],
+  ['glm_moe_dsa', { layer_types: ['full_attention', 'full_attention', 'full_attention'] }, 'layer_types has full'],
+  ['nemotron_h', { hybrid_override_pattern: 'ME*-MX' }, 'layer_types is "ME*-MX"'],
+  ['nemotron_h', { hybrid_override_pattern: undefined }, 'hybrid_override_pattern and layers_block_type are missing'],
+  ['nemotron_h', { mamba_hidden_act: 'gelu' }, 'mamba_hidden_act is "gelu"; supported: "silu"'],
+  ['nemotron_h', { mlp_hidden_act: 'silu' }, 'mlp_hidden_act is "silu"; supported: "relu2"'],
+  ['nemotron_h', { moe_latent_size: 16 }, 'moe_latent_size is 16'],
+  ['gemma4_dense', { hidden_size_per_layer_input: 256 }, 'hidden_size_per_layer_input is 256; supported: 0, null'],
+  ['gemma4_dense', { num_kv_shared_layers: 1 }, 'num_kv_shared_layers is 1; supported: 0, null'],
+  ['kimi_linear', { linear_attn_config: undefined }, 'linear_attn_config and layer_types are missing'],
+  ['kimi_linear', { mla_use_nope: false }, 'mla_use_nope is false; supported: true'],
+  ['laguna', { num_attention_heads_per_layer: [4, 4, 4] }, 'num_attention_heads_per_layer has 3 entries'],
+  [
+    'laguna',
+    { num_attention_heads_per_layer: [4, 4, 4, 5] },
+    'num_attention_heads_per_layer has 5; expected multiples',
+  ],
+  ['laguna', { gating: false }, 'gating is false'],
+  ['minimax_m3', { swiglu_alpha: 1 }, 'swiglu_alpha is 1; supported: 1.702'],
+  ['lfm2_moe', { layer_types: undefined }, 'layer_types is missing'],
+];
+
+test.each(refused)('%s with %j is refused', async (golden, changes, problem) => {
+  const problems = await problemsOf(await folderOf(changed(golden, changes), {}));
+  expect(problems.join('\n')).toContain(problem);
+});
