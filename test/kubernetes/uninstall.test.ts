@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kubectl, kubernetesTests } from './harness/programs.ts';
 import type { Release } from './harness/release.ts';
-import { sharedRelease, sharedValues } from './harness/shared-release.ts';
+import { sharedRelease } from './harness/shared-release.ts';
 import { until } from './harness/until.ts';
 
 let release: Release;
@@ -25,8 +25,8 @@ describe.skipIf(kubernetesTests.skip)(`a release${kubernetesTests.suffix}`, () =
     expect(Date.now() - uninstalled).toBeLessThan(drainTimeoutSeconds * 1_000);
   });
 
-  it('goes with its namespace', async () => {
-    await release.apply(...sharedValues);
+  it('goes with its namespace, as the chart makes it by default', async () => {
+    await release.apply();
     await release.settled(180_000);
     expect(await release.kubectl('get', 'xp', '-o', 'jsonpath={.items[*].metadata.finalizers}')).toContain('drain');
     await kubectl('delete', 'namespace', release.namespace, '--timeout=2m');
