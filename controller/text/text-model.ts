@@ -51,6 +51,8 @@ export interface TextModel {
   readonly chatObstacle: string | null;
   /** Tokens that the tokenizer and the chat templates end a sequence with. */
   readonly endTokens: readonly EndToken[];
+  /** What clients that tokenise here must know of the tokenizer, in the names of tokenizer_config.json. */
+  readonly tokenizerInfo: Readonly<Record<string, unknown>>;
   /** Special tokens by their texts. */
   readonly specialTokens: ReadonlyMap<string, number>;
   /** How answers to chats are read. */
@@ -109,6 +111,11 @@ export async function createTextModel(files: TextFiles, parsers: AnswerParsers =
     table: tokenizer.table,
     samplingDefaults,
     endTokens,
+    tokenizerInfo: {
+      tokenizer_class: files.tokenizerConfig['tokenizer_class'] ?? null,
+      ...{ bos_token: null, eos_token: null, pad_token: null, ...tokenizer.special.names },
+      chat_template: typeof chat === 'string' ? null : chat.templates.default.source,
+    },
     specialTokens,
     answers,
     answerTokens: (withTools) => answerTokens[withTools ? 1 : 0] as ReadonlySet<number>,

@@ -1,4 +1,4 @@
-/** POST /tokenize and /detokenize, in vLLM's shapes. */
+/** POST /tokenize and /detokenize, and GET /tokenizer_info, in vLLM's shapes. */
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { invalidField, ServiceError } from '../../errors.ts';
@@ -14,6 +14,9 @@ import { detokenizeBody, mostTokens, tokenizeBody } from '../fields/tokenize-bod
 
 export function addTokenizeRoutes(app: FastifyInstance, inference: Inference): void {
   const { text, model } = inference;
+
+  // By this lm-eval learns that it need not have the tokenizer itself.
+  app.get('/tokenizer_info', () => text.tokenizerInfo);
 
   app.post('/tokenize', async (request) => {
     const fields = readBody(tokenizeBody, request.body);

@@ -86,6 +86,7 @@ const paths = {
   },
   '/tokenize': { post: post('Token ids of a text or a conversation.', 'TokenizeRequest', false) },
   '/detokenize': { post: post('The text of token ids.', 'DetokenizeRequest', false) },
+  '/tokenizer_info': { get: get('Special tokens and the chat template.') },
   '/version': { get: get('The version of the server.') },
   '/health': { get: { ...get('The server lives.'), ...open } },
   '/ready': { get: { ...get('Requests can be answered.', readiness), ...open } },

@@ -188,6 +188,18 @@ describe('/tokenize and /detokenize', () => {
     expect(await call('/detokenize', { tokens })).toEqual({ prompt: 'Hi 日' });
   });
 
+  it('come with what lm-eval asks of a tokenizer', async () => {
+    expect(await (await fetch(`${harness.url}/tokenizer_info`)).json()).toEqual({
+      ...{
+        tokenizer_class: 'Qwen2TokenizerFast',
+        bos_token: null,
+        eos_token: '<|im_end|>',
+        pad_token: '<|endoftext|>',
+      },
+      chat_template: expect.stringContaining('add_generation_prompt'),
+    });
+  });
+
   it('put messages through the chat template', async () => {
     const { tokens } = await call('/tokenize', { messages: [{ role: 'user', content: 'Hi' }] });
     expect(await call('/detokenize', { tokens })).toEqual({
