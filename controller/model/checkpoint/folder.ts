@@ -1,7 +1,7 @@
 /** Small files of a checkpoint folder. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseJsonObject } from '../config/json.ts';
+import { parseJsonObject, withoutBareNumbers } from '../config/json.ts';
 
 const maxBytes = 10_000_000;
 
@@ -26,7 +26,7 @@ export async function readJsonFile(
   try {
     const { size } = await stat(path);
     if (size > maxBytes) throw new Error(`${size} bytes; at most ${maxBytes} are read`);
-    return parseJsonObject(await readFile(path, 'utf8'));
+    return parseJsonObject(withoutBareNumbers(await readFile(path, 'utf8')));
   } catch (error) {
     report((error as Error).message);
     return 'invalid';

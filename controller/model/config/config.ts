@@ -122,7 +122,8 @@ const keys = {
   final_logit_softcapping: factor.nullable(),
   swiglu_alpha: z.literal(1.702),
   swiglu_limit: factor,
-  use_bidirectional_attention: z.literal([false, null]),
+  /** "vision": between parts of images alone. */
+  use_bidirectional_attention: z.literal([false, null, 'vision']),
   attention_out_bias: z.boolean(),
   mup_enabled: z.boolean(),
   global_attn_every_n_layers: size,

@@ -5,6 +5,14 @@
 
 const maxDepth = 32;
 
+/** Numbers that Python writes and JSON has not become objects, as newer exporters write them. Strings stay as they are. */
+export function withoutBareNumbers(text: string): string {
+  if (!/\b(?:Infinity|NaN)\b/.test(text)) return text;
+  return text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (found) =>
+    found.startsWith('"') ? found : `{"__float__":"${found}"}`,
+  );
+}
+
 /** Parses an object; throws an Error that says what is wrong. */
 export function parseJsonObject(text: string): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(text);

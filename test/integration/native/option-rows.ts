@@ -56,6 +56,7 @@ export const mixerOptions: readonly Option[] = [
   ['bailing_plain', 'moe_renormalize', { moe_renormalize: true }],
   ['nemotron_h', 'hybrid_override_pattern', { hybrid_override_pattern: 'ME*-EM' }],
   ['nemotron_h', 'time_step_min', { time_step_min: 0.001 }],
+  ['nemotron_h', 'use_bias', { use_bias: false }],
   ['nemotron_h', 'use_conv_bias', { use_conv_bias: true }],
   ['nemotron_h', 'n_groups', { n_groups: 4 }],
   ['nemotron_h', 'mlp_hidden_act', { mlp_hidden_act: 'silu' }],

@@ -55,7 +55,9 @@ export const gemma4 = defineFamily({
     sparse === experts > 0 ? null : `enable_moe_block is ${sparse}, but num_experts is ${experts || 'missing'}`,
   layer: (config, index) => {
     const { layer_types: types, num_hidden_layers: layers } = config;
-    const slides = types ? types[index] === 'sliding_attention' : (index + 1) % 6 !== 0 && index + 1 !== layers;
+    // The last layer never slides, whatever the list says.
+    const inPattern = types ? types[index] === 'sliding_attention' : (index + 1) % 6 !== 0;
+    const slides = inPattern && index + 1 !== layers;
     const shared = config.attention_k_eq_v && !slides;
     const attention: GqaShape = {
       ...plainAttention,
@@ -112,13 +114,21 @@ function networks(config: Networks): readonly BlockShape[] {
   ];
 }
 
+/** Where a file does not say. */
+const ropes = {
+  full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1_000_000 },
+  sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+};
+
 /** Files may say null for what a dense model has not, and give the heads of layers without a window by layer. */
 function translate({ per_layer_config: layers, ...file }: ConfigFile): ConfigFile {
   const known = Object.fromEntries(Object.entries(file).filter(([, value]) => value !== null));
+  const usual = { rope_parameters: ropes };
   const own = isObject(layers) ? Object.values(layers).filter(isObject) : [];
-  if (own.length === 0) return known;
+  if (own.length === 0) return { ...usual, ...known };
   const same = (key: string) => (own.every((layer) => layer[key] === own[0]?.[key]) ? own[0]?.[key] : own);
   return {
+    ...usual,
     global_head_dim: same('head_dim'),
     num_global_key_value_heads: same('num_key_value_heads'),
     ...known,

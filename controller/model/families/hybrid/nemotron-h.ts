@@ -31,8 +31,8 @@ export const nemotronH = defineFamily({
     rms_norm_eps: 1e-5,
     tie_word_embeddings: false,
     rope_theta: 10_000,
-    bos_token_id: null,
-    eos_token_id: null,
+    bos_token_id: 1,
+    eos_token_id: 2,
     mlp_bias: false,
     layer_types: null,
     mamba_n_heads: 128,
@@ -41,7 +41,7 @@ export const nemotronH = defineFamily({
     mamba_d_head: 64,
     mamba_d_conv: 4,
     mamba_conv_bias: true,
-    mamba_proj_bias: false,
+    use_bias: false,
     mamba_hidden_act: 'silu',
     time_step_min: 0.001,
     num_experts: 8,
@@ -75,7 +75,7 @@ interface Sizes {
   readonly mamba_d_head: number | 'auto';
   readonly mamba_d_conv: number;
   readonly mamba_conv_bias: boolean;
-  readonly mamba_proj_bias: boolean;
+  readonly use_bias: boolean;
   readonly time_step_min: number;
   readonly moe_shared_expert_intermediate_size: number;
 }
@@ -104,7 +104,7 @@ function operatorsOf(
         valueDim: config.mamba_d_head === 'auto' ? 1 : config.mamba_d_head,
         taps: config.mamba_d_conv,
         convolutionBias: config.mamba_conv_bias,
-        projectionBias: config.mamba_proj_bias,
+        projectionBias: config.use_bias,
         steps: [config.time_step_min, unbounded],
       },
     ];

@@ -1,4 +1,6 @@
 /** Keys of published files and of a current exporter that mean the same, and values that are refused by name. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compileModel } from '../../../../controller/model/compile.ts';
 import { folderOf, goldenConfig, type Json, problemsOf } from './checkpoint-folder.ts';
@@ -77,13 +79,22 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
     },
   ],
   ['gemma4_moe', { per_layer_config: undefined, global_head_dim: 16, num_global_key_value_heads: 1 }],
-  ['gemma4_moe', { layer_types: undefined }],
+  ['gemma4_moe', { layer_types: [sliding, sliding, sliding] }],
+  ['gemma4_moe', { rope_parameters: undefined, use_bidirectional_attention: 'vision' }],
   ['gemma4_dense', { layer_types: [sliding, sliding, full], num_experts: undefined, moe_intermediate_size: undefined }],
   ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FFF' }],
 ];
 
 test.each(pairs)('%s is the same with %j', async (golden, changes) => {
   expect(await compile(changed(golden, changes))).toEqual(await compile(configOf(golden)));
+});
+
+test('numbers that only Python writes are read, and strings stay', async () => {
+  const config = { ...goldenConfig('granitehybrid_dense'), name: 'to Infinity, and NaN', time_step_limit: [0, 'INF'] };
+  const folder = await folderOf({ ...config, time_step_limit: null });
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config).replace('"INF"', 'Infinity'));
+  const { layers } = (await compileModel(folder)).spec;
+  expect(layers).toEqual((await compile({ ...config, time_step_limit: null })).layers);
 });
 
 const refused: readonly (readonly [golden: string, changes: Json, problem: string])[] = [
