@@ -7,7 +7,10 @@ export const mostSharedBytes = 48 * 1024;
  * Instructions of kernels whose names match: products on tensor cores (HMMA), fragments from shared memory (LDSM), copies that
  * do not wait (LDGSTS).
  */
-export const needed = [{ kernel: /\bMultiplyByTensorCores</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] }];
+export const needed = [
+  { kernel: /\bMultiplyByTensorCores</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
+  { kernel: /\bAttendTile</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
+];
 
 /** Kernels that may take stack, in bytes of a thread, and why; all others take none. */
 export const stack = [];

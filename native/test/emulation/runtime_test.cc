@@ -39,14 +39,14 @@ TEST_F(RuntimeTest, NamesTheCallThatFailedAndWhatWasBeingDone) {
   const auto backend = cuda::CreateBackend(0, 1);
   const Tensor x = Ones(*backend, 10);
   emu::device().fails_after = 1;
-  ExpectError(ErrorCode::kInternal, "scale: launch: an illegal memory access",
+  ExpectError(ErrorCode::kDeviceLost, "scale: launch: an illegal memory access",
               [&] { backend->Scale(x, 2); });
   std::vector<float> values(10);
   emu::device().fails_after = 1;
-  ExpectError(ErrorCode::kInternal, "download: cudaMemcpyAsync: an illegal memory access",
+  ExpectError(ErrorCode::kDeviceLost, "download: cudaMemcpyAsync: an illegal memory access",
               [&] { backend->Download(x, values); });
   emu::device().fails_after = 3;
-  ExpectError(ErrorCode::kInternal, "cudaStreamSynchronize: an illegal memory access", [&] {
+  ExpectError(ErrorCode::kDeviceLost, "cudaStreamSynchronize: an illegal memory access", [&] {
     backend->Download(x, values);
     backend->Synchronise();
   });

@@ -51,14 +51,22 @@ struct MatrixOperands {
   uint32_t* output;
 };
 
+template <bool kTransposed>
 void MatrixWork(void** operands) {
   const auto of = [&](int lane) { return static_cast<MatrixOperands*>(operands[lane]); };
   for (int m = 0; m < 4; ++m) {
     unsigned banks[8] = {};
     for (int r = 0; r < 8; ++r) ++banks[reinterpret_cast<uintptr_t>(of(m * 8 + r)->row) / 16 % 8];
     statistics().bank_conflicts += *std::max_element(banks, banks + 8) - 1;
-    for (int lane = 0; lane < kWarpSize; ++lane)
-      std::memcpy(of(lane)->output + m, of(m * 8 + lane / 4)->data + lane % 4 * 4, 4);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      uint16_t halves[2];
+      for (int h = 0; h < 2; ++h) {
+        const int row = kTransposed ? lane % 4 * 2 + h : lane / 4;
+        const int col = kTransposed ? lane / 4 : lane % 4 * 2 + h;
+        std::memcpy(halves + h, of(m * 8 + row)->data + col * 2, 2);
+      }
+      std::memcpy(of(lane)->output + m, halves, 4);
+    }
   }
 }
 
@@ -95,13 +103,18 @@ void Reads(const void*, size_t) {}
 void Writes(void*, size_t) {}
 #endif
 
-void LoadMatrix4(uint32_t* output, const void* row) {
+template <bool kTransposed>
+void LoadMatrices(uint32_t* output, const void* row) {
   CheckShared(row, 16, "ldmatrix");
   MatrixOperands own{row, {}, output};
   Reads(row, 16);
   std::memcpy(own.data, row, 16);
-  Collective("ldmatrix", ~0u, &own, MatrixWork);
+  Collective("ldmatrix", ~0u, &own, MatrixWork<kTransposed>);
 }
+
+void LoadMatrix4(uint32_t* output, const void* row) { LoadMatrices<false>(output, row); }
+
+void LoadMatrix4Transposed(uint32_t* output, const void* row) { LoadMatrices<true>(output, row); }
 
 namespace {
 

@@ -17,6 +17,8 @@ void MultiplyAccumulate(float* c, const uint32_t* a, const uint32_t* b);
 
 // Four 8x8 matrices of 16-bit elements from shared memory; lane i names row i % 8 of matrix i / 8.
 void LoadMatrix4(uint32_t* output, const void* row);
+// The same, each matrix transposed.
+void LoadMatrix4Transposed(uint32_t* output, const void* row);
 
 // A copy to shared memory of `bytes`, of which those from `valid` on become zero.
 void CopyAsync(void* target, const void* source, size_t bytes, size_t valid);

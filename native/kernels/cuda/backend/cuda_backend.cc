@@ -114,6 +114,7 @@ const void* CudaBackend::SendBytes(const void* values, size_t bytes, const char*
 void CudaBackend::SendTo(void* target, const void* values, size_t bytes, const char* purpose) {
   if (bytes == 0) return;
   if (staging_.taken() > kMostStaged) Finish(purpose);
+  stream_.Use();
   void* const staged = staging_.Take(bytes);
   std::memcpy(staged, values, bytes);
   stream_.ToDevice(target, staged, bytes, purpose);
@@ -121,6 +122,7 @@ void CudaBackend::SendTo(void* target, const void* values, size_t bytes, const c
 
 void CudaBackend::Receive(const void* source, void* host, size_t bytes, const char* purpose) {
   if (bytes == 0) return;
+  stream_.Use();
   void* const staged = staging_.Take(bytes);
   stream_.ToHost(staged, source, bytes, purpose);
   staging_.Expect(staged, host, bytes);

@@ -48,6 +48,24 @@ __device__ __forceinline__ void LoadMatrix4(uint32_t (&output)[4], const void* r
 #endif
 }
 
+// The same, each matrix transposed.
+__device__ __forceinline__ void LoadMatrix4Transposed(uint32_t (&output)[4], const void* row) {
+#if defined(__CUDACC__)
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(output[0]), "=r"(output[1]), "=r"(output[2]), "=r"(output[3])
+               : "r"(address)
+               : "memory");
+#else
+  emu::LoadMatrix4Transposed(output, row);
+#endif
+}
+
+// Two elements of a fragment, the first in the lower bits.
+__device__ __forceinline__ uint32_t PackBf16(float low, float high) {
+  return ToBf16(low).bits | static_cast<uint32_t>(ToBf16(high).bits) << 16;
+}
+
 // c[16x8] += a[16x16] b[16x8], bf16 with f32 sums; fragments as in PTX's mma.m16n8k16: lane l holds
 // c[l / 4 (+ 8)][l % 4 * 2 (+ 1)], b[l % 4 * 2 (+ 1, + 8, + 9)][l / 4].
 __device__ __forceinline__ void MultiplyAccumulate(float (&c)[4], const uint32_t (&a)[4],

@@ -82,7 +82,8 @@ struct ExactProduct {
 };
 
 template <typename Element, bool kGated>
-__global__ void __launch_bounds__(256) MultiplyExactly(const __grid_constant__ ProductArguments p) {
+__global__ void __launch_bounds__(256, 3)
+    MultiplyExactly(const __grid_constant__ ProductArguments p) {
   ExactProduct<Element, kGated>::Run(p);
 }
 

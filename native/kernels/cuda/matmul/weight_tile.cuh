@@ -48,10 +48,6 @@ struct Bf16Tile {
   }
 };
 
-__device__ __forceinline__ uint32_t PackBf16(float low, float high) {
-  return ToBf16(low).bits | static_cast<uint32_t>(ToBf16(high).bits) << 16;
-}
-
 // Codes of kBits each, and the scales of their groups. Codes become bf16, which holds them exactly,
 // as they go into registers.
 template <Storage kStorage>

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/attention/append.cuh"
 #include "kernels/cuda/attention/row_attention.cuh"
+#include "kernels/cuda/attention/tensor_attention.cuh"
 #include "kernels/cuda/backend/cuda_backend.h"
 #include "kernels/cuda/runtime/launch.h"
 
@@ -30,6 +31,34 @@ void AttendRows(Stream& stream, const AttentionArguments& a, int64_t rows) {
       a.params.kv_heads * Parts(a.params.heads / a.params.kv_heads, Attention::kHeads);
   Launch<AttendRow<Element>>(stream, "attention", {rows, slices, a.splits}, Attention::kThreads,
                              Attention::SharedBytes(a.params.head_dim, a.value_dim()), a);
+  Launch<MergeSplits>(stream, "attention", {rows, a.params.heads}, 128, 0, a);
+}
+
+// By the shape alone, so that bits do not depend on the batch.
+bool OnTensorCores(const AttentionArguments& a) {
+  return a.cache.bf16 && a.params.values_inside == 0 && a.params.head_dim % 8 == 0 &&
+         a.params.head_dim <= 128;
+}
+
+// Rows [first, end) in tiles: none has rows of two sequences.
+std::vector<RowTile> TilesOf(const SequenceRows& where, int64_t first, int64_t end, int64_t rows) {
+  std::vector<RowTile> tiles;
+  for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
+    const int64_t last = std::min<int64_t>(where.sequence_offsets[s + 1], end);
+    for (int64_t at = std::max<int64_t>(where.sequence_offsets[s], first); at < last; at += rows) {
+      tiles.push_back({static_cast<int32_t>(at), static_cast<int32_t>(std::min(rows, last - at))});
+    }
+  }
+  return tiles;
+}
+
+template <int kDims>
+void AttendTiles(Stream& stream, const AttentionArguments& a, const RowTile* tiles, int64_t count,
+                 int heads, int64_t rows) {
+  const int64_t slices = a.params.kv_heads * Parts(a.params.heads / a.params.kv_heads, heads);
+  using Attention = TensorAttention<kDims>;
+  Launch<AttendTile<kDims>>(stream, "attention", {count, slices, a.splits}, Attention::kThreads,
+                            Attention::kSharedBytes, a, tiles, heads);
   Launch<MergeSplits>(stream, "attention", {rows, a.params.heads}, 128, 0, a);
 }
 
@@ -65,6 +94,16 @@ void CudaBackend::Attend(const AttentionParams& params, const StepRows& where, c
   a.cache.bf16 ? Append<Bf16>(stream_, a, q.rows) : Append<float>(stream_, a, q.rows);
   for (; a.first_row < q.rows; a.first_row += piece) {
     const int64_t count = std::min(piece, q.rows - a.first_row);
+    if (OnTensorCores(a)) {
+      const Arena::Scope piece_scope(scratch());
+      const int heads = std::min(params.heads / params.kv_heads, kTileQueries);
+      const std::vector<RowTile> tiles =
+          TilesOf(rows.where(), a.first_row, a.first_row + count, kTileQueries / heads);
+      const RowTile* const sent = Send(std::span<const RowTile>(tiles), "tiles of rows");
+      const auto attend = params.head_dim <= 64 ? AttendTiles<64> : AttendTiles<128>;
+      attend(stream_, a, sent, static_cast<int64_t>(tiles.size()), heads, count);
+      continue;
+    }
     a.cache.bf16 ? AttendRows<Bf16>(stream_, a, count) : AttendRows<float>(stream_, a, count);
   }
 }

@@ -1,5 +1,7 @@
 #include "kernels/cuda/runtime/runtime.h"
 
+#include <atomic>
+
 #include "conclave/base/message.h"
 #include "kernels/cuda/runtime/checks.h"
 
@@ -8,13 +10,23 @@ namespace {
 
 cudaStream_t Of(void* handle) { return static_cast<cudaStream_t>(handle); }
 
+thread_local int used = -1;      // of this thread
+std::atomic<int> used_last{-1};  // of any thread
+
+// A thread that only frees memory would make a context on the first device otherwise, whose
+// hundreds of megabytes others may need.
+void UseAnyDevice() noexcept {
+  const int device = used_last;
+  if (used == -1 && device != -1 && cudaSetDevice(device) == cudaSuccess) used = device;
+}
+
 }  // namespace
 
 void UseDevice(int device) {
-  static thread_local int used = -1;
   if (used == device) return;
   Check(cudaSetDevice(device), "cudaSetDevice", "device");
   used = device;
+  used_last = device;
 }
 
 void* AllocateDevice(size_t bytes, const char* purpose) {
@@ -29,7 +41,10 @@ void* AllocateDevice(size_t bytes, const char* purpose) {
 }
 
 // Waits for what was launched before, as cudaFree does.
-void FreeDevice(void* memory) noexcept { cudaFree(memory); }
+void FreeDevice(void* memory) noexcept {
+  UseAnyDevice();
+  cudaFree(memory);
+}
 
 void* AllocatePinned(size_t bytes, const char* purpose) {
   void* memory = nullptr;
@@ -37,7 +52,10 @@ void* AllocatePinned(size_t bytes, const char* purpose) {
   return memory;
 }
 
-void FreePinned(void* memory) noexcept { cudaFreeHost(memory); }
+void FreePinned(void* memory) noexcept {
+  UseAnyDevice();
+  cudaFreeHost(memory);
+}
 
 void CopyToDevice(void* target, const void* host, size_t bytes, const char* purpose) {
   Check(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy", purpose);
