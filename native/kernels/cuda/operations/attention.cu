@@ -36,7 +36,8 @@ void AttendRows(Stream& stream, const AttentionArguments& a, int64_t rows) {
 
 // By the shape alone, so that bits do not depend on the batch.
 bool OnTensorCores(const AttentionArguments& a) {
-  return a.cache.bf16 && a.params.values_inside == 0 && a.params.head_dim % 8 == 0 &&
+  return a.cache.bf16 && a.selected == nullptr && a.params.values_inside == 0 &&
+         a.value_dim() == a.params.head_dim && a.params.head_dim % 8 == 0 &&
          a.params.head_dim <= 128;
 }
 
