@@ -69,7 +69,7 @@ FfnPtr PackFfn(Backend& backend, const Format& format, uint32_t seed) {
   const RandomMatrix gate(format, 40, 70, seed), up(format, 40, 70, seed + 1),
       down(format, 70, 40, seed + 2);
   TestSource gates = gate.source(), ups = up.source(), downs = down.source();
-  return backend.PackFfn({.gate = gates, .up = ups, .down = downs}, format.format);
+  return backend.PackFfn({.gate = &gates, .up = ups, .down = downs}, format.format);
 }
 
 // Twenty rows by three experts, some by none.
@@ -151,7 +151,7 @@ std::vector<float> RunNormsAndRecurrences() {
   const auto states = gpu->CreateStates({2, 2 * 300});
   gpu->ClearStates(slots, *states);
   const Tensor output = gpu.Empty(4, 300);
-  gpu->Convolve(x, *gpu->Store(Normal(900, 10)), nullptr, *where, *states, output);
+  gpu->Convolve(x, *gpu->Store(Normal(900, 10)), nullptr, true, *where, *states, output);
   const auto memory = gpu->CreateStates({2, 2 * 20 * 40});
   gpu->ClearStates(slots, *memory);
   const Tensor attended = gpu.Empty(4, 80);
