@@ -112,7 +112,10 @@ MaskCache::Entry& MaskCache::OfConfig(int32_t config) {
     const auto tokens = vocabulary_.plain_tokens();
     mask->assign(tokens.begin(), tokens.end());
   }
-  for (const int32_t token : configurations_.Tokens(config)) SetBit(*mask, token);
+  // Numbers of special tokens are those of the whole vocabulary; texts behind quotes have none.
+  if (strings_ != nullptr) {
+    for (const int32_t token : configurations_.Tokens(config)) SetBit(*mask, token);
+  }
   Follow(kRoot, {config, {}, plain, *mask, made->pops});
   made->mask = std::move(mask);
   Count(*made, true);

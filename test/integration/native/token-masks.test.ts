@@ -70,23 +70,24 @@ const halves = [
   Buffer.of(0xa5, 0x22, 0x2c),
   Buffer.of(0xed, 0xa0),
 ];
-/** All bytes, pieces, an end token that is special, and one without a text. */
+/** All bytes and pieces; behind them an end token and a mark, which are special, and a token without a text. */
 const texts = [
   ...Array.from({ length: 256 }, (_, byte) => Buffer.of(byte)),
   ...[...quotes, ...inside, ...counted, ...escapes, ...others].map((piece) => Buffer.from(piece)),
   ...halves,
 ];
 const end = texts.length;
-const size = end + 2;
+const mark = end + 1;
+const size = end + 3;
 
 let runtime: Runtime;
 let vocabulary: Vocabulary;
 beforeAll(async () => {
   runtime = native.createRuntime({ threads: 1, isa: null });
-  const all = [...texts, Buffer.from('<end>'), Buffer.alloc(0)];
+  const all = [...texts, Buffer.from('<end>'), Buffer.from('<mark>'), Buffer.alloc(0)];
   const offsets = new Int32Array(size + 1);
   all.forEach((text, id) => (offsets[id + 1] = offsets[id]! + text.length));
-  const special = Uint8Array.from(all, (_, id) => (id === end ? 1 : 0));
+  const special = Uint8Array.from(all, (_, id) => (id === end || id === mark ? 1 : 0));
   vocabulary = await native.createVocabulary(runtime, { bytes: Buffer.concat(all), offsets, special });
 });
 afterAll(() => {
@@ -147,6 +148,17 @@ const specs: Readonly<Record<string, ConstraintSpec>> = {
     path: 'grammar',
     text: 'root ::= "[" string ("," string)* "]"\nstring ::= "\\"" ([^"\\\\\\x00-\\x1f] | "\\\\" ["\\\\/bfnrt])* "\\""',
   },
+  'calls between special tokens': {
+    kind: 'calls',
+    path: 'tool_choice',
+    calls: {
+      ...{ prefix: '<mark>', between: ', ', suffix: ']', parallel: true },
+      tools: [
+        { begin: '[', end: '<mark>', schema: JSON.stringify({ type: 'object' }), path: 'a' },
+        { begin: '(', end: '<mark>', schema: JSON.stringify({ properties: { a: text(0, 3) } }), path: 'b' },
+      ],
+    },
+  },
   'an expression': { kind: 'regex', pattern: '"[^"]*"( "[a-z]{1,40}")?', path: 'regex' },
 };
 
@@ -160,7 +172,7 @@ function draws(seed: number): () => number {
 }
 
 it.each(Object.entries(specs))('%s: every mask is right, wherever a text stands', async (_name, spec) => {
-  const message = compiled(spec);
+  const message = compiled(spec, [['<mark>', mark]]);
   const grammar = native.createGrammar(vocabulary, message);
   for (let run = 0; run < 4; run++) {
     const draw = draws(run);
@@ -177,14 +189,15 @@ it.each(Object.entries(specs))('%s: every mask is right, wherever a text stands'
       );
       const expected = texts.flatMap((bytes, id) => (after(chart, bytes).alive ? [id] : []));
       if (chart.whole) expected.push(end);
-      const written = Buffer.concat(tokens.map((id) => texts[id]!));
+      if (chart.afterToken(mark).alive) expected.push(mark);
+      const written = Buffer.concat(tokens.map((id) => texts[id] ?? Buffer.from('<mark>')));
       expect(found.map(shown), `behind ${JSON.stringify(written.toString())}`).toEqual(expected.map(shown));
       expect(filter.complete).toBe(chart.whole);
       const next = found.filter((id) => id !== end);
       if (next.length === 0) break;
       const token = next[Math.floor(draw() * next.length)]!;
       tokens.push(token);
-      chart = after(chart, texts[token]!);
+      chart = token === mark ? chart.afterToken(mark) : after(chart, texts[token]!);
     }
   }
 });
@@ -199,5 +212,5 @@ function after(chart: Chart, bytes: Uint8Array): Chart {
 }
 
 function shown(id: number): string {
-  return id === end ? '<end>' : (texts[id]?.toString('latin1') ?? `token ${id}`);
+  return texts[id]?.toString('latin1') ?? `token ${id - end} behind the texts`;
 }

@@ -3,8 +3,8 @@ import type { ConstraintSpec } from '../../../../../controller/text/constraint/r
 import type { Grammar } from '../../../../../proto/messages.ts';
 
 /** The grammar of a constraint; throws "FIELD: PROBLEM" where there is none. */
-export function compiled(spec: ConstraintSpec): Grammar {
-  const answer = compileConstraint({ spec, preamble: null, tokens: [] });
+export function compiled(spec: ConstraintSpec, tokens: readonly (readonly [string, number])[] = []): Grammar {
+  const answer = compileConstraint({ spec, preamble: null, tokens });
   if ('grammar' in answer) return answer.grammar;
   throw new Error(`${answer.field}: ${answer.problem}`);
 }

@@ -35,10 +35,19 @@ export class Chart {
   }
 
   after(byte: number): Chart {
+    return this.#behind((kind, value) => kind === 0 && byte >= value % 256 && byte <= value >> 8);
+  }
+
+  /** After a special token. */
+  afterToken(id: number): Chart {
+    return this.#behind((kind, value) => kind === 2 && value === id);
+  }
+
+  #behind(takes: (kind: number, value: number) => boolean): Chart {
     const next: Items = new Map();
     for (const item of this.#last.values()) {
       this.#eachEdge(item.state, (kind, value, state) => {
-        if (kind === 0 && byte >= value % 256 && byte <= value >> 8) add(next, { ...item, state });
+        if (takes(kind, value)) add(next, { ...item, state });
       });
     }
     return new Chart(this.#tables, [...this.#reached, next]);
