@@ -375,6 +375,30 @@ TEST_P(AttentionTest, GivesARowTheSameBitsWhateverElseIsInTheBatch) {
   }
 }
 
+// Longer than what one part of a backend takes. The sequence is written by rows that see themselves
+// alone, as all would take long.
+TEST_P(AttentionTest, ReadsLongSequences) {
+  for (const bool sinks : {false, true}) {
+    const Shape shape{.heads = 4, .kv_heads = 2, .head_dim = 16, .sinks = sinks};
+    Sequences s = MakeSequences(shape, {2600});
+    Machine machine(backend(), 2, type(), s, 20);
+    s.shape.window = 1;
+    machine.Run({{0, 0, 2600}});
+    s.shape.window = 0;
+    const std::vector<float> output = machine.Run({{0, 2597, 2600}});
+    for (int position = 2597; position < 2600; ++position) {
+      for (int head = 0; head < 4; ++head) {
+        const std::vector<double> exact = Reference(s, 0, position, head, type());
+        const auto at = static_cast<size_t>(((position - 2597) * 4 + head) * 16);
+        for (size_t d = 0; d < exact.size(); ++d)
+          ASSERT_NEAR(output[at + d], exact[d], Bound(shape, 2600, type())) << position;
+      }
+    }
+    const std::vector<float> alone = machine.Run({{0, 2599, 2600}});
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), output.begin() + 2 * 4 * 16));
+  }
+}
+
 TEST_P(AttentionTest, ReadsPrefixBlocksThatSequencesShare) {
   const Shape shape{4, 2, 32};
   Sequences s = MakeSequences(shape, {100, 100});
