@@ -5,7 +5,8 @@ set(CONCLAVE_DEVICE_CHECK_FOLDER ${CMAKE_CURRENT_LIST_DIR})
 
 function(conclave_device_check name)
   cmake_parse_arguments(check "" "KERNELS;CASES;SMALL;CEILINGS" "" ${ARGN})
-  set(sources ${check_CEILINGS} conformance.cc main.cc report.cc timings.cc workload.cc)
+  set(sources ${check_CEILINGS} conformance.cc main.cc report.cc timings.cc
+    workload/attention.cc workload/experts.cc workload/linear.cc workload/materials.cc workload/workload.cc)
   list(TRANSFORM sources PREPEND ${CONCLAVE_DEVICE_CHECK_FOLDER}/)
   # The suite as the native tests have compiled it, where they are; else of its own, over the kernels of the device.
   if(TARGET conclave_conformance_cases)

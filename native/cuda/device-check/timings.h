@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/device-check/workload.h"
+#include "cuda/device-check/workload/workload.h"
 
 namespace conclave::device_check {
 

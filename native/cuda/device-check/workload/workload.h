@@ -41,6 +41,8 @@ struct Operation {
   Tensor output;
 };
 
+class Materials;
+
 class Workload {
  public:
   Workload(Backend& backend, const ModelShape& shape, int64_t most_rows);
@@ -49,12 +51,8 @@ class Workload {
   const std::vector<Operation>& operations() const { return operations_; }
 
  private:
-  class Builder;
-
-  Backend& backend_;
-  Arena arena_;
-  std::vector<std::shared_ptr<const void>> kept_;
-  std::vector<Operation> operations_;
+  std::unique_ptr<Materials> materials_;
+  std::vector<Operation> operations_;  // which use them
 };
 
 }  // namespace conclave::device_check
