@@ -13,4 +13,12 @@ export const needed = [
 ];
 
 /** Kernels that may take stack, in bytes of a thread, and why; all others take none. */
-export const stack = [];
+export const stack = [
+  { kernel: /\bRotatePairs\b/, bytes: 32, why: 'sine and cosine of large angles' },
+  { kernel: /\bMultiplyExactly</, bytes: 32, why: 'registers of a block of 256 threads, on some architectures' },
+  {
+    kernel: /\bMultiplyByTensorCores<.*\bCodeTile<.*, true, 32>/,
+    bytes: 24,
+    why: 'registers of codes with zeros, two matrices',
+  },
+];
