@@ -124,5 +124,5 @@ function explained<Value>(library: string, body: () => Value): Value {
 function remedyFor(library: string, message: string): string {
   if (library === 'cuda-emulated') return 'It is for tests: npm run test:native builds it.';
   if (/is not built|build it again/.test(message)) return 'Build it with: npm run build:cuda; or give --device cpu.';
-  return 'Try "conclave inspect --devices", or give --device cpu.';
+  return 'docs/gpu.md says what helps; --device cpu computes on the CPU.';
 }

@@ -1,16 +1,19 @@
-import { mostSharedBytes, needed, stack } from './expected-code.mjs';
+import { mostSharedBytes, mostStackBytes, needed, stack } from './expected-code.mjs';
 
 /**
  * What is wrong with compiled kernels, one line each.
  * @param {readonly import('./inspect-code.mjs').Kernel[]} kernels
- * @param {{ readonly mostSharedBytes: number, readonly needed: readonly { kernel: RegExp, instructions: readonly string[] }[],
+ * @param {{ readonly mostSharedBytes: number, readonly mostStackBytes: number, readonly needed: readonly { kernel: RegExp, instructions: readonly string[] }[],
  *   readonly stack: readonly { kernel: RegExp, bytes: number, why: string }[] }} expected
  */
-export function checkCode(kernels, expected = { mostSharedBytes, needed, stack }) {
+export function checkCode(kernels, expected = { mostSharedBytes, mostStackBytes, needed, stack }) {
   const problems = [];
   for (const { architecture, name, stackBytes, sharedBytes, instructions } of kernels) {
     const where = `${architecture} ${name}`;
-    const allowed = Math.max(0, ...expected.stack.filter(({ kernel }) => kernel.test(name)).map(({ bytes }) => bytes));
+    const allowed = Math.max(
+      expected.mostStackBytes,
+      ...expected.stack.filter(({ kernel }) => kernel.test(name)).map(({ bytes }) => bytes),
+    );
     if (stackBytes > allowed) problems.push(`${where}: expected at most ${allowed} bytes of stack, got ${stackBytes}`);
     if (sharedBytes > expected.mostSharedBytes) {
       problems.push(

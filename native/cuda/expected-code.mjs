@@ -8,17 +8,14 @@ export const mostSharedBytes = 48 * 1024;
  * do not wait (LDGSTS).
  */
 export const needed = [
+  { kernel: /\b(?:MultiplyByTensorCores|AttendTile)</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
+];
   { kernel: /\bMultiplyByTensorCores</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
   { kernel: /\bAttendTile</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
 ];
 
-/** Kernels that may take stack, in bytes of a thread, and why; all others take none. */
-export const stack = [
-  { kernel: /\bRotatePairs\b/, bytes: 32, why: 'sine and cosine of large angles' },
-  { kernel: /\bMultiplyExactly</, bytes: 32, why: 'registers of a block of 256 threads, on some architectures' },
-  {
-    kernel: /\bMultiplyByTensorCores<.*\bCodeTile<.*, true, 32>/,
-    bytes: 24,
-    why: 'registers of codes with zeros, two matrices',
-  },
-];
+/** Stack that any kernel may take, in bytes of a thread: a few registers too many, or the sine of a large angle. */
+export const mostStackBytes = 32;
+
+/** Kernels that may take more, how much, and why. */
+export const stack = [];

@@ -14,6 +14,7 @@ interface Kernel {
 
 interface Expected {
   readonly mostSharedBytes: number;
+  readonly mostStackBytes: number;
   readonly needed: readonly { readonly kernel: RegExp; readonly instructions: readonly string[] }[];
   readonly stack: readonly { readonly kernel: RegExp; readonly bytes: number; readonly why: string }[];
 }
@@ -83,7 +84,12 @@ describe('machine code', () => {
     ...{ architecture: 'sm_80', name: 'product<64>()', registers: 255, stackBytes: 0, sharedBytes: 0 },
     instructions: new Map([['HMMA', 2]]),
   };
-  const rules = { mostSharedBytes: 1000, needed: [{ kernel: /^product/, instructions: ['HMMA'] }], stack: [] };
+  const rules = {
+    mostSharedBytes: 1000,
+    mostStackBytes: 4,
+    needed: [{ kernel: /^product/, instructions: ['HMMA'] }],
+    stack: [],
+  };
 
   it.each([
     ['is as it must be', product, rules, []],
@@ -91,7 +97,7 @@ describe('machine code', () => {
       'takes stack',
       { ...product, stackBytes: 8 },
       rules,
-      ['sm_80 product<64>(): expected at most 0 bytes of stack, got 8'],
+      ['sm_80 product<64>(): expected at most 4 bytes of stack, got 8'],
     ],
     [
       'takes no more stack than it may',
