@@ -8,8 +8,6 @@ export const mostSharedBytes = 48 * 1024;
  * do not wait (LDGSTS).
  */
 export const needed = [
-  { kernel: /\b(?:MultiplyByTensorCores|AttendTile)</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
-];
   { kernel: /\bMultiplyByTensorCores</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
   { kernel: /\bAttendTile</, instructions: ['HMMA', 'LDSM', 'LDGSTS'] },
 ];
