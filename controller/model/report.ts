@@ -33,7 +33,7 @@ export interface ModelReport {
   readonly vocabSize: number;
   readonly maxPosition: number;
   readonly layers: number;
-  /** Layers by what mixes positions in them, such as "attention" or "linear attention"; "none" where nothing does. */
+  /** Layers by what mixes positions in them, such as "attention" or "linear attention", or "network alone" where nothing does. */
   readonly layerKinds: Readonly<Record<string, number>>;
   readonly heads: number;
   readonly kvHeads: number;
@@ -122,7 +122,7 @@ function countKinds(spec: ModelSpec): Readonly<Record<string, number>> {
   const kinds: Record<string, number> = {};
   for (const layer of spec.layers) {
     const kind = operatorsOf(layer).find(({ cache }) => cache !== null)?.kind;
-    const name = kind === undefined ? 'none' : (mixerKinds[kind] ?? kind);
+    const name = kind === undefined ? 'network alone' : (mixerKinds[kind] ?? kind);
     kinds[name] = (kinds[name] ?? 0) + 1;
   }
   return kinds;

@@ -138,4 +138,15 @@ describe('a report counts', () => {
     const { report } = await compileModel(await folderOf(config));
     expect(report.slidingWindow).toEqual({ layers: 2, tokens: 9 });
   });
+
+  test.each([
+    ['nemotron_h', { 'linear attention': 2, 'network alone': 3, attention: 1 }, null],
+    ['lfm2_moe', { 'short convolution': 3, attention: 2 }, null],
+    ['jamba', { 'selective scan': 3, attention: 1 }, null],
+    ['glm_moe_dsa', { 'latent attention': 3 }, { layers: 3, tokens: 6 }],
+  ])('what mixes positions in the layers of %s', async (golden, kinds, selection) => {
+    const { report } = await compileModel(await folderOf(goldenConfig(golden)));
+    expect(report.layerKinds).toEqual(kinds);
+    expect(report.selection).toEqual(selection);
+  });
 });
