@@ -18,6 +18,13 @@ finish() {
 trap finish EXIT
 
 left() { echo $((${KUBE_SECONDS:-86400} - SECONDS)); }
+# SECONDS COMMAND...: ends it when so much more time has passed than there was.
+within() {
+  local more=$1 seconds
+  shift
+  seconds=$(($(left) + more))
+  timeout --kill-after 10 "$((seconds > 1 ? seconds : 1))" "$@"
+}
 tests=(node_modules/.bin/vitest run --project kubernetes "$@")
 skip() { # REASON
   echo "skipped: $1"
@@ -39,19 +46,19 @@ or_skip() { # WHAT COMMAND...: of this machine, not of what is tested
 # Its last line says whether the repository is at fault.
 image() {
   local status=0
-  "$here/image.sh" || status=$?
-  case $status in 0) echo built ;; 75) return 1 ;; *) echo failed ;; esac
+  within 0 "$here/image.sh" || status=$?
+  case $status in 0) echo built ;; 75 | 124 | 137) return 1 ;; *) echo failed ;; esac
 }
 ready() {
   if [ -z "${KUBE_KEEP:-}" ]; then "$here/cluster/down.sh" || return; fi
-  "$here/cluster/up.sh" && "$here/cluster/definitions.sh" &&
-    "$here/cluster/up.sh" load "$CACHE/nats.tar" "$CACHE/conclave.tar" && "$here/cluster/canary.sh"
+  within 0 "$here/cluster/up.sh" && within 0 "$here/cluster/definitions.sh" &&
+    within 0 "$here/cluster/up.sh" load "$CACHE/nats.tar" "$CACHE/conclave.tar" && within 0 "$here/cluster/canary.sh"
 }
 
 reason=$(obstacle)
 [ -z "$reason" ] || skip "$reason"
-or_skip 'the programs of the cluster cannot be built' "$here/prepare.sh"
-or_skip 'the packages of the image cannot be fetched' image
+or_skip 'the programs of the cluster cannot be built' within 0 "$here/prepare.sh"
+or_skip 'the packages of the image cannot be fetched, or not in time' image
 if [ "$(tail -n 1 "$log")" = failed ]; then cat "$log" && exit 1; fi
 or_skip 'the cluster does not start' ready
 echo "the cluster is up after $SECONDS s"
@@ -91,7 +98,7 @@ run_file() { # NAME SECONDS
   fi
   local arguments=(--project kubernetes "test/kubernetes/$name.test.ts")
   if [ "$name" = api-server ]; then arguments=(--project process test/integration/kubernetes); fi
-  timeout --kill-after 10 "$(($(left) + 60))" node_modules/.bin/vitest run --bail 1 "${arguments[@]}" || result=$?
+  within 60 node_modules/.bin/vitest run --bail 1 "${arguments[@]}" || result=$?
   taken=$((taken + SECONDS - began)) expected=$((expected + $2))
   if [ "$result" = 0 ]; then
     results+="  passed   $name: $((SECONDS - began)) s"$'\n'
