@@ -70,7 +70,7 @@ fi
 
 # What says most for its time comes first, what ends the release last; each file with the seconds that it takes on two cores.
 # api-server: the tests that need no more of Kubernetes, which npm test leaves out where its programs are not built yet.
-files=(api-server:40 chart:20 install:60 disruptions:150 security:25 upgrades:200 autoscaling:40 pools:80 hub:100 uninstall:60 docs:75)
+files=(api-server:25 chart:15 install:65 disruptions:155 security:25 upgrades:200 autoscaling:40 pools:75 hub:65 uninstall:160 docs:75)
 for file in "$here"/*.test.ts; do
   name=$(basename "$file" .test.ts)
   case " ${files[*]}" in *" $name:"*) ;; *) echo "run.sh: expected $name among the files, with its seconds" >&2 && exit 1 ;; esac

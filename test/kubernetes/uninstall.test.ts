@@ -29,7 +29,7 @@ describe.skipIf(kubernetesTests.skip)(`a release${kubernetesTests.suffix}`, () =
     await release.apply();
     await release.settled(180_000);
     expect(await release.kubectl('get', 'xp', '-o', 'jsonpath={.items[*].metadata.finalizers}')).toContain('drain');
-    await kubectl('delete', 'namespace', release.namespace, '--timeout=2m');
+    await kubectl('delete', 'namespace', release.namespace, '--timeout=4m');
     expect(await kubectl('get', 'namespace', release.namespace, '--ignore-not-found')).toBe('');
   });
 });
