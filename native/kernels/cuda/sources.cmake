@@ -10,6 +10,7 @@ set(CONCLAVE_CUDA_SOURCES
   backend/weights.cc
   matmul/products.cu
   operations/attention.cu
+  operations/experts.cu
   operations/gate.cu
   operations/gating_maps.cu
   operations/linear.cu

@@ -99,7 +99,8 @@ void ReleaseBarrier() {
   std::string where;
   for (int i = 0; i < block->count; ++i) {
     const Thread& t = block->threads[i];
-    if (t.state != Thread::State::kDone) where += " " + std::to_string(i) + ":" + t.waits_at;
+    if (t.state != Thread::State::kDone)
+      where.append(" ").append(std::to_string(i)).append(":").append(t.waits_at);
   }
   if (block->waiting < block->live) Die("deadlock;", where.c_str());
   block->waiting = 0;

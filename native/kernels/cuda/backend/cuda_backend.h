@@ -133,6 +133,11 @@ class CudaBackend final : public Backend {
   // Networks of groups of entries, all with matrices of the same kinds: down [entries, H].
   void RunNetworks(const NetworkBatch& batch, const ProductInput& input, float* output);
   ProductInput HiddenOf(const NetworkBatch& batch, const ProductInput& input);
+  // Of groups that are stored alike, into the outputs of all entries.
+  void RunExperts(std::span<const ExpertGroup> alike, std::span<const ExpertEntry> entries,
+                  ExpertWeights applied, const Tensor& x, float* outputs);
+  void AddExperts(std::span<const ExpertEntry> entries, ExpertWeights applied, const float* outputs,
+                  const Grid& grid, const Totals& totals);
 
   int device_;
   Stream stream_;

@@ -34,6 +34,9 @@ GroupMatrices HiddenMatrices(const CudaFfn& ffn);
 GroupMatrices GateMatrices(const CudaFfn& ffn);
 GroupMatrices DownMatrices(const CudaFfn& ffn);
 
+// What gate and up read, by what InputOf is asked for.
+Storage StorageOfInput(const CudaFfn& ffn);
+
 // Cuts entries [begin, end) of a group into tiles.
 void AppendTiles(int32_t group, int64_t begin, int64_t end, TileRows rows,
                  std::vector<GroupTile>* tiles);

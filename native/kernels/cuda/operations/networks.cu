@@ -1,9 +1,8 @@
-// Feed-forward networks: of all rows, and of the rows that a gate sends to each expert.
+// Feed-forward networks.
 
 #include <algorithm>
 
 #include "kernels/cuda/backend/cuda_backend.h"
-#include "kernels/cuda/device/exact_sum.h"
 #include "kernels/cuda/matmul/activation.h"
 #include "kernels/cuda/runtime/launch.h"
 
@@ -25,40 +24,13 @@ struct ActivateRows {
   }
 };
 
-// Entries of a row, in their order.
-struct RowEntries {
-  int32_t begin;
-  int32_t end;
-};
-
-// totals[r, i] += weight * output[e, i] on the row's grid, over the row's entries e.
-struct AddEntries {
-  const float* output;       // [entries, width]
-  const RowEntries* ranges;  // [rows]
-  const int32_t* entries;
-  const float* weights;  // [entries]; null: 1
-  const int32_t* grid;   // [rows]
-  int64_t width;
-  double* totals;
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / width;
-    double sum = totals[i];
-    for (int32_t at = ranges[row].begin; at < ranges[row].end; ++at) {
-      const int32_t entry = entries[at];
-      const float y = output[entry * width + i % width];
-      sum += Steps(weights != nullptr ? weights[entry] * y : y, grid[row]);
-    }
-    totals[i] = sum;
-  }
-};
+}  // namespace
 
 Storage StorageOfInput(const CudaFfn& ffn) {
   const bool zeros =
       ffn.gate().storage() == Storage::kQ4Zeros || ffn.up.storage() == Storage::kQ4Zeros;
   return zeros ? Storage::kQ4Zeros : ffn.up.storage();
 }
-
-}  // namespace
 
 GroupMatrices HiddenMatrices(const CudaFfn& ffn) {
   return {.weights = ffn.up.view(),
@@ -169,85 +141,6 @@ void CudaBackend::Forward(const Ffn& ffn, const Tensor& x, const Tensor& output)
                            .tile_count = Parts(x.rows, static_cast<int64_t>(tile_rows))};
   RunNetworks(batch, InputOf(DevicePointer(x), x.rows, x.width, StorageOfInput(network)),
               DevicePointer(output));
-}
-
-// Groups that are stored alike are launched together; all write to one list of outputs, which each
-// row's entries are then added from.
-void CudaBackend::Experts(std::span<const ExpertGroup> groups, std::span<const ExpertEntry> entries,
-                          ExpertWeights applied, const Tensor& x, const Grid& grid,
-                          const Totals& totals) {
-  if (entries.empty()) return;
-  const Arena::Scope scope(scratch());
-  const auto count = static_cast<int64_t>(entries.size());
-  float* const outputs = Scratch<float>(count, totals.width);
-  std::vector<int32_t> entry_rows;
-  std::vector<float> weights;
-  for (const ExpertEntry& entry : entries) {
-    entry_rows.push_back(entry.row);
-    weights.push_back(entry.weight);
-  }
-  const int32_t* const rows = Send(std::span<const int32_t>(entry_rows), "rows of entries");
-
-  std::vector<ExpertGroup> left(groups.begin(), groups.end());
-  std::erase_if(left, [](const ExpertGroup& group) { return group.begin == group.end; });
-  while (!left.empty()) {
-    const Arena::Scope batch_scope(scratch());
-    const auto network = [](const ExpertGroup& group) -> const CudaFfn& {
-      return static_cast<const CudaFfn&>(*group.ffn);
-    };
-    const CudaFfn& first = network(left.front());
-    const auto others = std::stable_partition(
-        left.begin(), left.end(), [&](const auto& group) { return Alike(first, network(group)); });
-    std::vector<GroupMatrices> hidden, gate, down;
-    std::vector<GroupTile> tiles;
-    int64_t routed = 0;
-    for (auto group = left.begin(); group != others; ++group) routed += group->end - group->begin;
-    const TileRows tile_rows = TileRowsFor(first.up.storage(), routed, others - left.begin());
-    for (auto group = left.begin(); group != others; ++group) {
-      AppendTiles(static_cast<int32_t>(hidden.size()), group->begin, group->end, tile_rows, &tiles);
-      hidden.push_back(HiddenMatrices(network(*group)));
-      gate.push_back(GateMatrices(network(*group)));
-      down.push_back(DownMatrices(network(*group)));
-    }
-    const NetworkBatch batch{
-        .first = &first,
-        .entries = count,
-        .tile_rows = tile_rows,
-        .tile_count = static_cast<int64_t>(tiles.size()),
-        .tiles = Send(std::span<const GroupTile>(tiles), "tiles of entries"),
-        .hidden = Send(std::span<const GroupMatrices>(hidden), "matrices of experts"),
-        .gate = Send(std::span<const GroupMatrices>(gate), "matrices of experts"),
-        .down = Send(std::span<const GroupMatrices>(down), "matrices of experts")};
-    ProductInput input;
-    if (applied == ExpertWeights::kOnInput) {
-      input = WeightedInput(x, entries, StorageOfInput(first));
-    } else {
-      input = InputOf(DevicePointer(x), x.rows, x.width, StorageOfInput(first));
-      input.entry_rows = rows;
-    }
-    RunNetworks(batch, input, outputs);
-    left.erase(left.begin(), others);
-  }
-
-  std::vector<RowEntries> ranges(static_cast<size_t>(totals.rows), {0, 0});
-  std::vector<int32_t> order(entries.size());
-  for (const int32_t row : entry_rows) ++ranges[static_cast<size_t>(row)].end;
-  int32_t begin = 0;
-  for (RowEntries& range : ranges) {
-    const int32_t length = range.end;
-    range = {begin, begin};
-    begin += length;
-  }
-  for (size_t e = 0; e < entries.size(); ++e)
-    order[static_cast<size_t>(ranges[static_cast<size_t>(entry_rows[e])].end++)] =
-        static_cast<int32_t>(e);
-  LaunchElements(stream_, "sum of experts", totals.elements(),
-                 AddEntries{outputs, Send(std::span<const RowEntries>(ranges), "entries of rows"),
-                            Send(std::span<const int32_t>(order), "entries of rows"),
-                            applied == ExpertWeights::kOnInput
-                                ? nullptr
-                                : Send(std::span<const float>(weights), "weights of entries"),
-                            DevicePointer(grid), totals.width, DevicePointer(totals)});
 }
 
 }  // namespace conclave::cuda
