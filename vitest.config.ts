@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests that load every core, or that say how soon something is seen. */
-const alone = ['test/e2e/cluster/{evidence,exactness,failures,rebalance,scaling}.test.ts'];
+const alone = [
+  'test/e2e/cluster/{evidence,exactness,failures,rebalance,scaling}.test.ts',
+  'test/e2e/clients/lm-eval/lm-eval.test.ts', // Its client may be installed while the others run.
+];
 const patient = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 // Unit tests are fast and run in parallel. Integration and end-to-end tests start processes and wait for them, so two files
