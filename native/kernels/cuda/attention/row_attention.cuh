@@ -156,7 +156,7 @@ struct RowAttention {
 
 // Grid: rows of the launch, slices of kHeads query heads of each key head, splits.
 template <typename Element>
-__global__ void __launch_bounds__(128) AttendRow(AttentionArguments a) {
+__global__ void __launch_bounds__(128, 5) AttendRow(AttentionArguments a) {
   using Attention = RowAttention<Element>;
   const int64_t row = a.first_row + blockIdx.x;
   SeenPositions seen = SeenBy(a.params, a.positions[row]);

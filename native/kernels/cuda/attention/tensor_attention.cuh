@@ -4,7 +4,7 @@
 // are f32. Up to 64 queries, of several rows and of all heads that share a key head, read each key
 // once.
 
-#include "kernels/cuda/attention/arguments.h"
+#include "kernels/cuda/attention/online_softmax.cuh"
 #include "kernels/cuda/device/tensor_core.h"
 
 namespace conclave::cuda {
@@ -40,8 +40,7 @@ struct TensorAttention {
   int heads;       // of the block
   int thread;
   float sums[kDimTiles][4];  // of queries lane / 4 and lane / 4 + 8 of the warp
-  float highest[2];
-  float totals[2];
+  OnlineSoftmax softmax[2];
 
   // Where 16 bytes of a row lie: permuted so that eight rows lie in eight different banks.
   static __device__ __forceinline__ int Place(int row, int chunk) {
@@ -101,38 +100,12 @@ struct TensorAttention {
     }
   }
 
-  // Scores become weights, e^(score - highest), and what was summed up so far is scaled to them.
+  // Scores become weights, and what was summed up so far is scaled to them.
   __device__ __forceinline__ void Weigh(int64_t begin, const SeenPositions (&seen)[2],
                                         float (&scores)[kKeyTiles][4]) {
-    const int lane = thread % 32;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float most = highest[half];
-#pragma unroll
-      for (int at = 0; at < kKeyTiles * 2; ++at) {
-        float& score = scores[at / 2][half * 2 + at % 2];
-        const int64_t position = begin + at / 2 * 8 + lane % 4 * 2 + at % 2;
-        score *= a.params.scale;
-        if (a.params.softcap > 0) score = a.params.softcap * tanhf(score / a.params.softcap);
-        if (position < seen[half].begin || position >= seen[half].end) score = -kInfinity;
-        most = fmaxf(most, score);
-      }
-      most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 2));
-      // Where nothing is seen so far there is nothing to subtract.
-      const float shift = most == -kInfinity ? 0 : most;
-      const float rescale = expf(highest[half] - shift);
-      highest[half] = most;
-      float sum = 0;
-#pragma unroll
-      for (int at = 0; at < kKeyTiles * 2; ++at) {
-        float& weight = scores[at / 2][half * 2 + at % 2];
-        weight = expf(weight - shift);
-        sum += weight;
-      }
-      sum += __shfl_xor_sync(kAllLanes, sum, 1);
-      sum += __shfl_xor_sync(kAllLanes, sum, 2);
-      totals[half] = MultiplyAdd(totals[half], rescale, sum);
+      const float rescale = softmax[half].Weigh(a.params, begin, seen[half], half, scores);
 #pragma unroll
       for (int j = 0; j < kDimTiles; ++j) {
         sums[j][half * 2] *= rescale;
@@ -178,8 +151,8 @@ struct TensorAttention {
         if (dim < width) output[dim] = sums[at / 2][half * 2 + at % 2];
       }
       if (lane % 4 != 0) continue;
-      output[width] = highest[half];
-      output[width + 1] = totals[half];
+      output[width] = softmax[half].highest;
+      output[width + 1] = softmax[half].total;
     }
   }
 
@@ -199,8 +172,7 @@ struct TensorAttention {
       const int query = warp * 16 + lane / 4 + half * 8;
       seen[half] = {0, 0};
       if (query < Queries()) seen[half] = SeenBy(a.params, a.positions[RowOf(query)]);
-      highest[half] = -kInfinity;
-      totals[half] = 0;
+      softmax[half] = {-kInfinity, 0};
     }
 #pragma unroll
     for (int at = 0; at < kDimTiles * 4; ++at) sums[at / 4][at % 4] = 0;
@@ -244,8 +216,7 @@ __global__ void __launch_bounds__(128)
       .heads = group - in_group < slice ? group - in_group : slice,
       .thread = static_cast<int>(threadIdx.x),
       .sums = {},
-      .highest = {},
-      .totals = {}};
+      .softmax = {}};
   attention.Run();
 }
 
