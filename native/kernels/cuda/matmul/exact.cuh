@@ -52,6 +52,7 @@ struct ExactProduct {
       __syncthreads();  // All threads are done with the part before.
       Load(p, part, first_col, depth, shared);
       __syncthreads();
+#pragma unroll
       for (int m = 0; m < kMatrices; ++m) {
         const float* const weights = shared + (kRows + m * kCols) * kStride;
         for (int k = 0; k < kDepth; ++k) {

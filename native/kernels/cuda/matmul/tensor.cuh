@@ -161,7 +161,7 @@ struct TensorProduct {
 };
 
 template <typename Tile, bool kGated, int kRows>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 3)
     MultiplyByTensorCores(const __grid_constant__ ProductArguments p) {
   TensorProduct<Tile, kGated, kRows>::Run(p);
 }
