@@ -68,7 +68,7 @@ FfnPtr Materials::Expert() {
   RandomSource gate(shape.width, shape.hidden, ++seed_);
   RandomSource up(shape.width, shape.hidden, ++seed_);
   RandomSource down(shape.hidden, shape.width, ++seed_);
-  return backend.PackFfn({.gate = gate, .up = up, .down = down}, kFormat);
+  return backend.PackFfn({.gate = &gate, .up = up, .down = down}, kFormat);
 }
 
 }  // namespace conclave::device_check
