@@ -203,7 +203,11 @@ describe('a configuration is refused', () => {
       ['tie_word_embeddings is true, text_config.tie_word_embeddings is false; they mean the same'],
     ],
     ['gpt_oss_full', { swiglu_alpha: 1.5 }, ['swiglu_alpha is 1.5; supported: 1.702']],
-    ['gemma3', { use_bidirectional_attention: true }, ['use_bidirectional_attention is true; supported: false, null']],
+    [
+      'gemma3',
+      { use_bidirectional_attention: true },
+      ['use_bidirectional_attention is true; supported: false, null, "vision"'],
+    ],
     ['llama', { hidden_size: 0 }, [like(/^hidden_size is 0: /)]],
     ['llama', { hidden_size: 1.5 }, [like(/^hidden_size is 1.5: /)]],
     ['llama', { vocab_size: '320' }, [like(/^vocab_size is "320": /)]],
