@@ -119,7 +119,7 @@ describe('a folder that cannot be served', () => {
     const folder = await copyOf(name.replaceAll(' ', '-'));
     await damage(folder);
     const inspected = await run(['inspect', folder]);
-    const served = await run(['serve', folder, '--port', '0', '--grpc-port', '0']);
+    const served = await run(['serve', folder, '--port', '0', '--grpc-port', '0', '--device', 'cpu']);
     expect(inspected).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(reason) });
     expect(served).toEqual(inspected);
   });
