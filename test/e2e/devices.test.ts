@@ -57,7 +57,7 @@ describe.skipIf(obstacle === null)(`a machine without a GPU${obstacle === null ?
     ['serve', ['serve', small, '--port', '0', '--grpc-port', '0', '--device', 'cuda']],
     ['serve with workers', ['serve', small, '--port', '0', '--grpc-port', '0', '--workers', '2', '--device', 'cuda']],
     ['a worker', ['worker', small, '--nats', 'nats://127.0.0.1:9', '--device', 'cuda:0']],
-  ])('ends %s that was told to use one, with the reason and what to do', async (_, command) => {
+  ])('ends %s that was asked to use one, with the reason and what to do', async (_, command) => {
     const { code, stderr } = await run(command);
     expect(code).toBe(1);
     expect(stderr).toContain(`conclave: cuda: ${obstacle}\n`);

@@ -14,8 +14,8 @@ export async function renamedFields<T>(names: Readonly<Record<string, string>>, 
       .find((found) => found !== null);
     if (field === undefined || failure.field === null) throw error;
     const { message } = failure;
-    const told = message.startsWith(failure.field) ? field + message.slice(failure.field.length) : message;
-    throw new ServiceError(failure.code, told, { field, cause: failure });
+    const text = message.startsWith(failure.field) ? field + message.slice(failure.field.length) : message;
+    throw new ServiceError(failure.code, text, { field, cause: failure });
   }
 }
 

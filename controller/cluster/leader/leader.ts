@@ -130,7 +130,6 @@ export class Leader {
   lead(term: number): void {
     this.#term = term;
     this.#plannedFor = null;
-    this.#publishedEpoch = 0;
     this.#record.load(this.#options.view.planning);
     this.busReturned();
     this.#timer ??= setInterval(() => this.wake(), TICK_MS);
@@ -140,6 +139,7 @@ export class Leader {
   /** The bus was away: what it says of members is old for a moment. */
   busReturned(): void {
     this.#holdUntil = this.#options.now() + HOLD_MS;
+    this.#publishedEpoch = 0; // The bus may have forgotten that plan.
   }
 
   /** Stops planning. */

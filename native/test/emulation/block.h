@@ -44,7 +44,7 @@ struct Copy {
 
 struct Warp;
 
-// Plain members, so that TSan, which sees kernels but not the emulation, is not told of them.
+// Plain members, so that TSan, which sees kernels but not the emulation, does not see them.
 struct Thread {
   enum class State { kReady, kBarrier, kCollective, kDone };
   static constexpr int kMaxCopies = 128;

@@ -90,7 +90,7 @@ void MultiplyAccumulate(float* c, const uint32_t* a, const uint32_t* b) {
   Collective("mma", ~0u, &own, MmaWork);
 }
 
-// What the running thread itself reads and writes of shared memory; TSan is told.
+// What the running thread itself reads and writes of shared memory; TSan learns of it.
 #if defined(__SANITIZE_THREAD__)
 extern "C" void __tsan_read_range(void* address, unsigned long bytes);
 extern "C" void __tsan_write_range(void* address, unsigned long bytes);

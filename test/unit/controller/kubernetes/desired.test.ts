@@ -57,7 +57,7 @@ describe('a worker pod', () => {
     ]);
   });
 
-  it('asks for GPUs, tolerates their taint, and computes on nothing else unless it is told to', () => {
+  it('asks for GPUs, tolerates their taint, and computes on nothing else unless an option says so', () => {
     const { spec } = template(model(), pool({ gpus: 2, resources: { limits: { memory: '8Gi' } } }));
     const device = (options: object) =>
       template(model({ options }), pool({ gpus: 2 })).spec.containers[0]?.env.find(

@@ -11,7 +11,7 @@ const [callBegin, nameBegin, argumentBegin, callEnd] = [
   '<|tool_call:args|>',
   '<|tool_call:end|>',
 ];
-/** Ids as the template writes them; others, and those that came before, are made anew. */
+/** Ids as the template writes them; others, and those that came before, are replaced by new ones. */
 const validId = /^[a-z0-9]{10}$/;
 
 export const solarOpen: ToolFormat = {
