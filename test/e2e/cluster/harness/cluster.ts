@@ -84,7 +84,9 @@ export class Cluster implements AsyncDisposable {
       const controllers = Array.from({ length: options.controllers ?? 1 }, (_, i) =>
         cluster.startController(`c${i + 1}`),
       );
-      await Promise.all([...controllers, ...ids.map((id) => cluster.startWorker(id, options.workers[id] ?? []))]);
+      const parts = [...controllers, ...ids.map((id) => cluster.startWorker(id, options.workers[id] ?? []))];
+      await Promise.allSettled(parts); // What starts while another part fails must be ended too.
+      await Promise.all(parts);
       await cluster.untilReady();
     } catch (error) {
       const logs = cluster.logs();

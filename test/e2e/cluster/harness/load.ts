@@ -20,6 +20,13 @@ export interface LoadOptions {
   readonly tasks?: string;
 }
 
+/** Between two tokens of a client. */
+export interface Gap {
+  readonly ms: number;
+  /** Milliseconds since the epoch. */
+  readonly endedAt: number;
+}
+
 export interface LoadReport {
   readonly requests: number;
   /** Requests that failed, with why. A controller that is gone is no failure: the client asks the next one. */
@@ -28,13 +35,18 @@ export interface LoadReport {
   readonly changed: readonly string[];
   /** Times that a client went to another controller. */
   readonly reconnects: number;
-  /** Milliseconds between a client's tokens, ascending. */
+  readonly gaps: readonly Gap[];
+  /** Their milliseconds, ascending. */
   readonly gapsMs: readonly number[];
 }
 
 /** The value that a share of the values is not above. */
 export function percentile(ascending: readonly number[], share: number): number {
   return ascending[Math.min(ascending.length - 1, Math.ceil(ascending.length * share) - 1)] ?? 0;
+}
+
+export function ascendingMs(gaps: readonly Gap[]): readonly number[] {
+  return gaps.map(({ ms }) => ms).sort((a, b) => a - b);
 }
 
 class ControllerGone extends Error {}
@@ -54,7 +66,7 @@ export class Load {
   #reconnects = 0;
   #failures: string[] = [];
   #changed: string[] = [];
-  #gapsMs: number[] = [];
+  #gaps: Gap[] = [];
 
   private constructor(options: LoadOptions, prompts: readonly string[], expected: readonly (readonly number[])[]) {
     this.#options = options;
@@ -93,13 +105,14 @@ export class Load {
       failures: this.#failures,
       changed: this.#changed,
       reconnects: this.#reconnects,
-      gapsMs: this.#gapsMs.sort((a, b) => a - b),
+      gaps: this.#gaps,
+      gapsMs: ascendingMs(this.#gaps),
     };
     this.#requests = 0;
     this.#reconnects = 0;
     this.#failures = [];
     this.#changed = [];
-    this.#gapsMs = [];
+    this.#gaps = [];
     return report;
   }
 
@@ -147,7 +160,7 @@ export class Load {
     let last = 0;
     await streamTokens(url, this.#options.model, this.#prompts[prompt] ?? '', (ids) => {
       const now = performance.now();
-      if (last > 0) this.#gapsMs.push(now - last);
+      if (last > 0) this.#gaps.push({ ms: now - last, endedAt: performance.timeOrigin + now });
       last = now;
       tokens.push(...ids);
     });
