@@ -5,7 +5,7 @@ import { sharedRelease } from './harness/shared-release.ts';
 import { nothing, underStreams } from './harness/under-streams.ts';
 import { until } from './harness/until.ts';
 
-const moveMs = 150_000;
+const moveMs = 300_000;
 let release: Release;
 
 /** An autoscaler as the chart's, but one that moves at once: stabilisation is the controller manager's own. */

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, kubectlWith, kubernetesTests } from './harness/programs.ts';
-import type { Release } from './harness/release.ts';
+import { isReady, type Release } from './harness/release.ts';
 import { sharedRelease } from './harness/shared-release.ts';
 import { Clients, nothing } from './harness/under-streams.ts';
 import { until } from './harness/until.ts';
 
-const backMs = 180_000;
+const backMs = 300_000;
 let release: Release;
 let clients: Clients;
 
@@ -16,7 +16,7 @@ async function replaced(component: string, name: string, count: number, remove: 
   await remove();
   await until(`another pod in place of ${name}`, backMs, async () => {
     const now = await release.pods(component);
-    return now.length >= count && now.every(({ metadata }) => metadata.uid !== gone);
+    return now.length >= count && now.every((pod) => pod.metadata.uid !== gone && isReady(pod));
   });
   await release.settled(backMs);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image of the repository's Dockerfile as an archive for the cluster. It can run beside other work.
-# Exits with 75 where packages cannot be fetched, which is no fault of the repository.
+# Exits with 75 where this machine is at fault: packages cannot be fetched, or buildah, memory or disk is missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/cluster/settings.sh"
@@ -12,6 +12,7 @@ trap 'rm -f "$log"' EXIT
 caches=(--volume "$(npm config get cache):/root/.npm")
 if command -v ccache >/dev/null; then caches+=(--volume "$(ccache --get-config cache_dir):/root/.cache/ccache"); fi
 if ! "$here/cluster/images/build.sh" localhost/conclave:test . "$CACHE/conclave.tar" "${caches[@]}" 2>&1 | tee "$log"; then
-  case $(grep 'STEP [0-9]' "$log" | tail -n 1) in *'RUN apt-get '* | *'RUN npm ci '*) exit 75 ;; esac
+  case $(grep -o 'building at STEP ".*' "$log" | tail -n 1) in '' | *'"RUN apt-get '* | *'"RUN npm ci '*) exit 75 ;; esac
+  if grep -qE 'No space left on device|Cannot allocate memory|Killed' "$log"; then exit 75; fi
   exit 1
 fi

@@ -7,7 +7,7 @@ import { sharedRelease } from './harness/shared-release.ts';
 import { Clients, nothing } from './harness/under-streams.ts';
 import { until } from './harness/until.ts';
 
-const moveMs = 150_000;
+const moveMs = 300_000;
 const gpus = 'nvidia.com/gpu';
 let release: Release;
 let clients: Clients;

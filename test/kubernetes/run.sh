@@ -35,15 +35,15 @@ or_skip() { # WHAT COMMAND...: of this machine, not of what is tested
   local what=$1
   shift
   if "$@" >"$log" 2>&1; then return; fi
-  cat "$log"
+  tail -n 40 "$log"
   if [ "$(left)" -gt 300 ]; then
     echo "$what; a second try"
     if "$@" >"$log" 2>&1; then return; fi
-    cat "$log"
+    tail -n 40 "$log"
   fi
   skip "$what: $(tail -n 1 "$log")"
 }
-# Its last line says whether the repository is at fault.
+# Its last line says whether the repository is at fault: then nothing is skipped.
 image() {
   local status=0
   within 0 "$here/image.sh" || status=$?
@@ -58,7 +58,7 @@ ready() {
 reason=$(obstacle)
 [ -z "$reason" ] || skip "$reason"
 or_skip 'the programs of the cluster cannot be built' within 0 "$here/prepare.sh"
-or_skip 'the packages of the image cannot be fetched, or not in time' image
+or_skip 'the image cannot be built here, or not in time' image
 if [ "$(tail -n 1 "$log")" = failed ]; then cat "$log" && exit 1; fi
 or_skip 'the cluster does not start' ready
 echo "the cluster is up after $SECONDS s"

@@ -35,8 +35,8 @@ describe.skipIf(kubernetesTests.skip)(`a release is closed${kubernetesTests.suff
     const reached = await Promise.all([
       reaches('to-worker', `${worker}:8002`),
       reaches('to-nats', `${nats}:4222`),
-      reaches('to-controller', `${controller}:8000`),
-      reaches('member', `${worker}:8002`, member),
+      reaches('to-controller', `${controller}:8000`, {}, patient),
+      reaches('member', `${worker}:8002`, member, patient),
     ]);
     // Everybody may ask the API; nobody else may talk to workers and NATS.
     expect(reached).toEqual([false, false, true, true]);
@@ -85,9 +85,9 @@ describe.skipIf(kubernetesTests.skip)(`a release is closed${kubernetesTests.suff
 
 /** What openssl says of a TLS handshake without a certificate. */
 async function handshake(target: string): Promise<string> {
-  const client = run('openssl', ['s_client', '-connect', target, '-alpn', 'h2'], { timeout: 10_000 });
-  // TLS 1.3 refuses a client after the handshake, with its first bytes.
-  setTimeout(() => client.child.stdin?.end('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 1_000);
+  const client = run('openssl', ['s_client', '-connect', target, '-alpn', 'h2'], { timeout: 60_000 });
+  // TLS 1.3 refuses a client after the handshake, with its first bytes; the client ends when the connection does.
+  client.child.stdin?.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   const { stdout, stderr } = await client.catch((error: { readonly stdout: string; readonly stderr: string }) => error);
   return stdout + stderr;
 }
@@ -107,10 +107,12 @@ async function natsRefusal(host: string): Promise<string> {
   });
 }
 
+/** Tries of a pod that should get a connection: what enforces policies hears of a new pod a moment after it runs. */
+const patient = 40;
+
 /** Whether a pod of this name, with these labels, gets a connection. */
-async function reaches(name: string, target: string, labels: object = {}): Promise<boolean> {
+async function reaches(name: string, target: string, labels: object = {}, tries = 4): Promise<boolean> {
   const [host, port] = target.split(':');
-  // What enforces policies hears of a new pod a moment after it runs.
   const script = `
     const { connect } = require('node:net');
     const end = (word) => { console.log(word); process.exit(); };
@@ -120,7 +122,7 @@ async function reaches(name: string, target: string, labels: object = {}): Promi
       const again = () => { socket.destroy(); setTimeout(attempt, 500, left - 1); };
       socket.once('connect', () => end('open')).once('error', again).once('timeout', again);
     };
-    attempt(4);`;
+    attempt(${tries});`;
   const security = { allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: { drop: ['ALL'] } };
   const pod = {
     apiVersion: 'v1',
@@ -141,7 +143,7 @@ async function reaches(name: string, target: string, labels: object = {}): Promi
   try {
     const said = await until(
       'a word of the pod',
-      60_000,
+      180_000,
       async () => (await release.kubectl('logs', name)).trim() || null,
     );
     return said === 'open';

@@ -8,7 +8,7 @@ import type { Endpoint } from './harness/streams.ts';
 import { Clients, nothing } from './harness/under-streams.ts';
 import { until } from './harness/until.ts';
 
-const settleMs = 240_000;
+const settleMs = 300_000;
 let release: Release;
 let clients: Clients;
 
@@ -80,7 +80,7 @@ describe.skipIf(kubernetesTests.skip)(`16 streams notice nothing of${kubernetesT
       for (const part of ['controller', 'worker', 'nats']) {
         await release.kubectl('annotate', 'secret', `${release.name}-${part}-tls`, 'conclave.dev/renew=now');
       }
-      await until('the new certificate', 150_000, async () => (await served(endpoint)) !== old);
+      await until('the new certificate', settleMs, async () => (await served(endpoint)) !== old);
       expect((await release.pods('controller')).every(({ metadata }) => pods.includes(metadata.name))).toBe(true);
       await release.settled(settleMs);
     });

@@ -112,13 +112,14 @@ export class Release {
   }
 
   /** Pod of the controller that plans. */
-  async leader(): Promise<string> {
-    const pods = await this.pods('controller');
-    for (const { metadata } of pods) {
-      const metrics = await this.kubectl('exec', metadata.name, '--', 'node', '--eval', readMetrics);
-      if (/^conclave_controller_leads 1$/m.test(metrics)) return metadata.name;
-    }
-    throw new Error(`none of ${pods.map(({ metadata }) => metadata.name).join(', ')} leads`);
+  leader(): Promise<string> {
+    return until('a controller that leads', 120_000, async () => {
+      for (const { metadata } of await this.pods('controller')) {
+        const metrics = await this.kubectl('exec', metadata.name, '--', 'node', '--eval', readMetrics);
+        if (/^conclave_controller_leads 1$/m.test(metrics)) return metadata.name;
+      }
+      return null;
+    });
   }
 
   /** Until there is neither a release nor its namespace. */

@@ -1,6 +1,6 @@
 import { Release } from './release.ts';
 
-const settleMs = 180_000;
+const settleMs = 300_000;
 /** A stage worker that nobody can stand in for waits so long before it goes; autoscalers can ask the controllers. */
 export const sharedValues = ['--set', 'workers.drainTimeoutSeconds=15,externalMetrics.enabled=true'];
 
