@@ -99,7 +99,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       retire: () => gateway.retire(),
       stop: async (graceMs) => {
         await gateway.close(graceMs);
-        operator?.stop();
+        await operator?.stop();
         await external?.close();
         await controller.close();
       },

@@ -28,6 +28,12 @@ export const releaseSchema = z.strictObject({
     placeholder: 'NAME',
     fallback: "the pod's own",
   }),
+  helmRelease: option(text().nullable().default(null), {
+    group: 'Kubernetes',
+    description: 'Do nothing unless it is of this release, as Helm says in its annotations.',
+    placeholder: 'NAME',
+    fallback: 'whoever made it',
+  }),
   timeout: option(duration().default(60_000), {
     group: 'Kubernetes',
     description: 'How long the controllers may take to let pools go, before that is done for them.',

@@ -74,14 +74,29 @@ describe.skipIf(kubernetesTests.skip)(`the chart${kubernetesTests.suffix}`, () =
     },
   );
 
+  it('leaves a model as it is where "kubectl apply" runs the hook that goes before "helm uninstall"', async () => {
+    const image = { repository: 'localhost/conclave', tag: 'test' };
+    const documents = parseAllDocuments(await render({ image })).map((document) => document.toJS());
+    const hook = documents.filter(
+      (object) => object?.metadata.name === 'conclave-release' || object?.kind === 'MoEModel',
+    );
+    expect(hook.map(({ kind }) => String(kind)).toSorted((a, b) => (a < b ? -1 : 1))).toEqual([
+      'Job',
+      'MoEModel',
+      'Role',
+      'RoleBinding',
+      'ServiceAccount',
+    ]);
+    await kubectlWith(hook.map((object) => JSON.stringify(object)).join('\n---\n'), 'apply', '-f', '-');
+    await kubectl('-n', namespace, 'wait', '--for=condition=Complete', 'job/conclave-release', '--timeout=5m');
+    expect(await kubectl('-n', namespace, 'logs', 'job/conclave-release')).toContain('MoEModel conclave stays');
+    expect(await kubectl('-n', namespace, 'get', 'moe', '-o', 'name')).toContain('moemodel.conclave.dev/conclave');
+  });
+
   it('explains every value, and the schema knows every one', () => {
     const text = readFileSync(join(chart, 'values.yaml'), 'utf8');
     const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'));
-    expect(Object.keys(parse(text)).toSorted()).toEqual(
-      Object.keys(schema.properties)
-        .filter((key) => key !== 'global')
-        .toSorted(),
-    );
+    expect(Object.keys(parse(text)).toSorted()).toEqual(Object.keys(schema.properties).toSorted());
   });
 
   it('asks for nothing privileged, and for no rights beyond its namespace but on its definitions and its APIService', async () => {

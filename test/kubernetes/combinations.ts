@@ -24,6 +24,10 @@ export const combinations: Readonly<Record<string, object>> = {
       spare: { replicas: 2, resources: { requests: { memory: '64Gi' }, limits: { memory: '64Gi' } } },
     },
   },
+  'images of a mirror, as an umbrella chart says it': {
+    global: { imageRegistry: 'mirror.example', imagePullSecrets: ['mirror', { name: 'other' }], region: 'eu' },
+    nats: { image: { digest: `sha256:${'0'.repeat(64)}` } },
+  },
   'an existing NATS': {
     nats: { enabled: false, urls: ['tls://nats.messaging.svc:4222'], secretName: 'nats-credentials' },
   },
@@ -89,7 +93,7 @@ export const combinations: Readonly<Record<string, object>> = {
   },
   'names, labels and annotations of a platform': {
     fullnameOverride: 'moe',
-    commonLabels: { team: 'platform' },
+    commonLabels: { team: 'platform', 'app.kubernetes.io/part-of': 'platform' },
     commonAnnotations: { 'example.com/owner': 'platform' },
     imagePullSecrets: [{ name: 'registry' }],
     image: { repository: 'registry.example/conclave', digest: `sha256:${'0'.repeat(64)}` },
@@ -114,6 +118,8 @@ export const refusals: readonly { readonly values: object; readonly names: reado
   { values: { expertPools: { default: { replicas: -1 } } }, names: ['expertPools', 'default', 'replicas', '0'] },
   { values: { model: { options: { '--max-num-seqs': '4' } } }, names: ['model', 'options', '--max-num-seqs'] },
   { values: { model: { options: { 'max-num-seqs': 4 } } }, names: ['model', 'options', 'max-num-seqs', 'string'] },
+  { values: { global: { imageRegistry: 1 } }, names: ['global', 'imageRegistry', 'string'] },
+  { values: { nats: { image: { digest: 'latest' } } }, names: ['nats', 'image', 'digest', 'sha256'] },
   { values: { httpRoute: { enabled: true } }, names: ['httpRoute', 'parentRefs'] },
   {
     values: { model: { source: { folder: '/m', claim: { name: 'm' } } } },

@@ -21,16 +21,17 @@ describe.skipIf(kubernetesTests.skip)(`a release${kubernetesTests.suffix}`, () =
     const kinds = 'moe,xp,statefulset,deployment,service,pdb,networkpolicy,role,rolebinding,job';
     expect(await release.kubectl('get', kinds, '-o', 'name')).toBe('');
     expect(await release.kubectl('get', 'secret', '-o', 'name')).toContain(`secret/${release.name}-ca`);
-    await until('no worker', 120_000, async () => (await release.kubectl('get', 'pods', '-l', workers)) === '');
+    await until('no worker', 300_000, async () => (await release.kubectl('get', 'pods', '-l', workers)) === '');
     expect(Date.now() - uninstalled).toBeLessThan(drainTimeoutSeconds * 1_000);
   });
 
-  it('goes with its namespace, as the chart makes it by default', async () => {
-    await release.apply();
-    await release.settled(180_000);
+  it('goes with its namespace, and with what it has elsewhere', async () => {
+    await release.apply('--set', 'externalMetrics.enabled=true');
+    await release.settled(300_000);
     expect(await release.kubectl('get', 'xp', '-o', 'jsonpath={.items[*].metadata.finalizers}')).toContain('drain');
     await kubectl('delete', 'namespace', release.namespace, '--timeout=4m');
     expect(await kubectl('get', 'namespace', release.namespace, '--ignore-not-found')).toBe('');
+    expect(await kubectl('get', 'apiservice', 'v1beta1.external.metrics.k8s.io', '--ignore-not-found')).toBe('');
   });
 });
 

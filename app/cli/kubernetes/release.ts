@@ -12,14 +12,28 @@ export function releaseCommand(): Command {
   return operate('release', description, releaseSchema, async (config) => {
     const { connectKubernetes, ownNamespace } = await import('../../compose/kubernetes/connect.ts');
     const api = connectKubernetes(config.namespace ?? ownNamespace());
+    const { kubernetesModel: model, helmRelease, timeout, output } = config;
     try {
-      const pools = await release(api, config.kubernetesModel, config.timeout);
-      const text = `MoEModel ${config.kubernetesModel} and ${pools.length} ExpertPools are gone\n`;
-      write(config.output === 'json' ? json({ model: config.kubernetesModel, pools }) : text);
+      if (helmRelease !== null && !(await isOfRelease(api, model, helmRelease))) {
+        const text = `MoEModel ${model} stays: Helm has not installed it with release ${helmRelease}\n`;
+        write(output === 'json' ? json({ model: null, pools: [] }) : text);
+        return;
+      }
+      const pools = await release(api, model, timeout);
+      write(
+        output === 'json' ? json({ model, pools }) : `MoEModel ${model} and ${pools.length} ExpertPools are gone\n`,
+      );
     } finally {
       api.close();
     }
   });
+}
+
+/** True of one that is gone already: what is left of it goes too. */
+async function isOfRelease(api: KubeApi, model: string, release: string): Promise<boolean> {
+  const { items } = await api.list('moemodels');
+  const found = items.find(({ metadata }) => metadata.name === model);
+  return found === undefined || found.metadata.annotations?.['meta.helm.sh/release-name'] === release;
 }
 
 /** Without their model pools are not drained. Those that nobody lets go in time are let go here. */

@@ -8,7 +8,7 @@ const NAME = 'v1beta1.external.metrics.k8s.io';
 const LOOK_MS = 10_000;
 
 export interface AuthorityBundleOptions {
-  readonly api: Pick<KubeApi, 'applyCluster'>;
+  readonly api: Pick<KubeApi, 'applyCluster' | 'namespaceLeaves' | 'dropApiService'>;
   readonly tls: Pick<TlsSource, 'current'>;
   /** Whether this controller leads: only the leader writes. */
   readonly leads: () => boolean;
@@ -16,14 +16,17 @@ export interface AuthorityBundleOptions {
   readonly clock?: Clock;
 }
 
-/** Writes it as long as this controller leads, and again whenever it is another one. Returns what ends that. */
+/**
+ * Writes it as long as this controller leads, and again whenever it is another one. Returns what ends that: the APIService is in
+ * no namespace, but it goes when the controllers' own does, as Kubernetes deletes no namespace while a server of an API is away.
+ */
 export function keepAuthorityBundle({
   api,
   tls,
   leads,
   onError,
   clock = backgroundClock,
-}: AuthorityBundleOptions): () => void {
+}: AuthorityBundleOptions): () => Promise<void> {
   let written: Buffer | null = null;
   let cancel: () => void = () => undefined;
   let stopped = false;
@@ -48,8 +51,9 @@ export function keepAuthorityBundle({
     });
   };
   lookLater(0);
-  return () => {
+  return async () => {
     stopped = true;
     cancel();
+    if (await api.namespaceLeaves()) await api.dropApiService(NAME);
   };
 }

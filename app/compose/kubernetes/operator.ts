@@ -39,7 +39,7 @@ export interface OperatorParts {
 export interface RunningOperator {
   /** For ControlService, which scales pools whether or not this controller leads. */
   readonly pools: PoolScaling;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Begins to watch, and to act while the controller leads. Throws a ConfigError where namespace or pod are not given. */
@@ -71,16 +71,15 @@ export function startOperator({
   const model = config.kubernetesModel ?? config.cluster;
   const external = config.externalMetricsPort !== null;
   const leads = () => controller.leads();
-  const onError = (err: unknown) =>
-    log.warn({ err }, 'the authority that the API server must trust could not be written');
+  const onError = (err: unknown) => log.warn({ err }, 'the APIService of the external metrics could not be changed');
   const endBundle = external && tls !== null ? keepAuthorityBundle({ api, tls, leads, onError }) : null;
   const renewal = startRenewal(config, { api, namespace, model }, controller);
   return {
     pools: poolScaling(api, namespace),
-    stop: () => {
+    stop: async () => {
       operator.stop();
       renewal?.close();
-      endBundle?.();
+      await endBundle?.().catch(onError);
       api.close();
     },
   };

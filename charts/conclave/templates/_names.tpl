@@ -64,8 +64,14 @@
 {{- end -}}
 
 {{- define "conclave.image" -}}
-{{- with .Values.image -}}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end -}}
+{{- include "conclave.reference" (dict "root" . "image" .Values.image) -}}
+{{- end -}}
+
+{{/* What a container asks for: dict "root" "image". */}}
+{{- define "conclave.reference" -}}
+{{- with (default dict .root.Values.global).imageRegistry }}{{ . }}/{{ end -}}
+{{- with .image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.root.Chart.AppVersion .tag }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
@@ -76,30 +82,30 @@
 {{/* What selects a component's pods: dict "root" "component". */}}
 {{- define "conclave.selector" -}}
 app.kubernetes.io/name: conclave
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/* What selects the model's workers, which the operator makes. */}}
 {{- define "conclave.workerSelector" -}}
 app.kubernetes.io/component: worker
-conclave.dev/model: {{ include "conclave.model" . }}
+conclave.dev/model: {{ include "conclave.model" . | quote }}
+{{- end -}}
+
+{{/* Labels of pods: dict "root" "component" "labels". Those that select them are nobody else's to set. */}}
+{{- define "conclave.podLabels" -}}
+{{- toYaml (merge (include "conclave.selector" . | fromYaml) .labels .root.Values.commonLabels) -}}
 {{- end -}}
 
 {{/* Metadata of an object: dict "root" "name" "component", and optionally "labels" and "annotations". */}}
 {{- define "conclave.metadata" -}}
 {{- $root := .root -}}
-name: {{ .name }}
-namespace: {{ $root.Release.Namespace }}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" -}}
+{{- $own := dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "app.kubernetes.io/part-of" "conclave" "helm.sh/chart" $chart -}}
+name: {{ .name | quote }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
-  {{- include "conclave.selector" . | nindent 2 }}
-  app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-  app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-  app.kubernetes.io/part-of: conclave
-  helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-  {{- with merge (dict) (default (dict) .labels) $root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- toYaml (merge (include "conclave.selector" . | fromYaml) (default (dict) .labels) $root.Values.commonLabels $own) | nindent 2 }}
 {{- with merge (dict) (default (dict) .annotations) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

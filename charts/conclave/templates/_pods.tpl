@@ -42,8 +42,13 @@ topologySpreadConstraints:
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 {{- end -}}
 
+{{/* The chart's own and those of all charts of an installation, which may be names alone. */}}
 {{- define "conclave.imagePullSecrets" -}}
-{{- with .Values.imagePullSecrets }}
+{{- $secrets := .Values.imagePullSecrets -}}
+{{- range (default dict .Values.global).imagePullSecrets }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with $secrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}

@@ -9,6 +9,7 @@ export type RawObject = Readonly<Record<string, unknown>> & {
   readonly metadata: {
     readonly name: string;
     readonly resourceVersion: string;
+    readonly annotations?: Readonly<Record<string, string>>;
     readonly finalizers?: readonly string[];
     readonly deletionTimestamp?: string;
   };
@@ -48,6 +49,8 @@ export interface KubeApi {
   namespaceLeaves(): Promise<boolean>;
   /** Server-side apply of an object that is in no namespace, at its path. */
   applyCluster(path: string, object: unknown): Promise<void>;
+  /** Deletes an APIService that the namespace's Services answer for; none, or one of others, is no error. */
+  dropApiService(name: string): Promise<void>;
   close(): void;
 }
 

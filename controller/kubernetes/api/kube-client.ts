@@ -114,6 +114,15 @@ export function kubeClient(config: KubeConfig, namespace: string): KubeApi {
       const query = { fieldManager: FIELD_MANAGER, force: 'true' };
       await transport.call({ method: 'PATCH', path, query, contentType: APPLY, body: object });
     },
+    dropApiService: async (name) => {
+      const path = `/apis/apiregistration.k8s.io/v1/apiservices/${encodeURIComponent(name)}`;
+      const found = await transport.call({ method: 'GET', path }).catch(unlessForbidden);
+      const spec = (found as RawObject | null)?.['spec'] as
+        | { readonly service?: { readonly namespace: string } }
+        | undefined;
+      if (spec?.service?.namespace === namespace)
+        await unlessGone(transport.call({ method: 'DELETE', path, body: {} }));
+    },
     close: () => transport.close(),
   };
 }

@@ -6,13 +6,17 @@ it('tells the API server whom to trust while its controller leads, and again whe
   const clock = new ManualClock();
   const applied: string[] = [];
   const errors: unknown[] = [];
-  let [leads, authority, broken] = [false, 'one', false];
+  let [leads, authority, broken, ends] = [false, 'one', false, false];
   const stop = keepAuthorityBundle({
     api: {
       applyCluster: async (path, object) => {
         if (broken) throw new Error('not reached');
         const { spec } = object as { readonly spec: { readonly caBundle: string } };
         applied.push(`${path.split('/').at(-1)} ${Buffer.from(spec.caBundle, 'base64').toString()}`);
+      },
+      namespaceLeaves: async () => ends,
+      dropApiService: async (name) => {
+        applied.push(`no ${name}`);
       },
     },
     tls: {
@@ -40,5 +44,9 @@ it('tells the API server whom to trust while its controller leads, and again whe
   broken = false;
   await look();
   expect(applied).toEqual(['v1beta1.external.metrics.k8s.io one', 'v1beta1.external.metrics.k8s.io two']);
-  stop();
+  await stop();
+  expect(applied.length).toBe(2);
+  ends = true;
+  await stop();
+  expect(applied.at(-1)).toBe('no v1beta1.external.metrics.k8s.io');
 });
