@@ -31,6 +31,7 @@ std::string Quote(std::string_view text) {
 }  // namespace
 
 double Floor(const Timing& timing, const Ceilings& ceilings) {
+  if (ceilings.copy_bytes_per_second == 0) return 0;
   return std::max(timing.bytes / ceilings.copy_bytes_per_second,
                   timing.flops / ceilings.flops_per_second);
 }
@@ -51,13 +52,16 @@ void Report::Print(std::ostream& output) const {
   for (const Part& part : parts)
     output << Format("%-12s %7.1f s  ", part.name.c_str(), part.seconds) << part.outcome << "\n";
   if (timings.empty()) return;
-  output << model << "\n"
-         << Format("%-12s %6s %12s %12s %7s\n", "operation", "rows", "floor", "measured", "share");
+  if (!model.empty()) output << model << "\n";
+  output << Format("%-12s %6s %12s %12s %7s %12s\n", "operation", "rows", "floor", "measured",
+                   "share", "torch");
   for (const Timing& timing : timings) {
     const double floor = Floor(timing, ceilings);
-    output << Format("%-12s %6lld %9.1f us %9.1f us %7.2f\n", timing.operation.c_str(),
+    output << Format("%-12s %6lld %9.1f us %9.1f us %7.2f", timing.operation.c_str(),
                      static_cast<long long>(timing.rows), floor * 1e6, timing.seconds * 1e6,
                      floor / timing.seconds);
+    if (timing.torch > 0) output << Format(" %9.1f us", timing.torch * 1e6);
+    output << "\n";
   }
 }
 
@@ -79,8 +83,10 @@ void Report::WriteJson(std::ostream& output) const {
   separator = "\n";
   for (const Timing& timing : timings) {
     output << separator << "    {\"operation\": " << Quote(timing.operation)
-           << Format(", \"rows\": %lld, \"floorSeconds\": %.6g, \"seconds\": %.6g}",
+           << Format(", \"rows\": %lld, \"floorSeconds\": %.6g, \"seconds\": %.6g",
                      static_cast<long long>(timing.rows), Floor(timing, ceilings), timing.seconds);
+    if (timing.torch > 0) output << Format(", \"torchSeconds\": %.6g", timing.torch);
+    output << "}";
     separator = ",\n";
   }
   output << "\n  ]\n}\n";

@@ -30,9 +30,10 @@ struct Timing {
   double bytes = 0;  // that it must read and write at least
   double flops = 0;
   double seconds = 0;  // of a call
+  double torch = 0;    // of the same by torch, in the same run; 0: not measured
 };
 
-// Seconds that an operation takes at least.
+// Seconds that an operation takes at least; 0 where ceilings were not measured.
 double Floor(const Timing& timing, const Ceilings& ceilings);
 
 struct Report {

@@ -13,7 +13,7 @@ Report Example() {
   report.model = "a layer";
   report.ceilings = {4e12, 8e14};
   report.parts = {{"conformance", "passed: 3 cases", 1.5}, {"operations", "skipped: no time", 0}};
-  report.timings = {{"qkv", 1, 4e6, 8e6, 2e-6}, {"experts", 2048, 4e6, 8e9, 2e-5}};
+  report.timings = {{"qkv", 1, 4e6, 8e6, 2e-6}, {"experts", 2048, 4e6, 8e9, 2e-5, 3e-5}};
   return report;
 }
 
@@ -36,6 +36,9 @@ TEST(DeviceReport, ShowsWhatWasMeasuredBesideTheFloor) {
   EXPECT_NE(text.str().find("qkv               1       1.0 us       2.0 us    0.50\n"),
             std::string::npos)
       << text.str();
+  EXPECT_NE(text.str().find("experts        2048      10.0 us      20.0 us    0.50      30.0 us\n"),
+            std::string::npos)
+      << text.str();
   EXPECT_NE(text.str().find("conformance      1.5 s  passed: 3 cases\n"), std::string::npos)
       << text.str();
 }
@@ -53,7 +56,7 @@ TEST(DeviceReport, IsWrittenAsJson) {
   ],
   "operations": [
     {"operation": "qkv", "rows": 1, "floorSeconds": 1e-06, "seconds": 2e-06},
-    {"operation": "experts", "rows": 2048, "floorSeconds": 1e-05, "seconds": 2e-05}
+    {"operation": "experts", "rows": 2048, "floorSeconds": 1e-05, "seconds": 2e-05, "torchSeconds": 3e-05}
   ]
 }
 )");
