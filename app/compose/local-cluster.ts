@@ -11,6 +11,7 @@ import { natsOptions, readTls } from '../config/connections.ts';
 import { checkMemory } from '../config/given-memory.ts';
 import type { ServeConfig } from '../config/serve-config.ts';
 import { freePorts } from '../supervise/free-ports.ts';
+import { gpuFreeBytes } from '../supervise/gpu-memory.ts';
 import { startNats } from '../supervise/nats-process.ts';
 import { startWorkerProcesses } from '../supervise/worker-processes.ts';
 import { connectBus } from './connect-bus.ts';
@@ -96,7 +97,7 @@ export async function startLocalCluster(config: ServeConfig, workers: number, lo
 /** What each worker computes with. */
 function workerDevices(config: ServeConfig, workers: number, log: Logger): readonly WorkerDevice[] {
   const gpus = findGpus(loadNative, config, (reason) => log.info(`computing on the CPU: ${reason}`));
-  if (gpus !== null) return assignGpus(config.device, workers, gpus);
+  if (gpus !== null) return assignGpus(config.device, workers, gpus, gpuFreeBytes);
   const { freeBytes, totalBytes } = readMachine();
   checkMemory('worker-memory', config.workerMemory, totalBytes);
   return Array.from({ length: workers }, () => ({

@@ -9,14 +9,19 @@ export interface WorkerDevice {
   readonly memoryBytes: number | null;
 }
 
-/** Share of a GPU's memory that workers divide among them where there are more of them than GPUs. */
+/** Share of a GPU's free memory that workers divide among them where there are more of them than GPUs. */
 const MEMORY_SHARE = 0.9;
 
 /**
- * A GPU for each of `workers`, one after the other. `auto` lets them share where GPUs are fewer; `cuda` does not. Throws a
- * ConfigError.
+ * A GPU for each of `workers`, one after the other. `auto` lets them share where GPUs are fewer, and divides what is free, by
+ * `freeBytes`; `cuda` does not. Throws a ConfigError.
  */
-export function assignGpus(device: string, workers: number, gpus: readonly Gpu[]): readonly WorkerDevice[] {
+export function assignGpus(
+  device: string,
+  workers: number,
+  gpus: readonly Gpu[],
+  freeBytes: (id: string) => number,
+): readonly WorkerDevice[] {
   if (device.includes(':') && workers > 1) {
     const library = device.split(':')[0];
     throw new ConfigError([
@@ -36,7 +41,7 @@ export function assignGpus(device: string, workers: number, gpus: readonly Gpu[]
     const sharers = Math.floor((workers - 1 - (index % usable.length)) / usable.length) + 1;
     return {
       device: own.id,
-      memoryBytes: sharers === 1 ? null : Math.floor((own.totalBytes * MEMORY_SHARE) / sharers),
+      memoryBytes: sharers === 1 ? null : Math.floor((freeBytes(own.id) * MEMORY_SHARE) / sharers),
     };
   });
 }

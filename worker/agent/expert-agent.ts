@@ -10,6 +10,8 @@ export interface ExpertAgentOptions {
   readonly onChange: () => void;
   /** Resolves once no stage routes to slots that left the list, or after a while at the latest. */
   readonly routesSettled: (epoch: number) => Promise<void>;
+  /** Slots could not be loaded: an error of the engine, or of what was found in the checkpoint. */
+  readonly onLoadFailed?: (error: unknown) => void;
   /** Slots loaded at a time: each batch is ready, and reported, as a whole. */
   readonly batchSlots?: number;
 }
@@ -110,6 +112,7 @@ export class ExpertAgent {
         }
         done += loaded.reduce((sum, slot) => sum + slot.bytes, 0);
       } catch (error) {
+        this.#options.onLoadFailed?.(error);
         this.#report({ error: messageOf(error) });
         return;
       }

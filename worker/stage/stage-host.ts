@@ -23,6 +23,8 @@ export interface StageHostOptions {
   readonly holders: () => readonly Holder[];
   /** Called when `readyPipelines`, `error` or `routesEpoch` may have changed. */
   readonly onChange: () => void;
+  /** A seat could not be made, for the most part because its weights could not be loaded. */
+  readonly onLoadFailed?: (error: unknown) => void;
 }
 
 /** Routes and what they were made from. */
@@ -229,6 +231,7 @@ export class StageHost {
       const take = spec.rank.rank === 0 ? takeStageSeat : takeRankSeat;
       this.#seats.set(pipeline, await take(spec, epoch, options));
     } catch (error) {
+      this.#options.onLoadFailed?.(error);
       this.#error = `stage ${spec.rank.stage} of pipeline ${pipeline}: ${messageOf(error)}`;
       return;
     }

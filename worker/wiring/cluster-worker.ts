@@ -109,6 +109,7 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
     bank,
     onChange: () => agent.changed(),
     routesSettled: (epoch) => agent.routesSettled(epoch),
+    onLoadFailed: (error) => observers.onLoadFailed(error),
   });
   closers.add(() => agent.stop());
   await agent.start(experts, stages, address);

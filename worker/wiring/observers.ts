@@ -25,6 +25,7 @@ export interface Observers {
   readonly shard: ShardObserver;
   onPeerFailure(failure: ShardFailure): void;
   onColdLoad(layer: number, experts: readonly number[]): void;
+  onLoadFailed(error: unknown): void;
 }
 
 export function createObservers({ bus, cluster, id, observer }: ObserverOptions, closers: Closers): Observers {
@@ -38,6 +39,7 @@ export function createObservers({ bus, cluster, id, observer }: ObserverOptions,
       events.report('STEP_FAILED', `worker/${id}`, message),
     ),
     shard: countingForwards(observer, activity),
+    onLoadFailed: (error) => observer.onLoadFailed(error),
     onPeerFailure(failure) {
       observer.onPeerFailure(failure);
       events.report(failure.code, `worker/${failure.peer}`, `seen by ${id}: ${failure.message}`);

@@ -66,6 +66,7 @@ export function createStages(
     spec: model.spec,
     holders: () => agent.holders(),
     onChange: () => agent.changed(),
+    onLoadFailed: (error) => observers.onLoadFailed(error),
     seat: seatOptions(options, context, cold),
   });
   closers.add(() => stages.close());

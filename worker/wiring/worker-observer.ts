@@ -9,6 +9,8 @@ export interface WorkerObserver extends DispatchObserver, ShardObserver {
   onPeerFailure(failure: ShardFailure): void;
   /** Experts were loaded here because no replica answered. */
   onColdLoad(layer: number, experts: readonly number[]): void;
+  /** Weights that a plan wants here could not be loaded. */
+  onLoadFailed(error: unknown): void;
   /** An error that the worker survives. */
   onError(what: string, error: unknown): void;
   readonly engine: EngineObserver;

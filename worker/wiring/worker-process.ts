@@ -88,6 +88,9 @@ function observe(
     now,
   );
   const nothing = (): void => undefined;
+  const endWithDevice = (error: unknown): void => {
+    if (error instanceof Error && errorCode(error) === 'DEVICE_LOST') onDeviceLost(error.message);
+  };
   const engine: EngineObserver = {
     onStep: ({ executeMs }) => metrics.stepped(executeMs),
     onPreemption: (requestId, index) => log.debug({ requestId, index }, 'preempted: the KV cache is full'),
@@ -95,7 +98,7 @@ function observe(
     onFirstToken: nothing,
     onFinished: nothing,
     onStepFailed(error, retried, failed) {
-      if (errorCode(error) === 'DEVICE_LOST') onDeviceLost(error instanceof Error ? error.message : String(error));
+      endWithDevice(error);
       metrics.stepFailed();
       writeStepFailure(error, retried, failed);
     },
@@ -118,6 +121,7 @@ function observe(
       writeRefusal(code, message);
     },
     onPeerFailure: writeFailure,
+    onLoadFailed: endWithDevice,
     onError: memberErrorLog(log, bus, now),
   };
 }

@@ -4,7 +4,9 @@
 set(CONCLAVE_CUDA_SOURCES
   backend/cache.cc
   backend/cuda_backend.cc
-  backend/encoded_row.cc
+  backend/loading/encoded_row.cc
+  backend/loading/weight_memory.cc
+  backend/loading/weight_upload.cc
   backend/staging.cc
   backend/step_buffers.cc
   backend/weights.cc

@@ -106,6 +106,10 @@ void FreeDevice(void* memory) noexcept {
   ::operator delete(memory, emu::kAlignment);
 }
 
+void* AllocateAside(size_t bytes, const char* purpose) { return AllocateDevice(bytes, purpose); }
+
+void FreeAside(void* memory) noexcept { FreeDevice(memory); }
+
 void* AllocatePinned(size_t bytes, const char* purpose) {
   emu::MayFail("cudaMallocHost", purpose);
   return ::operator new(bytes, emu::kAlignment);
@@ -145,16 +149,19 @@ void Stream::ToHost(void* host, const void* source, size_t bytes, const char* pu
 }
 
 void Stream::Copy(void* target, const void* source, size_t bytes, const char* purpose) {
+  Use();
   emu::Enqueue(handle_, "cudaMemcpyAsync", purpose, [=] { std::memcpy(target, source, bytes); });
 }
 
 void Stream::Zero(void* target, size_t bytes, const char* purpose) {
+  Use();
   emu::Enqueue(handle_, "cudaMemsetAsync", purpose, [=] { std::memset(target, 0, bytes); });
 }
 
 void Stream::Synchronise(const char* purpose) {
   emu::MayFail("cudaStreamSynchronize", purpose);
   static_cast<emu::Queue*>(handle_)->Run();
+  progress_->End();
 }
 
 std::vector<DeviceInfo> Devices() {

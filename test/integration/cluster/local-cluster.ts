@@ -116,6 +116,7 @@ export async function startLocalCluster(setup: ClusterSetup): Promise<LocalClust
         onColdRows: nothing,
         onForward: nothing,
         onRefused: nothing,
+        onLoadFailed: nothing,
         onPeerFailure: (failure) => failures.push(failure),
         onColdLoad: (layer, experts) => coldLoads.push(`${layer}: ${experts.join()}`),
         onError,

@@ -39,6 +39,7 @@ CudaBackend::CudaBackend(int device, int threads)
     : Backend(threads),
       device_(device),
       stream_(device),
+      weights_(device, stream_.progress()),
       step_buffers_(std::make_shared<StepBuffers>()),
       fault_(sizeof(int), "the report of faults") {
   ZeroDevice(fault_.as(), sizeof(int), "the report of faults");
@@ -54,34 +55,43 @@ Capabilities CudaBackend::capabilities() const {
           .max_top_k = kMaxTopK};
 }
 
-std::unique_ptr<DeviceMemory> CudaBackend::Allocate(size_t bytes) {
+template <typename Make>
+auto CudaBackend::MakeRoom(const Make& make) {
   UseDevice(device_);
-  return std::make_unique<CudaMemory>(bytes);
+  try {
+    return make();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kOutOfMemory || !weights_.pool().Trim()) throw;
+    return make();
+  }
+}
+
+std::unique_ptr<DeviceMemory> CudaBackend::Allocate(size_t bytes) {
+  return MakeRoom([&] { return std::make_unique<CudaMemory>(bytes); });
 }
 
 MatrixPtr CudaBackend::Pack(MatrixSource& source, WeightsFormat format) {
   UseDevice(device_);
-  return std::make_shared<const CudaMatrix>(source, format);
+  return std::make_shared<const CudaMatrix>(source, format, weights_);
 }
 
 FfnPtr CudaBackend::PackFfn(const FfnSource& source, WeightsFormat format) {
   UseDevice(device_);
-  return std::make_shared<const CudaFfn>(source, format);
+  return std::make_shared<const CudaFfn>(source, format, weights_);
 }
 
 VectorPtr CudaBackend::Store(std::vector<float> values) {
   UseDevice(device_);
-  return std::make_shared<const CudaVector>(values);
+  return std::make_shared<const CudaVector>(values, weights_);
 }
 
 EmbeddingPtr CudaBackend::PackEmbedding(MatrixSource& source, WeightsFormat format) {
   UseDevice(device_);
-  return std::make_shared<const CudaEmbedding>(source, format);
+  return std::make_shared<const CudaEmbedding>(source, format, weights_);
 }
 
 std::unique_ptr<PagedCache> CudaBackend::CreateCache(const KvCacheShape& shape, KvType type) {
-  UseDevice(device_);
-  return std::make_unique<CudaCache>(shape, type);
+  return MakeRoom([&] { return std::make_unique<CudaCache>(shape, type); });
 }
 
 size_t CudaBackend::CacheBytes(const KvCacheShape& shape, KvType type) const {
@@ -89,8 +99,7 @@ size_t CudaBackend::CacheBytes(const KvCacheShape& shape, KvType type) const {
 }
 
 std::unique_ptr<StateStore> CudaBackend::CreateStates(const StateShape& shape) {
-  UseDevice(device_);
-  return std::make_unique<CudaStates>(shape);
+  return MakeRoom([&] { return std::make_unique<CudaStates>(shape); });
 }
 
 size_t CudaBackend::StateBytes(const StateShape& shape) const {

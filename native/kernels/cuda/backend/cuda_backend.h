@@ -106,6 +106,9 @@ class CudaBackend final : public Backend {
   void Synchronise() override;
 
  private:
+  // What make() gives, once more without slabs of weights that hold nothing where memory is short.
+  template <typename Make>
+  auto MakeRoom(const Make& make);
   // Of an array of the host in device memory, until the scope around the call ends.
   template <typename Element>
   const Element* Send(std::span<const Element> values, const char* purpose) {
@@ -141,6 +144,7 @@ class CudaBackend final : public Backend {
 
   int device_;
   Stream stream_;
+  WeightLoading weights_;
   Staging staging_;
   std::shared_ptr<StepBuffers> step_buffers_;
   DeviceBuffer fault_;  // int: not 0 once a gate had logits that are not finite

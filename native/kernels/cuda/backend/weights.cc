@@ -4,13 +4,11 @@
 
 #include "conclave/base/expect.h"
 #include "conclave/base/number_formats.h"
-#include "kernels/cuda/backend/encoded_row.h"
+#include "kernels/cuda/backend/loading/encoded_row.h"
 
 namespace conclave::cuda {
 namespace {
 
-// Bytes of rows that are encoded before they are copied.
-constexpr size_t kPieceBytes = size_t{4} << 20;
 constexpr size_t kAlignment = 256;
 // Columns of scales that a block of a kernel reads.
 constexpr int64_t kScaleColumns = 64;
@@ -30,11 +28,11 @@ class GroupTable {
       values_[group * stride_ + static_cast<size_t>(row)] = of_groups[group];
   }
   size_t bytes() const { return values_.size() * (halves_ ? 2 : 4); }
-  void CopyTo(void* target) const {
-    if (!halves_) return CopyToDevice(target, values_.data(), bytes(), "scales of weights");
+  void CopyTo(void* target, WeightUpload& upload) const {
+    if (!halves_) return upload.SendAll(target, values_.data(), bytes());
     std::vector<uint16_t> rounded(values_.size());
     std::transform(values_.begin(), values_.end(), rounded.begin(), FloatToF16);
-    CopyToDevice(target, rounded.data(), bytes(), "scales of weights");
+    upload.SendAll(target, rounded.data(), bytes());
   }
 
  private:
@@ -43,23 +41,25 @@ class GroupTable {
   std::vector<float> values_;
 };
 
-// Encodes rows in pieces and copies each to the device.
+// Encodes rows in pieces and copies each to the device while the next one is encoded.
 template <typename Row>
-void CopyRows(int64_t rows, size_t row_bytes, uint8_t* target, const Row& encode) {
-  const int64_t piece = std::max<int64_t>(1, static_cast<int64_t>(kPieceBytes / row_bytes));
-  std::vector<uint8_t> bytes(static_cast<size_t>(std::min(piece, rows)) * row_bytes);
+void CopyRows(int64_t rows, size_t row_bytes, uint8_t* target, WeightUpload& upload,
+              const Row& encode) {
+  const int64_t piece =
+      std::max<int64_t>(1, static_cast<int64_t>(WeightUpload::kPieceBytes / row_bytes));
   for (int64_t first = 0; first < rows; first += piece) {
     const int64_t end = std::min(rows, first + piece);
+    const size_t bytes = static_cast<size_t>(end - first) * row_bytes;
+    uint8_t* const staged = upload.Piece(bytes);
     for (int64_t row = first; row < end; ++row)
-      encode(row, bytes.data() + static_cast<size_t>(row - first) * row_bytes);
-    CopyToDevice(target + static_cast<size_t>(first) * row_bytes, bytes.data(),
-                 static_cast<size_t>(end - first) * row_bytes, "weights");
+      encode(row, staged + static_cast<size_t>(row - first) * row_bytes);
+    upload.Send(target + static_cast<size_t>(first) * row_bytes, bytes);
   }
 }
 
 }  // namespace
 
-CudaMatrix::CudaMatrix(MatrixSource& source, WeightsFormat format)
+CudaMatrix::CudaMatrix(MatrixSource& source, WeightsFormat format, WeightLoading& loading)
     : storage_(StorageOf(source, format)) {
   Expect(source.rows() >= 1 && source.rows() <= INT32_MAX, "weights.rows", "1 to 2^31 - 1",
          source.rows());
@@ -72,19 +72,21 @@ CudaMatrix::CudaMatrix(MatrixSource& source, WeightsFormat format)
   const size_t data_bytes = Aligned(static_cast<size_t>(source.rows()) * row_bytes);
   GroupTable scales(groups, scale_stride, storage_ != Storage::kQ8);
   GroupTable zeros(storage_ == Storage::kQ4Zeros ? groups : 0, scale_stride, true);
-  memory_ = DeviceBuffer(data_bytes + Aligned(scales.bytes()) + zeros.bytes(), "weights");
+  memory_ = loading.Take(data_bytes + Aligned(scales.bytes()) + zeros.bytes());
+  uint8_t* const scale_data = memory_.data() + data_bytes;
+  uint8_t* const zero_data = scale_data + Aligned(scales.bytes());
 
   RowEncoder encoder(source, storage_);
-  CopyRows(source.rows(), row_bytes, memory_.as(), [&](int64_t row, uint8_t* output) {
-    encoder.Encode(row, output);
-    if (groups > 0) scales.Set(row, encoder.scales());
-    if (storage_ == Storage::kQ4Zeros) zeros.Set(row, encoder.zeros());
+  loading.Run([&](WeightUpload& upload) {
+    CopyRows(source.rows(), row_bytes, memory_.data(), upload, [&](int64_t row, uint8_t* output) {
+      encoder.Encode(row, output);
+      if (groups > 0) scales.Set(row, encoder.scales());
+      if (storage_ == Storage::kQ4Zeros) zeros.Set(row, encoder.zeros());
+    });
+    if (groups > 0) scales.CopyTo(scale_data, upload);
+    if (storage_ == Storage::kQ4Zeros) zeros.CopyTo(zero_data, upload);
   });
-  uint8_t* const scale_data = memory_.as() + data_bytes;
-  uint8_t* const zero_data = scale_data + Aligned(scales.bytes());
-  if (groups > 0) scales.CopyTo(scale_data);
-  if (storage_ == Storage::kQ4Zeros) zeros.CopyTo(zero_data);
-  view_ = {.data = memory_.as(),
+  view_ = {.data = memory_.data(),
            .scales = scale_data,
            .zeros = zero_data,
            .rows = static_cast<int>(source.rows()),
@@ -93,10 +95,13 @@ CudaMatrix::CudaMatrix(MatrixSource& source, WeightsFormat format)
            .scale_stride = static_cast<int>(scale_stride)};
 }
 
-CudaVector::CudaVector(const std::vector<float>& values)
+CudaVector::CudaVector(const std::vector<float>& values, WeightLoading& loading)
     : size_(static_cast<int64_t>(values.size())),
-      memory_(values.size() * sizeof(float), "a vector of weights") {
-  if (size_ > 0) CopyToDevice(memory_.as(), values.data(), memory_.bytes(), "a vector of weights");
+      memory_(loading.Take(values.size() * sizeof(float))) {
+  if (size_ == 0) return;
+  loading.Run([&](WeightUpload& upload) {
+    upload.SendAll(memory_.data(), values.data(), memory_.bytes());
+  });
 }
 
 size_t CudaFfn::bytes() const {
@@ -105,18 +110,20 @@ size_t CudaFfn::bytes() const {
   return bytes;
 }
 
-CudaEmbedding::CudaEmbedding(MatrixSource& source, WeightsFormat format)
+CudaEmbedding::CudaEmbedding(MatrixSource& source, WeightsFormat format, WeightLoading& loading)
     : type_(format == WeightsFormat::kBF16 || (source.coded() && format != WeightsFormat::kF32)
                 ? SourceType::kBF16
                 : source.type()) {
   const size_t row_bytes = static_cast<size_t>(source.cols()) * ElementBytes(type_);
-  memory_ = DeviceBuffer(static_cast<size_t>(source.rows()) * row_bytes, "embedding");
-  CopyRows(source.rows(), row_bytes, memory_.as(), [&](int64_t row, uint8_t* output) {
-    if (type_ == source.type()) {
-      source.Raw(row, output);
-    } else {
-      source.Bf16(row, reinterpret_cast<uint16_t*>(output));
-    }
+  memory_ = loading.Take(static_cast<size_t>(source.rows()) * row_bytes);
+  loading.Run([&](WeightUpload& upload) {
+    CopyRows(source.rows(), row_bytes, memory_.data(), upload, [&](int64_t row, uint8_t* output) {
+      if (type_ == source.type()) {
+        source.Raw(row, output);
+      } else {
+        source.Bf16(row, reinterpret_cast<uint16_t*>(output));
+      }
+    });
   });
 }
 

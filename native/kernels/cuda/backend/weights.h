@@ -1,7 +1,7 @@
 #pragma once
 
 #include "conclave/backend/backend.h"
-#include "kernels/cuda/runtime/runtime.h"
+#include "kernels/cuda/backend/loading/weight_upload.h"
 
 namespace conclave::cuda {
 
@@ -29,7 +29,7 @@ struct MatrixView {
 class CudaMatrix final : public Matrix {
  public:
   // Reads all rows.
-  CudaMatrix(MatrixSource& source, WeightsFormat format);
+  CudaMatrix(MatrixSource& source, WeightsFormat format, WeightLoading& loading);
 
   int64_t rows() const override { return view_.rows; }
   int64_t cols() const override { return view_.cols; }
@@ -40,27 +40,28 @@ class CudaMatrix final : public Matrix {
  private:
   Storage storage_;
   MatrixView view_{};
-  DeviceBuffer memory_;
+  WeightMemory memory_;
 };
 
 class CudaVector final : public Vector {
  public:
-  explicit CudaVector(const std::vector<float>& values);
+  CudaVector(const std::vector<float>& values, WeightLoading& loading);
   int64_t size() const override { return size_; }
-  const float* data() const { return memory_.as<float>(); }
+  const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
 
  private:
   int64_t size_;
-  DeviceBuffer memory_;
+  WeightMemory memory_;
 };
 
 class CudaFfn final : public Ffn {
  public:
-  CudaFfn(const FfnSource& source, WeightsFormat format)
-      : own_gate(source.gate != nullptr ? std::make_unique<const CudaMatrix>(*source.gate, format)
-                                        : nullptr),
-        up(source.up, format),
-        down(source.down, format),
+  CudaFfn(const FfnSource& source, WeightsFormat format, WeightLoading& loading)
+      : own_gate(source.gate != nullptr
+                     ? std::make_unique<const CudaMatrix>(*source.gate, format, loading)
+                     : nullptr),
+        up(source.up, format, loading),
+        down(source.down, format, loading),
         gate_bias(source.gate_bias),
         up_bias(source.up_bias),
         down_bias(source.down_bias),
@@ -82,14 +83,14 @@ class CudaFfn final : public Ffn {
 // The rows of a table, in the element type of the checkpoint or in bf16.
 class CudaEmbedding final : public Embedding {
  public:
-  CudaEmbedding(MatrixSource& source, WeightsFormat format);
+  CudaEmbedding(MatrixSource& source, WeightsFormat format, WeightLoading& loading);
   size_t bytes() const override { return memory_.bytes(); }
   SourceType type() const { return type_; }
-  const void* data() const { return memory_.as(); }
+  const void* data() const { return memory_.data(); }
 
  private:
   SourceType type_;
-  DeviceBuffer memory_;
+  WeightMemory memory_;
 };
 
 inline const float* DevicePointer(const Vector& vector) {

@@ -24,9 +24,9 @@ void Launch(Stream& stream, const char* purpose, LaunchShape grid, unsigned thre
             size_t shared_bytes, const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return;
   const auto size = [](int64_t blocks) { return static_cast<unsigned>(blocks); };
+  stream.Use();
 #if defined(__CUDACC__)
   constexpr size_t kFree = 48 << 10;  // What kernels may have without asking.
-  stream.Use();
   if (shared_bytes > kFree) {
     Check(cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(shared_bytes)),

@@ -20,6 +20,13 @@ void UseAnyDevice() noexcept {
   if (used == -1 && device != -1 && cudaSetDevice(device) == cudaSuccess) used = device;
 }
 
+// Whether the driver gives memory in the order of a stream: it does but for some virtual machines.
+bool AllocatesInOrder() {
+  int supported = 0;
+  return cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, used) == cudaSuccess &&
+         supported != 0;
+}
+
 }  // namespace
 
 void UseDevice(int device) {
@@ -46,6 +53,26 @@ void FreeDevice(void* memory) noexcept {
   cudaFree(memory);
 }
 
+void* AllocateAside(size_t bytes, const char* purpose) {
+  if (!AllocatesInOrder()) return AllocateDevice(bytes, purpose);
+  void* memory = nullptr;
+  const cudaError_t error = cudaMallocAsync(&memory, bytes, cudaStreamPerThread);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    Fail(ErrorCode::kOutOfMemory, purpose, ": cudaMallocAsync: no memory for ", bytes, " bytes");
+  }
+  Check(error, "cudaMallocAsync", purpose);
+  Check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize", purpose);
+  return memory;
+}
+
+// Of memory that was allocated in order, cudaFree waits for nothing; the driver takes it back when
+// someone waits.
+void FreeAside(void* memory) noexcept {
+  FreeDevice(memory);
+  cudaStreamSynchronize(cudaStreamPerThread);
+}
+
 void* AllocatePinned(size_t bytes, const char* purpose) {
   void* memory = nullptr;
   Check(cudaMallocHost(&memory, bytes), "cudaMallocHost", purpose);
@@ -58,14 +85,14 @@ void FreePinned(void* memory) noexcept {
 }
 
 void CopyToDevice(void* target, const void* host, size_t bytes, const char* purpose) {
-  Check(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy", purpose);
-  // Of memory that is not pinned, the call returns before the last part is there.
-  Check(cudaStreamSynchronize(cudaStreamLegacy), "cudaStreamSynchronize", purpose);
+  Check(cudaMemcpyAsync(target, host, bytes, cudaMemcpyHostToDevice, cudaStreamPerThread),
+        "cudaMemcpyAsync", purpose);
+  Check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize", purpose);
 }
 
 void ZeroDevice(void* target, size_t bytes, const char* purpose) {
-  Check(cudaMemset(target, 0, bytes), "cudaMemset", purpose);
-  Check(cudaStreamSynchronize(cudaStreamLegacy), "cudaStreamSynchronize", purpose);
+  Check(cudaMemsetAsync(target, 0, bytes, cudaStreamPerThread), "cudaMemsetAsync", purpose);
+  Check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize", purpose);
 }
 
 Stream::Stream(int device) : device_(device), handle_(nullptr) {
@@ -104,6 +131,7 @@ void Stream::Zero(void* target, size_t bytes, const char* purpose) {
 void Stream::Synchronise(const char* purpose) {
   Use();
   Check(cudaStreamSynchronize(Of(handle_)), "cudaStreamSynchronize", purpose);
+  progress_->End();
 }
 
 }  // namespace conclave::cuda

@@ -3,8 +3,10 @@
 // The little of the CUDA runtime that the backend uses. Every failure is an error that names the
 // call and what was being done. The emulation has another implementation of the same functions.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace conclave::cuda {
@@ -16,6 +18,11 @@ void UseDevice(int device);
 // launched before is done. Throws kOutOfMemory.
 void* AllocateDevice(size_t bytes, const char* purpose);
 void FreeDevice(void* memory) noexcept;
+
+// The same, without waiting for what runs and without making it wait, where the driver can; freed
+// at once. For what is loaded while steps run.
+void* AllocateAside(size_t bytes, const char* purpose);
+void FreeAside(void* memory) noexcept;
 
 // Memory of the host that devices read and write by themselves.
 void* AllocatePinned(size_t bytes, const char* purpose);
@@ -54,7 +61,24 @@ class Buffer {
 };
 
 using DeviceBuffer = Buffer<AllocateDevice, FreeDevice>;
+using AsideBuffer = Buffer<AllocateAside, FreeAside>;
 using PinnedBuffer = Buffer<AllocatePinned, FreePinned>;
+
+// How far the work of a stream is, for whoever may not wait for it. Any thread.
+class Progress {
+ public:
+  // Of all that was asked for so far.
+  uint64_t mark() const { return begun_; }
+  bool Done(uint64_t mark) const { return finished_ >= mark; }
+
+  // By the stream's thread.
+  void Begin() { begun_ = finished_ + 1; }
+  void End() { finished_ = begun_.load(); }
+
+ private:
+  std::atomic<uint64_t> begun_{0};
+  std::atomic<uint64_t> finished_{0};
+};
 
 // Work in order, done later than it is asked for. Of one device and one thread.
 class Stream {
@@ -74,11 +98,17 @@ class Stream {
 
   // What Launch hands to the device.
   void* handle() const { return handle_; }
-  void Use() const { UseDevice(device_); }
+  // Before anything is asked for.
+  void Use() const {
+    UseDevice(device_);
+    progress_->Begin();
+  }
+  const std::shared_ptr<Progress>& progress() const { return progress_; }
 
  private:
   int device_;
   void* handle_;
+  std::shared_ptr<Progress> progress_ = std::make_shared<Progress>();
 };
 
 }  // namespace conclave::cuda

@@ -55,9 +55,17 @@ function rig(options: { readonly checksumOf?: (slot: ExpertSlot) => number; read
         settle = resolve;
       }),
   );
-  const agent = new ExpertAgent({ workerId: 'a', bank, onChange: () => undefined, routesSettled, batchSlots: 2 });
+  const failures: unknown[] = [];
+  const agent = new ExpertAgent({
+    workerId: 'a',
+    bank,
+    onChange: () => undefined,
+    routesSettled,
+    onLoadFailed: (error) => failures.push(error),
+    batchSlots: 2,
+  });
   const held = (): readonly number[] => agent.held.flatMap(({ sliceIds }) => sliceIds); // One layer, one slice an expert.
-  return { agent, held, log, routesSettled, settle: () => settle() };
+  return { agent, held, log, failures, routesSettled, settle: () => settle() };
 }
 
 describe('ExpertAgent', () => {
@@ -155,9 +163,10 @@ describe('ExpertAgent', () => {
 
   it('reports why loading failed, and recovers with the next plan', async () => {
     const options = { fail: 'disk on fire' as string | undefined };
-    const { agent, held } = rig(options as { fail?: string });
+    const { agent, held, failures } = rig(options as { fail?: string });
     agent.follow(planOf(1, [[0, 0]]), null);
     await vi.waitFor(() => expect(agent.progress.error).toBe('disk on fire'));
+    expect(failures).toEqual([new Error('disk on fire')]);
     options.fail = undefined;
     agent.follow(planOf(2, [[0, 0]]), null);
     await vi.waitFor(() => expect(agent.progress).toMatchObject({ epoch: 2, slotsReady: 1, error: null }));

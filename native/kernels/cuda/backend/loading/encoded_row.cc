@@ -1,4 +1,4 @@
-#include "kernels/cuda/backend/encoded_row.h"
+#include "kernels/cuda/backend/loading/encoded_row.h"
 
 #include <algorithm>
 #include <cmath>
