@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, kubectl, kubectlWith, kubernetesTests } from './harness/programs.ts';
+import { parseAllDocuments } from 'yaml';
+import { chart, get, helm, kubectl, kubectlWith, kubernetesTests } from './harness/programs.ts';
 import type { Release } from './harness/release.ts';
 import { sharedRelease } from './harness/shared-release.ts';
 import { nothing, underStreams } from './harness/under-streams.ts';
@@ -34,6 +35,17 @@ describe.skipIf(kubernetesTests.skip)(`a HorizontalPodAutoscaler${kubernetesTest
   });
   afterAll(async () => {
     await release.kubectl('delete', 'hpa', release.name, '--ignore-not-found');
+  });
+
+  it('begins with the workers that there are', async () => {
+    const flags = ['-n', release.namespace, '--reuse-values', '--dry-run=server', '-o', 'json'];
+    const scaling = ['--set', 'expertPools.default.autoscaling.enabled=true'];
+    const { manifest } = JSON.parse(await helm('upgrade', release.name, chart, ...flags, ...scaling)) as {
+      readonly manifest: string;
+    };
+    const made = parseAllDocuments(manifest).map((document) => document.toJS());
+    expect(made.find(({ kind }) => kind === 'HorizontalPodAutoscaler').spec.scaleTargetRef.name).toBe(release.name);
+    expect(made.find(({ kind }) => kind === 'ExpertPool').spec.replicas).toBe(await replicas());
   });
 
   it('scales a pool up while its workers are busy, and down when they are idle; nobody notices', async () => {
