@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests that load every core, or that say how soon something is seen. */
 const alone = [
-  'test/e2e/cluster/{evidence,exactness,failures,rebalance,scaling}.test.ts',
+  'test/e2e/cluster/{failures/{evidence,failures},plans/{exactness,rebalance,scaling}}.test.ts',
   'test/e2e/clients/lm-eval/lm-eval.test.ts', // Its client may be installed while the others run.
 ];
 const patient = { testTimeout: 120_000, hookTimeout: 120_000 };
