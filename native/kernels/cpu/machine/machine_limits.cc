@@ -84,6 +84,24 @@ void Fma256Loop(int64_t rounds) {
               "xmm10", "xmm11");
   }
 }
+
+// Products of bytes in pairs, and their sums in 16 bits: two instructions for 32 multiply-adds.
+void Int8PairsLoop(int64_t rounds) {
+  asm volatile("vzeroall" ::
+                   : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                     "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  for (int64_t i = 0; i < rounds; ++i) {
+    asm volatile(
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm6\nvpaddw %%ymm6,%%ymm0,%%ymm0\n"
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm7\nvpaddw %%ymm7,%%ymm1,%%ymm1\n"
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm8\nvpaddw %%ymm8,%%ymm2,%%ymm2\n"
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm9\nvpaddw %%ymm9,%%ymm3,%%ymm3\n"
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm10\nvpaddw %%ymm10,%%ymm4,%%ymm4\n"
+        "vpmaddubsw %%ymm14,%%ymm15,%%ymm11\nvpaddw %%ymm11,%%ymm5,%%ymm5\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11");
+  }
+}
 #endif
 
 }  // namespace
@@ -120,6 +138,7 @@ std::vector<ArithmeticLimit> MeasureArithmetic([[maybe_unused]] ThreadPool& pool
   };
   const CpuFeatures features = DetectCpuFeatures();
   if (features.avx2) measure("f32 FMA, 256 bits", Fma256Loop, 8);
+  if (features.avx2) measure("int8 pairs, 256 bits", Int8PairsLoop, 16);
   if (features.avx512) measure("f32 FMA, 512 bits", FmaLoop, 16);
   if (features.avx512_bf16) measure("bf16 dot, 512 bits", Bf16Loop, 32);
   if (features.avx512_vnni) measure("int8 dot, 512 bits", VnniLoop, 64);
