@@ -35,7 +35,7 @@ function fastest({ arithmetic }: MachineLimits, kind: string): number {
 export class ModelBench {
   readonly #native: Native;
   readonly #model: ModelCase;
-  readonly #directory: string;
+  readonly directory: string;
   readonly #spec: ModelSpec;
   readonly #blocksPerSequence: number;
   readonly #kvBlocks: number;
@@ -44,7 +44,7 @@ export class ModelBench {
   private constructor(native: Native, model: ModelCase, directory: string, spec: ModelSpec, seed: number) {
     this.#native = native;
     this.#model = model;
-    this.#directory = directory;
+    this.directory = directory;
     this.#spec = spec;
     this.#random = seed;
     this.#blocksPerSequence = (Math.max(promptTokens, model.contextTokens) + 64) / blockSize;
@@ -65,7 +65,7 @@ export class ModelBench {
   async run(weights: WeightsFormat): Promise<readonly BenchRow[]> {
     console.error(`loading ${this.#model.shape} in ${weights}`);
     const limits = () => ({ kvBlocks: this.#kvBlocks, blockSize, stateSlots: 0 });
-    const [native, directory, spec] = [this.#native, this.#directory, this.#spec];
+    const [native, directory, spec] = [this.#native, this.directory, this.#spec];
     const threads = native.hardware().cpus;
     const settings = { native, directory, spec, weights, threads, isa: null, limits, onProgress: null };
     const executor = await createLocalExecutor(settings);
