@@ -46,6 +46,8 @@ export function moeSpec(shape: MoeShape): ModelSpec {
     head: linear(vocab, hidden),
     logitMultiplier: 1,
     logitSoftcap: 0,
+    streams: 1,
+    headMix: null,
     bosTokenId: 0,
     eosTokenIds: [],
   };
@@ -59,7 +61,15 @@ function layer(shape: MoeShape): LayerSpec {
 }
 
 function block(hidden: number, operators: OperatorSpec[]): BlockSpec {
-  return { preNorm: norm(hidden), operators, postNorm: null, aside: false, joinNorm: null, residualMultiplier: 1 };
+  return {
+    preNorm: norm(hidden),
+    operators,
+    postNorm: null,
+    aside: false,
+    joinNorm: null,
+    residualMultiplier: 1,
+    mix: null,
+  };
 }
 
 function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): OperatorSpec {
@@ -122,6 +132,7 @@ function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {
     softcap: 0,
     scales: null,
     norm: null,
+    table: null,
   };
   const all = new Array<FfnSpec>(experts).fill(ffn(hidden, intermediate));
   return { kind: 'moe', moe: { gate, experts: packExperts(all, () => ''), weightsOnInput: false }, cache: null };

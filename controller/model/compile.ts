@@ -123,7 +123,8 @@ function claimWeights(
     );
     return null;
   }
-  const tensors = new TensorTable(checkpoint, problems, format);
+  const named = new Map([...checkpoint.tensors].map(([name, tensor]) => [model.style.rename(name), tensor]));
+  const tensors = new TensorTable({ ...checkpoint, tensors: named }, problems, format);
   const weights = buildSpec(model, dimensions, tensors);
   tensors.reportUnclaimed(
     (name) =>

@@ -1,9 +1,9 @@
 /** How large a model is, counted from its specification. */
 import type { FfnSpec__Output as FfnSpec } from '../../proto/generated/conclave/v1/FfnSpec.ts';
 import type { ModelSpec } from '../../proto/messages.ts';
-import { type CacheType, positionBytes, stateBytes, wholeModel } from '../../proto/model/cache.ts';
+import { type CacheType, entryShareBytes, positionBytes, stateBytes, wholeModel } from '../../proto/model/cache.ts';
 import { distinctExperts } from '../../proto/model/experts.ts';
-import { gqaOf, mlaOf, moeOf, operatorsOf } from '../../proto/model/operators.ts';
+import { compressedAttentionOf, gqaOf, mlaOf, moeOf, operatorsOf } from '../../proto/model/operators.ts';
 import { checkpointBytes } from '../../proto/model/tensors.ts';
 import { ffnWeights, modelWeights, type Role, roles, storedBytes, type Weight } from '../../proto/model/weights.ts';
 
@@ -80,7 +80,9 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
   const attentions = spec.layers.flatMap((layer) => gqaOf(layer) ?? []);
   const [attention] = attentions;
   const mla = spec.layers.flatMap((layer) => mlaOf(layer) ?? [])[0];
-  const cached = (type: CacheType) => positionBytes(spec, type, wholeModel(spec));
+  const compressed = spec.layers.flatMap((layer) => compressedAttentionOf(layer) ?? []);
+  const whole = wholeModel(spec);
+  const cached = (type: CacheType) => positionBytes(spec, type, whole) + Math.ceil(entryShareBytes(spec, type, whole));
   return {
     name: spec.name,
     modelType,
@@ -90,12 +92,15 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     maxPosition: spec.maxPosition,
     layers: spec.layers.length,
     layerKinds: countKinds(spec),
-    heads: attention?.heads ?? mla?.heads ?? 0,
-    kvHeads: attention?.kvHeads ?? (mla ? 1 : 0),
-    headDim: attention?.headDim ?? (mla ? mla.plainDim + mla.rotaryDim : 0),
+    heads: attention?.heads ?? mla?.heads ?? compressed[0]?.heads ?? 0,
+    kvHeads: attention?.kvHeads ?? (mla || compressed.length > 0 ? 1 : 0),
+    headDim: attention?.headDim ?? (mla ? mla.plainDim + mla.rotaryDim : (compressed[0]?.headDim ?? 0)),
     latent: mla ? { elements: mla.latentDim, rotary: mla.rotaryDim } : null,
     selection: reportSelection(spec),
-    slidingWindow: reportWindow(attentions.map(({ slidingWindow }) => slidingWindow)),
+    slidingWindow: reportWindow([
+      ...attentions.map(({ slidingWindow }) => slidingWindow),
+      ...compressed.map(({ window }) => window),
+    ]),
     experts: reportExperts(spec),
     total,
     activeParameters: total.parameters - idleParameters(spec),
@@ -103,7 +108,7 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
     bytesByType,
     bytesByCodeBits,
     kvBytesPerToken: { f32: cached('f32'), bf16: cached('bf16') },
-    stateBytesPerSequence: stateBytes(spec, wholeModel(spec)),
+    stateBytesPerSequence: stateBytes(spec, whole),
     files: { count: spec.files.length, bytes: spec.files.reduce((sum, file) => sum + file.bytes, 0) },
   };
 }
@@ -112,6 +117,7 @@ export function reportModel(spec: ModelSpec, modelType: string): ModelReport {
 const mixerKinds: Readonly<Record<string, string>> = {
   gqa: 'attention',
   mla: 'latent attention',
+  compressedAttention: 'compressed attention',
   linearAttention: 'linear attention',
   shortConvolution: 'short convolution',
   selectiveScan: 'selective scan',
@@ -129,12 +135,13 @@ function countKinds(spec: ModelSpec): Readonly<Record<string, number>> {
 }
 
 function reportSelection(spec: ModelSpec): ModelReport['selection'] {
-  const indexers = spec.layers.flatMap((layer) => gqaOf(layer)?.indexer ?? mlaOf(layer)?.indexer ?? []);
-  if (indexers.length === 0) return null;
-  return {
-    layers: indexers.length,
-    tokens: Math.max(...indexers.map(({ kept, blockSize }) => kept * blockSize)),
-  };
+  const tokens = spec.layers.flatMap((layer) => {
+    const indexer = gqaOf(layer)?.indexer ?? mlaOf(layer)?.indexer;
+    const entries = compressedAttentionOf(layer)?.indexer;
+    if (indexer) return indexer.kept * indexer.blockSize;
+    return entries ? entries.kept * (entries.keys?.span ?? 0) : [];
+  });
+  return tokens.length === 0 ? null : { layers: tokens.length, tokens: Math.max(...tokens) };
 }
 
 function sizeOf(weight: Weight): Size {

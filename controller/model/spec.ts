@@ -6,6 +6,7 @@ import { type Builder, linear, norm, type TensorSource } from './checkpoint/part
 import { activations } from './config/config.ts';
 import type { Dimensions } from './config/dimensions.ts';
 import type { BlockShape, ConfiguredFamily, OperatorShape } from './families/family.ts';
+import { buildCompressedAttention } from './operators/compressed-attention.ts';
 import { buildDense } from './operators/ffn.ts';
 import { buildGqa } from './operators/gqa.ts';
 import { buildLinearAttention } from './operators/linear-attention.ts';
@@ -13,9 +14,10 @@ import { buildMla } from './operators/mla.ts';
 import { buildMoe } from './operators/moe.ts';
 import { buildSelectiveScan } from './operators/selective-scan.ts';
 import { buildShortConvolution } from './operators/short-convolution.ts';
+import { buildStreamMix, type StreamsShape } from './operators/streams.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
-export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'layers' | 'finalNorm' | 'head'>;
+export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'streams' | 'layers' | 'headMix' | 'finalNorm' | 'head'>;
 
 /** Claims every tensor of a model. */
 export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tensors: TensorSource): WeightSpecs {
@@ -26,14 +28,18 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     epsilon: config.rms_norm_eps,
     normStyle: style.norm,
     activation: activations[config.hidden_act],
+    vocabulary: config.vocab_size,
   };
+  const { streams } = style;
   const embedding = tensors.matrix(`${style.names.embedding}.weight`, config.vocab_size, hidden);
   return {
     embedding,
+    streams: streams?.count ?? 1,
+    headMix: streams && buildStreamMix(builder, streams.head, streams, 'read', hidden),
     layers: Array.from({ length: config.num_hidden_layers }, (_, index) => ({
       blocks: model
         .layer(index)
-        .map((block) => buildBlock(builder, `${style.names.layers}.${index}`, block, dimensions)),
+        .map((block) => buildBlock(builder, `${style.names.layers}.${index}`, block, streams, dimensions)),
       scale: style.layerScale === null ? null : tensors.vector(`${style.names.layers}.${index}.${style.layerScale}`, 1),
     })),
     finalNorm: norm(builder, style.names.finalNorm, hidden),
@@ -43,8 +49,17 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
   };
 }
 
-function buildBlock(builder: Builder, layer: string, shape: BlockShape, dimensions: Dimensions): BlockSpec {
+function buildBlock(
+  builder: Builder,
+  layer: string,
+  shape: BlockShape,
+  streams: StreamsShape | null,
+  dimensions: Dimensions,
+): BlockSpec {
+  const { mix } = shape;
   return {
+    mix:
+      streams && mix ? buildStreamMix(builder, `${layer}.${mix}`, streams, 'read and write', dimensions.hidden) : null,
     preNorm: shape.preNorm === null ? null : norm(builder, `${layer}.${shape.preNorm}`, dimensions.hidden),
     operators: shape.operators.map((operator) => buildOperator(builder, layer, operator, dimensions)),
     postNorm: shape.postNorm === undefined ? null : norm(builder, `${layer}.${shape.postNorm}`, dimensions.hidden),
@@ -60,6 +75,8 @@ function buildOperator(builder: Builder, layer: string, shape: OperatorShape, di
       return buildGqa(builder, layer, shape, dimensions);
     case 'mla':
       return buildMla(builder, layer, shape, dimensions);
+    case 'compressed-attention':
+      return buildCompressedAttention(builder, layer, shape, dimensions);
     case 'dense':
       return buildDense(builder, layer, shape, dimensions.hidden);
     case 'delta-net':

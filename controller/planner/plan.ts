@@ -33,7 +33,7 @@ function attempt(input: PlanInput, model: ModelFootprint, former: PlacementPlan 
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const hosts = workers.filter((worker) => worker.roles.includes('expert'));
   const { kvBlocks, blockSize, stateSlots } = input.constraints;
-  const memory = new StageMemory(model, { tokens: kvBlocks * blockSize, stateSlots }, hosts.length === 0);
+  const memory = new StageMemory(model, { kvBlocks, blockSize, stateSlots }, hosts.length === 0);
   const stages = planStages({
     model,
     memory,

@@ -1,8 +1,9 @@
 /**
  * Bytes of caches. The native engine lays them out; this says the same for those who plan, and tests hold it to the
  * engine's own figures. Per head and position, a paged cache keeps a key, in bf16 rounded up to an even number of elements,
- * and a value, rounded up to 16, unless the value is a part of the key. Blocks of any size take their positions' bytes and no more. States of fixed size take 4 bytes
- * an element, in each slot.
+ * and a value, rounded up to 16, unless the value is a part of the key. Blocks of any size take their positions' bytes and no more.
+ * Where spans of positions have entries, a block has room for those of as many positions as it holds, rounded up. States of fixed
+ * size take 4 bytes an element, in each slot.
  */
 import type { CacheSpec__Output as CacheSpec } from '../generated/conclave/v1/CacheSpec.ts';
 import type { ModelSpec } from '../messages.ts';
@@ -39,7 +40,34 @@ export interface CacheRoom {
 /** Bytes of a cache over a rank's layers. */
 export function cacheBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers, room: CacheRoom): number {
   const { kvBlocks, blockSize, stateSlots } = room;
-  return kvBlocks * blockSize * positionBytes(spec, type, layers) + stateSlots * stateBytes(spec, layers);
+  return kvBlocks * blockBytes(spec, type, layers, blockSize) + stateSlots * stateBytes(spec, layers);
+}
+
+/** Bytes of one block over a rank's layers. */
+export function blockBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers, blockSize: number): number {
+  const entries = sumOver(spec, layers, (cache) => entryBytes(cache, type) * entriesIn(blockSize, spanOf(cache)));
+  return blockSize * positionBytes(spec, type, layers) + entries;
+}
+
+/** Bytes that a position takes of entries on average, over a rank's layers. */
+export function entryShareBytes(spec: ModelSpec, type: CacheType, layers: CachedLayers): number {
+  return sumOver(spec, layers, (cache) => (spanOf(cache) > 0 ? entryBytes(cache, type) / spanOf(cache) : 0));
+}
+
+/** Entries that a block of so many positions has room for. */
+export function entriesIn(blockSize: number, span: number): number {
+  return span === 0 ? 0 : Math.ceil(blockSize / span);
+}
+
+/** Positions that an entry stands for; 0: there are none. */
+export function spanOf(cache: CacheSpec | null): number {
+  return cache?.compressed?.span ?? 0;
+}
+
+/** Bytes of the entry of a span, which whoever holds a share of the operator keeps. */
+export function entryBytes(cache: CacheSpec | null, type: CacheType): number {
+  const { keyWidth = 0, indexWidth = 0 } = cache?.compressed ?? {};
+  return keyBytes(keyWidth, type) + keyBytes(indexWidth, type);
 }
 
 /** Bytes of one position over a rank's layers. */
@@ -48,7 +76,7 @@ export function positionBytes(spec: ModelSpec, type: CacheType, layers: CachedLa
     spec,
     layers,
     (cache) =>
-      headBytes(cache, type) * partOf(cachedHeads(cache), keptShare(cache, layers.share)) + indexBytes(cache, type),
+      headBytes(cache, type) * partOf(cachedHeads(cache), keptShare(cache, layers.share)) + commonBytes(cache, type),
   );
 }
 
@@ -65,7 +93,7 @@ export function fittingBlocks(
   budgetBytes: number,
 ): number {
   const left = budgetBytes - stateSlots * stateBytes(spec, wholeModel(spec));
-  const perBlock = blockSize * positionBytes(spec, type, wholeModel(spec));
+  const perBlock = blockBytes(spec, type, wholeModel(spec), blockSize);
   if (perBlock === 0) return left < 0 ? 0 : Number.POSITIVE_INFINITY;
   return Math.max(0, Math.floor(left / perBlock));
 }
@@ -78,7 +106,13 @@ export function stateSlotsFor(spec: ModelSpec, sequences: number): number {
 /** Bytes of one sequence's states that a share of an operator keeps. */
 export function operatorStateBytes(cache: CacheSpec | null, share: Part): number {
   const states = cache?.fixed?.states ?? [];
-  return states.reduce((sum, { heads, elements }) => sum + partOf(heads, share) * elements * 4, 0);
+  const shared = states.reduce((sum, { heads, elements }) => sum + partOf(heads, share) * elements * 4, 0);
+  return shared + commonStateBytes(cache);
+}
+
+/** Bytes of one sequence's states that whoever holds a share of an operator keeps. */
+export function commonStateBytes(cache: CacheSpec | null): number {
+  return (cache?.compressed?.stateElements ?? 0) * 4;
 }
 
 function sumOver(
@@ -107,9 +141,9 @@ export function headBytes(cache: CacheSpec | null, type: CacheType): number {
   return keyBytes(keyWidth, type) + (valuesInsideKeys ? 0 : roundUp(valueWidth, 16) * elementBytes(type));
 }
 
-/** Bytes of one position's index key, which whoever holds a share of the operator keeps; 0 for none. */
-export function indexBytes(cache: CacheSpec | null, type: CacheType): number {
-  return keyBytes(cache?.paged?.indexWidth ?? 0, type);
+/** Bytes of one position that whoever holds a share of the operator keeps, such as an index key. */
+export function commonBytes(cache: CacheSpec | null, type: CacheType): number {
+  return keyBytes(cache?.paged?.indexWidth ?? 0, type) + keyBytes(cache?.compressed?.keyWidth ?? 0, type);
 }
 
 function keyBytes(width: number, type: CacheType): number {

@@ -1,3 +1,4 @@
+import type { CompressedAttentionSpec__Output as CompressedAttentionSpec } from '../generated/conclave/v1/CompressedAttentionSpec.ts';
 import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
 import type { GqaSpec__Output as GqaSpec } from '../generated/conclave/v1/GqaSpec.ts';
 import type { LayerSpec__Output as LayerSpec } from '../generated/conclave/v1/LayerSpec.ts';
@@ -28,6 +29,11 @@ export function gqaOf(layer: LayerSpec | undefined): GqaSpec | null {
 /** The attention over latents of a layer; null where it has none. */
 export function mlaOf(layer: LayerSpec | undefined): MlaSpec | null {
   return operatorsOf(layer).find(({ mla }) => mla)?.mla ?? null;
+}
+
+/** The attention over entries of a layer; null where it has none. */
+export function compressedAttentionOf(layer: LayerSpec | undefined): CompressedAttentionSpec | null {
+  return operatorsOf(layer).find(({ compressedAttention }) => compressedAttention)?.compressedAttention ?? null;
 }
 
 /** The dense network or the shared expert of a layer; null where it has none. */

@@ -16,6 +16,7 @@ const elementBytes: Readonly<Partial<Record<TensorRef['dtype'], number>>> = {
   DATA_TYPE_U8: 1,
   DATA_TYPE_F8_E4M3: 1,
   DATA_TYPE_F8_E8M0: 1,
+  DATA_TYPE_I64: 8,
 };
 
 export function elements(tensor: TensorRef): number {

@@ -1,5 +1,7 @@
 /** Every weight of a model, in one walk: what there is to report, to place and to load. */
 import type { BlockSpec__Output as BlockSpec } from '../generated/conclave/v1/BlockSpec.ts';
+import type { CompressedAttentionSpec__Output as CompressedAttentionSpec } from '../generated/conclave/v1/CompressedAttentionSpec.ts';
+import type { CompressorSpec__Output as CompressorSpec } from '../generated/conclave/v1/CompressorSpec.ts';
 import type { ConvolutionSpec__Output as ConvolutionSpec } from '../generated/conclave/v1/ConvolutionSpec.ts';
 import type { DenseSpec__Output as DenseSpec } from '../generated/conclave/v1/DenseSpec.ts';
 import type { FfnSpec__Output as FfnSpec } from '../generated/conclave/v1/FfnSpec.ts';
@@ -15,6 +17,7 @@ import type { NormSpec__Output as NormSpec } from '../generated/conclave/v1/Norm
 import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
 import type { SelectiveScanSpec__Output as SelectiveScanSpec } from '../generated/conclave/v1/SelectiveScanSpec.ts';
 import type { ShortConvolutionSpec__Output as ShortConvolutionSpec } from '../generated/conclave/v1/ShortConvolutionSpec.ts';
+import type { StreamMixSpec__Output as StreamMixSpec } from '../generated/conclave/v1/StreamMixSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../generated/conclave/v1/TensorRef.ts';
 import type { ModelSpec } from '../messages.ts';
 import { expertOf } from './experts.ts';
@@ -69,9 +72,9 @@ export function* modelWeights(spec: ModelSpec): Generator<Weight> {
   yield* headWeights(spec).filter(({ tensors: [tensor] }) => !isSame(tensor, spec.embedding?.data));
 }
 
-/** The final norm and the head. */
-export function headWeights({ finalNorm, head }: ModelSpec): Weight[] {
-  return [...norm(finalNorm), ...linear('head', 'owner', head)];
+/** The final norm and the head, and by what they read several streams. */
+export function headWeights({ headMix, finalNorm, head }: ModelSpec): Weight[] {
+  return [...mix(headMix), ...norm(finalNorm), ...linear('head', 'owner', head)];
 }
 
 /** What of a layer no block has. */
@@ -79,9 +82,16 @@ export function layerWeights({ scale }: LayerSpec): Weight[] {
   return vector('norms', scale);
 }
 
-/** A block's own norms. */
-export function blockWeights({ preNorm, postNorm, joinNorm }: BlockSpec): Weight[] {
-  return [...norm(preNorm), ...norm(postNorm), ...norm(joinNorm)];
+/** A block's own norms, and what mixes its streams. */
+export function blockWeights({ preNorm, postNorm, joinNorm, mix: given }: BlockSpec): Weight[] {
+  return [...norm(preNorm), ...norm(postNorm), ...norm(joinNorm), ...mix(given)];
+}
+
+function mix(given: StreamMixSpec | null): Weight[] {
+  return [
+    ...matrix('norms', 'owner', given?.weight ?? null, true),
+    ...[given?.base, given?.scale].flatMap((tensor) => vector('norms', tensor ?? null)),
+  ];
 }
 
 /** The weights of one operator of a block, but for routed experts. */
@@ -89,6 +99,7 @@ export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weigh
   const { gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum, dense, moe } = operator;
   if (gqa) return gqaWeights(gqa);
   if (mla) return mlaWeights(mla);
+  if (operator.compressedAttention) return compressedAttentionWeights(operator.compressedAttention);
   if (linearAttention) return linearAttentionWeights(linearAttention);
   if (shortConvolution) return shortConvolutionWeights(shortConvolution);
   if (selectiveScan) return selectiveScanWeights(selectiveScan);
@@ -102,6 +113,7 @@ export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weigh
     ...vector('router', gate?.bias ?? null),
     ...vector('router', gate?.correction ?? null),
     ...vector('router', gate?.scales ?? null),
+    ...vector('router', gate?.table ?? null),
     ...norm(gate?.norm ?? null),
   ];
 }
@@ -142,6 +154,30 @@ function mlaWeights({ q, qDown, qNorm, latent, latentNorm, expand, o, outputGate
     ...matrix('attention', 'ranks', expand),
     ...norms,
     ...(indexer ? indexerWeights(indexer) : []),
+  ];
+}
+
+/** Every rank makes all entries, and selects among them, by itself. */
+function compressedAttentionWeights(attention: CompressedAttentionSpec): Weight[] {
+  const { qDown, key, q, reduce, output, sinks, compressor, indexer } = attention;
+  const norms = [attention.qDownNorm, attention.qNorm, attention.keyNorm].flatMap(norm);
+  return [
+    ...[qDown, key].flatMap((given) => linear('attention', 'everyRank', given)),
+    ...[q, reduce, output].flatMap((given) => linear('attention', 'ranks', given)),
+    ...vector('attention', sinks),
+    ...norms.map((weight) => ({ ...weight, holder: 'everyRank' }) as const),
+    ...compressorWeights(compressor),
+    ...linear('attention', 'everyRank', indexer?.q ?? null),
+    ...matrix('attention', 'everyRank', indexer?.weights?.weight ?? null, true),
+    ...compressorWeights(indexer?.keys ?? null),
+  ];
+}
+
+function compressorWeights(given: CompressorSpec | null): Weight[] {
+  return [
+    ...[given?.value, given?.gate].flatMap((part) => linear('attention', 'everyRank', part ?? null)),
+    ...matrix('attention', 'everyRank', given?.bias ?? null, true),
+    ...norm(given?.norm ?? null).map((weight) => ({ ...weight, holder: 'everyRank' }) as const),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { LogitsRows, StepBatch, StepOutput } from '../../native/native.ts';
  * Cuts a batch between sequences into at most `parts` micro-batches of about equally many rows. Views, no copies of rows.
  * Every sequence stays whole, so each micro-batch is a batch of its own.
  */
-export function splitBatch(batch: StepBatch, parts: number, hidden: number): readonly StepBatch[] {
+export function splitBatch(batch: StepBatch, parts: number): readonly StepBatch[] {
   const sequences = batch.sequenceOffsets.length - 1;
   const rows = batch.positions.length;
   const cuts = [0];
@@ -16,14 +16,15 @@ export function splitBatch(batch: StepBatch, parts: number, hidden: number): rea
   }
   cuts.push(sequences);
   if (cuts.length === 2) return [batch];
-  return cuts.slice(1).map((end, i) => slice(batch, cuts[i] ?? 0, end, hidden));
+  return cuts.slice(1).map((end, i) => slice(batch, cuts[i] ?? 0, end));
 }
 
-function slice(batch: StepBatch, first: number, end: number, hidden: number): StepBatch {
+function slice(batch: StepBatch, first: number, end: number): StepBatch {
   const firstRow = batch.sequenceOffsets[first] ?? 0;
   const endRow = batch.sequenceOffsets[end] ?? 0;
   const firstBlock = batch.blockOffsets[first] ?? 0;
   const endBlock = batch.blockOffsets[end] ?? 0;
+  const rowBytes = (batch.hidden?.byteLength ?? 0) / batch.positions.length;
   return {
     tokenIds: batch.tokenIds.subarray(firstRow, endRow),
     positions: batch.positions.subarray(firstRow, endRow),
@@ -31,7 +32,7 @@ function slice(batch: StepBatch, first: number, end: number, hidden: number): St
     blockTables: batch.blockTables.subarray(firstBlock, endBlock),
     blockOffsets: batch.blockOffsets.subarray(first, end + 1).map((offset) => offset - firstBlock),
     stateSlots: batch.stateSlots.subarray(first, end),
-    hidden: batch.hidden === null ? null : batch.hidden.subarray(firstRow * hidden * 4, endRow * hidden * 4),
+    hidden: batch.hidden === null ? null : batch.hidden.subarray(firstRow * rowBytes, endRow * rowBytes),
     logits: sliceLogits(batch.logits, firstRow, endRow),
   };
 }

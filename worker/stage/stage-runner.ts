@@ -15,8 +15,6 @@ export interface StageRunnerOptions {
   readonly dispatcher: Dispatcher;
   /** What the caches of other ranks and of later stages hold. */
   readonly claim: CacheClaim;
-  /** Width of the residual stream, in elements. */
-  readonly hidden: number;
   /** Plan that dispatches are sent under. */
   readonly epoch: () => number;
   /** Null on the last stage. */
@@ -43,8 +41,8 @@ export class StageRunner {
 
   /** Runs a batch to the end of the pipeline. Rejects with RankLost or a native error; the batch's cache is then void. */
   async run(batch: StepBatch): Promise<StepOutput> {
-    const { overlapRows, hidden } = this.#options;
-    const parts = batch.positions.length >= overlapRows ? splitBatch(batch, 2, hidden) : [batch];
+    const { overlapRows } = this.#options;
+    const parts = batch.positions.length >= overlapRows ? splitBatch(batch, 2) : [batch];
     const running = Promise.allSettled(parts.map((part) => this.#runPart(part)));
     this.#inFlight.add(running);
     const results = await running;

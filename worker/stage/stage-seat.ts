@@ -97,7 +97,7 @@ export class StageSeat {
  * when the weights cannot be loaded.
  */
 export async function takeStageSeat(spec: SeatSpec, epoch: number, options: SeatOptions): Promise<StageSeat> {
-  const { targets, hidden, credentials, metadata, rankDeadlineMs: deadlineMs, overlapRows } = options;
+  const { targets, credentials, metadata, rankDeadlineMs: deadlineMs, overlapRows } = options;
   const { pipeline } = spec.rank;
   const rankTargets = spec.ranks.map(({ id, address }) => {
     const number = targets.numberOf(id, address);
@@ -113,7 +113,6 @@ export async function takeStageSeat(spec: SeatSpec, epoch: number, options: Seat
     stage,
     dispatcher,
     claim,
-    hidden,
     epoch: options.epoch,
     next,
     overlapRows,

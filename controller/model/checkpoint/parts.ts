@@ -12,6 +12,8 @@ export interface TensorSource {
   matrix(name: string, rows: number, cols: number): MatrixSpec;
   /** Where a vector lies; `shape` is how it is stored, where that has more than one dimension. */
   vector(name: string, length: number, shape?: readonly number[]): TensorRef;
+  /** Where ids below `count` lie. */
+  ids(name: string, shape: readonly [number, number], count: number): TensorRef;
   /** How a tensor is stored; null where it is not, or nothing is. */
   shapeOf(name: string): readonly number[] | null;
   /** Where a stack of matrices `as` [count, rows, cols] lies in one tensor, which may be stored by another shape. */
@@ -68,6 +70,8 @@ export interface Builder {
   readonly epsilon: number;
   readonly normStyle: NormStyle;
   readonly activation: Activation;
+  /** Tokens. */
+  readonly vocabulary: number;
 }
 
 const normKinds = { rms: 'NORM_KIND_RMS', layer: 'NORM_KIND_LAYER' } as const;

@@ -11,6 +11,7 @@ const dtypes: Readonly<Record<string, TensorRef['dtype']>> = {
   F16: 'DATA_TYPE_F16',
   BF16: 'DATA_TYPE_BF16',
   I32: 'DATA_TYPE_I32',
+  I64: 'DATA_TYPE_I64',
   I8: 'DATA_TYPE_I8',
   U8: 'DATA_TYPE_U8',
   F8_E4M3: 'DATA_TYPE_F8_E4M3',
@@ -56,6 +57,10 @@ export class TensorTable implements TensorSource {
 
   vector(name: string, length: number, shape: readonly number[] = [length]): TensorRef {
     return { ...this.#claim(name, shape), shape: [length] };
+  }
+
+  ids(name: string, shape: readonly [number, number]): TensorRef {
+    return this.#claim(name, shape, ['I32', 'I64']);
   }
 
   stack(name: string, shape: readonly number[], as = shape): TensorStack {

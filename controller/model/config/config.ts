@@ -2,6 +2,7 @@
  * config.json as the families read it. Keys keep the names that the file uses, so that an error points at the line.
  */
 import { z } from 'zod';
+import { compressedKeys } from './compressed.ts';
 import { gateKeys } from './gates.ts';
 import { indexerKeys } from './indexer.ts';
 import { isObject } from './json.ts';
@@ -23,6 +24,8 @@ const layerType = z.preprocess(
     'linear_attention',
     'indexed_attention',
     'minimax_m3_sparse',
+    'compressed_sparse_attention',
+    'heavily_compressed_attention',
     'conv',
     'mlp',
     'moe',
@@ -93,7 +96,7 @@ const keys = {
   n_group: z.int().min(1).nullable(),
   topk_group: z.int().min(1).nullable(),
   topk_method: z.enum(['greedy', 'group_limited_greedy', 'noaux_tc']),
-  scoring_func: z.enum(['softmax', 'sigmoid']),
+  scoring_func: z.enum(['softmax', 'sigmoid', 'sqrtsoftplus']),
   moe_layer_freq: z.literal(1),
   /** Null: queries are made of the input itself. */
   q_lora_rank: size.nullable(),
@@ -146,6 +149,7 @@ const keys = {
   ...indexerKeys,
   ...layerKeys,
   ...gateKeys,
+  ...compressedKeys,
   intermediate_size_mlp: size,
   interleave_moe_layer_step: size,
   /** Null: as interleave_moe_layer_step says. */
@@ -208,6 +212,7 @@ const aliases: Readonly<Partial<Record<ConfigKey, readonly string[]>>> = {
   index_topk_blocks: ['sparse_topk_blocks'],
   index_local_blocks: ['sparse_local_block'],
   rope_type: ['type'],
+  expert_layer_types: ['mlp_layer_types'],
 };
 
 /**

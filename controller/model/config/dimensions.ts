@@ -68,6 +68,8 @@ function layerKinds(config: Partial<ModelConfig>): readonly string[] {
   if ('mlp_hidden_act' in config) return ['full_attention', 'linear_attention', 'mlp', 'moe'];
   if ('linear_conv_kernel_dim' in config || 'mamba_n_heads' in config) return ['full_attention', 'linear_attention'];
   if ('conv_L_cache' in config) return ['full_attention', 'conv'];
+  if ('compress_rates' in config)
+    return ['sliding_attention', 'compressed_sparse_attention', 'heavily_compressed_attention'];
   if ('index_topk' in config) return ['indexed_attention'];
   if ('index_topk_blocks' in config) return ['full_attention', 'minimax_m3_sparse'];
   const kinds = ['full_attention', 'sliding_attention'];

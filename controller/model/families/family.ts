@@ -2,6 +2,7 @@
 import { type NormStyle, rmsNorm } from '../checkpoint/parts.ts';
 import { type ConfigKey, type ModelConfig, readConfig, type SharedKey } from '../config/config.ts';
 import type { RopeLayout, RopeVariant } from '../config/rope.ts';
+import type { CompressedAttentionShape } from '../operators/compressed-attention.ts';
 import type { DenseShape } from '../operators/ffn.ts';
 import type { GqaShape } from '../operators/gqa.ts';
 import type { LinearAttentionShape } from '../operators/linear-attention.ts';
@@ -9,6 +10,7 @@ import type { MlaShape } from '../operators/mla.ts';
 import type { MoeShape } from '../operators/moe.ts';
 import type { SelectiveScanShape } from '../operators/selective-scan.ts';
 import type { ShortConvolutionShape } from '../operators/short-convolution.ts';
+import type { StreamsShape } from '../operators/streams.ts';
 
 /** A parsed config.json. */
 export type ConfigFile = Readonly<Record<string, unknown>>;
@@ -17,6 +19,7 @@ export type ConfigFile = Readonly<Record<string, unknown>>;
 export type OperatorShape =
   | GqaShape
   | MlaShape
+  | CompressedAttentionShape
   | LinearAttentionShape
   | ShortConvolutionShape
   | SelectiveScanShape
@@ -36,6 +39,8 @@ export interface BlockShape {
   readonly joinNorm?: string;
   /** Multiplies what is added to the residual stream; absent: 1. */
   readonly residualMultiplier?: number;
+  /** Where what mixes several streams lies, below the layer. */
+  readonly mix?: string;
 }
 
 /** What a model has around its layers. */
@@ -53,6 +58,10 @@ export interface ModelStyle {
   readonly headBias: boolean;
   /** Name of what multiplies the residual stream after a layer, below the layer; null: nothing does. */
   readonly layerScale: string | null;
+  /** Of the residual; null: there is one. */
+  readonly streams: StreamsShape | null;
+  /** The family's name of a tensor, where files may have another. */
+  readonly rename: (name: string) => string;
   /** Of the tensors around the layers, and of what stands before a layer's number. */
   readonly names: {
     readonly embedding: string;
@@ -74,6 +83,8 @@ export const plainStyle: ModelStyle = {
   logitSoftcap: 0,
   headBias: false,
   layerScale: null,
+  streams: null,
+  rename: (name) => name,
   names: { embedding: 'model.embed_tokens', layers: 'model.layers', finalNorm: 'model.norm', head: 'lm_head' },
   unused: () => false,
 };

@@ -19,6 +19,8 @@ export interface GateShape {
   readonly multiplier: number;
   /** Where the correction of scores lies, below the experts' path, and how it is stored; null: there is none. */
   readonly correction: { readonly name: string; readonly shape: readonly number[] } | null;
+  /** Where below the experts' path the experts of each token are; null: scores pick them. */
+  readonly table: string | null;
   /** The matrix has a bias. */
   readonly bias: boolean;
   readonly groups: GateGroups | null;
@@ -66,6 +68,7 @@ export function softmaxGate(renormalise: boolean): GateShape {
     smallestSum: 0,
     multiplier: 1,
     correction: null,
+    table: null,
     bias: false,
     groups: null,
     jitter: 0,
@@ -105,7 +108,7 @@ export function buildMoe(builder: Builder, layer: string, shape: MoeShape, hidde
 }
 
 function buildGate(builder: Builder, path: string, { gate, experts, topK }: MoeShape, hidden: number): GateSpec {
-  const { tensors } = builder;
+  const { tensors, vocabulary } = builder;
   const { scoring, correction, groups, norm } = gate;
   return {
     weight: tensors.matrix(`${path}.${gate.name}.weight`, experts, hidden),
@@ -114,6 +117,7 @@ function buildGate(builder: Builder, path: string, { gate, experts, topK }: MoeS
     scoring,
     weightMultiplier: Math.fround(gate.multiplier),
     correction: correction && tensors.vector(`${path}.${correction.name}`, experts, correction.shape),
+    table: gate.table === null ? null : tensors.ids(`${path}.${gate.table}`, [vocabulary, topK], experts),
     renormalise: gate.renormalise,
     smallestSum: Math.fround(gate.smallestSum),
     groups: groups && groups.count > 1 ? groups : null,

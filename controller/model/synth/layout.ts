@@ -1,9 +1,14 @@
 /** How tensors are laid out in safetensors files: in order, without gaps, a new file where one grows too large. */
 
-export interface PlannedTensor {
+export interface WantedTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** bf16. */
+  /** How many ids there are, of which it holds some; absent: it holds floats. */
+  readonly ids?: number | undefined;
+}
+
+export interface PlannedTensor extends WantedTensor {
+  /** bf16; of ids, i32. */
   readonly bytes: number;
 }
 
@@ -22,20 +27,17 @@ export interface Layout {
   readonly bytes: number;
 }
 
-/** Lays bf16 tensors out in files of at most `maxFileBytes` of data (more where one tensor is larger). */
-export function layOut(
-  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
-  maxFileBytes: number,
-): Layout {
+/** Lays tensors out in files of at most `maxFileBytes` of data (more where one tensor is larger). */
+export function layOut(tensors: readonly WantedTensor[], maxFileBytes: number): Layout {
   const groups: PlannedTensor[][] = [];
   let filled = 0;
-  for (const { name, shape } of tensors) {
-    const bytes = shape.reduce((product, length) => product * length, 2);
+  for (const tensor of tensors) {
+    const bytes = tensor.shape.reduce((product, length) => product * length, tensor.ids === undefined ? 2 : 4);
     if (groups.length === 0 || filled + bytes > maxFileBytes) {
       groups.push([]);
       filled = 0;
     }
-    groups.at(-1)?.push({ name, shape, bytes });
+    groups.at(-1)?.push({ ...tensor, bytes });
     filled += bytes;
   }
   const files = groups.map((group, i) => planFile(fileName(i, groups.length), group));
@@ -56,10 +58,10 @@ function fileName(i: number, count: number): string {
 
 function planFile(path: string, tensors: readonly PlannedTensor[]): PlannedFile {
   let end = 0;
-  const entries = tensors.map(({ name, shape, bytes }) => {
+  const entries = tensors.map(({ name, shape, ids, bytes }) => {
     const begin = end;
     end += bytes;
-    return [name, { dtype: 'BF16', shape, data_offsets: [begin, end] }];
+    return [name, { dtype: ids === undefined ? 'BF16' : 'I32', shape, data_offsets: [begin, end] }];
   });
   const json = JSON.stringify({ __metadata__: { format: 'pt' }, ...Object.fromEntries(entries) });
   // Spaces after the header put the tensors on 64-byte boundaries.

@@ -6,7 +6,7 @@ import { deriveDimensions } from '../config/dimensions.ts';
 import { Problems } from '../config/problems.ts';
 import { findFamily } from '../families.ts';
 import { buildSpec } from '../spec.ts';
-import { type Layout, layOut, type PlannedFile } from './layout.ts';
+import { type Layout, layOut, type PlannedFile, type WantedTensor } from './layout.ts';
 import { NewFolder } from './new-folder.ts';
 import { type ShapeConfig, type ShapeName, shapeConfig } from './shapes.ts';
 import { endOfMessage, endOfText, tokenizerConfigJson, tokenizerJson } from './tokenizer.ts';
@@ -82,15 +82,16 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   const dimensions = model && deriveDimensions(model.config, report);
   problems.throwIfAny('configuration');
   if (!model || !dimensions) throw new Error('a configuration was refused without a reason');
-  const tensors: { name: string; shape: readonly number[] }[] = [];
-  const claim = (name: string, shape: readonly number[]): TensorRef => {
-    tensors.push({ name, shape });
+  const tensors: WantedTensor[] = [];
+  const claim = (name: string, shape: readonly number[], ids?: number): TensorRef => {
+    tensors.push({ name, shape, ids });
     return { name, file: 0, offset: 0, dtype: 'DATA_TYPE_BF16', shape: [...shape] };
   };
   buildSpec(model, dimensions, {
     matrix: (name, rows, cols) => plainMatrix(rows, cols, claim(name, [rows, cols])),
     shapeOf: () => null,
     vector: (name, length, shape = [length]) => claim(name, shape),
+    ids: (name, shape, count) => claim(name, shape, count),
     stack: (name, shape, as = shape) => stackOf({ ...claim(name, shape), shape: [...as] }),
   });
   return layOut(tensors, maxDataBytes);
@@ -127,8 +128,8 @@ function* makePieces(file: PlannedFile, generator: WeightGenerator): Generator<U
     filled = 0;
     return piece;
   };
-  for (const { name, shape, bytes } of file.tensors) {
-    const fill = generator.tensor(name, shape);
+  for (const { name, shape, ids, bytes } of file.tensors) {
+    const fill = ids === undefined ? generator.tensor(name, shape) : idsOf(shape, ids);
     for (let first = 0; first < bytes / 2; ) {
       const count = Math.min(bytes / 2 - first, 2 * Math.floor((elements - filled) / 2));
       fill(buffer.subarray(filled, filled + count), first);
@@ -138,4 +139,15 @@ function* makePieces(file: PlannedFile, generator: WeightGenerator): Generator<U
     }
   }
   if (filled > 0) yield take();
+}
+
+/** A function that fills `out` with the words of a table of i32, from an even word on: each row has ids of its own. */
+function idsOf([, columns = 1]: readonly number[], count: number) {
+  return (out: Uint16Array, first: number): void => {
+    for (let i = 0; i < out.length; i++) {
+      const element = (first + i) >> 1;
+      const row = Math.floor(element / columns);
+      out[i] = (first + i) % 2 === 0 ? (row * columns + (element % columns)) % count : 0;
+    }
+  };
 }

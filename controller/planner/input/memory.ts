@@ -5,7 +5,16 @@ import type { LayerSpec__Output as LayerSpec } from '../../../proto/generated/co
 import type { LinearAttentionSpec__Output as LinearAttentionSpec } from '../../../proto/generated/conclave/v1/LinearAttentionSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
-import { cachedHeads, cacheType, headBytes, indexBytes, operatorStateBytes } from '../../../proto/model/cache.ts';
+import {
+  cachedHeads,
+  cacheType,
+  commonBytes as commonCacheBytes,
+  commonStateBytes,
+  entryBytes,
+  headBytes,
+  operatorStateBytes,
+  spanOf,
+} from '../../../proto/model/cache.ts';
 import { distinctExperts } from '../../../proto/model/experts.ts';
 import { moeOf } from '../../../proto/model/operators.ts';
 import { type Part, partOf, wholeShare } from '../../../proto/model/share.ts';
@@ -36,8 +45,12 @@ export interface SharedPart {
   readonly kvBytesPerToken: number;
   /** Cache of one position that every rank keeps. */
   readonly commonKvBytesPerToken: number;
-  /** States of one sequence, all heads. */
+  /** Cache of spans of positions that every rank keeps; null: none. */
+  readonly entries: { readonly span: number; readonly bytes: number } | null;
+  /** States of one sequence, all heads that ranks share. */
   readonly stateBytesPerSequence: number;
+  /** States of one sequence that every rank keeps. */
+  readonly commonStateBytesPerSequence: number;
   /** Something is normalised over heads that ranks would share, so no rank can hold a part of them. */
   readonly inseparable: boolean;
 }
@@ -129,8 +142,10 @@ function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: nu
     weightBytes,
     commonBytes,
     kvBytesPerToken: replicated ? 0 : cached,
-    commonKvBytesPerToken: (replicated ? cached : 0) + indexBytes(cache, type),
-    stateBytesPerSequence: operatorStateBytes(cache, wholeShare),
+    commonKvBytesPerToken: (replicated ? cached : 0) + commonCacheBytes(cache, type),
+    entries: spanOf(cache) > 0 ? { span: spanOf(cache), bytes: entryBytes(cache, type) } : null,
+    stateBytesPerSequence: operatorStateBytes(cache, wholeShare) - commonStateBytes(cache),
+    commonStateBytesPerSequence: commonStateBytes(cache),
     inseparable:
       gqa?.qkNorm === 'QK_NORM_FULL_WIDTH' ||
       (gqa?.indexer != null && gqa.indexer.heads !== gqa.kvHeads) ||
@@ -140,9 +155,11 @@ function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: nu
 }
 
 /** What ranks hold whole ones of. */
-function headsOf({ gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum }: OperatorSpec) {
+function headsOf(operator: OperatorSpec) {
+  const { gqa, mla, compressedAttention, linearAttention, shortConvolution, selectiveScan, runningSum } = operator;
   const columns = shortConvolution?.value?.weight?.rows ?? selectiveScan?.value?.weight?.rows;
-  return gqa?.kvHeads ?? mla?.heads ?? linearAttention?.keyHeads ?? columns ?? runningSum?.heads ?? null;
+  const groups = gqa?.kvHeads ?? mla?.heads ?? compressedAttention?.groups;
+  return groups ?? linearAttention?.keyHeads ?? columns ?? runningSum?.heads ?? null;
 }
 
 function normalisesAcrossKeyHeads(attention: LinearAttentionSpec | null): boolean {

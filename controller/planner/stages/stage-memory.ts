@@ -1,3 +1,4 @@
+import { entriesIn } from '../../../proto/model/cache.ts';
 import type { Part } from '../../../proto/model/share.ts';
 import { fractionOf, type LayerFootprint, type ModelFootprint, type SharedPart } from '../input/memory.ts';
 import type { LayerRange } from './partition.ts';
@@ -13,8 +14,9 @@ export interface RankBytes {
 
 /** For what the cache of a pipeline has room. */
 export interface PipelineCache {
-  /** Positions of all sequences. */
-  readonly tokens: number;
+  readonly kvBlocks: number;
+  /** Positions of a block. */
+  readonly blockSize: number;
   /** Sequences whose states are kept. */
   readonly stateSlots: number;
 }
@@ -84,10 +86,14 @@ export class StageMemory {
 
   /** Whole heads have whole bytes: the rounding mends what dividing by their number leaves. */
   private cacheBytes(layer: LayerFootprint, share: Part): number {
-    const { tokens, stateSlots } = this.cache;
+    const { kvBlocks, blockSize, stateSlots } = this.cache;
     const sum = (of: (part: SharedPart) => number) => Math.round(layer.shared.reduce((all, part) => all + of(part), 0));
     const perToken = sum((part) => part.kvBytesPerToken * fractionOf(part, share) + part.commonKvBytesPerToken);
-    return perToken * tokens + sum((part) => part.stateBytesPerSequence * fractionOf(part, share)) * stateSlots;
+    const perBlock = sum(({ entries }) => (entries ? entriesIn(blockSize, entries.span) * entries.bytes : 0));
+    const perSequence = sum(
+      (part) => part.stateBytesPerSequence * fractionOf(part, share) + part.commonStateBytesPerSequence,
+    );
+    return (perToken * blockSize + perBlock) * kvBlocks + perSequence * stateSlots;
   }
 }
 

@@ -31,7 +31,8 @@ SourceType ReadSourceType(Napi::Value value, const std::string& path) {
                                {"DATA_TYPE_I8", SourceType::kI8},
                                {"DATA_TYPE_U8", SourceType::kU8},
                                {"DATA_TYPE_F8_E4M3", SourceType::kF8E4M3},
-                               {"DATA_TYPE_F8_E8M0", SourceType::kF8E8M0}});
+                               {"DATA_TYPE_F8_E8M0", SourceType::kF8E8M0},
+                               {"DATA_TYPE_I64", SourceType::kI64}});
 }
 
 std::optional<TensorRef> ReadOptionalTensor(const Fields& parent, const char* key) {

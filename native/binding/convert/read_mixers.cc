@@ -103,4 +103,62 @@ SelectiveScanSpec ReadSelectiveScan(const Fields& fields) {
           .output = ReadLinear(fields, "output")};
 }
 
+namespace {
+
+CompressorSpec ReadCompressor(const Fields& fields) {
+  CompressorSpec spec;
+  spec.fold = {.span = static_cast<int>(fields.Integer("span", 1, kMaxInt32)),
+               .overlapping = fields.Boolean("overlapping")};
+  spec.value = ReadLinear(fields, "value");
+  spec.gate = ReadLinear(fields, "gate");
+  spec.bias = ReadMatrix(fields, "bias");
+  spec.norm = ReadNorm(fields, "norm");
+  return spec;
+}
+
+EntryIndexerSpec ReadEntryIndexer(const Fields& fields) {
+  const auto count = [&](const char* key) {
+    return static_cast<int>(fields.Integer(key, 1, kMaxInt32));
+  };
+  EntryIndexerSpec spec;
+  spec.q = ReadLinear(fields, "q");
+  spec.weights = ReadLinear(fields, "weights");
+  spec.keys = ReadCompressor(fields.Object("keys"));
+  spec.params = {.heads = count("heads"),
+                 .head_dim = count("headDim"),
+                 .kept = count("kept"),
+                 .span = spec.keys.fold.span};
+  return spec;
+}
+
+}  // namespace
+
+CompressedAttentionSpec ReadCompressedAttention(const Fields& fields) {
+  const auto count = [&](const char* key) {
+    return static_cast<int>(fields.Integer(key, 1, 65536));
+  };
+  CompressedAttentionSpec spec;
+  const int head_dim = count("headDim");
+  spec.heads = {.heads = count("heads"),
+                .kv_heads = 1,
+                .head_dim = head_dim,
+                .values_inside = head_dim,
+                .scale = fields.Float("scale")};
+  spec.window = static_cast<int>(fields.Integer("window", 1, kMaxInt32));
+  spec.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
+  spec.q_down = ReadLinear(fields, "qDown");
+  spec.q_down_norm = ReadNorm(fields, "qDownNorm");
+  spec.q = ReadLinear(fields, "q");
+  spec.q_norm = ReadNorm(fields, "qNorm");
+  spec.key = ReadLinear(fields, "key");
+  spec.key_norm = ReadNorm(fields, "keyNorm");
+  spec.sinks = ReadOptionalTensor(fields, "sinks");
+  spec.groups = count("groups");
+  spec.reduce = ReadLinear(fields, "reduce");
+  spec.output = ReadLinear(fields, "output");
+  if (fields.Has("compressor")) spec.compressor = ReadCompressor(fields.Object("compressor"));
+  if (fields.Has("indexer")) spec.indexer = ReadEntryIndexer(fields.Object("indexer"));
+  return spec;
+}
+
 }  // namespace conclave::binding

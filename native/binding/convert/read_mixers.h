@@ -11,5 +11,6 @@ GateFunction ReadGateFunction(const Fields& fields, GateFunction otherwise);
 LinearAttentionSpec ReadLinearAttention(const Fields& fields);
 ShortConvolutionSpec ReadShortConvolution(const Fields& fields);
 SelectiveScanSpec ReadSelectiveScan(const Fields& fields);
+CompressedAttentionSpec ReadCompressedAttention(const Fields& fields);
 
 }  // namespace conclave::binding

@@ -120,6 +120,7 @@ GateSpec ReadGate(const Fields& fields) {
   gate.scales = ReadOptionalTensor(fields, "scales");
   if (fields.Has("norm")) gate.norm = ReadNorm(fields, "norm");
   gate.correction = ReadOptionalTensor(fields, "correction");
+  gate.table = ReadOptionalTensor(fields, "table");
   if (fields.Has("groups")) {
     const Fields groups = fields.Object("groups");
     gate.groups = {static_cast<int>(groups.Integer("count", 1, 65536)),
@@ -198,6 +199,13 @@ PagedCacheSpec ReadPagedCache(const Fields& paged) {
 decltype(OperatorSpec::cache) ReadCache(const Fields& fields) {
   if (fields.Has("paged")) return ReadPagedCache(fields.Object("paged"));
   if (fields.Has("fixed")) return FixedCacheSpec{fields.Object("fixed").Map("states", ReadState)};
+  if (fields.Has("compressed")) {
+    const Fields compressed = fields.Object("compressed");
+    return CompressedCacheSpec{static_cast<int>(compressed.Integer("keyWidth", 1, 65536)),
+                               static_cast<int>(compressed.Integer("span", 0, kMaxInt32)),
+                               static_cast<int>(compressed.Integer("indexWidth", 0, 65536)),
+                               compressed.Integer("stateElements", 0, kMaxInt32)};
+  }
   throw Error(ErrorCode::kUnsupported, fields.path() + ": the engine does not know this cache");
 }
 
@@ -220,6 +228,8 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
     op.kind = ReadShortConvolution(fields.Object("shortConvolution"));
   } else if (fields.Has("selectiveScan")) {
     op.kind = ReadSelectiveScan(fields.Object("selectiveScan"));
+  } else if (fields.Has("compressedAttention")) {
+    op.kind = ReadCompressedAttention(fields.Object("compressedAttention"));
   } else if (fields.Has("runningSum")) {
     op.kind = ReadRunningSum(fields.Object("runningSum"));
   } else {

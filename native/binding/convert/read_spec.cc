@@ -20,6 +20,19 @@ Rope ReadRope(Napi::Value value, const std::string& path) {
   return rope;
 }
 
+std::optional<StreamMixSpec> ReadMix(const Fields& parent, const char* key) {
+  if (!parent.Has(key)) return std::nullopt;
+  const Fields fields = parent.Object(key);
+  StreamMixSpec mix;
+  mix.weight = ReadMatrix(fields, "weight");
+  mix.base = ReadTensor(fields, "base");
+  mix.scale = ReadTensor(fields, "scale");
+  mix.norm_epsilon = fields.Float("normEpsilon");
+  mix.epsilon = fields.Float("epsilon");
+  mix.iterations = static_cast<int>(fields.Integer("iterations", 0, 65536));
+  return mix;
+}
+
 BlockSpec ReadBlock(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
   BlockSpec block;
@@ -29,6 +42,7 @@ BlockSpec ReadBlock(Napi::Value value, const std::string& path) {
   block.aside = fields.Boolean("aside");
   if (fields.Has("joinNorm")) block.join_norm = ReadNorm(fields, "joinNorm");
   block.residual_multiplier = fields.Float("residualMultiplier");
+  block.mix = ReadMix(fields, "mix");
   return block;
 }
 
@@ -55,7 +69,10 @@ ModelSpec ReadModelSpec(Napi::Value value, const std::string& path) {
   spec.embedding = ReadMatrix(fields, "embedding");
   spec.embedding_multiplier = fields.Float("embeddingMultiplier");
   spec.ropes = fields.Map("ropes", ReadRope);
+  spec.streams = static_cast<int>(fields.Integer("streams", 0, kMaxStreams));
+  if (spec.streams == 0) spec.streams = 1;
   spec.layers = fields.Map("layers", ReadLayer);
+  spec.head_mix = ReadMix(fields, "headMix");
   spec.final_norm = ReadNorm(fields, "finalNorm");
   spec.head = ReadLinear(fields, "head");
   spec.logit_multiplier = fields.Float("logitMultiplier");

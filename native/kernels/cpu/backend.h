@@ -43,6 +43,13 @@ class CpuBackend final : public HostBackend {
                   const KeySelection& output) override;
   void ScaleByPosition(const QueryScaling& scaling, const StepRows& where,
                        const Tensor& x) override;
+  void Fold(const FoldParams& params, const StepRows& where, const Tensor& values,
+            const Tensor& gates, const Vector& bias, StateStore& states,
+            const Tensor& output) override;
+  void WriteEntries(const SlotLayout& layout, const StepRows& where, const Tensor& k,
+                    PagedCache& cache) override;
+  void SelectSlots(const SlotLayout& layout, int window, const StepRows& where,
+                   const KeySelection* entries, const KeySelection& output) override;
   void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                   const Tensor& output) override;
   void Convolve(const Tensor& x, const Vector& taps, const Vector* bias, bool silu,
@@ -72,6 +79,12 @@ class CpuBackend final : public HostBackend {
   void Decay(const Tensor& x, const Vector& rates, const Tensor& output) override;
   void AddScaled(const Tensor& y, float multiplier, const Tensor& x) override;
   void Round(const Tensor& x, ActivationType type) override;
+  void WeighStreams(const StreamParams& params, const Vector& base, const Vector& scale,
+                    const Tensor& x) override;
+  void ReadStreams(const StreamParams& params, const Tensor& weights, const Tensor& x,
+                   const Tensor& output) override;
+  void WriteStreams(const StreamParams& params, const Tensor& weights, const Tensor& y,
+                    const Tensor& x) override;
 
   void Clear(const Totals& totals) override;
   void AddTerms(const Tensor& terms, const Grid& grid, const Totals& totals) override;

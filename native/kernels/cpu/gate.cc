@@ -144,7 +144,7 @@ void ScoreWeights(const GateRow& row, const GateParams& params, const int32_t* i
 }  // namespace
 
 void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& params,
-              int32_t* ids, float* weights) {
+              const int32_t* picked, int32_t* ids, float* weights) {
   const int top_k = params.top_k;
   Expect(experts >= 1 && experts <= kMaxExperts, "experts", "1 to 1024", experts);
   Expect(top_k >= 1 && top_k <= kMaxTopK && top_k <= experts, "topK",
@@ -152,7 +152,7 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
   const float* const correction =
       params.correction != nullptr ? HostPointer(*params.correction) : nullptr;
   const float* const scales = params.scales != nullptr ? HostPointer(*params.scales) : nullptr;
-  const bool by_scores = correction != nullptr || params.groups.count > 0;
+  const bool by_scores = correction != nullptr || params.groups.count > 0 || picked != nullptr;
   const bool softmax = params.scoring == GateScoring::kSoftmaxTopK ||
                        (params.scoring == GateScoring::kSoftmaxAll && !params.renormalise);
   GateRow row;
@@ -174,6 +174,7 @@ void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& 
       if (params.groups.count > 0) KeepBestGroups(params.groups, row);
       PickTop(row.choice.data(), experts, top_k, ids);
     }
+    if (picked != nullptr) std::copy_n(picked + r * top_k, top_k, ids);
     if (softmax && !by_scores) {
       SoftmaxWeights(row, params, ids, weights);
     } else if (params.scoring == GateScoring::kSoftmaxTopK) {

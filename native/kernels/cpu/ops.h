@@ -32,9 +32,10 @@ void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int hea
                int64_t stride, float* x);
 
 // Picks params.top_k of `experts` for each row, whose logits have their bias: ids [rows, top_k] by
-// descending weight (ties: lower id first), weights [rows, top_k].
+// descending weight (ties: lower id first), weights [rows, top_k]. `picked` [rows, top_k]: the
+// experts of each row; null: by scores.
 void TopKGate(const float* logits, int64_t rows, int experts, const GateParams& params,
-              int32_t* ids, float* weights);
+              const int32_t* picked, int32_t* ids, float* weights);
 
 // Writes k, v [rows, kv_heads * head_dim] of the rows into the cache, then output [rows, heads *
 // value_dim] = causal attention of q [rows, heads * head_dim] over each row's sequence, or over

@@ -55,7 +55,7 @@ void ApplyRope(const Rope& rope, const int32_t* positions, int64_t rows, int hea
   cosines.resize(static_cast<size_t>(half));
   const float factor = rope.attention_factor;
   for (int64_t row = 0; row < rows; ++row) {
-    const float position = static_cast<float>(positions[row]);
+    const float position = static_cast<float>(positions[row] + rope.offset);
     for (int i = 0; i < half; ++i) {
       double sine;
       double cosine;

@@ -13,6 +13,7 @@ set(CONCLAVE_CUDA_SOURCES
   matmul/products.cu
   operations/attention.cu
   operations/experts.cu
+  operations/folds.cu
   operations/gate.cu
   operations/gating_maps.cu
   operations/linear.cu
@@ -23,6 +24,7 @@ set(CONCLAVE_CUDA_SOURCES
   operations/recurrences.cu
   operations/rope.cu
   operations/selection.cu
+  operations/streams.cu
   operations/totals.cu
   operations/transfers.cu
   plugin.cc)

@@ -94,7 +94,9 @@ void ReferenceBackend::Gate(const Tensor& x, const Matrix& weight, const GatePar
         std::all_of(logits.begin(), logits.end(), [&](float l) { return l < infinity; }) &&
         std::any_of(logits.begin(), logits.end(), [&](float l) { return l > -infinity; });
     if (!usable) Fail(ErrorCode::kNonFinite, "gate logits: some of a row are NaN or infinite");
-    const ReferenceGateResult result = ReferenceGate({logits.begin(), logits.end()}, params);
+    const ReferenceGateResult result = ReferenceGate(
+        {logits.begin(), logits.end()}, params,
+        params.picked != nullptr ? HostPointer(*params.picked) + r * params.top_k : nullptr);
     std::copy(result.ids.begin(), result.ids.end(), HostPointer(choice.ids) + r * params.top_k);
     std::copy(result.weights.begin(), result.weights.end(),
               HostPointer(choice.weights) + r * params.top_k);

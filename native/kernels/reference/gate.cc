@@ -75,7 +75,8 @@ ReferenceGateResult Sparsemixer(const std::vector<double>& logits, const GatePar
 
 }  // namespace
 
-ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateParams& params) {
+ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateParams& params,
+                                  const int32_t* picked) {
   if (params.scoring == GateScoring::kSparsemixer) return Sparsemixer(logits, params);
   std::vector<double> scores = Scores(logits, params.scoring);
   std::vector<double> choice = scores;
@@ -88,6 +89,7 @@ ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateP
   if (params.groups.count > 0) KeepBestGroups(params.groups, choice);
   ReferenceGateResult result{.ids = DescendingOrder(choice), .weights = {}};
   result.ids.resize(static_cast<size_t>(params.top_k));
+  if (picked != nullptr) result.ids.assign(picked, picked + params.top_k);
   for (const int32_t id : result.ids) result.weights.push_back(scores[static_cast<size_t>(id)]);
   if (params.scoring == GateScoring::kSoftmaxTopK) result.weights = Softmax(result.weights);
   double divisor = 1;

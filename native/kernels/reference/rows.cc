@@ -51,7 +51,8 @@ std::vector<double> ReferenceRope(const Rope& rope, int32_t position,
   std::vector<double> y = head;
   const size_t half = rope.inverse_frequencies.size();
   for (size_t i = 0; i < half; ++i) {
-    const double angle = double{static_cast<float>(position) * rope.inverse_frequencies[i]};
+    const double angle =
+        double{static_cast<float>(position + rope.offset) * rope.inverse_frequencies[i]};
     const double c = std::cos(angle) * double{rope.attention_factor};
     const double s = std::sin(angle) * double{rope.attention_factor};
     const size_t first = rope.interleaved ? 2 * i : i;

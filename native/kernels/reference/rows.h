@@ -27,8 +27,9 @@ struct ReferenceGateResult {
   std::vector<double> weights;
 };
 
-// One row of logits, by a full sort.
-ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateParams& params);
+// One row of logits, by a full sort; `picked` [top_k]: the row's experts, or null.
+ReferenceGateResult ReferenceGate(const std::vector<double>& logits, const GateParams& params,
+                                  const int32_t* picked = nullptr);
 
 // floor(log2(sqrt(mean(x^2) + epsilon))) - bits; see exact_sum.h.
 int ReferenceGrid(const std::vector<double>& x, double epsilon, int bits);

@@ -70,10 +70,14 @@ void ReferenceBackend::SelectKeys(const SelectionParams& params, const StepRows&
     };
     for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
       const int64_t position = where.positions[static_cast<size_t>(row)];
-      const float* const key = HostPointer(k) + row * k.width;
-      std::transform(key, key + k.width, key_of(position),
-                     [&](float x) { return cache.Rounded(x); });
-      while (static_cast<int64_t>(keys.size()) <= position)
+      const int64_t seen = (position + 1) / params.span;
+      if (seen == 0) continue;
+      if (k.rows > 0) {
+        const float* const key = HostPointer(k) + row * k.width;
+        std::transform(key, key + k.width, key_of(position),
+                       [&](float x) { return cache.Rounded(x); });
+      }
+      while (static_cast<int64_t>(keys.size()) < seen)
         keys.push_back(key_of(static_cast<int64_t>(keys.size())));
       for (int selector = 0; selector < output.selectors; ++selector) {
         const float* const query = HostPointer(q) + row * q.width + selector * params.head_dim;

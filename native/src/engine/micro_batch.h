@@ -27,7 +27,9 @@ struct Stage::MicroBatch {
   std::exception_ptr failure;       // of the local shards, while waiting
   Arena arena;                      // of what follows
   std::unique_ptr<StepRows> where;  // of the batch
-  Tensor residual;                  // [rows, H]
+  Tensor residual;                  // [rows, streams * H]
+  Tensor mixed;                     // [rows, H]; what a block reads of several streams
+  Tensor stream_weights;            // [rows, ...]; by which it read them
   Tensor normalized;                // [rows, H]; the operators' input
   Tensor sum;                       // [rows, H]; their sum, where one shard makes it
   Tensor aside;                     // [rows, H]; what a block gave that the next one adds

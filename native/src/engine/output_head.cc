@@ -35,10 +35,13 @@ OutputHead::OutputHead(TensorLoader& loader, const ModelSpec& spec)
       weight_(loader.Matrix(spec.head.weight, Whole(spec.head.weight))),
       bias_(loader.Bias(spec.head, {0, spec.vocab_size})),
       multiplier_(spec.logit_multiplier),
-      softcap_(spec.logit_softcap) {}
+      softcap_(spec.logit_softcap) {
+  if (spec.head_mix) mix_.emplace(loader, spec, *spec.head_mix);
+}
 
 uint64_t OutputHead::SourceBytes(const ModelSpec& spec) {
-  return spec.final_norm.bytes() + conclave::SourceBytes(spec.head);
+  return spec.final_norm.bytes() + conclave::SourceBytes(spec.head) +
+         (spec.head_mix ? spec.head_mix->bytes() : 0);
 }
 
 StepOutput OutputHead::Forward(Backend& backend, Profile& profile,
@@ -59,13 +62,19 @@ void OutputHead::ForwardPart(Backend& backend, Profile& profile, std::span<const
   const auto count = static_cast<int64_t>(wanted.size());
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
-  const Tensor rows = arena.Rows(count, x.width);
+  const Tensor rows = arena.Rows(count, weight_->cols());
   const LinearOutput logits{weight_.get(), bias_.get(), arena.Rows(count, weight_->rows())};
   {
     const Profile::Span span(profile, ProfilePart::kHead);
     std::vector<int32_t> indices;
     for (const LogitsRow& row : wanted) indices.push_back(row.row);
-    backend.Gather(x, indices, rows);
+    if (mix_) {
+      const Tensor streams = arena.Rows(count, x.width);
+      backend.Gather(x, indices, streams);
+      mix_->Read(backend, streams, arena.Rows(count, mix_->weights()), rows);
+    } else {
+      backend.Gather(x, indices, rows);
+    }
     norm_.Forward(backend, rows, rows);
     backend.Linear(rows, {&logits, 1});
     if (multiplier_ != 1) backend.Scale(logits.output, multiplier_);

@@ -15,7 +15,8 @@ Stage::Stage(std::shared_ptr<Backend> backend, std::shared_ptr<const WeightStore
       store_(std::move(store)),
       bank_(std::move(bank)),
       options_(std::move(options)),
-      hidden_(store_->spec().hidden_size) {
+      hidden_(store_->spec().hidden_size),
+      streams_(store_->spec().streams) {
   const ModelSpec& spec = store_->spec();
   ValidateRankSlice(spec, options_.slice);
   ValidateCacheOptions(options_.cache);
@@ -49,6 +50,7 @@ void Stage::Load(LoadMonitor& monitor) {
     for (const BlockSpec& block : spec.layers[i].blocks) {
       monitor.Expect(Block::SourceBytes(block));
       has_aside_ = has_aside_ || block.aside;
+      if (block.mix) stream_weights_ = std::max(stream_weights_, block.mix->weight.rows());
     }
     if (const auto& scale = spec.layers[i].scale) monitor.Expect(scale->bytes());
   }
@@ -75,7 +77,9 @@ void Stage::Load(LoadMonitor& monitor) {
   if (head_) weight_bytes_ += head_->weight_bytes();
   ExpertRoutes routes;
   std::vector<Mixer*> mixers;
+  reads_tokens_ = has_first_layer();
   for (const auto& layer : layers_) {
+    reads_tokens_ = reads_tokens_ || (layer->gate() != nullptr && layer->gate()->reads_tokens());
     for (Block& block : layer->blocks) {
       weight_bytes_ += block.weight_bytes();
       cache_bytes_ += block.slice.cache_bytes();
@@ -171,34 +175,39 @@ void Stage::Retire(MicroBatch& step) {
   if (idle_.size() < 4) idle_.push_back(std::move(owned));
 }
 
+void Stage::CheckTokens(const StepBatch& batch) const {
+  if (static_cast<int64_t>(batch.token_ids.size()) != batch.rows()) {
+    Fail(ErrorCode::kInvalidArgument, "batch.tokenIds: expected ", batch.rows(),
+         " entries, one per position, got ", batch.token_ids.size());
+  }
+  for (size_t i = 0; i < batch.token_ids.size(); ++i) {
+    if (batch.token_ids[i] < 0 || batch.token_ids[i] >= store_->spec().vocab_size) {
+      Fail(ErrorCode::kInvalidArgument, "batch.tokenIds[", i, "]: expected 0 to ",
+           store_->spec().vocab_size - 1, ", got ", batch.token_ids[i]);
+    }
+  }
+}
+
 void Stage::Check(const StepBatch& batch) const {
   ValidateSequenceRows("batch.", batch.where.view(), options_.cache);
   const int64_t rows = batch.rows();
   const ModelSpec& spec = store_->spec();
+  if (reads_tokens_) CheckTokens(batch);
   if (has_first_layer()) {
     if (batch.hidden)
       Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected null at the first stage");
-    if (static_cast<int64_t>(batch.token_ids.size()) != rows) {
-      Fail(ErrorCode::kInvalidArgument, "batch.tokenIds: expected ", rows,
-           " entries, one per position, got ", batch.token_ids.size());
-    }
-    for (size_t i = 0; i < batch.token_ids.size(); ++i) {
-      if (batch.token_ids[i] < 0 || batch.token_ids[i] >= spec.vocab_size) {
-        Fail(ErrorCode::kInvalidArgument, "batch.tokenIds[", i, "]: expected 0 to ",
-             spec.vocab_size - 1, ", got ", batch.token_ids[i]);
-      }
-    }
   } else {
     if (!batch.hidden)
       Fail(ErrorCode::kInvalidArgument,
            "batch.hidden: expected the output of the stage before, got null");
-    const auto bytes = static_cast<size_t>(rows * hidden_ * 4);
+    const int64_t width = spec.residual_width();
+    const auto bytes = static_cast<size_t>(rows * width * 4);
     if (batch.hidden->size() != bytes) {
       Fail(ErrorCode::kInvalidArgument, "batch.hidden: expected ", bytes, " bytes for f32 [", rows,
-           ", ", hidden_, "], got ", batch.hidden->size());
+           ", ", width, "], got ", batch.hidden->size());
     }
     for (int64_t row = 0; row < rows; ++row) {
-      if (!AllFinite(ActivationType::kF32, batch.hidden->data() + row * hidden_ * 4, hidden_)) {
+      if (!AllFinite(ActivationType::kF32, batch.hidden->data() + row * width * 4, width)) {
         Fail(ErrorCode::kNonFinite, "batch.hidden: row ", row, " is not finite");
       }
     }

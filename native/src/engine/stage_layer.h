@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "conclave/engine/operators/stream_mix.h"
 #include "conclave/engine/stage.h"
 
 namespace conclave {
@@ -21,13 +22,15 @@ struct Stage::Block {
         aside(block.aside),
         residual_multiplier(block.residual_multiplier) {
     if (const MoeSpec* moe = block.Find<MoeSpec>()) gate.emplace(loader, *moe);
+    if (block.mix) mix.emplace(loader, spec, *block.mix);
     if (block.post_norm) post_norm.emplace(loader, *block.post_norm, spec.hidden_size);
     if (block.join_norm) join_norm.emplace(loader, *block.join_norm, spec.hidden_size);
   }
 
   uint64_t weight_bytes() const {
     return norm.bytes() + slice.weight_bytes() + (gate ? gate->weight_bytes() : 0) +
-           (post_norm ? post_norm->bytes() : 0) + (join_norm ? join_norm->bytes() : 0);
+           (post_norm ? post_norm->bytes() : 0) + (join_norm ? join_norm->bytes() : 0) +
+           (mix ? mix->weight_bytes() : 0);
   }
 
   static uint64_t SourceBytes(const BlockSpec& block) {
@@ -35,7 +38,7 @@ struct Stage::Block {
     return (block.pre_norm ? block.pre_norm->bytes() : 0) + BlockSlice::SourceBytes(block) +
            (moe != nullptr ? ExpertGate::SourceBytes(moe->gate) : 0) +
            (block.post_norm ? block.post_norm->bytes() : 0) +
-           (block.join_norm ? block.join_norm->bytes() : 0);
+           (block.join_norm ? block.join_norm->bytes() : 0) + (block.mix ? block.mix->bytes() : 0);
   }
 
   // What the scale of rows is found by where nothing is normalised.
@@ -60,6 +63,7 @@ struct Stage::Block {
   bool aside;                     // the next block adds what this one gives
   std::optional<Norm> join_norm;  // of what this one gives and what waits
   float residual_multiplier;
+  std::optional<StreamMix> mix;  // of several streams
 };
 
 // One layer of a stage.

@@ -10,7 +10,11 @@ void Stage::Enter(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kEmbedding);
   const int64_t rows = step.batch.rows();
   step.arena.Reset();
-  step.residual = step.arena.Rows(rows, hidden_);
+  step.residual = step.arena.Rows(rows, streams_ * hidden_);
+  if (streams_ > 1) {
+    step.mixed = step.arena.Rows(rows, hidden_);
+    step.stream_weights = step.arena.Rows(rows, stream_weights_);
+  }
   step.normalized = step.arena.Rows(rows, hidden_);
   step.sum = step.arena.Rows(rows, hidden_);
   if (has_aside_) step.aside = step.arena.Rows(rows, hidden_);
@@ -21,9 +25,18 @@ void Stage::Enter(MicroBatch& step) {
     backend_->Upload(ActivationType::kF32, *step.batch.hidden, step.residual);
     step.batch.hidden.reset();
   } else {
-    backend_->Embed(*embedding_, step.batch.token_ids, store_->spec().embedding_multiplier,
-                    step.residual);
+    Embed(step);
   }
+}
+
+void Stage::Embed(MicroBatch& step) {
+  const Tensor& rows = streams_ > 1 ? step.mixed : step.residual;
+  backend_->Embed(*embedding_, step.batch.token_ids, store_->spec().embedding_multiplier, rows);
+  if (streams_ == 1) return;
+  std::vector<int32_t> sources;
+  for (int64_t i = 0; i < rows.rows * streams_; ++i)
+    sources.push_back(static_cast<int32_t>(i / streams_));
+  backend_->Gather(rows, sources, step.residual.Reshape(hidden_));
 }
 
 void Stage::Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver) {
@@ -61,8 +74,10 @@ void Stage::Normalize(MicroBatch& step) {
   const Block& block = BlockOf(step);
   const int bits = block.post_norm ? kPostNormGridBits : GridBits(store_->format());
   const GridOutput grid{step.grid, bits};
+  if (block.mix) block.mix->Read(*backend_, step.residual, step.stream_weights, step.mixed);
+  const Tensor& rows = block.mix ? step.mixed : step.residual;
   if (block.has_pre_norm || step.exact)
-    block.norm.Forward(*backend_, step.residual, step.normalized, step.exact ? &grid : nullptr);
+    block.norm.Forward(*backend_, rows, step.normalized, step.exact ? &grid : nullptr);
   if (!block.has_pre_norm) backend_->Copy(step.residual, step.normalized);
 }
 
@@ -90,7 +105,8 @@ bool Stage::RunFfn(MicroBatch& step, const Deliver& deliver) {
 RoutedEntries Stage::Route(MicroBatch& step) {
   const Profile::Span span(profile_, ProfilePart::kGate);
   const ExpertGate& gate = *BlockOf(step).gate;
-  gate.Forward(*backend_, step.normalized, step.residual, gate_ids_, gate_weights_);
+  gate.Forward(*backend_, step.normalized, step.residual, step.batch.token_ids, gate_ids_,
+               gate_weights_);
   const size_t index = static_cast<size_t>(step.layer - options_.slice.first_layer);
   {
     const std::lock_guard lock(mutex_);
@@ -138,7 +154,11 @@ void Stage::Complete(MicroBatch& step) {
   const Block& block = BlockOf(step);
   const float multiplier = block.residual_multiplier;
   step.next = BlockPart::kNorm;
-  if (block.post_norm) {
+  if (block.mix) {
+    if (step.exact) backend_->TakeTotals(step.totals, step.grid, step.sum);
+    if (block.post_norm) block.post_norm->Forward(*backend_, step.sum, step.sum);
+    block.mix->Write(*backend_, step.stream_weights, step.sum, step.residual);
+  } else if (block.post_norm) {
     if (step.exact) backend_->TakeTotals(step.totals, step.grid, step.sum);
     block.post_norm->Forward(*backend_, step.sum, step.sum);
     if (block.join_norm) {

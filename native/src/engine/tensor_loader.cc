@@ -121,6 +121,30 @@ std::vector<float> TensorLoader::Floats(const MatrixSpec& matrix, Range rows) {
   return values;
 }
 
+std::vector<int32_t> TensorLoader::Ids(const TensorRef& tensor, int64_t count) {
+  const size_t element = ElementBytes(tensor.type);
+  std::vector<uint8_t> bytes(tensor.bytes());
+  store_.ReadBytes(tensor, 0, bytes.size(), bytes.data());
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < bytes.size() / element; ++i) {
+    int64_t id = 0;
+    if (tensor.type == SourceType::kI64) {
+      std::memcpy(&id, bytes.data() + i * element, element);
+    } else {
+      int32_t narrow;
+      std::memcpy(&narrow, bytes.data() + i * element, element);
+      id = narrow;
+    }
+    if (id < 0 || id >= count) {
+      Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, ": element ", i,
+           ": expected 0 to ", count - 1, ", got ", id);
+    }
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  monitor_.Add(tensor.bytes());
+  return ids;
+}
+
 VectorPtr TensorLoader::NormWeight(const NormSpec& norm, Range part) {
   std::vector<float> values(static_cast<size_t>(part.size()), 1.0f);
   if (norm.weight) {

@@ -42,6 +42,8 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
       Fail(ErrorCode::kUnsupported, "layer ", layer, ": a slice of a selective scan's columns ",
            "cannot compute its steps; use tensor parallel size 1 for attention");
     }
+    if (const auto* compressed = spec.layers[layer].Find<CompressedAttentionSpec>())
+      need_heads(compressed->groups, " groups of heads");
     if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) need_heads(mla->heads, " heads");
     if (const auto* linear = spec.layers[layer].Find<LinearAttentionSpec>()) {
       need_heads(linear->heads.key_heads, " key heads");

@@ -49,10 +49,21 @@ void OperatorValidator::CheckGate(const std::string& path, const GateSpec& gate,
   if (gate.scales) Tensor(path + ".scales", *gate.scales, {experts});
   if (gate.norm) Norm(path + ".norm", *gate.norm, spec_.hidden_size);
   const auto& [count, kept, by_two] = gate.groups;
-  const bool picks = count > 0 || gate.correction;
+  if (gate.table) {
+    Ids(path + ".table", *gate.table, {spec_.vocab_size, gate.top_k});
+    if (gate.correction || count > 0) {
+      Fail(ErrorCode::kUnsupported, path,
+           ".table: beside groups or a correction, which have no say ",
+           "where tokens pick the experts");
+    }
+  }
+  if (gate.norm && spec_.streams > 1)
+    Fail(ErrorCode::kUnsupported, path, ".norm: of a residual of ", spec_.streams, " streams");
+  const bool picks = count > 0 || gate.correction || gate.table;
   if (picks &&
       (gate.scoring == GateScoring::kSoftmaxTopK || gate.scoring == GateScoring::kSparsemixer)) {
-    Fail(ErrorCode::kUnsupported, path, ".scoring: with groups or a correction, experts are ",
+    Fail(ErrorCode::kUnsupported, path,
+         ".scoring: with groups, a correction or a table, experts are ",
          "picked by SOFTMAX_ALL, SIGMOID or SQRT_SOFTPLUS only");
   }
   if (count == 0) return;

@@ -14,12 +14,14 @@ FixedCacheSpec CacheOf(const SelectiveScanSpec& spec) {
 
 void OperatorValidator::CheckIndexer(const std::string& path, const IndexerSpec& spec,
                                      int64_t query_width) {
-  const auto& [heads, head_dim, kept, block_size, latest] = spec.params;
+  const auto& [heads, head_dim, kept, block_size, latest, span] = spec.params;
   for (const int size : {heads, head_dim, kept, block_size}) {
     if (size >= 1) continue;
     Fail(ErrorCode::kInvalidArgument, path, ".heads, headDim, kept, blockSize: expected at least ",
          "1, got ", size);
   }
+  if (span != 1)
+    Fail(ErrorCode::kUnsupported, path, ".span: expected 1 for keys of positions, got ", span);
   if (latest < 0 || latest > kept) {
     Fail(ErrorCode::kInvalidArgument, path, ".latest: expected 0 to the ", kept,
          " blocks that are kept, got ", latest);

@@ -44,6 +44,10 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     CheckOnly(path + ".selectiveScan", seen.mixers);
     CheckSelectiveScan(path + ".selectiveScan", *scan);
     cache = CacheOf(*scan);
+  } else if (const auto* compressed = std::get_if<CompressedAttentionSpec>(&op.kind)) {
+    CheckOnly(path + ".compressedAttention", seen.mixers);
+    CheckCompressedAttention(path + ".compressedAttention", *compressed);
+    cache = CacheOf(*compressed);
   } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
     CheckOnly(path + ".dense", seen.dense);
     CheckFfn(path + ".dense.ffn", dense->ffn);

@@ -21,6 +21,11 @@ class SpecValidator : public OperatorValidator {
       CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
     for (size_t i = 0; i < spec_.layers.size(); ++i)
       CheckLayer(Message("layers[", i, "]"), spec_.layers[i]);
+    if (spec_.streams < 1 || spec_.streams > kMaxStreams) {
+      Fail(ErrorCode::kInvalidArgument, "streams: expected 1 to ", kMaxStreams, ", got ",
+           spec_.streams);
+    }
+    CheckMix("headMix", spec_.head_mix, spec_.streams, 1);
     Norm("finalNorm", spec_.final_norm, spec_.hidden_size);
     Linear("head", spec_.head, spec_.vocab_size, spec_.hidden_size);
     CheckFinite("logitMultiplier", spec_.logit_multiplier);
@@ -69,6 +74,25 @@ class SpecValidator : public OperatorValidator {
     if (layer.scale) Tensor(path + ".scale", *layer.scale, {1});
   }
 
+  // `rows` of the weight, and scales.
+  void CheckMix(const std::string& path, const std::optional<StreamMixSpec>& mix, int64_t rows,
+                int64_t scales) {
+    if (mix.has_value() != (spec_.streams > 1)) {
+      Fail(ErrorCode::kInvalidArgument, path, ": expected where the residual has several streams, ",
+           "and only there; it has ", spec_.streams);
+    }
+    if (!mix) return;
+    Matrix(path + ".weight", mix->weight, rows, spec_.residual_width());
+    Tensor(path + ".base", mix->base, {rows});
+    Tensor(path + ".scale", mix->scale, {scales});
+    CheckFromZero(path + ".normEpsilon", mix->norm_epsilon);
+    CheckFromZero(path + ".epsilon", mix->epsilon);
+    if (scales > 1 && mix->iterations < 1) {
+      Fail(ErrorCode::kInvalidArgument, path, ".iterations: expected at least 1, got ",
+           mix->iterations);
+    }
+  }
+
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
@@ -84,6 +108,12 @@ class SpecValidator : public OperatorValidator {
     for (size_t i = 0; i < block.operators.size(); ++i)
       CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
     CheckFinite(path + ".residualMultiplier", block.residual_multiplier);
+    CheckMix(path + ".mix", block.mix, int64_t{spec_.streams} * (2 + spec_.streams), 3);
+    if (block.mix && (block.aside || !block.pre_norm || block.residual_multiplier != 1)) {
+      Fail(ErrorCode::kUnsupported, path, ".preNorm, aside, residualMultiplier: expected a norm ",
+           "before the operators, and the others at their defaults, where the residual has ",
+           "several streams");
+    }
   }
 };
 

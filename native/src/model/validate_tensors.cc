@@ -36,6 +36,15 @@ void TensorValidator::Tensor(const std::string& path, const TensorRef& tensor,
   Extent(path, tensor, shape);
 }
 
+void TensorValidator::Ids(const std::string& path, const TensorRef& tensor,
+                          const std::vector<int64_t>& shape) {
+  if (tensor.type != SourceType::kI32 && tensor.type != SourceType::kI64) {
+    Fail(ErrorCode::kCorruptCheckpoint, "tensor ", tensor.name, " (", path,
+         "): expected elements in I32 or I64");
+  }
+  Extent(path, tensor, shape);
+}
+
 // The shape, and that the tensor lies in its file.
 void TensorValidator::Extent(const std::string& path, const TensorRef& tensor,
                              const std::vector<int64_t>& shape) {

@@ -23,6 +23,8 @@ class TensorValidator {
   void Matrix(const std::string& path, const MatrixSpec& matrix, int64_t rows, int64_t cols);
   void Linear(const std::string& path, const LinearSpec& linear, int64_t out, int64_t in);
   void Norm(const std::string& path, const NormSpec& norm, int64_t width);
+  // Of numbers, not of floats.
+  void Ids(const std::string& path, const TensorRef& tensor, const std::vector<int64_t>& shape);
 
  protected:
   const ModelSpec& spec_;
@@ -57,6 +59,9 @@ class OperatorValidator : public TensorValidator {
   void CheckRunningSum(const std::string& path, const RunningSumSpec& spec);
   void CheckMla(const std::string& path, const MlaSpec& spec);
   void CheckLinearAttention(const std::string& path, const LinearAttentionSpec& spec);
+  void CheckCompressedAttention(const std::string& path, const CompressedAttentionSpec& spec);
+  void CheckCompressor(const std::string& path, const CompressorSpec& spec, int span,
+                       int64_t width);
   void CheckConvolution(const std::string& path, const ConvolutionSpec& spec, int64_t width);
   void CheckGqa(const std::string& path, const GqaSpec& spec);
   void CheckRopeOf(const std::string& path, int rope, int head_dim);
@@ -72,6 +77,9 @@ FixedCacheSpec CacheOf(const LinearAttentionSpec& spec);
 FixedCacheSpec CacheOf(const ShortConvolutionSpec& spec);
 // The same, and its columns' states.
 FixedCacheSpec CacheOf(const SelectiveScanSpec& spec);
+
+// A key of each position, and of each span an entry and its index key, and what the folds keep.
+CompressedCacheSpec CacheOf(const CompressedAttentionSpec& spec);
 
 std::string ShapeText(const std::vector<int64_t>& shape);
 

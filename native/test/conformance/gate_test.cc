@@ -33,6 +33,34 @@ class GateTest : public ConformanceTest {
   }
 };
 
+// Whatever their scores, which weigh them all the same.
+TEST_P(GateTest, WeighsExpertsThatArePickedForIt) {
+  const int experts = 6;
+  const std::vector<float> logits = Normal(3 * experts, 5);
+  const std::vector<int32_t> picks{5, 0, 3, 1, 2, 4};
+  const DeviceIds picked = device_.UploadIds(picks, 2);
+  for (const GateScoring scoring :
+       {GateScoring::kSigmoid, GateScoring::kSqrtSoftplus, GateScoring::kSoftmaxAll}) {
+    for (const bool renormalise : {false, true}) {
+      const GateParams params{.top_k = 2,
+                              .scoring = scoring,
+                              .weight_multiplier = 1.5f,
+                              .renormalise = renormalise,
+                              .picked = &picked};
+      const Choice choice = Choose(logits, experts, params);
+      EXPECT_EQ(choice.ids, picks);
+      for (size_t row = 0; row < 3; ++row) {
+        const auto begin = logits.begin() + static_cast<int64_t>(row) * experts;
+        const ReferenceGateResult exact =
+            ReferenceGate({begin, begin + experts}, params, picks.data() + row * 2);
+        for (size_t j = 0; j < 2; ++j)
+          EXPECT_NEAR(choice.weights[row * 2 + j], exact.weights[j],
+                      30 * kEpsilon * exact.weights[j]);
+      }
+    }
+  }
+}
+
 TEST_P(GateTest, ChoosesAsAFullSortDoes) {
   std::mt19937 random(6);
   std::normal_distribution<float> normal(0, 3);

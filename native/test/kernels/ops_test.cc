@@ -48,8 +48,8 @@ struct Choice {
 
 Choice Gate(const std::vector<float>& logits, int top_k) {
   Choice choice{std::vector<int32_t>(32), std::vector<float>(32)};
-  TopKGate(logits.data(), 1, static_cast<int>(logits.size()), {.top_k = top_k}, choice.ids.data(),
-           choice.weights.data());
+  TopKGate(logits.data(), 1, static_cast<int>(logits.size()), {.top_k = top_k}, nullptr,
+           choice.ids.data(), choice.weights.data());
   choice.ids.resize(static_cast<size_t>(top_k));
   choice.weights.resize(static_cast<size_t>(top_k));
   return choice;

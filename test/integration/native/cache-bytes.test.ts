@@ -8,6 +8,7 @@ import { loadNative } from '../../../native/load.ts';
 import type { WeightStore } from '../../../native/native.ts';
 import type { ModelSpec } from '../../../proto/messages.ts';
 import {
+  blockBytes,
   type CacheRoom,
   cacheBytes,
   cacheType,
@@ -84,13 +85,13 @@ describe.each(formats)('a cache beside %s weights', (weights) => {
   it.each(goldenNames)('of %s takes what is counted for it, whatever the block size', async (name) => {
     await withStore(name, weights, (spec, store) => {
       const whole = wholeModel(spec);
-      const perPosition = positionBytes(spec, cacheType(weights), whole);
-      expect(perPosition).toBeGreaterThan(0);
+      expect(positionBytes(spec, cacheType(weights), whole)).toBeGreaterThan(0);
       const slots = stateSlotsFor(spec, 2);
       const states = slots * stateBytes(spec, whole);
       for (const blockSize of blockSizes) {
         const room = { kvBlocks: 3, blockSize, stateSlots: slots };
-        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(3 * blockSize * perPosition + states);
+        const blocks = 3 * blockBytes(spec, cacheType(weights), whole, blockSize);
+        expect(native.cacheBytes(store, { ...whole, ...room })).toBe(blocks + states);
       }
     });
   });

@@ -118,9 +118,27 @@ class Backend {
   // `latest` are always among them. A block is as good as its best position. weights [rows, heads]:
   // position p has the score sum over heads h of weights[h] max(q_h . k_p, 0), and there is one
   // selector. Null: each head is a selector, with scores q_h . k_p. Of equals the earlier one.
+  // Where a key stands for a span of positions, k is empty and nothing is written: a row selects
+  // among the entries of spans that it has seen whole.
   virtual void SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
                           const Tensor& k, const Tensor* weights, PagedCache& cache,
                           const KeySelection& output) = 0;
+  // Row by row of each sequence and column, with p = position % span: output[r] = sum of values[s]
+  // softmax(gates[s] + bias[p of s]) over the rows s of r's span up to r. Where spans overlap, the
+  // first half of the columns of values and gates is for the span after their own, and rows of the
+  // span before come in with it. values, gates [rows, width or 2 width]; bias [span * as wide];
+  // output [rows, width]; states [3 * as wide].
+  virtual void Fold(const FoldParams& params, const StepRows& where, const Tensor& values,
+                    const Tensor& gates, const Vector& bias, StateStore& states,
+                    const Tensor& output) = 0;
+  // Writes k [rows, head_dim] of rows that end a span into its entry's slot of a cache of one head
+  // whose values are its keys.
+  virtual void WriteEntries(const SlotLayout& layout, const StepRows& where, const Tensor& k,
+                            PagedCache& cache) = 0;
+  // output: the slots that each row reads, which are its last `window` positions and the entries of
+  // the spans that it has seen whole, or of these what `entries` leaves; null: all.
+  virtual void SelectSlots(const SlotLayout& layout, int window, const StepRows& where,
+                           const KeySelection* entries, const KeySelection& output) = 0;
   // The states of sequences that begin: zeros.
   virtual void ClearStates(std::span<const int32_t> slots, StateStore& states) = 0;
   // Row by row of each sequence: state += x[r]; output[r] = state. x, output [rows, elements of a
@@ -184,6 +202,19 @@ class Backend {
   virtual void AddScaled(const Tensor& y, float multiplier, const Tensor& x) = 0;
   // x to what the encoding holds.
   virtual void Round(const Tensor& x, ActivationType type) = 0;
+  // x [rows, n (2 + n)] for n streams, in place: y = scale[part] x + base; then what each stream
+  // gives to the input, sigmoid(y) + epsilon [n]; what the output gives to each, 2 sigmoid(y) [n];
+  // and what stream j gives to stream k [n, n]: softmax(y) over k plus epsilon, its columns divided
+  // by their sums plus epsilon, then rows and columns so, `iterations` - 1 times. Or the first of
+  // these alone, x [rows, n].
+  virtual void WeighStreams(const StreamParams& params, const Vector& base, const Vector& scale,
+                            const Tensor& x) = 0;
+  // output[r] = sum over streams j of weights[r, j] x[r, j]; x [rows, streams * width].
+  virtual void ReadStreams(const StreamParams& params, const Tensor& weights, const Tensor& x,
+                           const Tensor& output) = 0;
+  // x[r, k] = weights[r, n + k] y[r] + sum over streams j of weights[r, 2 n + j n + k] x[r, j].
+  virtual void WriteStreams(const StreamParams& params, const Tensor& weights, const Tensor& y,
+                            const Tensor& x) = 0;
   // output[i] = x[rows[i]].
   virtual void Gather(const Tensor& x, std::span<const int32_t> rows, const Tensor& output) = 0;
 

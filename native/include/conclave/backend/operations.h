@@ -46,10 +46,12 @@ struct GateParams {
   const Vector* bias = nullptr;        // [experts], added to logits; null: none
   const Vector* correction = nullptr;  // [experts], added to scores while experts are picked
   const Vector* scales = nullptr;      // [experts], multiply the weights; null: none
+  // [rows, top_k]: the experts of each row, whatever their scores; null: by these.
+  const DeviceIds* picked = nullptr;
 };
 
 // What a gate chose for each row, [rows, top_k]: experts by descending weight (ties: lower id
-// first).
+// first), or as they were picked.
 struct GateChoice {
   DeviceIds ids;
   Tensor weights;

@@ -7,13 +7,13 @@
 namespace conclave {
 
 // Element encoding of a checkpoint's tensor. The first three are numbers by themselves; the others
-// are codes, or scales of codes.
-enum class SourceType { kF32, kF16, kBF16, kI32, kI8, kU8, kF8E4M3, kF8E8M0 };
+// are codes, scales of codes, or ids.
+enum class SourceType { kF32, kF16, kBF16, kI32, kI8, kU8, kF8E4M3, kF8E8M0, kI64 };
 
 inline bool IsFloat(SourceType type) { return type <= SourceType::kBF16; }
 
 inline size_t ElementBytes(SourceType type) {
-  constexpr size_t kBytes[] = {4, 2, 2, 4, 1, 1, 1, 1};
+  constexpr size_t kBytes[] = {4, 2, 2, 4, 1, 1, 1, 1, 8};
   return kBytes[static_cast<size_t>(type)];
 }
 

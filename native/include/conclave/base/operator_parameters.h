@@ -12,6 +12,7 @@ struct Rope {
   float attention_factor = 1;
   int rotary_dim = 0;
   bool interleaved = false;
+  int offset = 0;  // added to positions
 };
 
 struct AttentionParams {
@@ -37,6 +38,34 @@ struct SelectionParams {
   int kept = 0;        // blocks that a row keeps
   int block_size = 1;  // positions of a block
   int latest = 0;      // of the blocks kept: the row's own and those before it
+  int span = 1;        // positions that one key stands for; see Backend::SelectKeys
+};
+
+// How rows are folded to one for each span of positions; see CompressorSpec in model.proto.
+struct FoldParams {
+  int span = 0;
+  bool overlapping = false;  // the span before is folded in too, by columns of its own
+};
+
+// Blocks of a paged cache that hold entries, one for each span of positions, and then so many
+// positions: entry e is slot e % entries of the sequence's block e / entries.
+struct SlotLayout {
+  int positions = 0;  // of a block
+  int entries = 0;    // of a block
+  int span = 1;
+
+  int slots() const { return positions + entries; }
+  // Of a position, counted from the sequence's first block.
+  int64_t SlotOf(int64_t position) const {
+    return position / positions * slots() + entries + position % positions;
+  }
+};
+
+// Parallel streams of the residual; see StreamMixSpec in model.proto.
+struct StreamParams {
+  int streams = 1;
+  int iterations = 0;  // by which what streams give each other is balanced
+  float epsilon = 0;
 };
 
 // q[r] *= 1 + factor * ln(1 + floor((position[r] + offset) / interval)).
@@ -86,6 +115,9 @@ struct GateGroups {
   int kept = 0;         // groups that stay
   bool by_two = false;  // a group is as good as the sum of its two best experts; else as the best
 };
+
+// Streams of the residual at most.
+constexpr int kMaxStreams = 16;
 
 // What a gate takes at most.
 constexpr int kMaxExperts = 1024;

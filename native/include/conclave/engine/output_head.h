@@ -4,6 +4,7 @@
 #include <span>
 
 #include "conclave/engine/norm.h"
+#include "conclave/engine/operators/stream_mix.h"
 #include "conclave/engine/profile.h"
 #include "conclave/engine/step.h"
 
@@ -14,11 +15,13 @@ class OutputHead {
  public:
   OutputHead(TensorLoader& loader, const ModelSpec& spec);
 
-  // Results for the wanted rows of x [rows, H], in order.
+  // Results for the wanted rows of x, the residual, in order.
   StepOutput Forward(Backend& backend, Profile& profile, std::span<const LogitsRow> wanted,
                      const Tensor& x) const;
 
-  uint64_t weight_bytes() const { return weight_->bytes() + norm_.bytes() + BytesOf(bias_); }
+  uint64_t weight_bytes() const {
+    return weight_->bytes() + norm_.bytes() + BytesOf(bias_) + (mix_ ? mix_->weight_bytes() : 0);
+  }
   static uint64_t SourceBytes(const ModelSpec& spec);
 
  private:
@@ -26,6 +29,7 @@ class OutputHead {
   void ForwardPart(Backend& backend, Profile& profile, std::span<const LogitsRow> wanted,
                    const Tensor& x, std::span<LogitsResult> results) const;
 
+  std::optional<StreamMix> mix_;  // of several streams
   Norm norm_;
   MatrixPtr weight_;  // [V, H]
   VectorPtr bias_;    // null: none

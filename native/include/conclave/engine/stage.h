@@ -70,6 +70,9 @@ class Stage {
 
   void Load(LoadMonitor& monitor);
   void Check(const StepBatch& batch) const;
+  void CheckTokens(const StepBatch& batch) const;
+  // Every stream of the residual begins with the embedding.
+  void Embed(MicroBatch& step);
   void Enter(MicroBatch& step);
   void Advance(MicroBatch& step, const std::atomic<bool>& stopping, const Deliver& deliver);
   // Runs the block, or what is left of it; false when the answers of other shards are to come.
@@ -100,7 +103,10 @@ class Stage {
   std::shared_ptr<ExpertBank> bank_;
   StageOptions options_;
   int64_t hidden_;
-  bool has_aside_ = false;  // a block's result waits for the next one
+  bool reads_tokens_ = false;   // to embed them, or for a gate
+  int streams_;                 // of the residual
+  bool has_aside_ = false;      // a block's result waits for the next one
+  int64_t stream_weights_ = 0;  // of a row, at most
   std::vector<std::unique_ptr<Layer>> layers_;
   EmbeddingPtr embedding_;          // of the first stage
   std::optional<OutputHead> head_;  // of the last

@@ -51,6 +51,8 @@ class TensorLoader {
   // Elements that the owner computes with before they are stored: of a vector, or rows of a matrix.
   std::vector<float> Floats(const TensorRef& tensor, Range part);
   std::vector<float> Floats(const MatrixSpec& matrix, Range rows);
+  // Numbers from 0 to `count` - 1. Throws kCorruptCheckpoint when one is not.
+  std::vector<int32_t> Ids(const TensorRef& tensor, int64_t count);
   // Part of the weight of a norm, with its offset; ones where it has none.
   VectorPtr NormWeight(const NormSpec& norm, Range part);
   FfnPtr Ffn(const FfnSpec& ffn, Range width);

@@ -184,6 +184,46 @@ struct MlaSpec {
   int key_dim() const { return latent_dim + rotary_dim; }  // of what is cached
 };
 
+// One row for each span of positions.
+struct CompressorSpec {
+  FoldParams fold;
+  LinearSpec value, gate;  // [width, H], or twice as wide where spans overlap
+  MatrixSpec bias;         // [span, as wide]
+  NormSpec norm;           // [width]
+
+  int64_t stored() const { return value.out(); }
+  int64_t width() const { return fold.overlapping ? stored() / 2 : stored(); }
+  int64_t state_elements() const { return 3 * stored(); }
+};
+
+// Selects the entries that attention reads; see EntryIndexerSpec in model.proto.
+struct EntryIndexerSpec {
+  SelectionParams params;
+  LinearSpec q;        // [heads * head_dim, rank]
+  LinearSpec weights;  // [heads, H]
+  CompressorSpec keys;
+};
+
+struct CompressedAttentionSpec {
+  AttentionParams heads;  // of one key/value head, whose values are its keys
+  int window = 0;         // positions whose own keys are read
+  int rope = 0;           // of the last elements of a head
+  LinearSpec q_down;
+  NormSpec q_down_norm;
+  LinearSpec q;
+  NormSpec q_norm;  // of each head
+  LinearSpec key;
+  NormSpec key_norm;
+  std::optional<TensorRef> sinks;  // [heads]
+  int groups = 0;                  // of heads, whose outputs are reduced together
+  LinearSpec reduce;               // [groups * rank, heads / groups * head_dim]
+  LinearSpec output;               // [H, groups * rank]
+  std::optional<CompressorSpec> compressor;
+  std::optional<EntryIndexerSpec> indexer;
+
+  int span() const { return compressor ? compressor->fold.span : 0; }
+};
+
 struct RunningSumSpec {
   int heads = 0;
   int head_dim = 0;
@@ -283,6 +323,7 @@ struct GateSpec {
   std::optional<TensorRef> correction;  // [experts]
   std::optional<TensorRef> scales;      // [experts]
   std::optional<NormSpec> norm;         // of the residual stream, which the gate then reads
+  std::optional<TensorRef> table;       // [V, top_k]: the experts of each token
 };
 
 // Where one tensor of every expert lies, by expert.
@@ -334,11 +375,35 @@ struct FixedCacheSpec {
   bool operator==(const FixedCacheSpec&) const = default;
 };
 
+// See CompressedCacheSpec in model.proto.
+struct CompressedCacheSpec {
+  int key_width = 0;
+  int span = 0;                // 0: keys alone
+  int index_width = 0;         // 0: entries have no index keys
+  int64_t state_elements = 0;  // in f32
+
+  bool operator==(const CompressedCacheSpec&) const = default;
+};
+
+using CacheSpec = std::variant<PagedCacheSpec, FixedCacheSpec, CompressedCacheSpec>;
+
 struct OperatorSpec {
   std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec, LinearAttentionSpec,
-               ShortConvolutionSpec, SelectiveScanSpec>
+               ShortConvolutionSpec, SelectiveScanSpec, CompressedAttentionSpec>
       kind;
-  std::optional<std::variant<PagedCacheSpec, FixedCacheSpec>> cache;
+  std::optional<CacheSpec> cache;
+};
+
+// By what a block or the head reads the residual's streams.
+struct StreamMixSpec {
+  MatrixSpec weight;  // [n (2 + n), n * H] of n streams; of the head, [n, n * H]
+  TensorRef base;     // as many
+  TensorRef scale;    // [3]; of the head, [1]
+  float norm_epsilon = 0;
+  float epsilon = 0;
+  int iterations = 0;
+
+  uint64_t bytes() const { return weight.bytes() + base.bytes() + scale.bytes(); }
 };
 
 struct BlockSpec {
@@ -348,6 +413,7 @@ struct BlockSpec {
   bool aside = false;                 // the result waits for the next block instead
   std::optional<NormSpec> join_norm;  // of the result and what waits
   float residual_multiplier = 1;
+  std::optional<StreamMixSpec> mix;  // where the residual has several streams
 
   // The operator of a kind; null when there is none.
   template <typename Kind>
@@ -397,11 +463,15 @@ struct ModelSpec {
   MatrixSpec embedding;
   float embedding_multiplier = 1;
   std::vector<Rope> ropes;
+  int streams = 1;  // of the residual
   std::vector<LayerSpec> layers;
+  std::optional<StreamMixSpec> head_mix;  // where there are several
   NormSpec final_norm;
   LinearSpec head;
   float logit_multiplier = 1;
   float logit_softcap = 0;  // 0: none
+
+  int64_t residual_width() const { return streams * hidden_size; }
 };
 
 // Checks that every tensor lies in its file and has the shape that its role needs, and that every

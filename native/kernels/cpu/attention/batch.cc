@@ -139,6 +139,13 @@ void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end,
   }
 }
 
+void WriteKeyAt(const KvLayout& layout, int64_t block, int in_block, const float* k,
+                uint8_t* cache) {
+  const int group = in_block / kGroupPositions;
+  WriteKey(layout, in_block % kGroupPositions, layout.PositionsIn(group), k,
+           cache + layout.GroupOffset(block, 0, group));
+}
+
 void WriteAll(ThreadPool& pool, const AttentionBatch& batch, const float* k, const float* v,
               uint8_t* cache) {
   pool.ParallelFor((batch.rows() + kWriteRows - 1) / kWriteRows, [&](int64_t task, int) {

@@ -39,7 +39,11 @@ void CheckBatch(const AttentionBatch& batch, const KvCacheShape& shape);
 void WriteKeysAndValues(const AttentionBatch& batch, int64_t begin, int64_t end, const float* k,
                         const float* v, uint8_t* cache);
 
-// The same of all rows, on several threads.
+// Writes a key [head_dim] of one head whose values are its keys, to a place of a block.
+void WriteKeyAt(const KvLayout& layout, int64_t block, int in_block, const float* k,
+                uint8_t* cache);
+
+// Writes all rows' keys and values, on several threads.
 void WriteAll(ThreadPool& pool, const AttentionBatch& batch, const float* k, const float* v,
               uint8_t* cache);
 

@@ -44,7 +44,7 @@ class SelectionRun {
         output_(output) {}
 
   int64_t BlocksOf(const Selection& one) const {
-    return (one.positions - 1) / params_.block_size + 1;
+    return (one.positions + params_.block_size - 1) / params_.block_size;
   }
   bool KeepsAll(const Selection& one) const { return BlocksOf(one) <= params_.kept; }
   int64_t SegmentsOf(const Selection& one) const {
@@ -152,13 +152,14 @@ class SelectionRun {
 };
 
 // Every selector of every row, without places for scores.
-std::vector<Selection> SelectionsOf(const AttentionBatch& batch, int selectors) {
+std::vector<Selection> SelectionsOf(const AttentionBatch& batch, int selectors, int span) {
   std::vector<Selection> all;
   const auto& offsets = batch.where.sequence_offsets;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     for (int64_t row = offsets[s]; row < offsets[s + 1]; ++row) {
       for (int selector = 0; selector < selectors; ++selector) {
-        all.push_back({static_cast<int64_t>(s), row, selector, batch.PositionOf(row) + 1, nullptr});
+        const int64_t seen = (batch.PositionOf(row) + 1) / span;
+        all.push_back({static_cast<int64_t>(s), row, selector, seen, nullptr});
       }
     }
   }
@@ -173,11 +174,13 @@ void SelectPositions(Isa isa, ThreadPool& pool, Arena& scratch, const SelectionP
   const AttentionParams keys{
       .heads = 1, .kv_heads = 1, .head_dim = params.head_dim, .values_inside = params.head_dim};
   const AttentionBatch batch{keys, where, KvLayout(cache.shape(), cache.type())};
-  CheckBatch(batch, cache.shape());
-  WriteAll(pool, batch, k, nullptr, cache.data());
+  if (params.span == 1) {
+    CheckBatch(batch, cache.shape());
+    WriteAll(pool, batch, k, nullptr, cache.data());
+  }
   const AttentionKernel& kernel = AttentionKernelFor(isa, batch.layout.bf16);
   const SelectionRun run(batch, kernel, cache.data(), params, q, weights, output);
-  std::vector<Selection> all = SelectionsOf(batch, output.selectors);
+  std::vector<Selection> all = SelectionsOf(batch, output.selectors, params.span);
   for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     // As many as their scores have room, and the tasks of each.
     int64_t floats = 0;

@@ -124,9 +124,11 @@ void CpuBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& p
   Linear(x, {&product, 1});
   if (params.softcap > 0) Softcap(logits, params.softcap);
   ParallelRows(pool(), x.rows, experts * 4, [&](int64_t first, int64_t end) {
-    TopKGate(HostPointer(logits) + first * experts, end - first, static_cast<int>(experts), params,
-             HostPointer(choice.ids) + first * params.top_k,
-             HostPointer(choice.weights) + first * params.top_k);
+    TopKGate(
+        HostPointer(logits) + first * experts, end - first, static_cast<int>(experts), params,
+        params.picked != nullptr ? HostPointer(*params.picked) + first * params.top_k : nullptr,
+        HostPointer(choice.ids) + first * params.top_k,
+        HostPointer(choice.weights) + first * params.top_k);
   });
 }
 

@@ -29,9 +29,11 @@ struct SelectionArguments {
 
   // Of selector i of the launch.
   __device__ int64_t RowOf(int64_t i) const { return first_row + i / selectors; }
-  __device__ int64_t PositionsOf(int64_t i) const { return int64_t{positions[RowOf(i)]} + 1; }
+  __device__ int64_t PositionsOf(int64_t i) const {
+    return (int64_t{positions[RowOf(i)]} + 1) / params.span;
+  }
   __device__ int64_t BlocksOf(int64_t i) const {
-    return (PositionsOf(i) - 1) / params.block_size + 1;
+    return (PositionsOf(i) + params.block_size - 1) / params.block_size;
   }
 };
 

@@ -55,6 +55,13 @@ class CudaBackend final : public Backend {
   void SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
                   const Tensor& k, const Tensor* weights, PagedCache& cache,
                   const KeySelection& output) override;
+  void Fold(const FoldParams& params, const StepRows& where, const Tensor& values,
+            const Tensor& gates, const Vector& bias, StateStore& states,
+            const Tensor& output) override;
+  void WriteEntries(const SlotLayout& layout, const StepRows& where, const Tensor& k,
+                    PagedCache& cache) override;
+  void SelectSlots(const SlotLayout& layout, int window, const StepRows& where,
+                   const KeySelection* entries, const KeySelection& output) override;
   void ClearStates(std::span<const int32_t> slots, StateStore& states) override;
   void RunningSum(const Tensor& x, const StepRows& where, StateStore& states,
                   const Tensor& output) override;
@@ -88,6 +95,12 @@ class CudaBackend final : public Backend {
   void Softcap(const Tensor& x, float cap) override;
   void AddScaled(const Tensor& y, float multiplier, const Tensor& x) override;
   void Round(const Tensor& x, ActivationType type) override;
+  void WeighStreams(const StreamParams& params, const Vector& base, const Vector& scale,
+                    const Tensor& x) override;
+  void ReadStreams(const StreamParams& params, const Tensor& weights, const Tensor& x,
+                   const Tensor& output) override;
+  void WriteStreams(const StreamParams& params, const Tensor& weights, const Tensor& y,
+                    const Tensor& x) override;
   void Gather(const Tensor& x, std::span<const int32_t> rows, const Tensor& output) override;
 
   void Clear(const Totals& totals) override;

@@ -19,11 +19,12 @@ struct GateArguments {
   bool renormalise;
   float smallest_sum;
   float jitter;
-  float softcap;        // 0: none
-  const float* scales;  // [experts]; null: none
-  int32_t* ids;         // [rows, top_k]
-  float* weights;       // [rows, top_k]
-  int* fault;           // becomes 1 where a row's logits are not finite
+  float softcap;          // 0: none
+  const float* scales;    // [experts]; null: none
+  const int32_t* picked;  // [rows, top_k]: the experts of each row; null: by scores
+  int32_t* ids;           // [rows, top_k]
+  float* weights;         // [rows, top_k]
+  int* fault;             // becomes 1 where a row's logits are not finite
 };
 
 // Of one row, in shared memory; each lane takes every 32nd expert.

@@ -80,7 +80,7 @@ __global__ void ChooseExperts(GateArguments g) {
   FindScores(g, row);
   if (g.groups.count > 0) KeepBestGroups(g.groups, row, best);
   for (int pick = 0; pick < g.top_k; ++pick) {
-    const int id = Pick(row);
+    const int id = g.picked != nullptr ? g.picked[int64_t{blockIdx.x} * g.top_k + pick] : Pick(row);
     if (row.lane != 0) continue;
     ids[pick] = id;
     kept[pick] = row.scores[id];
@@ -103,23 +103,25 @@ void CudaBackend::Gate(const Tensor& x, const Matrix& weight, const GateParams& 
   const LinearOutput logits{&weight, nullptr, scratch().Rows(x.rows, experts)};
   Linear(x, {&logits, 1});
   const size_t shared = static_cast<size_t>(4 * experts + params.top_k) * sizeof(float);
-  Launch<ChooseExperts>(stream_, "gate", {.x = x.rows}, 32, shared,
-                        GateArguments{.logits = DevicePointer(logits.output),
-                                      .bias = DevicePointer(params.bias),
-                                      .correction = DevicePointer(params.correction),
-                                      .experts = static_cast<int>(experts),
-                                      .top_k = params.top_k,
-                                      .scoring = params.scoring,
-                                      .groups = params.groups,
-                                      .multiplier = params.weight_multiplier,
-                                      .renormalise = params.renormalise,
-                                      .smallest_sum = params.smallest_sum,
-                                      .jitter = params.jitter,
-                                      .softcap = params.softcap,
-                                      .scales = DevicePointer(params.scales),
-                                      .ids = DevicePointer(choice.ids),
-                                      .weights = DevicePointer(choice.weights),
-                                      .fault = fault_.as<int>()});
+  Launch<ChooseExperts>(
+      stream_, "gate", {.x = x.rows}, 32, shared,
+      GateArguments{.logits = DevicePointer(logits.output),
+                    .bias = DevicePointer(params.bias),
+                    .correction = DevicePointer(params.correction),
+                    .experts = static_cast<int>(experts),
+                    .top_k = params.top_k,
+                    .scoring = params.scoring,
+                    .groups = params.groups,
+                    .multiplier = params.weight_multiplier,
+                    .renormalise = params.renormalise,
+                    .smallest_sum = params.smallest_sum,
+                    .jitter = params.jitter,
+                    .softcap = params.softcap,
+                    .scales = DevicePointer(params.scales),
+                    .picked = params.picked != nullptr ? DevicePointer(*params.picked) : nullptr,
+                    .ids = DevicePointer(choice.ids),
+                    .weights = DevicePointer(choice.weights),
+                    .fault = fault_.as<int>()});
 }
 
 }  // namespace conclave::cuda

@@ -18,6 +18,7 @@ struct RotatePairs {
   int first;
   int pairs;
   bool interleaved;
+  int offset;
   float factor;
   float frequencies[kMostPairs];
 
@@ -25,7 +26,7 @@ struct RotatePairs {
     const auto pair = static_cast<int>(i % pairs);
     const int64_t head = i / pairs;
     float* const elements = x + head * head_dim + first;
-    const float angle = static_cast<float>(positions[head / heads]) * frequencies[pair];
+    const float angle = static_cast<float>(positions[head / heads] + offset) * frequencies[pair];
     const float c = cosf(angle) * factor;
     const float s = sinf(angle) * factor;
     float& a = elements[interleaved ? 2 * pair : pair];
@@ -53,6 +54,7 @@ void CudaBackend::Rotate(const Rope& rope, const StepRows& where, int head_dim, 
                      .first = first,
                      .pairs = static_cast<int>(pairs),
                      .interleaved = rope.interleaved,
+                     .offset = rope.offset,
                      .factor = rope.attention_factor,
                      .frequencies = {}};
   std::copy(rope.inverse_frequencies.begin(), rope.inverse_frequencies.end(), rotate.frequencies);

@@ -40,6 +40,7 @@ void SelectRows(Stream& stream, const SelectionArguments& a, int64_t rows) {
 void CudaBackend::SelectKeys(const SelectionParams& params, const StepRows& where, const Tensor& q,
                              const Tensor& k, const Tensor* weights, PagedCache& cache,
                              const KeySelection& output) {
+  const int64_t longest = OnDevice(where).longest() / params.span;
   if (q.rows == 0) return;
   const Arena::Scope scope(scratch());
   const CudaStepRows& rows = OnDevice(where);
@@ -53,8 +54,8 @@ void CudaBackend::SelectKeys(const SelectionParams& params, const StepRows& wher
                        .block_offsets = rows.block_offsets(),
                        .selectors = output.selectors,
                        .first_row = 0,
-                       .longest = rows.longest(),
-                       .blocks = Parts(rows.longest(), params.block_size),
+                       .longest = std::max<int64_t>(longest, 1),
+                       .blocks = Parts(std::max<int64_t>(longest, 1), params.block_size),
                        .scores = nullptr,
                        .best = nullptr,
                        .kept = nullptr,
@@ -66,7 +67,8 @@ void CudaBackend::SelectKeys(const SelectionParams& params, const StepRows& wher
   a.best = Scratch<float>(piece, a.selectors * a.blocks);
   a.kept = Scratch<int32_t>(piece, a.selectors * a.blocks);
   const float* const keys = DevicePointer(k);
-  a.cache.bf16 ? Append<Bf16>(stream_, a, keys, q.rows) : Append<float>(stream_, a, keys, q.rows);
+  if (params.span == 1)
+    a.cache.bf16 ? Append<Bf16>(stream_, a, keys, q.rows) : Append<float>(stream_, a, keys, q.rows);
   for (; a.first_row < q.rows; a.first_row += piece) {
     const int64_t count = std::min(piece, q.rows - a.first_row);
     a.cache.bf16 ? SelectRows<Bf16>(stream_, a, count) : SelectRows<float>(stream_, a, count);

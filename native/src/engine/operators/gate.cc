@@ -22,6 +22,7 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
               .correction = correction_.get(),
               .scales = scales_.get()} {
   if (spec.gate.norm) norm_.emplace(loader, *spec.gate.norm, spec.gate.linear.in());
+  if (spec.gate.table) table_ = loader.Ids(*spec.gate.table, spec.experts.count);
   const Capabilities limits = loader.backend().capabilities();
   if (experts() > limits.max_experts || top_k() > limits.max_top_k) {
     Fail(ErrorCode::kUnsupported, "gate: the ", limits.name, " backend takes up to ",
@@ -32,13 +33,14 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
 
 uint64_t ExpertGate::SourceBytes(const GateSpec& spec) {
   uint64_t bytes = conclave::SourceBytes(spec.linear) + (spec.norm ? spec.norm->bytes() : 0);
-  for (const auto* vector : {&spec.correction, &spec.scales})
+  for (const auto* vector : {&spec.correction, &spec.scales, &spec.table})
     bytes += *vector ? (*vector)->bytes() : 0;
   return bytes;
 }
 
 void ExpertGate::Forward(Backend& backend, const Tensor& input, const Tensor& residual,
-                         std::vector<int32_t>& ids, std::vector<float>& weights) const {
+                         std::span<const int32_t> tokens, std::vector<int32_t>& ids,
+                         std::vector<float>& weights) const {
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   const GateChoice choice{arena.Take<int32_t>(input.rows, top_k()),
@@ -48,7 +50,19 @@ void ExpertGate::Forward(Backend& backend, const Tensor& input, const Tensor& re
     rows = arena.Rows(input.rows, input.width);
     norm_->Forward(backend, residual, rows);
   }
-  backend.Gate(rows, *weight_, params_, choice);
+  GateParams params = params_;
+  DeviceIds picked;
+  if (reads_tokens()) {
+    ids.clear();
+    for (const int32_t token : tokens) {
+      const auto first = table_.begin() + int64_t{token} * top_k();
+      ids.insert(ids.end(), first, first + top_k());
+    }
+    picked = arena.Take<int32_t>(input.rows, top_k());
+    backend.Upload(ids, picked);
+    params.picked = &picked;
+  }
+  backend.Gate(rows, *weight_, params, choice);
   ids.resize(static_cast<size_t>(choice.ids.elements()));
   weights.resize(ids.size());
   backend.Download(choice.ids, ids);

@@ -1,5 +1,6 @@
 #include "conclave/engine/operators/mixer.h"
 
+#include "conclave/engine/operators/compressed_attention.h"
 #include "conclave/engine/operators/gqa.h"
 #include "conclave/engine/operators/linear_attention.h"
 #include "conclave/engine/operators/mla.h"
@@ -23,6 +24,8 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
     return std::make_unique<GqaOperator>(loader, spec, *gqa, share, cache, output_bias);
   if (const auto* mla = std::get_if<MlaSpec>(&op.kind))
     return std::make_unique<MlaOperator>(loader, spec, *mla, share, cache, output_bias);
+  if (const auto* compressed = std::get_if<CompressedAttentionSpec>(&op.kind))
+    return std::make_unique<CompressedAttentionOperator>(loader, spec, *compressed, share, cache);
   if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind)) {
     return std::make_unique<LinearAttentionOperator>(loader, *linear, FixedCacheOf(op), share,
                                                      cache, output_bias);
@@ -42,6 +45,8 @@ std::unique_ptr<Mixer> LoadMixer(TensorLoader& loader, const ModelSpec& spec,
 uint64_t MixerSourceBytes(const OperatorSpec& op) {
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) return GqaOperator::SourceBytes(*gqa);
   if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) return MlaOperator::SourceBytes(*mla);
+  if (const auto* compressed = std::get_if<CompressedAttentionSpec>(&op.kind))
+    return CompressedAttentionOperator::SourceBytes(*compressed);
   if (const auto* linear = std::get_if<LinearAttentionSpec>(&op.kind))
     return LinearAttentionOperator::SourceBytes(*linear);
   if (const auto* convolution = std::get_if<ShortConvolutionSpec>(&op.kind))
@@ -57,6 +62,8 @@ uint64_t MixerCacheBytes(const Backend& backend, const OperatorSpec& op, const S
     return GqaOperator::CacheBytes(backend, *gqa, share, cache, format);
   if (const auto* mla = std::get_if<MlaSpec>(&op.kind))
     return MlaOperator::CacheBytes(backend, *mla, cache, format);
+  if (const auto* compressed = std::get_if<CompressedAttentionSpec>(&op.kind))
+    return CompressedAttentionOperator::CacheBytes(backend, *compressed, cache, format);
   return FixedStates(backend, FixedCacheOf(op), share, cache).bytes();
 }
 

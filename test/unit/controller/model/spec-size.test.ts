@@ -72,6 +72,7 @@ function build(place: (name: string, dtype: Wanted['dtype'], shape: readonly num
     vector: (name, length) => place(name, 'BF16', [length]),
     shapeOf: () => null,
     stack: (name) => expect.fail(`stack ${name}`),
+    ids: (name) => expect.fail(`ids ${name}`),
     matrix: (name, rows, cols) => ({
       rows,
       cols,

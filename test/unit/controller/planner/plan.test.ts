@@ -89,7 +89,8 @@ function slots(result: PlacementPlan, layer: number): string[] {
 
 test('footprints count the bytes that each part takes in each format', () => {
   const shared = moeSpec({ ...shape, sharedIntermediate: 48 });
-  const undivided = { commonBytes: 0, commonKvBytesPerToken: 0, stateBytesPerSequence: 0, inseparable: false };
+  const nothing = { commonKvBytesPerToken: 0, stateBytesPerSequence: 0, commonStateBytesPerSequence: 0, entries: null };
+  const undivided = { ...nothing, commonBytes: 0, inseparable: false };
   expect(modelFootprint(shared, 'bf16').layers[0]).toEqual({
     shared: [
       { ...undivided, heads: 2, weightBytes: 24_576, kvBytesPerToken: 2 * 2 * 16 * 2 },

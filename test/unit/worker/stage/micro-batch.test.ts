@@ -43,7 +43,7 @@ describe('splitBatch', () => {
         fc.integer({ min: 1, max: 4 }),
         (counts, parts) => {
           const batch = batchOf(counts);
-          const split = splitBatch(batch, parts, HIDDEN);
+          const split = splitBatch(batch, parts);
           expect(split.length).toBeLessThanOrEqual(parts);
           expect(split.flatMap((part) => [...part.tokenIds])).toEqual([...batch.tokenIds]);
           expect(split.flatMap((part) => [...part.positions])).toEqual([...batch.positions]);
@@ -65,11 +65,11 @@ describe('splitBatch', () => {
   });
 
   it('cuts equal sequences in halves', () => {
-    expect(splitBatch(batchOf([4, 4, 4, 4]), 2, HIDDEN).map((part) => part.positions.length)).toEqual([8, 8]);
+    expect(splitBatch(batchOf([4, 4, 4, 4]), 2).map((part) => part.positions.length)).toEqual([8, 8]);
   });
 
   it('leaves one sequence alone', () => {
-    expect(splitBatch(batchOf([64]), 2, HIDDEN)).toHaveLength(1);
+    expect(splitBatch(batchOf([64]), 2)).toHaveLength(1);
   });
 });
 

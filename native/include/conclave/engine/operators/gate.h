@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "conclave/engine/norm.h"
@@ -18,10 +19,15 @@ class ExpertGate {
   int experts() const { return static_cast<int>(weight_->rows()); }
   int top_k() const { return params_.top_k; }
 
+  // Whether experts depend on tokens.
+  bool reads_tokens() const { return !table_.empty(); }
+
   // ids, weights [rows, top_k] of input [rows, H], or of what the gate's own norm makes of the
-  // residual stream, on the host. Throws kNonFinite when a row's logits have a NaN or an infinity.
+  // residual stream, on the host. tokens [rows], where it reads them. Throws kNonFinite when a
+  // row's logits have a NaN or an infinity.
   void Forward(Backend& backend, const Tensor& input, const Tensor& residual,
-               std::vector<int32_t>& ids, std::vector<float>& weights) const;
+               std::span<const int32_t> tokens, std::vector<int32_t>& ids,
+               std::vector<float>& weights) const;
 
   uint64_t weight_bytes() const {
     return weight_->bytes() + BytesOf(bias_) + BytesOf(correction_) + BytesOf(scales_) +
@@ -35,7 +41,8 @@ class ExpertGate {
   VectorPtr correction_;  // null: none
   VectorPtr scales_;      // null: none
   std::optional<Norm> norm_;
-  GateParams params_;  // points to the vectors
+  std::vector<int32_t> table_;  // [V, top_k]; empty: none
+  GateParams params_;           // points to the vectors
 };
 
 }  // namespace conclave
