@@ -2,6 +2,7 @@
 
 // Parameters of operators, as a model states them and a backend executes them.
 
+#include <cstdint>
 #include <vector>
 
 namespace conclave {
