@@ -24,6 +24,7 @@ const kinds = [
   'granitehybrid_groups',
   'qwen3_next_wide',
   'deepseek_v32',
+  'deepseek_v4',
   'minimax_m3',
   'jamba',
   'kimi_linear',

@@ -42,6 +42,7 @@ const families = [
   'deepseek_v3_groups',
   'deepseek_v3_half',
   'deepseek_v3_odd',
+  'deepseek_v4',
   'dots1',
   'ernie_interval',
   'exaone_moe',

@@ -128,6 +128,7 @@ const sliceable = [
   'deepseek_v3_half',
   'qwen3_next_equal',
   'deepseek_v32',
+  'deepseek_v4',
   'bailing_hybrid',
   'nemotron_h',
   'gemma4_dense',

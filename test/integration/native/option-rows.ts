@@ -23,6 +23,18 @@ function sameRopes(golden: string): Keys {
   return { full_attention: full, sliding_attention: full };
 }
 
+const heavy = 'heavily_compressed_attention';
+
+/** Other parameters of the rope of layers with entries. */
+function compressRope(changed: Keys): Keys {
+  return { ...ropeOf('deepseek_v4'), compress: { ...(ropeOf('deepseek_v4')['compress'] as Keys), ...changed } };
+}
+
+/** Another number of positions that an entry stands for. */
+function compressRate(changed: Keys): Keys {
+  return { compress_rates: { ...configOf('deepseek_v4')['compress_rates'], ...changed } };
+}
+
 /** Other keys of a model that is a part of another one. */
 function textOf(golden: string, changed: Keys): Keys {
   return { text_config: { ...configOf(golden)['text_config'], ...changed } };
@@ -81,6 +93,24 @@ export const mixerOptions: readonly Option[] = [
       },
     },
   ],
+  ['deepseek_v4', 'sliding_window', { sliding_window: 8 }],
+  ['deepseek_v4', 'compress_rates (sparse)', compressRate({ compressed_sparse_attention: 8 })],
+  ['deepseek_v4', 'compress_rates (heavy)', compressRate({ [heavy]: 4 })],
+  ['deepseek_v4', 'layer_types', { layer_types: [heavy, heavy, 'sliding_attention'] }],
+  ['deepseek_v4', 'mlp_layer_types', { mlp_layer_types: ['hash_moe', 'moe', 'moe'] }],
+  ['deepseek_v4', 'index_topk', { index_topk: 4 }],
+  ['deepseek_v4', 'index_n_heads', { index_n_heads: 4 }],
+  ['deepseek_v4', 'index_head_dim', { index_head_dim: 16 }],
+  ['deepseek_v4', 'o_groups', { o_groups: 2 }],
+  ['deepseek_v4', 'o_lora_rank', { o_lora_rank: 16 }],
+  ['deepseek_v4', 'hc_mult', { hc_mult: 4 }],
+  ['deepseek_v4', 'hc_sinkhorn_iters', { hc_sinkhorn_iters: 3 }],
+  ['deepseek_v4', 'hc_eps', { hc_eps: 1e-6 }],
+  ['deepseek_v4', 'swiglu_limit', { swiglu_limit: 10 }],
+  ['deepseek_v4', 'routed_scaling_factor', { routed_scaling_factor: 1.5 }],
+  ['deepseek_v4', 'num_experts_per_tok', { num_experts_per_tok: 1 }],
+  ['deepseek_v4', 'q_lora_rank', { q_lora_rank: 24 }],
+  ['deepseek_v4', 'rope_parameters.compress.rope_theta', { rope_parameters: compressRope({ rope_theta: 10_000 }) }],
   ['mimo_v2_flash', 'attention_value_scale', { attention_value_scale: null }],
   ['mimo_v2_flash', 'v_head_dim', { v_head_dim: 24 }],
   ['mimo_v2_flash', 'attention_bias', { attention_bias: false }],

@@ -83,10 +83,29 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
   ['gemma4_moe', { rope_parameters: undefined, use_bidirectional_attention: 'vision' }],
   ['gemma4_dense', { layer_types: [sliding, sliding, full], num_experts: undefined, moe_intermediate_size: undefined }],
   ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FFF' }],
+  [
+    'deepseek_v4',
+    {
+      layer_types: undefined,
+      compress_ratios: [128, 4, 128, 0],
+      compress_rates: undefined,
+      compress_rate_csa: 4,
+      compress_rate_hca: 8,
+      partial_rotary_factor: undefined,
+      qk_rope_head_dim: 8,
+      rope_parameters: undefined,
+    },
+  ],
 ];
 
 test.each(pairs)('%s is the same with %j', async (golden, changes) => {
   expect(await compile(changed(golden, changes))).toEqual(await compile(configOf(golden)));
+});
+
+test('layers of deepseek_v4 are named by their numbers too', async () => {
+  const types = changed('deepseek_v4', { mlp_layer_types: ['hash_moe', 'hash_moe', 'moe'] });
+  const number = changed('deepseek_v4', { mlp_layer_types: undefined, num_hash_layers: 2 });
+  expect(await compile(number)).toEqual(await compile(types));
 });
 
 test('numbers that only Python writes are read, and strings stay', async () => {
@@ -99,6 +118,17 @@ test('numbers that only Python writes are read, and strings stay', async () => {
 
 const refused: readonly (readonly [golden: string, changes: Json, problem: string])[] = [
   ['glm_moe_dsa', { indexer_types: ['full', 'shared', 'full'] }, 'indexer_types.1 is "shared"; supported: "full"'],
+  ['deepseek_v4', { scoring_func: 'sigmoid' }, 'scoring_func is "sigmoid"; supported: "sqrtsoftplus"'],
+  ['deepseek_v4', { norm_topk_prob: false }, 'norm_topk_prob is false; supported: true'],
+  ['deepseek_v4', { n_shared_experts: 2 }, 'n_shared_experts is 2; supported: 1'],
+  ['deepseek_v4', { num_key_value_heads: 2 }, 'num_key_value_heads is 2; supported: 1'],
+  ['deepseek_v4', { attention_bias: true }, 'attention_bias is true; supported: false'],
+  ['deepseek_v4', { mlp_bias: true }, 'mlp_bias is true; supported: false'],
+  ['deepseek_v4', { hidden_act: 'gelu_pytorch_tanh' }, 'hidden_act is "gelu_pytorch_tanh"; supported: "silu"'],
+  ['deepseek_v4', { hc_mult: 1 }, 'hc_mult is 1'],
+  ['deepseek_v4', { o_groups: 3 }, 'o_groups is 3; expected a divisor of num_attention_heads, which is 4'],
+  ['deepseek_v4', { layer_types: undefined, compress_ratios: [64, 4, 0] }, 'layer_types.0 is "64"; supported: '],
+  ['deepseek_v4', { mlp_layer_types: ['hash_moe', 'dense', 'moe'] }, 'mlp_layer_types.1 is "dense"; supported: '],
   ['glm_moe_dsa', { index_topk_freq: 2 }, 'index_topk_freq is 2; supported: 1'],
   ['glm_moe_dsa', { layer_types: ['full_attention', 'full_attention', 'full_attention'] }, 'layer_types has full'],
   ['nemotron_h', { hybrid_override_pattern: 'ME*-MX' }, 'layer_types is "ME*-MX"'],
