@@ -1,19 +1,23 @@
 import { quote } from './config/problems.ts';
 import { cohere, cohere2 } from './families/dense/cohere.ts';
-import { gemma2, gemma3 } from './families/dense/gemma.ts';
+import { exaone4 } from './families/dense/exaone4.ts';
+import { gemma, gemma2, gemma3 } from './families/dense/gemma.ts';
 import { gemma4 } from './families/dense/gemma4.ts';
+import { glm, glm4 } from './families/dense/glm.ts';
+import { granite } from './families/dense/granite.ts';
 import { llama } from './families/dense/llama.ts';
 import { mistral } from './families/dense/mistral.ts';
 import { olmo2, olmo3 } from './families/dense/olmo.ts';
 import { phi3 } from './families/dense/phi3.ts';
 import { qwen2 } from './families/dense/qwen2.ts';
-import { qwen3 } from './families/dense/qwen3.ts';
-import { ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
+import { qwen3, qwen3VlText } from './families/dense/qwen3.ts';
+import { arcee, ernie45, ministral3, seedOss, smollm3 } from './families/dense/small-dense.ts';
 import type { Family } from './families/family.ts';
 import { bailingHybrid } from './families/hybrid/bailing-hybrid.ts';
 import { granitemoehybrid } from './families/hybrid/granitemoehybrid.ts';
 import { jamba } from './families/hybrid/jamba.ts';
 import { kimiLinear } from './families/hybrid/kimi-linear.ts';
+import { lfm2 } from './families/hybrid/lfm2.ts';
 import { lfm2Moe } from './families/hybrid/lfm2-moe.ts';
 import { nemotronH } from './families/hybrid/nemotron-h.ts';
 import { qwen3Next, qwen35, qwen35Moe } from './families/hybrid/qwen3-next.ts';
@@ -28,7 +32,7 @@ import { ernie45Moe } from './families/moe/ernie4-5-moe.ts';
 import { flexOlmo } from './families/moe/flex-olmo.ts';
 import { gptOss } from './families/moe/gpt-oss.ts';
 import { granitemoe, granitemoeSwa, granitemoeshared } from './families/moe/granitemoe.ts';
-import { hunyuanV1Moe } from './families/moe/hunyuan-v1-moe.ts';
+import { hunyuanV1Dense, hunyuanV1Moe } from './families/moe/hunyuan-v1-moe.ts';
 import { llama4 } from './families/moe/llama4.ts';
 import { mixtral } from './families/moe/mixtral.ts';
 import { olmoe } from './families/moe/olmoe.ts';
@@ -95,6 +99,8 @@ const families: readonly Family[] = [
   mistral,
   qwen2,
   qwen3,
+  qwen3VlText,
+  gemma,
   gemma2,
   gemma3,
   gemma4,
@@ -106,6 +112,14 @@ const families: readonly Family[] = [
   seedOss,
   smollm3,
   ministral3,
+  granite,
+  glm,
+  glm4,
+  exaone4,
+  ernie45,
+  hunyuanV1Dense,
+  arcee,
+  lfm2,
 ];
 
 /** The family of a parsed config.json, by `model_type` or else by `architectures`; reports what is unknown and returns null. */

@@ -15,6 +15,7 @@ const textModels: Readonly<Record<string, string>> = {
   mistral3: 'mistral',
   qwen3_5: 'qwen3_5_text',
   qwen3_5_moe: 'qwen3_5_moe_text',
+  qwen3_vl: 'qwen3_vl_text',
   qwen3_vl_moe: 'qwen3_vl_moe_text',
 };
 

@@ -27,6 +27,10 @@ export const layerKeys = {
   time_step_min: step,
   conv_L_cache: z.int().min(2).max(64),
   conv_bias: z.boolean(),
+  block_multiple_of: size,
+  /** Null: widths are not rounded either. */
+  block_ffn_dim_multiplier: z.number().positive().max(1e6).nullable(),
+  block_auto_adjust_ff_dim: z.boolean(),
   use_expert_bias: z.boolean(),
   mamba_dt_rank: z.union([size, z.literal('auto')]),
   attn_layer_period: size,

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../../config/config.ts';
 import { windowIf } from '../../config/window.ts';
 import { denseFfn } from '../../operators/ffn.ts';
 import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
-import { type BlockShape, defineFamily, type ModelStyle } from '../family.ts';
+import { attentionThenFfn, type BlockShape, defineFamily, type ModelStyle } from '../family.ts';
 
 function styleOf(config: Pick<ModelConfig, 'hidden_size' | 'final_logit_softcapping'>): Partial<ModelStyle> {
   return {
@@ -36,6 +36,39 @@ function blocks(attention: GqaShape, intermediate: number): readonly BlockShape[
     },
   ];
 }
+
+/** Without bounds and windows, and one norm before each operator. */
+export const gemma = defineFamily({
+  modelType: 'gemma',
+  architecture: 'GemmaForCausalLM',
+  // What early files call by its exact form is computed by its tanh form all the same.
+  translate: ({ hidden_act: act, ...file }) =>
+    act === undefined || act === 'gelu' ? file : { ...file, hidden_act: act },
+  defaults: {
+    vocab_size: 256_000,
+    hidden_size: 3072,
+    intermediate_size: 24_576,
+    num_hidden_layers: 28,
+    num_attention_heads: 16,
+    num_key_value_heads: 16,
+    head_dim: 256,
+    hidden_act: 'gelu_pytorch_tanh',
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: true,
+    rope_theta: 10_000,
+    bos_token_id: 2,
+    eos_token_id: 1,
+    attention_bias: false,
+    use_bidirectional_attention: false,
+  },
+  style: (config) => styleOf({ ...config, final_logit_softcapping: null }),
+  layer: (config) =>
+    attentionThenFfn(
+      { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_bias },
+      denseFfn(config.intermediate_size),
+    ),
+});
 
 export const gemma2 = defineFamily({
   modelType: 'gemma2',

@@ -1,6 +1,6 @@
 /** Dense families that differ from llama in one point. */
 import { window, windowIf } from '../../config/window.ts';
-import { denseFfn } from '../../operators/ffn.ts';
+import { denseFfn, reluSquared, sharedExpert, ungated } from '../../operators/ffn.ts';
 import { plainAttention } from '../../operators/gqa.ts';
 import { attentionThenFfn, defineFamily } from '../family.ts';
 
@@ -31,6 +31,63 @@ export const seedOss = defineFamily({
     attentionThenFfn(
       { ...plainAttention, qkvBias: config.attention_bias, outputBias: config.attention_out_bias },
       denseFfn(config.intermediate_size, config.mlp_bias),
+    ),
+});
+
+/** Rope turns neighbours; biases everywhere or nowhere. */
+export const ernie45 = defineFamily({
+  modelType: 'ernie4_5',
+  architecture: 'Ernie4_5ForCausalLM',
+  defaults: {
+    vocab_size: 103_424,
+    hidden_size: 1024,
+    intermediate_size: 3072,
+    num_hidden_layers: 18,
+    num_attention_heads: 16,
+    num_key_value_heads: 2,
+    head_dim: 128,
+    hidden_act: 'silu',
+    max_position_embeddings: 131_072,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+    rope_theta: 500_000,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    use_bias: false,
+  },
+  style: () => ({ ropeLayout: 'interleaved' }),
+  layer: ({ use_bias: bias, intermediate_size: width }) =>
+    attentionThenFfn({ ...plainAttention, qkvBias: bias, outputBias: bias }, denseFfn(width, bias)),
+});
+
+/** Networks without a gate, which square what is positive. */
+export const arcee = defineFamily({
+  modelType: 'arcee',
+  architecture: 'ArceeForCausalLM',
+  translate: ({ hidden_act: act, ...file }) => (act === undefined ? file : { ...file, mlp_hidden_act: act }),
+  defaults: {
+    vocab_size: 32_000,
+    hidden_size: 2560,
+    intermediate_size: 18_432,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: null,
+    head_dim: null,
+    hidden_act: 'silu',
+    mlp_hidden_act: 'relu2',
+    max_position_embeddings: 4096,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: false,
+    rope_theta: 10_000,
+    bos_token_id: 128_000,
+    eos_token_id: 128_001,
+    attention_bias: false,
+    mlp_bias: false,
+  },
+  layer: ({ attention_bias: bias, mlp_bias: biases, intermediate_size: width }) =>
+    attentionThenFfn(
+      { ...plainAttention, qkvBias: bias, outputBias: bias },
+      { ...sharedExpert('mlp', width, ungated), activation: reluSquared, biases },
     ),
 });
 

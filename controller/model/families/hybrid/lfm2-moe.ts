@@ -1,7 +1,8 @@
+import type { ModelConfig } from '../../config/config.ts';
 import { numbered, sharedExpert } from '../../operators/ffn.ts';
 import { plainAttention } from '../../operators/gqa.ts';
 import { plainMoe, sigmoidGate } from '../../operators/moe.ts';
-import { defineFamily, isDense, type OperatorShape, plainStyle, renameKeys } from '../family.ts';
+import { type BlockShape, defineFamily, isDense, type OperatorShape, plainStyle, renameKeys } from '../family.ts';
 
 /** Short convolutions in most layers, attention in the others. */
 export const lfm2Moe = defineFamily({
@@ -57,18 +58,25 @@ export const lfm2Moe = defineFamily({
       gate,
     };
     const ffn: OperatorShape = isDense(config, index) ? sharedExpert(path, config.intermediate_size, numbered) : routed;
-    const mixer: OperatorShape =
-      config.layer_types?.[index] === 'conv'
-        ? { kind: 'short-convolution', path: 'conv', taps: config.conv_L_cache, bias: config.conv_bias }
-        : {
-            ...plainAttention,
-            outputName: 'out_proj',
-            qkNorm: 'per-head',
-            normNames: { q: 'q_layernorm', k: 'k_layernorm' },
-          };
-    return [
-      { preNorm: 'operator_norm', operators: [mixer] },
-      { preNorm: 'ffn_norm', operators: [ffn] },
-    ];
+    return mixerThenFfn(config, index, ffn);
   },
 });
+
+type Mixers = Pick<ModelConfig, 'layer_types' | 'conv_L_cache' | 'conv_bias'>;
+
+/** A short convolution or attention, and what follows it. */
+export function mixerThenFfn(config: Mixers, index: number, ffn: OperatorShape): readonly BlockShape[] {
+  const mixer: OperatorShape =
+    config.layer_types?.[index] === 'conv'
+      ? { kind: 'short-convolution', path: 'conv', taps: config.conv_L_cache, bias: config.conv_bias }
+      : {
+          ...plainAttention,
+          outputName: 'out_proj',
+          qkNorm: 'per-head',
+          normNames: { q: 'q_layernorm', k: 'k_layernorm' },
+        };
+  return [
+    { preNorm: 'operator_norm', operators: [mixer] },
+    { preNorm: 'ffn_norm', operators: [ffn] },
+  ];
+}

@@ -60,7 +60,8 @@ test.each([
   {
     name: 'mixtral',
     ...shared,
-    headDim: 16,
+    hiddenSize: 32,
+    headDim: 8,
     qkNorm: 'QK_NORM_UNSPECIFIED',
     epsilon: 1e-5,
     tied: false,
@@ -71,7 +72,8 @@ test.each([
   {
     name: 'mixtral_swa',
     ...shared,
-    headDim: 16,
+    hiddenSize: 32,
+    headDim: 8,
     qkNorm: 'QK_NORM_UNSPECIFIED',
     epsilon: 1e-5,
     tied: false,

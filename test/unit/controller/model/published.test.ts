@@ -379,6 +379,100 @@ const published: Readonly<Record<string, Published>> = {
   },
 };
 
+/** Dense models, whose parameters are counted alone: in billions. */
+const dense: Readonly<Record<string, readonly [parameters: number, config: Json]>> = {
+  'GLM-4-9B-0414': [
+    9.4,
+    { model_type: 'glm4', hidden_size: 4096, intermediate_size: 13_696, num_hidden_layers: 40, vocab_size: 151_552 },
+  ],
+  'granite-3.3-8b-instruct': [
+    8.17,
+    {
+      model_type: 'granite',
+      hidden_size: 4096,
+      intermediate_size: 12_800,
+      num_hidden_layers: 40,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      vocab_size: 49_159,
+      tie_word_embeddings: true,
+    },
+  ],
+  'EXAONE-4.0-32B': [
+    32,
+    {
+      model_type: 'exaone4',
+      hidden_size: 5120,
+      intermediate_size: 27_392,
+      num_hidden_layers: 64,
+      num_attention_heads: 40,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      sliding_window_pattern: 'LLLG',
+      vocab_size: 102_400,
+    },
+  ],
+  'LFM2-1.2B': [
+    1.17,
+    {
+      model_type: 'lfm2',
+      hidden_size: 2048,
+      block_ff_dim: 12_288,
+      num_hidden_layers: 16,
+      full_attn_idxs: [2, 5, 8, 10, 12, 14],
+      vocab_size: 65_536,
+    },
+  ],
+  'Qwen3-VL-8B-Instruct, its text': [
+    8.19,
+    {
+      model_type: 'qwen3_vl_text',
+      hidden_size: 4096,
+      intermediate_size: 12_288,
+      num_hidden_layers: 36,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      rope_theta: 5_000_000,
+      rope_scaling: { rope_type: 'default', mrope_interleaved: true, mrope_section: [24, 20, 20] },
+      vocab_size: 151_936,
+    },
+  ],
+  'ERNIE-4.5-0.3B': [0.361, { model_type: 'ernie4_5' }],
+  'AFM-4.5B': [
+    4.62,
+    {
+      model_type: 'arcee',
+      hidden_size: 2560,
+      intermediate_size: 18_432,
+      num_hidden_layers: 36,
+      num_attention_heads: 20,
+      num_key_value_heads: 4,
+      head_dim: 128,
+      hidden_act: 'relu2',
+      vocab_size: 128_004,
+    },
+  ],
+  'gemma-7b': [8.54, { model_type: 'gemma', hidden_act: 'gelu' }],
+  'Hunyuan-7B-Instruct': [
+    7.5,
+    {
+      model_type: 'hunyuan_v1_dense',
+      hidden_size: 4096,
+      intermediate_size: 14_336,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      vocab_size: 128_167,
+      tie_word_embeddings: true,
+    },
+  ],
+};
+
+test.each(Object.entries(dense))('%s has its published size', async (_, [billions, config]) => {
+  const { report } = await compileModel(await folderOf(config));
+  expect(Math.abs(report.total.parameters / 1e9 / billions - 1)).toBeLessThan(0.01);
+});
+
 test.each(Object.entries(published))(
   '%s has its published size, and a plan',
   async (_, { config, ...expected }) => {
