@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
 import { goldenFolder, largestNoise, noiseOf, readGoldens } from '../../e2e/golden.ts';
@@ -31,6 +32,12 @@ const kinds = [
 ];
 // Without experts, whose choice rounding may change.
 const dense = ['llama', 'qwen3', 'gemma2'];
+
+// Checkpoints of codes, by folder or file: 4 bits by groups with zeros, with and without an order of columns; blocks; MXFP4.
+const coded = ['awq_llama', 'gptq_llama_all', 'gguf_mixtral_q4_0/model.gguf', 'gguf_gpt_oss_mxfp4/model.gguf'];
+const codedFolder = join(import.meta.dirname, '../../fixtures/quantised');
+/** As on processors, for activations of 8 bits; here they have 16. */
+const largestCodedNoise = 0.2;
 
 // The emulation takes its time: prompts are cut.
 const prompts = (family: string) => readGoldens(family).map(({ prompt }) => prompt.slice(0, 24));
@@ -76,6 +83,35 @@ describe.skipIf(missing !== '')(`kernels of GPUs, emulated${missing}`, () => {
         const logprobs = scores[index]?.logprobs ?? [];
         expect(noiseOf(golden, logprobs, logprobs.length)).toBeLessThan(largestNoise[weights]);
       }
+    },
+  );
+
+  test.each(coded)(
+    '%s keeps its codes in q4, with the results of its numbers and the same bits in any company',
+    async (name) => {
+      const path = join(codedFolder, name);
+      const folder = name.endsWith('.gguf') ? dirname(path) : path;
+      const texts = prompts(folder);
+      const bytes = new Map<string, number>();
+      for (const weights of ['f32', 'q4'] as const) {
+        const model = await openModel(native, path, { device, weights });
+        try {
+          const state = keepsState(model.spec);
+          const scores = await score(localRun(model.stage), texts, 7, 0, state);
+          for (const [index, golden] of readGoldens(folder).entries()) {
+            const logprobs = scores[index]?.logprobs ?? [];
+            const errors = logprobs.map((value, at) => Math.abs(value - (golden.promptLogprobs[at] ?? Number.NaN)));
+            if (weights === 'f32') expect(Math.max(...errors)).toBeLessThan(1e-3);
+            else expect(noiseOf(golden, logprobs, logprobs.length)).toBeLessThan(largestCodedNoise);
+          }
+          const [alone] = await score(localRun(model.stage), texts.slice(1, 2), undefined, 0, state);
+          expect(alone?.logprobs).toEqual(scores[1]?.logprobs);
+          bytes.set(weights, model.stage.weightBytes);
+        } finally {
+          model.close();
+        }
+      }
+      expect(bytes.get('q4')).toBeLessThan(0.5 * (bytes.get('f32') ?? 0));
     },
   );
 });
