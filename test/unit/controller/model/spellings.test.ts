@@ -83,6 +83,10 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
   ['gemma4_moe', { rope_parameters: undefined, use_bidirectional_attention: 'vision' }],
   ['gemma4_dense', { layer_types: [sliding, sliding, full], num_experts: undefined, moe_intermediate_size: undefined }],
   ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FFF' }],
+  ['exaone4', { layer_types: undefined }],
+  ['gemma', { hidden_act: 'gelu' }],
+  ['lfm2', { layer_types: undefined, full_attn_idxs: [1, 3] }],
+  ['lfm2', { norm_eps: undefined, rms_norm_eps: 1e-5, intermediate_size: 1, block_ff_dim: 48 }],
   [
     'deepseek_v4',
     {
