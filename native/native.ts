@@ -344,9 +344,9 @@ export interface TokenFilter {
 }
 
 export interface StepBatch extends SequenceRows {
-  /** Token ids, [rows]; read by the stage that has the first layer. */
+  /** Token ids, [rows]; read by the stage that has the first layer, and where tokens pick experts. */
   readonly tokenIds: Int32Array;
-  /** Residual stream from the stage before, f32 [rows, hidden]; null at the first stage. */
+  /** Residual from the stage before, f32 [rows, streams * hidden]; null at the first stage. */
   readonly hidden: Uint8Array | null;
   /** Read by the stage that has the last layer. */
   readonly logits: LogitsRows;
@@ -392,7 +392,7 @@ export type StepProgress =
       readonly dispatches: readonly Dispatch[];
     }
   | {
-      /** The residual stream for the next stage, f32 [rows, hidden]. */
+      /** The residual for the next stage, f32 [rows, streams * hidden]. */
       readonly kind: 'hidden';
       readonly hidden: Uint8Array;
     }

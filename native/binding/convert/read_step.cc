@@ -171,11 +171,11 @@ SequenceRowsData ReadSequenceRows(Napi::Value value, const std::string& path) {
           fields.Int32s("blockTables"), fields.Int32s("blockOffsets"), fields.Int32s("stateSlots")};
 }
 
-StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool first, bool last) {
+StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool tokens, bool last) {
   const Fields fields(value, path);
   StepBatch batch;
   batch.where = ReadSequenceRows(value, path);
-  if (first) batch.token_ids = fields.Int32s("tokenIds");
+  if (tokens) batch.token_ids = fields.Int32s("tokenIds");
   if (fields.Has("hidden")) batch.hidden = fields.Bytes("hidden");
   if (last) batch.logits = ReadLogitsRows(fields.Object("logits"));
   return batch;

@@ -21,8 +21,8 @@ RankSlice ReadRankSlice(Napi::Value value, const std::string& path);
 CacheOptions ReadCacheOptions(Napi::Value value, const std::string& path);
 StageOptions ReadStageOptions(Napi::Value value, const std::string& path);
 SequenceRowsData ReadSequenceRows(Napi::Value value, const std::string& path);
-// Leaves out what the stage does not read: tokens but at the first layer, logits but at the last.
-StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool first, bool last);
+// Leaves out tokens and logits where the stage does not read them.
+StepBatch ReadStepBatch(Napi::Value value, const std::string& path, bool tokens, bool last);
 std::vector<PartialSum> ReadPartialSums(Napi::Value value, const std::string& path);
 
 }  // namespace conclave::binding

@@ -46,7 +46,7 @@ Napi::Value StageHandle::Begin(const Napi::CallbackInfo& info) {
   return GuardPromise(env, [&] {
     const auto [runtime, stage] = open();
     const auto batch = std::make_shared<StepBatch>(
-        ReadStepBatch(info[0], "batch", stage->has_first_layer(), stage->has_last_layer()));
+        ReadStepBatch(info[0], "batch", stage->reads_tokens(), stage->has_last_layer()));
     const auto work = [batch, stage = stage, routes = stage->routes(),
                        stopping = &runtime->executor().stopping()](const Call& call) {
       stage->Begin(std::move(*batch), routes, *stopping, DeliverTo(call));

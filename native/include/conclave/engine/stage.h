@@ -60,6 +60,7 @@ class Stage {
 
   bool has_first_layer() const { return options_.slice.first_layer == 0; }
   bool has_last_layer() const;
+  bool reads_tokens() const { return reads_tokens_; }
   uint64_t weight_bytes() const { return weight_bytes_; }
   uint64_t cache_bytes() const { return cache_bytes_; }
 

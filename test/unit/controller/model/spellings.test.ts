@@ -91,13 +91,14 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
     'deepseek_v4',
     {
       layer_types: undefined,
-      compress_ratios: [128, 4, 128, 0],
+      compress_ratios: [128, 4, 0, 0],
       compress_rates: undefined,
       compress_rate_csa: 4,
       compress_rate_hca: 8,
       partial_rotary_factor: undefined,
       qk_rope_head_dim: 8,
       rope_parameters: undefined,
+      rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 16 },
     },
   ],
 ];
