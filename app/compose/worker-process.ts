@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { readTextFiles } from '../../controller/model/checkpoint/checkpoint-files.ts';
+import { readTexts } from '../../controller/model/texts.ts';
 import { allTokenBytes } from '../../controller/text/token-bytes.ts';
 import { createTokenizer } from '../../controller/text/tokenizer.ts';
 import { loadNative } from '../../native/load.ts';
@@ -81,7 +81,7 @@ export async function startWorker(
       dispatchDeadlineMs: config.dispatchDeadline,
       overlapRows: config.overlapRows,
       prefixCaching: config.prefixCaching,
-      readTokens: async (size) => allTokenBytes(createTokenizer(await readTextFiles(directory)).table, size),
+      readTokens: async (size) => allTokenBytes(createTokenizer(await readTexts(directory)).table, size),
       onNoTokens: (error) => log.warn({ err: error }, 'constraints on the output are refused: tokens cannot be read'),
       modelDeadlineMs: config.joinTimeout,
       metricsPort: config.metricsPort,

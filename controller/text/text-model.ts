@@ -6,11 +6,10 @@
 import type { Grammar } from '../../proto/messages.ts';
 import type { SamplingValues } from '../../proto/sampling-parameters.ts';
 import { ServiceError } from '../errors.ts';
-import { readTextFiles, type TextFiles } from '../model/checkpoint/checkpoint-files.ts';
+import type { TextFiles } from '../model/checkpoint/checkpoint-files.ts';
 import type { EndToken } from '../model/compile.ts';
 import { ModelError } from '../model/config/problems.ts';
-import { isGguf } from '../model/gguf/file.ts';
-import { readGgufTextFiles } from '../model/gguf/text-files.ts';
+import { readTexts } from '../model/texts.ts';
 import { readSamplingDefaults } from '../sampling/sampling-defaults.ts';
 import {
   type AnswerFormats,
@@ -87,7 +86,7 @@ const inlineCharacters = 16_384;
 /** Reads the tokenizer, templates and defaults beside a checkpoint, or of a GGUF file. Throws a ModelError that names the file. */
 export async function loadTextModel(directory: string, parsers: AnswerParsers = automatic): Promise<TextModel> {
   try {
-    return await createTextModel(await (isGguf(directory) ? readGgufTextFiles : readTextFiles)(directory), parsers);
+    return await createTextModel(await readTexts(directory), parsers);
   } catch (error) {
     throw new ModelError(directory, [(error as Error).message], 1, { cause: error });
   }

@@ -24,10 +24,19 @@ export interface TextFiles {
   readonly additionalChatTemplates: Readonly<Record<string, string>>;
 }
 
-/** Reads them. Only tokenizer.json must be there. Errors name the file. */
-export async function readTextFiles(directory: string): Promise<TextFiles> {
-  const tokenizer = await readJson(directory, 'tokenizer.json');
-  if (tokenizer === null) throw new Error('tokenizer.json: no such file; it is needed to turn text into tokens');
+/** What another file than tokenizer.json says of text. */
+export type OtherTokenizer = Pick<TextFiles, 'tokenizer' | 'tokenizerConfig' | 'chatTemplate'>;
+
+/** Reads them. Only tokenizer.json must be there, or what `other` makes of tekken.json. Errors name the file. */
+export async function readTextFiles(
+  directory: string,
+  other?: (tekken: JsonObject) => OtherTokenizer,
+): Promise<TextFiles> {
+  const own = await readJson(directory, 'tokenizer.json');
+  const tekken = own === null ? await readJson(directory, 'tekken.json') : null;
+  const instead = tekken && other ? other(tekken) : null;
+  const tokenizer = own ?? instead?.tokenizer;
+  if (!tokenizer) throw new Error('tokenizer.json: no such file; it is needed to turn text into tokens');
   const [tokenizerConfig, specialTokensMap, generationConfig, chatTemplate, additionalChatTemplates] =
     await Promise.all([
       readJson(directory, 'tokenizer_config.json'),
@@ -37,12 +46,12 @@ export async function readTextFiles(directory: string): Promise<TextFiles> {
       readFurtherTemplates(directory),
     ]);
   return {
-    tokenizerPath: join(directory, 'tokenizer.json'),
+    tokenizerPath: own && join(directory, 'tokenizer.json'),
     tokenizer,
-    tokenizerConfig: tokenizerConfig ?? {},
+    tokenizerConfig: tokenizerConfig ?? instead?.tokenizerConfig ?? {},
     specialTokensMap: specialTokensMap ?? {},
     generationConfig: generationConfig ?? {},
-    chatTemplate,
+    chatTemplate: chatTemplate ?? (tokenizerConfig?.['chat_template'] == null ? instead?.chatTemplate : null) ?? null,
     additionalChatTemplates,
   };
 }

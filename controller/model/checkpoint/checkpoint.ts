@@ -21,21 +21,43 @@ export interface Checkpoint {
   readonly warnings: readonly string[];
 }
 
-const single = 'model.safetensors';
-const index = 'model.safetensors.index.json';
+/** What a folder calls its files of weights. */
+export interface FileNames {
+  readonly single: string;
+  readonly index: string;
+  /** Files that are all read where there is neither; null: none are. */
+  readonly parts: RegExp | null;
+}
+
+export const huggingFaceFiles: FileNames = {
+  single: 'model.safetensors',
+  index: 'model.safetensors.index.json',
+  parts: null,
+};
+/** Of Mistral's own layout. */
+export const consolidatedFiles: FileNames = {
+  single: 'consolidated.safetensors',
+  index: 'consolidated.safetensors.index.json',
+  parts: /^consolidated[\w.-]*\.safetensors$/,
+};
+
+const { index } = huggingFaceFiles;
 const maxIndexBytes = 100_000_000;
 const maxFiles = 10_000;
 
 /**
- * Reads the headers of all files: `model.safetensors`, or those that `model.safetensors.index.json` names. Of these the index
+ * Reads the headers of all files: the single one, or those that the index names. Of these the index
  * says which tensors count, as in every loader that goes by it: files may hold more.
  */
-export async function readCheckpoint(directory: string, problems: Problems): Promise<Checkpoint> {
-  const weightMap = await findWeightMap(directory, problems).catch((error: Error) => {
+export async function readCheckpoint(
+  directory: string,
+  problems: Problems,
+  names = huggingFaceFiles,
+): Promise<Checkpoint> {
+  const { paths, weightMap } = await findFiles(directory, names, problems).catch((error: Error): Found => {
     problems.add(describe(error));
-    return new Map<string, string>();
+    return { paths: [], weightMap: null };
   });
-  const paths = weightMap === null ? [single] : [...new Set(weightMap.values())].sort();
   const files: CheckpointFile[] = [];
   const tensors = new Map<string, CheckpointTensor>();
   /** Tensors of which the index does not say that they are where they are. */
@@ -71,20 +93,29 @@ function unnamedWarning([first, ...others]: readonly string[]): string {
   return `the weight files hold ${quote(first)}${more} where ${index} does not put them; they are not loaded`;
 }
 
-/** Tensor name → file from the index; null for a checkpoint of a single file. Throws when there is neither. */
-async function findWeightMap(directory: string, problems: Problems): Promise<ReadonlyMap<string, string> | null> {
+interface Found {
+  readonly paths: readonly string[];
+  /** Tensor name → file; null: files count whole. */
+  readonly weightMap: ReadonlyMap<string, string> | null;
+}
+
+/** Throws when there are none. */
+async function findFiles(directory: string, { single, index, parts }: FileNames, problems: Problems): Promise<Found> {
   const names = new Set(await readdir(directory));
-  if (names.has(single)) return null;
+  if (names.has(single)) return { paths: [single], weightMap: null };
   if (!names.has(index)) {
+    const found = [...names].filter((name) => parts?.test(name)).sort();
+    if (found.length > 0) return { paths: found, weightMap: null };
     const others = [...names].filter((name) => /\.(safetensors|bin|gguf|pth?)$/.test(name)).sort();
-    const found = others.length === 0 ? 'no weight file is there' : `found ${quote(others)}`;
-    throw new Error(`expected ${single} or ${index}; ${found}`);
+    const what = others.length === 0 ? 'no weight file is there' : `found ${quote(others)}`;
+    throw new Error(`expected ${single} or ${index}; ${what}`);
   }
   try {
     const path = join(directory, index);
     const { size } = await stat(path);
     if (size > maxIndexBytes) throw new Error(`${size} bytes; at most ${maxIndexBytes} are read`);
-    return parseWeightMap(await readFile(path, 'utf8'), problems);
+    const weightMap = parseWeightMap(await readFile(path, 'utf8'), problems);
+    return { paths: [...new Set(weightMap.values())].sort(), weightMap };
   } catch (error) {
     throw new Error(`${index}: ${describe(error as Error)}`, { cause: error });
   }
