@@ -15,7 +15,7 @@ import { resolveRopes } from './config/rope.ts';
 import type { ConfiguredFamily } from './families/family.ts';
 import { findFamily } from './families.ts';
 import { type Generation, readGeneration } from './generation.ts';
-import { divideRopes, ropeFactors } from './gguf/rope-factors.ts';
+import { divideRopes, ropeTensors } from './gguf/rope-factors.ts';
 import { type ModelReport, reportModel } from './report.ts';
 import { readSource } from './source.ts';
 import { buildSpec, type WeightSpecs } from './spec.ts';
@@ -130,7 +130,7 @@ function claimWeights(
     (name) =>
       name.endsWith('.rotary_emb.inv_freq') ||
       name.startsWith('mtp.') ||
-      name === ropeFactors ||
+      ropeTensors.has(name) ||
       (tied && name === `${model.style.names.head}.weight`) ||
       model.style.unused(name),
   );

@@ -14,8 +14,8 @@ const userDefined = 4;
 export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { tokenizer: Json; config: Json } {
   const get = (key: string) => metadata.get(`tokenizer.ggml.${key}`);
   const model = get('model');
-  if (model !== 'gpt2' && model !== 'llama') {
-    throw new Error(`tokenizer.ggml.model is ${quote(model ?? null)}; supported: "gpt2", "llama"`);
+  if (model !== 'gpt2' && model !== 'llama' && model !== 'gemma4') {
+    throw new Error(`tokenizer.ggml.model is ${quote(model ?? null)}; supported: "gpt2", "llama", "gemma4"`);
   }
   const tokens = texts(get('tokens'), 'tokens');
   const types = numbers(get('token_type'));
@@ -23,17 +23,18 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, GgufValue>): { token
     types[id] === control || types[id] === userDefined ? [addedToken(id, content, types[id] === control)] : [],
   );
   const pre = model === 'gpt2' ? findPreTokenizer(get('pre')) : null;
-  const parts = pre ? byteLevelParts(pre) : sentencePieceParts(get('add_space_prefix') !== false);
-  const merges = model === 'gpt2' ? texts(get('merges'), 'merges') : mergesByScore(tokens, numbers(get('scores')));
+  const spaceFirst = model === 'llama' && get('add_space_prefix') !== false;
+  const parts = pre ? byteLevelParts(pre) : sentencePieceParts(spaceFirst);
+  const merges = model === 'llama' ? mergesByScore(tokens, numbers(get('scores'))) : texts(get('merges'), 'merges');
   const unknown = get('unknown_token_id');
   const vocabulary = {
     type: 'BPE',
     dropout: null,
-    unk_token: model === 'llama' ? (tokens[typeof unknown === 'number' ? unknown : 0] ?? null) : null,
+    unk_token: pre === null ? (tokens[typeof unknown === 'number' ? unknown : 0] ?? null) : null,
     continuing_subword_prefix: null,
     end_of_word_suffix: null,
-    fuse_unk: model === 'llama',
-    byte_fallback: model === 'llama',
+    fuse_unk: pre === null,
+    byte_fallback: pre === null,
     ignore_merges: pre?.wholePieces ?? false,
     vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
     merges,

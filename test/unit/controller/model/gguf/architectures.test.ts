@@ -14,19 +14,33 @@ const fixtures = join(import.meta.dirname, '../../../../fixtures');
 
 /** What of a checkpoint's configuration has no place in a GGUF file, as llama.cpp takes it. */
 const unsaid: Readonly<Record<string, Record<string, unknown>>> = {
+  afmoe: {},
   cohere: {},
   cohere2: {},
+  cohere2_moe: {},
+  dbrx: {},
   dots1: { sliding_window: null, layer_types: null },
   ernie_interval: { moe_layer_end_index: -1 },
+  exaone_moe: {},
   gemma2: { query_pre_attn_scalar: 16 },
   gemma3: { query_pre_attn_scalar: 20, layer_types: null },
+  gemma4_dense: {},
+  gemma4_moe: {},
   glm4_moe_groups: {},
   gpt_oss_full: { layer_types: null },
+  hy_v3: {},
+  laguna: { layer_types: null, moe_router_logit_softcapping: null },
+  lfm2_moe: { routed_scaling_factor: 1 },
+  llama4_full: { no_rope_layers: [1, 1, 1], moe_layers: null },
   minimax_m2_full: {},
+  minimax_m3: { swiglu_limit: 7 },
   ministral3: {},
   olmo2: {},
   olmo3: {},
   olmoe: {},
+  phi3: {},
+  phimoe_plain: { router_jitter_noise: 0.01 },
+  qwen3_vl_moe: {},
   seed_oss: {},
   smollm3: { no_rope_layers: null, no_rope_layer_interval: 4 },
 };
@@ -49,8 +63,10 @@ async function ggufOf(name: string): Promise<string> {
 async function checkpointOf(name: string, changes: Record<string, unknown>): Promise<string> {
   const [from, to] = [join(fixtures, 'golden', name), await mkdtemp(join(folder, 'checkpoint-'))];
   for (const file of await readdir(from)) await copyFile(join(from, file), join(to, file));
-  const config: unknown = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
-  await writeFile(join(to, 'config.json'), JSON.stringify({ ...(config as object), ...changes }));
+  const config = JSON.parse(await readFile(join(from, 'config.json'), 'utf8')) as Record<string, object>;
+  const { text_config: text } = config;
+  const changed = text ? { ...config, text_config: { ...text, ...changes } } : { ...config, ...changes };
+  await writeFile(join(to, 'config.json'), JSON.stringify(changed));
   return to;
 }
 
@@ -60,7 +76,16 @@ function meaningOf({ layers, ...spec }: ModelSpec): unknown {
   return plain({ ...rest, layers });
 }
 
-const aboutStorage = new Set(['layout', 'weightOffset', 'biasStep', 'biasGroup', 'offsets', 'names', 'fileIndex']);
+const aboutStorage = new Set([
+  'layout',
+  'weightOffset',
+  'biasStep',
+  'biasGroup',
+  'offsets',
+  'names',
+  'fileIndex',
+  'rateAsMultiplied',
+]);
 
 function plain(value: unknown): unknown {
   if (typeof value === 'number') return Number(value.toPrecision(5));

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compileModel } from '../../../../../controller/model/compile.ts';
 import { Problems } from '../../../../../controller/model/config/problems.ts';
-import { readGgufConfig } from '../../../../../controller/model/gguf/config.ts';
+import { readGgufConfig } from '../../../../../controller/model/gguf/architectures/config.ts';
 import { parseGguf, Truncated } from '../../../../../controller/model/gguf/container.ts';
 import { ggufTokenizer } from '../../../../../controller/model/gguf/tokenizer.ts';
 import { loadTextModel } from '../../../../../controller/text/text-model.ts';
@@ -53,7 +53,7 @@ describe('a GGUF file', () => {
     ],
   ])('of another kind is refused by key and value: %j', (metadata, problem) => {
     const problems = new Problems();
-    readGgufConfig(new Map(Object.entries(metadata)), new Map(), problems);
+    readGgufConfig(new Map(Object.entries(metadata)), new Map(), null, problems);
     expect(() => problems.throwIfAny('x')).toThrow(problem);
   });
 
@@ -61,10 +61,10 @@ describe('a GGUF file', () => {
     const tokens = { 'tokenizer.ggml.tokens': ['a'], 'tokenizer.ggml.merges': [] as string[] };
     const read = (more: object) => ggufTokenizer(new Map(Object.entries({ ...tokens, ...more })));
     expect(() => read({ 'tokenizer.ggml.model': 't5' })).toThrow(
-      'tokenizer.ggml.model is "t5"; supported: "gpt2", "llama"',
+      'tokenizer.ggml.model is "t5"; supported: "gpt2", "llama", "gemma4"',
     );
-    expect(() => read({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'kimi-k2' })).toThrow(
-      'tokenizer.ggml.pre is "kimi-k2"; supported: "gpt-2"',
+    expect(() => read({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'superbpe' })).toThrow(
+      'tokenizer.ggml.pre is "superbpe"; supported: "gpt-2"',
     );
   });
 });

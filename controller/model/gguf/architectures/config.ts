@@ -1,16 +1,17 @@
 /** What config.json would say, from a GGUF file's metadata. */
-import { rmsNorm } from '../checkpoint/parts.ts';
-import { type Problems, quote } from '../config/problems.ts';
-import type { ModelStyle } from '../families/family.ts';
-import { type Architecture, architectures, type GgufFacts, type Json } from './architectures.ts';
-import type { GgufValue } from './container.ts';
+import { rmsNorm } from '../../checkpoint/parts.ts';
+import { type Problems, quote } from '../../config/problems.ts';
+import { type ModelStyle, plainStyle } from '../../families/family.ts';
+import type { GgufValue } from '../container.ts';
+import type { Architecture, GgufFacts, Json } from './architecture.ts';
+import { architectures } from './architectures.ts';
 import { plainExperts, type TensorNames } from './names.ts';
 
 export interface GgufConfig {
   readonly config: Json;
   readonly names: TensorNames;
   /** What of the family's style the file does in another way. */
-  readonly style: Partial<Pick<ModelStyle, 'ropeLayout' | 'norm'>>;
+  readonly style: Partial<ModelStyle>;
 }
 
 /** Keys below the architecture's name, and what config.json calls them; null: read below, or said by others too. */
@@ -46,6 +47,7 @@ const keys: Readonly<Record<string, string | null>> = {
 export function readGgufConfig(
   metadata: ReadonlyMap<string, GgufValue>,
   tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  longrope: Json | null,
   problems: Problems,
 ): GgufConfig | null {
   const name = metadata.get('general.architecture');
@@ -55,7 +57,8 @@ export function readGgufConfig(
     problems.add(`general.architecture is ${quote(name ?? null)}; supported: ${supported}`);
     return null;
   }
-  const facts = factsOf(String(name), metadata, new Set(tensors.keys()));
+  const shapes = new Map([...tensors].map(([tensor, { shape }]) => [tensor, shape]));
+  const facts = factsOf(String(name), metadata, shapes);
   const config: Json = {
     ...architecture.more?.(facts),
     vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? 0,
@@ -64,7 +67,8 @@ export function readGgufConfig(
   const known: Readonly<Record<string, string | null>> = { ...keys, ...architecture.keys };
   for (const [key, value] of facts.keys) {
     const own = Object.hasOwn(known, key) ? known[key] : undefined;
-    if (typeof own === 'string') config[own] = Array.isArray(value) ? uniform(value) : value;
+    if (key === 'attention.sliding_window' && value === 0 && own !== null) config['sliding_window'] = null;
+    else if (typeof own === 'string') config[own] = Array.isArray(value) ? uniform(value) : value;
     else if (own === undefined) problems.add(`${String(name)}.${key} is ${quote(value)}, which is not supported`);
   }
   const slides = facts.keys.get('attention.sliding_window_pattern');
@@ -74,7 +78,7 @@ export function readGgufConfig(
   const drafting = Number(config['num_nextn_predict_layers'] ?? 0);
   config['num_hidden_layers'] = Number(config['num_hidden_layers']) - drafting;
   readWidths(facts, architecture, config, (key, problem) => problems.add(`${String(name)}.${key} ${problem}`));
-  readRope(facts, architecture, config);
+  readRope(facts, architecture, longrope, config);
   for (const token of ['bos', 'eos']) {
     const id = metadata.get(`tokenizer.ggml.${token}_token_id`);
     if (typeof id === 'number') config[`${token}_token_id`] = id;
@@ -83,15 +87,21 @@ export function readGgufConfig(
   config['model_type'] = typeof modelType === 'string' ? modelType : modelType(facts);
   return {
     config,
-    names: { experts, inLayer, layers: Number(config['num_hidden_layers']) },
+    names: {
+      experts,
+      inLayer,
+      layers: Number(config['num_hidden_layers']),
+      drafting,
+    },
     style: {
       ...(architecture.permuted && { ropeLayout: 'interleaved' as const }),
       ...(architecture.plainNorms && { norm: rmsNorm }),
+      names: plainStyle.names,
     },
   };
 }
 
-function factsOf(name: string, metadata: ReadonlyMap<string, GgufValue>, tensors: ReadonlySet<string>): GgufFacts {
+function factsOf(name: string, metadata: ReadonlyMap<string, GgufValue>, tensors: GgufFacts['tensors']): GgufFacts {
   const own = new Map<string, GgufValue>();
   for (const [key, value] of metadata) {
     if (key.startsWith(`${name}.`)) own.set(key.slice(name.length + 1), value);
@@ -106,10 +116,11 @@ function uniform(values: readonly GgufValue[]): unknown {
 
 function readWidths(
   { keys: own }: GgufFacts,
-  { partialRotary = false }: Architecture,
+  { partialRotary = false, ownWidths = false }: Architecture,
   config: Json,
   report: (key: string, problem: string) => void,
 ): void {
+  if (ownWidths) return;
   const [hidden, heads] = [Number(config['hidden_size']), Number(config['num_attention_heads'])];
   const width = Number(config['head_dim'] ?? hidden / heads);
   const expected = (key: string) => {
@@ -122,25 +133,28 @@ function readWidths(
 }
 
 /** The rope; layers with a window may have one of their own, which is never scaled. */
-function readRope(facts: GgufFacts, architecture: Architecture, config: Json): void {
+function readRope(facts: GgufFacts, architecture: Architecture, longrope: Json | null, config: Json): void {
   const { keys: own } = facts;
-  const known = ropeScaling(own);
+  const known = ropeScaling(own, longrope);
   const scaling = known && { ...known, ...architecture.scaling?.(facts) };
   const theta = config['rope_theta'];
   const sliding = own.get('rope.freq_base_swa');
   if (sliding !== undefined) {
+    const { partial_rotary_factor: part } = config;
+    const partial = part === undefined ? {} : { partial_rotary_factor: part };
     config['rope_parameters'] = {
-      full_attention: { rope_theta: theta, rope_type: 'default', ...scaling },
+      full_attention: { rope_theta: theta, rope_type: 'default', ...partial, ...scaling },
       sliding_attention: { rope_theta: sliding, rope_type: 'default' },
     };
   } else if (scaling !== null) config['rope_scaling'] = scaling;
 }
 
-function ropeScaling(own: ReadonlyMap<string, GgufValue>): Json | null {
+function ropeScaling(own: ReadonlyMap<string, GgufValue>, longrope: Json | null): Json | null {
   const get = (key: string) => own.get(`rope.scaling.${key}`);
-  const type = get('type');
+  const type = longrope === null ? get('type') : 'longrope';
   if (type === undefined || type === 'none') return null;
   const given = {
+    ...longrope,
     rope_type: type,
     factor: get('factor'),
     original_max_position_embeddings: get('original_context_length'),

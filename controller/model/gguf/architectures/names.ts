@@ -1,9 +1,11 @@
 /** From ggml's names of tensors to those that families know, experts one by one. */
-import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts';
+import type { Checkpoint, CheckpointTensor } from '../../checkpoint/checkpoint.ts';
 
 const global: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
   output_norm: 'model.norm',
+  // As the hybrids of Liquid have it.
+  token_embd_norm: 'model.norm',
   output: 'lm_head',
 };
 
@@ -28,7 +30,7 @@ const inLayer: Readonly<Record<string, string>> = {
 /** Names of a layer's gate and experts. */
 export interface ExpertNames {
   readonly gate: string;
-  /** Below it lie experts by number, each with matrices of these names. */
+  /** Below it, or below the layer where it is empty, lie experts by number, each with matrices of these names. */
   readonly path: string;
   readonly ffn_gate_exps: string;
   readonly ffn_up_exps: string;
@@ -56,8 +58,9 @@ export interface TensorNames {
   readonly experts: ExpertNames;
   /** Of a layer, where they differ from what is usual: name, or name and kind, to the family's. */
   readonly inLayer: Readonly<Record<string, string>>;
-  /** Layers from this one on only draft: their tensors keep their names below the layer. */
   readonly layers: number;
+  /** Layers behind these that only draft, whose tensors are left out. */
+  readonly drafting: number;
 }
 
 /** The checkpoint by the names of a family. Names that are not known stay as they are. */
@@ -76,27 +79,38 @@ function renamed(name: string, tensor: CheckpointTensor, names: TensorNames): re
   const end = kind === undefined ? '' : `.${kind}`;
   if (layer === undefined) return [[Object.hasOwn(global, part) ? `${global[part]}${end}` : name, tensor]];
   const prefix = `model.layers.${layer}.`;
-  if (Number(layer) >= names.layers) return [[`${prefix}${part}${end}`, tensor]];
-  const { experts, inLayer: own } = names;
+  const { experts, inLayer: own, layers, drafting } = names;
+  if (Number(layer) >= layers && Number(layer) < layers + drafting) return [];
   const whole = own[`${part}${end}`];
   if (end !== '' && whole !== undefined) return [[`${prefix}${whole}`, tensor]];
   if (part === 'ffn_gate_inp') return [[`${prefix}${experts.gate}${end}`, tensor]];
+  const expertPath = `${prefix}${experts.path === '' ? '' : `${experts.path}.`}experts`;
   if (part === 'ffn_gate_up_exps') {
     return expertsOf(tensor, 2).map(([index, matrix]): Named => {
       const matrixName = index % 2 === 0 ? experts.ffn_gate_exps : experts.ffn_up_exps;
-      return [`${prefix}${experts.path}.experts.${Math.floor(index / 2)}.${matrixName}${end}`, matrix];
+      return [`${expertPath}.${Math.floor(index / 2)}.${matrixName}${end}`, matrix];
     });
   }
   if (part === 'ffn_gate_exps' || part === 'ffn_up_exps' || part === 'ffn_down_exps') {
-    return expertsOf(tensor, 1).map(([id, matrix]) => [
-      `${prefix}${experts.path}.experts.${id}.${experts[part]}${end}`,
-      matrix,
-    ]);
+    return expertsOf(tensor, 1).map(([id, matrix]) => [`${expertPath}.${id}.${experts[part]}${end}`, matrix]);
   }
   const known = own[part] ?? (Object.hasOwn(inLayer, part) ? inLayer[part] : undefined);
-  // A matrix of one row is stored as a vector.
-  const shape = part === 'ffn_gate_inp_shexp' && tensor.shape.length === 1 ? [1, ...tensor.shape] : tensor.shape;
-  return [[known === undefined ? name : `${prefix}${known}${end}`, { ...tensor, shape }]];
+  return [[known === undefined ? name : `${prefix}${known}${end}`, { ...tensor, shape: shapeOf(part, tensor.shape) }]];
+}
+
+/** How families store what ggml stores with more or fewer dimensions. */
+function shapeOf(part: string, shape: readonly number[]): readonly number[] {
+  const elements = shape.reduce((product, length) => product * length, 1);
+  const cols = shape.at(-1) ?? 1;
+  // A matrix of one row.
+  if (part === 'ffn_gate_inp_shexp') return shape.length === 1 ? [1, ...shape] : shape;
+  // Matrices of all heads.
+  if (part === 'attn_k_b' || part === 'attn_v_b') return [elements / cols, cols];
+  if (part.startsWith('ssm_conv1d') || part === 'shortconv.conv') {
+    return shape.length === 1 ? shape : [elements / cols, 1, cols];
+  }
+  if (part === 'ssm_norm') return [elements];
+  return (part === 'ssm_a' || part === 'ssm_d') && shape.length === 2 && cols === 1 ? [elements] : shape;
 }
 
 /** The tensors of all experts, by number, each cut into `parts` of as many rows. */
