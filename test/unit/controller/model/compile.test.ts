@@ -159,7 +159,8 @@ test.each([
     expect((moe && denseOf(layer)?.outputGate) != null).toBe(expected.sharedExpert);
   }
   expect(report.experts?.topK ?? 0).toBe(expected.experts > 0 ? 2 : 0);
-  expect(report.kvBytesPerToken.bf16).toBe(3 * 2 * expected.kvHeads * expected.headDim * 2);
+  const valueWidth = Math.ceil(expected.headDim / 16) * 16;
+  expect(report.kvBytesPerToken.bf16).toBe(3 * expected.kvHeads * (expected.headDim + valueWidth) * 2);
 });
 
 describe('a checkpoint folder', () => {
