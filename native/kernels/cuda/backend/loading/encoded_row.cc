@@ -52,7 +52,12 @@ RowEncoder::RowEncoder(MatrixSource& source, Storage storage)
 void RowEncoder::Encode(int64_t row, uint8_t* output) {
   auto* const halves = reinterpret_cast<uint16_t*>(output);
   const auto count = static_cast<size_t>(cols_);
-  if (storage_ == Storage::kBf16) return source_.Bf16(row, halves);
+  if (storage_ == Storage::kBf16) {
+    source_.Bf16(row, halves);
+    // Kernels multiply by whole strides.
+    std::fill(halves + cols_, halves + StrideOf(storage_, cols_), uint16_t{0});
+    return;
+  }
   if (!IsExact(storage_) && storage_ != Storage::kQ8) return Encode4(row, output);
   source_.Floats(row, values_.data());
   if (storage_ == Storage::kF32) std::memcpy(output, values_.data(), count * sizeof(float));
