@@ -123,6 +123,7 @@ async function measureHidden(hidden: number): Promise<BenchRow[]> {
   const dispatcher = new Dispatcher({
     pipeline: 'p0',
     hidden,
+    expertWidth: () => hidden,
     target: (target) => targets.get(target),
     replicas: (layer) => ({ layer, slices: 1, targets: [[1]] }),
     health: targets,

@@ -31,7 +31,8 @@ function listen(server: Server): Promise<number> {
 }
 
 const ours = new Server(dataChannelOptions);
-const shards = { bank, hidden, rank: () => undefined, denseRank: () => undefined, epoch: () => 1 };
+const widths = { hidden, expertWidth: () => hidden };
+const shards = { bank, ...widths, rank: () => undefined, denseRank: () => undefined, epoch: () => 1 };
 const observer = { onForward: () => undefined, onRefused: () => undefined };
 ours.addService(shardServerDefinition(), { ...shardService({ shards, session: null, observer }) });
 

@@ -57,19 +57,12 @@ function layer(shape: MoeShape): LayerSpec {
   const { hidden, experts, intermediate, sharedIntermediate } = shape;
   const operators = experts === 0 ? [dense(hidden, intermediate)] : [moe(shape)];
   if (experts > 0 && sharedIntermediate > 0) operators.push(dense(hidden, sharedIntermediate));
-  return { blocks: [block(hidden, [attention(shape)]), block(hidden, operators)], scale: null };
+  return { blocks: [block(hidden, [attention(shape)]), block(hidden, operators)], scale: null, withPrevious: false };
 }
 
 function block(hidden: number, operators: OperatorSpec[]): BlockSpec {
-  return {
-    preNorm: norm(hidden),
-    operators,
-    postNorm: null,
-    aside: false,
-    joinNorm: null,
-    residualMultiplier: 1,
-    mix: null,
-  };
+  const alone = { postNorm: null, aside: false, join: false, joinNorm: null, mix: null };
+  return { preNorm: norm(hidden), operators, ...alone, residualMultiplier: 1 };
 }
 
 function attention({ hidden, heads, kvHeads, headDim, qkNorm }: MoeShape): OperatorSpec {
@@ -135,7 +128,8 @@ function moe({ hidden, experts, topK, intermediate }: MoeShape): OperatorSpec {
     table: null,
   };
   const all = new Array<FfnSpec>(experts).fill(ffn(hidden, intermediate));
-  return { kind: 'moe', moe: { gate, experts: packExperts(all, () => ''), weightsOnInput: false }, cache: null };
+  const plain = { weightsOnInput: false, identityExperts: 0, input: null, output: null };
+  return { kind: 'moe', moe: { gate, experts: packExperts(all, () => ''), ...plain }, cache: null };
 }
 
 function ffn(hidden: number, intermediate: number): FfnSpec {

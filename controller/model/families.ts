@@ -24,6 +24,7 @@ import { qwen3Next, qwen35, qwen35Moe } from './families/hybrid/qwen3-next.ts';
 import { deepseekV2 } from './families/latent/deepseek-v2.ts';
 import { deepseekV3, glm4MoeLite, kimiK2 } from './families/latent/deepseek-v3.ts';
 import { deepseekV4 } from './families/latent/deepseek-v4.ts';
+import { longcatFlash } from './families/latent/longcat-flash.ts';
 import { mistral4 } from './families/latent/mistral4.ts';
 import { deepseekV32, glmMoeDsa } from './families/latent/sparse.ts';
 import { cohere2Moe } from './families/moe/cohere2-moe.ts';
@@ -86,6 +87,7 @@ const families: readonly Family[] = [
   deepseekV4,
   glmMoeDsa,
   mistral4,
+  longcatFlash,
   granitemoehybrid,
   kimiLinear,
   bailingHybrid,

@@ -127,7 +127,7 @@ const mixerKinds: Readonly<Record<string, string>> = {
 function countKinds(spec: ModelSpec): Readonly<Record<string, number>> {
   const kinds: Record<string, number> = {};
   for (const layer of spec.layers) {
-    const kind = operatorsOf(layer).find(({ cache }) => cache !== null)?.kind;
+    const kind = operatorsOf(layer).find(({ kind: own }) => own !== undefined && Object.hasOwn(mixerKinds, own))?.kind;
     const name = kind === undefined ? 'network alone' : (mixerKinds[kind] ?? kind);
     kinds[name] = (kinds[name] ?? 0) + 1;
   }

@@ -15,6 +15,7 @@ import { buildMoe } from './operators/moe.ts';
 import { buildSelectiveScan } from './operators/selective-scan.ts';
 import { buildShortConvolution } from './operators/short-convolution.ts';
 import { buildStreamMix, type StreamsShape } from './operators/streams.ts';
+import { buildTokenInput } from './operators/token-input.ts';
 
 /** The parts of a ModelSpec that hold tensors. */
 export type WeightSpecs = Pick<ModelSpec, 'embedding' | 'streams' | 'layers' | 'headMix' | 'finalNorm' | 'head'>;
@@ -36,12 +37,14 @@ export function buildSpec(model: ConfiguredFamily, dimensions: Dimensions, tenso
     embedding,
     streams: streams?.count ?? 1,
     headMix: streams && buildStreamMix(builder, streams.head, streams, 'read', hidden),
-    layers: Array.from({ length: config.num_hidden_layers }, (_, index) => ({
-      blocks: model
-        .layer(index)
-        .map((block) => buildBlock(builder, `${style.names.layers}.${index}`, block, streams, dimensions)),
-      scale: style.layerScale === null ? null : tensors.vector(`${style.names.layers}.${index}.${style.layerScale}`, 1),
-    })),
+    layers: Array.from({ length: config.num_hidden_layers }, (_, index) => {
+      const name = `${style.names.layers}.${style.layerNumber(index)}`;
+      return {
+        blocks: model.layer(index).map((block) => buildBlock(builder, name, block, streams, dimensions)),
+        scale: style.layerScale === null ? null : tensors.vector(`${name}.${style.layerScale}`, 1),
+        withPrevious: style.withPrevious(index),
+      };
+    }),
     finalNorm: norm(builder, style.names.finalNorm, hidden),
     head: config.tie_word_embeddings
       ? { weight: embedding, bias: null, biasStep: 1, biasGroup: 1 }
@@ -64,6 +67,7 @@ function buildBlock(
     operators: shape.operators.map((operator) => buildOperator(builder, layer, operator, dimensions)),
     postNorm: shape.postNorm === undefined ? null : norm(builder, `${layer}.${shape.postNorm}`, dimensions.hidden),
     aside: shape.aside ?? false,
+    join: shape.join ?? false,
     joinNorm: shape.joinNorm === undefined ? null : norm(builder, `${layer}.${shape.joinNorm}`, dimensions.hidden),
     residualMultiplier: Math.fround(shape.residualMultiplier ?? 1),
   };
@@ -87,6 +91,8 @@ function buildOperator(builder: Builder, layer: string, shape: OperatorShape, di
       return buildShortConvolution(builder, layer, shape, dimensions.hidden);
     case 'selective-scan':
       return buildSelectiveScan(builder, layer, shape, dimensions.hidden);
+    case 'token-input':
+      return buildTokenInput(builder, layer, shape, dimensions.hidden);
     case 'moe':
       return buildMoe(builder, layer, shape, dimensions.hidden);
   }

@@ -5,6 +5,7 @@ import type { LayerSpec__Output as LayerSpec } from '../generated/conclave/v1/La
 import type { MlaSpec__Output as MlaSpec } from '../generated/conclave/v1/MlaSpec.ts';
 import type { MoeSpec__Output as MoeSpec } from '../generated/conclave/v1/MoeSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../generated/conclave/v1/OperatorSpec.ts';
+import type { ModelSpec } from '../messages.ts';
 
 /** The operators of a layer, in the order in which they run. */
 export function operatorsOf(layer: LayerSpec | undefined): readonly OperatorSpec[] {
@@ -19,6 +20,11 @@ export function moeOf(layer: LayerSpec | undefined): MoeSpec | null {
 /** Routed experts of a layer; 0 for a dense one. */
 export function expertCount(layer: LayerSpec | undefined): number {
   return moeOf(layer)?.experts?.count ?? 0;
+}
+
+/** Elements that rows have as the routed experts of a layer read and give them. */
+export function expertWidth({ layers, hiddenSize }: Pick<ModelSpec, 'layers' | 'hiddenSize'>, layer: number): number {
+  return moeOf(layers[layer])?.input?.weight?.rows ?? hiddenSize;
 }
 
 /** The attention of a layer; null where it has none. */

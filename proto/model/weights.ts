@@ -19,6 +19,7 @@ import type { SelectiveScanSpec__Output as SelectiveScanSpec } from '../generate
 import type { ShortConvolutionSpec__Output as ShortConvolutionSpec } from '../generated/conclave/v1/ShortConvolutionSpec.ts';
 import type { StreamMixSpec__Output as StreamMixSpec } from '../generated/conclave/v1/StreamMixSpec.ts';
 import type { TensorRef__Output as TensorRef } from '../generated/conclave/v1/TensorRef.ts';
+import type { TokenInputSpec__Output as TokenInputSpec } from '../generated/conclave/v1/TokenInputSpec.ts';
 import type { ModelSpec } from '../messages.ts';
 import { expertOf } from './experts.ts';
 import { checkpointBytes, elements, matrixTensors } from './tensors.ts';
@@ -96,7 +97,7 @@ function mix(given: StreamMixSpec | null): Weight[] {
 
 /** The weights of one operator of a block, but for routed experts. */
 export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weight[] {
-  const { gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum, dense, moe } = operator;
+  const { gqa, mla, linearAttention, shortConvolution, selectiveScan, runningSum, tokenInput, dense, moe } = operator;
   if (gqa) return gqaWeights(gqa);
   if (mla) return mlaWeights(mla);
   if (operator.compressedAttention) return compressedAttentionWeights(operator.compressedAttention);
@@ -106,6 +107,7 @@ export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weigh
   if (runningSum) {
     return [runningSum.value, runningSum.output].flatMap((given) => linear('attention', 'ranks', given));
   }
+  if (tokenInput) return tokenInputWeights(tokenInput);
   if (dense) return denseWeights(dense, isShared(block) ? 'sharedExperts' : 'denseFfn');
   const gate = moe?.gate;
   return [
@@ -115,6 +117,7 @@ export function operatorWeights(operator: OperatorSpec, block: BlockSpec): Weigh
     ...vector('router', gate?.scales ?? null),
     ...vector('router', gate?.table ?? null),
     ...norm(gate?.norm ?? null),
+    ...[moe?.input, moe?.output].flatMap((given) => linear('experts', 'owner', given ?? null)),
   ];
 }
 
@@ -223,6 +226,14 @@ function selectiveScanWeights(scan: SelectiveScanSpec): Weight[] {
 
 function denseWeights({ ffn, outputGate }: DenseSpec, role: Role): Weight[] {
   return [...ffnWeights(role, 'ranks', ffn), ...matrix(role, 'owner', outputGate, true)];
+}
+
+function tokenInputWeights({ embedding, projection, norm: own, gate, output }: TokenInputSpec): Weight[] {
+  return [
+    ...matrix('embedding', 'owner', embedding),
+    ...[projection, gate, output].flatMap((given) => linear('embedding', 'owner', given)),
+    ...norm(own),
+  ];
 }
 
 function* expertWeights({ experts }: MoeSpec): Generator<Weight> {

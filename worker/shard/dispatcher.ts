@@ -29,7 +29,9 @@ export interface DispatchObserver {
 export interface DispatcherOptions {
   /** Id of the pipeline that the stage is part of. */
   readonly pipeline: string;
+  /** Elements of a row: of the residual stream, and as experts of a layer read and give it. */
   readonly hidden: number;
+  readonly expertWidth: (layer: number) => number;
   readonly target: (target: number) => DispatchTarget | undefined;
   readonly replicas: (layer: number) => LayerReplicas;
   readonly health: TargetHealth;
@@ -203,7 +205,7 @@ export class Dispatcher {
     deadlineMs: number,
     again: SourcedPartial['again'],
   ): Promise<SourcedPartial> {
-    const { hidden, observer } = this.#options;
+    const { hidden, expertWidth, observer } = this.#options;
     const started = performance.now();
     const response = await target.forward(request, deadlineMs, experts.rowCount);
     const known = Number(request.epoch ?? 0);
@@ -212,13 +214,14 @@ export class Dispatcher {
       return this.#refuse(target, `answered under plan ${response.epoch}; plan ${known} is in force`);
     }
     const type = partialTypeOf(response.dtype);
-    const elements = experts.rowCount * hidden;
+    const width = experts.topK > 0 && request.dense !== true ? expertWidth(experts.layer) : hidden;
+    const elements = experts.rowCount * width;
     const wellFormed = type !== undefined && response.partial.byteLength === elements * partialTypes[type].bytes;
     if (!wellFormed || response.rowCount !== experts.rowCount) {
       return this.#refuse(
         target,
         `answered ${response.rowCount} rows in ${response.partial.byteLength} bytes of ${response.dtype}; ` +
-          `expected ${experts.rowCount} rows of ${hidden} elements of I24, I32 or F64`,
+          `expected ${experts.rowCount} rows of ${width} elements of I24, I32 or F64`,
       );
     }
     observer.onAnswer(

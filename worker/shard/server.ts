@@ -19,8 +19,9 @@ export interface HostedShards {
   denseRank(pipeline: string, layer: number): RankShard | undefined;
   /** Newest plan that this worker knows. */
   epoch(): number;
-  /** Width of the residual stream, in elements. */
+  /** Elements of a row: of the residual stream, and as experts of a layer read and give it. */
   readonly hidden: number;
+  readonly expertWidth: (layer: number) => number;
 }
 
 export interface ShardServerOptions {
@@ -122,7 +123,8 @@ function serveStream(stream: Stream, options: ShardServerOptions): void {
 
 /** Partial sums of a request's rows. Throws a Refusal at once when the request makes no sense or asks for what is not here. */
 function compute(request: ForwardRequest, shards: HostedShards): Promise<EncodedTotals> {
-  const rows = expertRows(request, shards.hidden);
+  const narrow = request.operator === 'OPERATOR_FFN' && request.topK > 0 && !request.dense;
+  const rows = expertRows(request, narrow ? shards.expertWidth(request.layer) : shards.hidden);
   if (rows.rowCount === 0) return Promise.resolve({ type: 'i24', partial: new Uint8Array(0) }); // A probe.
   if (request.operator === 'OPERATOR_ATTENTION') return attention(request, rows, shards);
   if (request.operator !== 'OPERATOR_FFN') {

@@ -13,6 +13,8 @@ import type { SeatSpec } from './seat-spec.ts';
 /** What the seats of a worker have in common. */
 export interface SeatOptions {
   readonly hidden: number;
+  /** Elements of a row as experts of a layer read and give it. */
+  readonly expertWidth: (layer: number) => number;
   readonly model: EngineModel;
   readonly limits: Partial<EngineLimits> & Pick<EngineLimits, 'maxModelLen'>;
   readonly targets: Targets;

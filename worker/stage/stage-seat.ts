@@ -136,10 +136,11 @@ function createDispatcher(
   replicas: ReadonlyMap<number, LayerReplicas>,
   options: SeatOptions,
 ): Dispatcher {
-  const { targets, hidden, bank, cold, rankDeadlineMs, hedgeMs, dispatchObserver } = options;
+  const { targets, hidden, expertWidth, bank, cold, rankDeadlineMs, hedgeMs, dispatchObserver } = options;
   return new Dispatcher({
     pipeline,
     hidden,
+    expertWidth,
     target: (target) => targets.get(target),
     replicas: (layer) => replicas.get(layer) ?? { layer, slices: 1, targets: [] },
     health: targets,

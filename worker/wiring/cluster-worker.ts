@@ -7,6 +7,7 @@
  *   await worker.close();
  */
 import { MemberKeys } from '../../platform/membership/membership.ts';
+import { expertWidth } from '../../proto/model/operators.ts';
 import type { Departure } from '../agent/departure.ts';
 import { ExpertAgent } from '../agent/expert-agent.ts';
 import type { Readiness } from '../agent/readiness.ts';
@@ -101,8 +102,8 @@ async function joinCluster(options: ClusterWorkerOptions, closers: Closers): Pro
   const agent = createAgent(options, { keys, session, targets, observers });
   const { stages, cold } = createStages(options, { model, parts, observers, targets, metadata, agent }, closers);
   const { bank } = parts;
-  const hidden = model.spec.hiddenSize;
-  const context = { keys, session, bank, hidden, stages, agent, observer: observers.shard };
+  const widths = { hidden: model.spec.hiddenSize, expertWidth: (layer: number) => expertWidth(model.spec, layer) };
+  const context = { keys, session, bank, ...widths, stages, agent, observer: observers.shard };
   const { server, address } = await startServices(options, context, closers);
   const experts = new ExpertAgent({
     workerId: id,

@@ -33,8 +33,9 @@ export interface ServiceContext {
   readonly keys: MemberKeys;
   readonly session: WorkerSession;
   readonly bank: ExpertBank;
-  /** Width of the residual stream, in elements. */
+  /** Elements of a row: of the residual stream, and as experts of a layer read and give it. */
   readonly hidden: number;
+  readonly expertWidth: (layer: number) => number;
   readonly stages: StageHost;
   readonly agent: WorkerAgent;
   readonly observer: ShardObserver;
@@ -43,7 +44,7 @@ export interface ServiceContext {
 /** The gRPC services that other members call, and the address by which they reach them. */
 export async function startServices(
   { host, port: wantedPort, advertiseHost, tls }: ServiceOptions,
-  { keys, session, bank, hidden, stages, agent, observer }: ServiceContext,
+  { keys, session, bank, hidden, expertWidth, stages, agent, observer }: ServiceContext,
   closers: Closers,
 ): Promise<{ readonly server: GrpcServer; readonly address: string }> {
   const maxMessageBytes = MAX_DATA_MESSAGE_BYTES;
@@ -52,6 +53,7 @@ export async function startServices(
   const shards: HostedShards = {
     bank,
     hidden,
+    expertWidth,
     rank: (pipeline, cache) => stages.rank(pipeline, cache),
     denseRank: (pipeline, layer) => stages.denseRank(pipeline, layer),
     epoch: () => agent.view.target?.epoch ?? 0,

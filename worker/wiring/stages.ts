@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { ChannelCredentials, Metadata } from '@grpc/grpc-js';
 import type { VocabularyOptions } from '../../native/native.ts';
+import { expertWidth } from '../../proto/model/operators.ts';
 import type { KnownModel } from '../agent/served-model.ts';
 import type { WorkerAgent } from '../agent/worker-agent.ts';
 import { NativeTokenFilters, type TokenFilters } from '../engine/request/token-filters.ts';
@@ -88,6 +89,7 @@ function seatOptions(
   };
   return {
     hidden: spec.hiddenSize,
+    expertWidth: (layer) => expertWidth(spec, layer),
     model: { vocabSize: spec.vocabSize, eosTokenIds: spec.eosTokenIds },
     limits: { maxModelLen, maxSequences, maxBatchedTokens: Math.max(model.maxNumBatchedTokens, maxSequences) },
     targets,

@@ -28,6 +28,8 @@ export interface TensorStack {
   transposed(index: number, firstRow: number, rows: number, step: number): MatrixSpec;
   /** `rows` rows of the only matrix: groups of `group` that lie together, one begins every `step` rows from `firstRow` on. */
   groups(firstRow: number, rows: number, group: number, step: number): MatrixSpec;
+  /** `cols` columns of the only matrix, from `firstCol` on. */
+  columns(firstCol: number, cols: number): MatrixSpec;
   /** `length` elements, or all, of vector `index` from its element `first` on, of a tensor [count, elements]. */
   vector(index: number, first: number, length: number | null): TensorRef;
 }
@@ -48,6 +50,10 @@ export function stackOf(tensor: TensorRef): TensorStack {
     groups: (firstRow, rows, rowGroup, rowStep) => ({
       ...plainMatrix(rows, cols, tensor),
       region: { firstRow, rowStep, firstCol: 0, transposed: false, rowGroup },
+    }),
+    columns: (firstCol, width) => ({
+      ...plainMatrix(stored, width, { ...tensor, shape: [stored, cols] }),
+      region: { firstRow: 0, rowStep: 1, firstCol, transposed: false, rowGroup: 1 },
     }),
     vector: (index, first, length) => at(index * cols + first, [length ?? cols - first]),
   };
@@ -75,6 +81,11 @@ export interface Builder {
 }
 
 const normKinds = { rms: 'NORM_KIND_RMS', layer: 'NORM_KIND_LAYER' } as const;
+
+/** The same norm, times a factor. */
+export function scaledNorm(given: NormSpec, factor: number): NormSpec {
+  return { ...given, weightMultiplier: Math.fround(given.weightMultiplier * factor) };
+}
 
 /** A norm in the family's style; `shape` is how its weight is stored, where that has more than one dimension. */
 export function norm(builder: Builder, name: string, width: number, shape?: readonly number[]): NormSpec {
@@ -141,6 +152,10 @@ export function stackOfCodes(matrices: readonly MatrixSpec[], vectors: TensorSta
     matrix: (index, firstRow, rows) => part(index, firstRow, rows, 1),
     transposed: part,
     groups: (firstRow, rows, group, step) => part(0, firstRow, rows, step, group),
+    columns: (firstCol, cols) => {
+      const whole = part(0, 0, matrices[0]?.rows ?? 0, 1);
+      return { ...whole, cols, region: { firstRow: 0, rowStep: 1, firstCol, transposed: false, rowGroup: 1 } };
+    },
     vector: vectors,
   };
 }

@@ -42,7 +42,12 @@ export function deriveDimensions(
   const mayBeDense = experts === 0 && denseKeys.some((key) => key in config);
   if (experts !== undefined && topK !== undefined && !mayBeDense) {
     check(topK > 0, 'num_experts_per_tok is 0; expected at least 1');
-    check(topK <= experts, `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}`);
+    const identities = config.zero_expert_num ?? 0;
+    const beside = identities > 0 ? ` and zero_expert_num ${identities}` : '';
+    check(
+      topK <= experts + identities,
+      `num_experts_per_tok is ${topK}; expected at most num_experts, which is ${experts}${beside}`,
+    );
   }
   const { layer_types: types } = config;
   if (types) {

@@ -23,7 +23,7 @@ export const layerKeys = {
   mamba_hidden_act: z.literal('silu'),
   moe_shared_expert_intermediate_size: z.int().min(0),
   /** Experts read and give rows of this width; null: the model's own. */
-  moe_latent_size: z.null(),
+  moe_latent_size: size.nullable(),
   time_step_min: step,
   conv_L_cache: z.int().min(2).max(64),
   conv_bias: z.boolean(),
@@ -49,6 +49,17 @@ export const layerKeys = {
   num_global_key_value_heads: count.nullable(),
   attention_k_eq_v: z.boolean(),
   enable_moe_block: z.boolean(),
-  hidden_size_per_layer_input: z.literal([0, null]),
-  num_kv_shared_layers: z.literal([0, null]),
+  /** What each layer takes of the tokens themselves; 0: nothing. */
+  hidden_size_per_layer_input: z.int().min(0).max(65_536),
+  vocab_size_per_layer_input: size.nullable(),
+  /** The last layers that read keys and values of earlier ones. */
+  num_kv_shared_layers: z.int().min(0),
+  /** Networks of those layers are twice as wide. */
+  use_double_wide_mlp: z.boolean(),
+  /** Experts that give what they read. */
+  zero_expert_num: z.int().min(0).max(1_024),
+  zero_expert_type: z.literal('identity'),
+  router_bias: z.literal(false),
+  mla_scale_q_lora: z.boolean(),
+  mla_scale_kv_lora: z.boolean(),
 } as const;

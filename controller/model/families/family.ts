@@ -11,6 +11,7 @@ import type { MoeShape } from '../operators/moe.ts';
 import type { SelectiveScanShape } from '../operators/selective-scan.ts';
 import type { ShortConvolutionShape } from '../operators/short-convolution.ts';
 import type { StreamsShape } from '../operators/streams.ts';
+import type { TokenInputShape } from '../operators/token-input.ts';
 
 /** A parsed config.json. */
 export type ConfigFile = Readonly<Record<string, unknown>>;
@@ -23,6 +24,7 @@ export type OperatorShape =
   | LinearAttentionShape
   | ShortConvolutionShape
   | SelectiveScanShape
+  | TokenInputShape
   | DenseShape
   | MoeShape;
 
@@ -33,9 +35,11 @@ export interface BlockShape {
   readonly operators: readonly OperatorShape[];
   /** Name of the norm of their sum; absent: none. */
   readonly postNorm?: string;
-  /** The result waits for the next block, which adds it to its own. */
+  /** The result waits for a block that adds it to its own. */
   readonly aside?: true;
-  /** Name of the norm of both, in that next block. */
+  /** Adds what waits. */
+  readonly join?: true;
+  /** Name of the norm of both. */
   readonly joinNorm?: string;
   /** Multiplies what is added to the residual stream; absent: 1. */
   readonly residualMultiplier?: number;
@@ -62,6 +66,10 @@ export interface ModelStyle {
   readonly streams: StreamsShape | null;
   /** The family's name of a tensor, where files may have another. */
   readonly rename: (name: string) => string;
+  /** The number of layer `index` in names of tensors. */
+  readonly layerNumber: (index: number) => number;
+  /** Whether layer `index` reads what earlier ones left for it. */
+  readonly withPrevious: (index: number) => boolean;
   /** Of the tensors around the layers, and of what stands before a layer's number. */
   readonly names: {
     readonly embedding: string;
@@ -85,6 +93,8 @@ export const plainStyle: ModelStyle = {
   layerScale: null,
   streams: null,
   rename: (name) => name,
+  layerNumber: (index) => index,
+  withPrevious: () => false,
   names: { embedding: 'model.embed_tokens', layers: 'model.layers', finalNorm: 'model.norm', head: 'lm_head' },
   unused: () => false,
 };

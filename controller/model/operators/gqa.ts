@@ -61,6 +61,8 @@ export interface GqaShape {
   readonly valueMultiplier: number;
   /** Null: attention reads all positions. */
   readonly indexer: IndexerShape | null;
+  /** The layer whose keys and values are read; null: it has its own. */
+  readonly cacheLayer: number | null;
 }
 
 export const plainAttention: GqaShape = {
@@ -93,6 +95,7 @@ export const plainAttention: GqaShape = {
   keysAreValues: false,
   valueMultiplier: 1,
   indexer: null,
+  cacheLayer: null,
 };
 
 const qkNorms = {
@@ -107,7 +110,7 @@ const qkNorms = {
 function projections(
   builder: Builder,
   path: string,
-  { fused, qkvBias, gateBesideQueries, outputGate: gate, gateByHead, keysAreValues }: GqaShape,
+  { fused, qkvBias, gateBesideQueries, outputGate: gate, gateByHead, keysAreValues, cacheLayer }: GqaShape,
   { hidden, heads, kvHeads, headDim, valueDim }: Sizes,
 ): Pick<GqaSpec, 'q' | 'k' | 'v' | 'outputGate'> {
   const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
@@ -117,6 +120,7 @@ function projections(
     const queries = gateBesideQueries
       ? queriesAndGates(builder, `${path}.q_proj`, [width, hidden, headDim], qkvBias)
       : { q: linear(builder, `${path}.q_proj`, width, hidden, qkvBias), outputGate };
+    if (cacheLayer !== null) return { ...queries, k: null, v: null };
     const k = linear(builder, `${path}.k_proj`, kvWidth, hidden, qkvBias);
     const v = keysAreValues ? k : linear(builder, `${path}.v_proj`, kvHeads * valueDim, hidden, qkvBias);
     return { ...queries, k, v };
@@ -166,6 +170,8 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
         return norm(builder, `${path}.${name}`, count * headDim, [count, headDim]);
     }
   };
+  const { cacheLayer } = shape;
+  const keeps = cacheLayer === null;
   const gqa: GqaSpec = {
     heads,
     kvHeads,
@@ -176,7 +182,7 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
     ...projections(builder, path, shape, sizes),
     o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * valueDim, shape.outputBias),
     qNorm: headNorm(shape.normNames.q, heads),
-    kNorm: headNorm(shape.normNames.k, kvHeads),
+    kNorm: keeps ? headNorm(shape.normNames.k, kvHeads) : null,
     qkNorm: qkNorms[shape.qkNorm],
     normAfterRope: shape.normAfterRope,
     clipQkv: Math.fround(shape.clip),
@@ -185,11 +191,12 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
     sinks: shape.sinks === null ? null : builder.tensors.vector(`${path}.${shape.sinks}`, heads),
     queryScaling: shape.queryScaling,
     valueDim,
-    vNorm: shape.valueNorm ? bareNorm(builder) : null,
+    vNorm: shape.valueNorm && keeps ? bareNorm(builder) : null,
     valueMultiplier: Math.fround(shape.valueMultiplier),
     keysAreValues: shape.keysAreValues,
     gateFunction: gateFunctions[shape.gateFunction],
     indexer: shape.indexer && buildIndexer(builder, path, shape.indexer, hidden, hidden),
+    ...(cacheLayer !== null && { cacheLayer, _cacheLayer: 'cacheLayer' as const }),
   };
   const paged = {
     heads: kvHeads,
@@ -199,7 +206,7 @@ export function buildGqa(builder: Builder, layer: string, shape: GqaShape, dimen
     replicated: false,
     indexWidth: shape.indexer?.headDim ?? 0,
   };
-  return { kind: 'gqa', gqa, cache: { kind: 'paged', paged } };
+  return { kind: 'gqa', gqa, cache: keeps ? { kind: 'paged', paged } : null };
 }
 
 /** Queries and gates in one projection, a head's query before its gate. */

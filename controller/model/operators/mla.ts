@@ -1,7 +1,7 @@
 import type { MlaSpec__Output as MlaSpec } from '../../../proto/generated/conclave/v1/MlaSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import type { QueryScaling__Output as QueryScaling } from '../../../proto/generated/conclave/v1/QueryScaling.ts';
-import { type Builder, linear, norm } from '../checkpoint/parts.ts';
+import { type Builder, linear, norm, scaledNorm } from '../checkpoint/parts.ts';
 import type { ModelConfig } from '../config/config.ts';
 import type { Dimensions } from '../config/dimensions.ts';
 import { buildIndexer, type IndexerShape } from './indexer.ts';
@@ -28,6 +28,11 @@ export interface MlaShape {
   readonly headGate: string | null;
   /** Null: attention reads all positions. */
   readonly indexer: IndexerShape | null;
+  /** Reads what the last indexer before it selected. */
+  readonly sharesSelection: boolean;
+  /** Multiply queries, and latents after their norm. */
+  readonly queryMultiplier: number;
+  readonly latentMultiplier: number;
 }
 
 /** Of the norms of latents, whatever the configuration says of the others. */
@@ -68,6 +73,9 @@ export function latentAttention(config: Pick<ModelConfig, MlaKeys>): MlaShape {
     outputName: 'o_proj',
     headGate: null,
     indexer: null,
+    sharesSelection: false,
+    queryMultiplier: 1,
+    latentMultiplier: 1,
   };
 }
 
@@ -83,7 +91,8 @@ export function buildMla(
   const queries = heads * (plainDim + rotaryDim);
   const down = queryRank !== null && {
     qDown: linear(builder, `${path}.q_a_proj`, queryRank, hidden, bias),
-    qNorm: norm(latentBuilder, `${path}.q_a_layernorm`, queryRank),
+    // Of what queries are made of, so that it multiplies them.
+    qNorm: scaledNorm(norm(latentBuilder, `${path}.q_a_layernorm`, queryRank), shape.queryMultiplier),
     q: linear(builder, `${path}.q_b_proj`, queries, queryRank, false),
   };
   const mla: MlaSpec = {
@@ -96,12 +105,13 @@ export function buildMla(
     ...(rope !== null && { rope, _rope: 'rope' as const }),
     ...(down || { qDown: null, qNorm: null, q: linear(builder, `${path}.q_proj`, queries, hidden, false) }),
     latent: linear(builder, `${path}.kv_a_proj_with_mqa`, latentDim + rotaryDim, hidden, bias),
-    latentNorm: norm(latentBuilder, `${path}.kv_a_layernorm`, latentDim),
+    latentNorm: scaledNorm(norm(latentBuilder, `${path}.kv_a_layernorm`, latentDim), shape.latentMultiplier),
     expand: builder.tensors.matrix(`${path}.kv_b_proj.weight`, heads * (plainDim + valueDim), latentDim),
     o: linear(builder, `${path}.${shape.outputName}`, hidden, heads * valueDim, bias),
     queryScaling: shape.queryScaling,
     outputGate: headGate === null ? null : linear(builder, `${path}.${headGate}`, heads, hidden, false),
     indexer: indexer && buildIndexer(builder, path, indexer, queryRank ?? hidden, hidden),
+    sharesSelection: shape.sharesSelection,
   };
   const keyWidth = latentDim + rotaryDim;
   const paged = {

@@ -4,7 +4,7 @@ import type { GateSpec__Output as GateSpec } from '../../../proto/generated/conc
 import type { LinearSpec__Output as LinearSpec } from '../../../proto/generated/conclave/v1/LinearSpec.ts';
 import type { OperatorSpec__Output as OperatorSpec } from '../../../proto/generated/conclave/v1/OperatorSpec.ts';
 import { packExperts } from '../../../proto/model/experts.ts';
-import { type Builder, plainNorm, type TensorStack } from '../checkpoint/parts.ts';
+import { type Builder, linear, plainNorm, type TensorStack } from '../checkpoint/parts.ts';
 import { type ActivationShape, buildFfn, type FfnNames, projections, withoutBias } from './ffn.ts';
 
 /** How experts are picked and weighed; see GateSpec in model.proto. */
@@ -57,6 +57,10 @@ export interface MoeShape {
   readonly intermediate: number;
   /** Weights multiply what experts read. */
   readonly weightsOnInput: boolean;
+  /** Experts behind the others that give what they read. */
+  readonly identities: number;
+  /** Experts read and give rows of this width, by projections with these names below the path; null: the model's own. */
+  readonly projection: { readonly width: number; readonly input: string; readonly output: string } | null;
 }
 
 /** A softmax over all experts. */
@@ -98,17 +102,25 @@ export const plainMoe = {
   biases: false,
   activation: null,
   weightsOnInput: false,
+  identities: 0,
+  projection: null,
 } as const;
 
 export function buildMoe(builder: Builder, layer: string, shape: MoeShape, hidden: number): OperatorSpec {
   const path = shape.path === '' ? layer : `${layer}.${shape.path}`;
   const gate = buildGate(builder, path, shape, hidden);
-  const experts = packExperts(buildExperts(builder, path, shape, hidden), (id) => `${path}.experts.${id}.`);
-  return { kind: 'moe', moe: { gate, experts, weightsOnInput: shape.weightsOnInput }, cache: null };
+  const { projection, identities: identityExperts, weightsOnInput } = shape;
+  const width = projection?.width ?? hidden;
+  const experts = packExperts(buildExperts(builder, path, shape, width), (id) => `${path}.experts.${id}.`);
+  const input = projection && linear(builder, `${path}.${projection.input}`, width, hidden, false);
+  const output = projection && linear(builder, `${path}.${projection.output}`, hidden, width, false);
+  return { kind: 'moe', moe: { gate, experts, weightsOnInput, identityExperts, input, output }, cache: null };
 }
 
-function buildGate(builder: Builder, path: string, { gate, experts, topK }: MoeShape, hidden: number): GateSpec {
+function buildGate(builder: Builder, path: string, shape: MoeShape, hidden: number): GateSpec {
   const { tensors, vocabulary } = builder;
+  const { gate, topK } = shape;
+  const experts = shape.experts + shape.identities;
   const { scoring, correction, groups, norm } = gate;
   return {
     weight: tensors.matrix(`${path}.${gate.name}.weight`, experts, hidden),

@@ -34,7 +34,7 @@ export const noauxDefaults = { n_group: 1, topk_group: 1, norm_topk_prob: true }
 export function noauxExperts(
   config: Pick<ModelConfig, NoauxKeys>,
   given: Partial<NoauxNames> = {},
-): readonly (MoeShape | DenseShape)[] {
+): readonly [MoeShape, ...DenseShape[]] {
   const { num_experts: experts, moe_intermediate_size: intermediate, n_shared_experts: shared } = config;
   const { path = 'mlp', gate: name = 'gate', experts: names = projections } = given;
   const { correction = 'gate.e_score_correction_bias', shared: sharedPath = 'shared_experts' } = given;

@@ -82,9 +82,10 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
   const dimensions = model && deriveDimensions(model.config, report);
   problems.throwIfAny('configuration');
   if (!model || !dimensions) throw new Error('a configuration was refused without a reason');
-  const tensors: WantedTensor[] = [];
+  // By name: parts of a model may read one tensor.
+  const tensors = new Map<string, WantedTensor>();
   const claim = (name: string, shape: readonly number[], ids?: number): TensorRef => {
-    tensors.push({ name, shape, ids });
+    tensors.set(name, { name, shape, ids });
     return { name, file: 0, offset: 0, dtype: 'DATA_TYPE_BF16', shape: [...shape] };
   };
   buildSpec(model, dimensions, {
@@ -94,7 +95,7 @@ export function layOutModel(config: ShapeConfig, maxDataBytes: number): Layout {
     ids: (name, shape, count) => claim(name, shape, count),
     stack: (name, shape, as = shape) => stackOf({ ...claim(name, shape), shape: [...as] }),
   });
-  return layOut(tensors, maxDataBytes);
+  return layOut([...tensors.values()], maxDataBytes);
 }
 
 /** Writes files piece by piece; a piece is made while the one before it is written. */

@@ -51,7 +51,7 @@ export interface SharedPart {
   readonly stateBytesPerSequence: number;
   /** States of one sequence that every rank keeps. */
   readonly commonStateBytesPerSequence: number;
-  /** Something is normalised over heads that ranks would share, so no rank can hold a part of them. */
+  /** A part of the heads needs what is made of all of them, or of another layer, so no rank can hold a part. */
   readonly inseparable: boolean;
 }
 
@@ -63,6 +63,8 @@ export interface LayerFootprint {
   readonly residentBytes: number;
   /** Null for a dense layer. */
   readonly experts: ExpertsFootprint | null;
+  /** It reads what earlier layers left: it is in the stage of the layer before it. */
+  readonly withPrevious: boolean;
 }
 
 export interface ExpertsFootprint {
@@ -103,7 +105,10 @@ function hasNarrowCodes(spec: ModelSpec): boolean {
 /** Rows are looked up as they are stored, or as the numbers that codes stand for, in bf16 unless f32 is asked for. */
 function embeddingBytes(embedding: ModelSpec['embedding'], format: Format): number {
   if (!embedding?.data) return 0;
-  if (embedding.codes === null) return checkpointBytes(embedding.data);
+  if (embedding.codes === null) {
+    const { rows, cols, data } = embedding;
+    return checkpointBytes({ ...data, shape: [rows, cols] });
+  }
   return embedding.rows * embedding.cols * (format === 'f32' ? 4 : 2);
 }
 
@@ -118,7 +123,9 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
   for (const block of layer.blocks) {
     residentBytes += bytesOf(blockWeights(block), weights);
     for (const operator of block.operators) {
-      const own = operatorWeights(operator, block);
+      const table = operator.tokenInput?.embedding ?? null;
+      residentBytes += embeddingBytes(table, weights);
+      const own = operatorWeights(operator, block).slice(table === null ? 0 : 1);
       const split = own.filter(({ holder }) => holder === 'ranks');
       residentBytes += bytesOf(
         own.filter(({ holder }) => holder === 'owner'),
@@ -129,11 +136,11 @@ function layerFootprint(layer: LayerSpec, weights: Format): LayerFootprint {
         shared.push(sharedPart(operator, bytesOf(split, weights), bytesOf(common, weights), weights));
     }
   }
-  return { shared, residentBytes, experts: expertsFootprint(layer, weights) };
+  return { shared, residentBytes, experts: expertsFootprint(layer, weights), withPrevious: layer.withPrevious };
 }
 
 function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: number, weights: Format): SharedPart {
-  const { gqa, linearAttention, cache } = operator;
+  const { gqa, mla, linearAttention, cache } = operator;
   const type = cacheType(weights);
   const cached = cachedHeads(cache) * headBytes(cache, type);
   const replicated = cache?.paged?.replicated ?? false;
@@ -150,6 +157,7 @@ function sharedPart(operator: OperatorSpec, weightBytes: number, commonBytes: nu
       gqa?.qkNorm === 'QK_NORM_FULL_WIDTH' ||
       (gqa?.indexer != null && gqa.indexer.heads !== gqa.kvHeads) ||
       operator.selectiveScan != null ||
+      mla?.sharesSelection === true ||
       normalisesAcrossKeyHeads(linearAttention ?? null),
   };
 }

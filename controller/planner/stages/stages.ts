@@ -8,7 +8,7 @@ import type { LayoutConstraints, PlannerWorker } from '../input/input.ts';
 import type { ModelFootprint } from '../input/memory.ts';
 import { speedOf } from '../slots/capacity.ts';
 import { type LayerRange, partitionLayers } from './partition.ts';
-import { splitProblem } from './ranks.ts';
+import { mostStages, splitProblem } from './ranks.ts';
 import { type StageMemory, totalBytes } from './stage-memory.ts';
 
 export interface StageLayout extends LayerRange {
@@ -150,7 +150,7 @@ function shapes(
   const rankChoices = [1, 2, 4, 8, 16, 32, 64].filter((ranks) => splitProblem(model, ranks) === null);
   const result: { stages: number; ranks: number }[] = [];
   for (const ranks of layout.tensorParallelSize === null ? rankChoices : [layout.tensorParallelSize]) {
-    const most = Math.min(model.layers.length, Math.floor(workers / ranks));
+    const most = Math.min(mostStages(model), Math.floor(workers / ranks));
     const requested = layout.pipelineParallelSize;
     for (let stages = requested ?? 1; stages <= Math.min(most, requested ?? most); stages++)
       result.push({ stages, ranks });
@@ -189,12 +189,16 @@ const fullness: StageCost = (memory, range, group) =>
   );
 
 function cut(
-  { memory }: StageProblem,
+  { memory, model }: StageProblem,
   groups: readonly (readonly PlannerWorker[])[],
   cost: StageCost,
 ): PipelineLayout | null {
   if (groups.length === 0) return null;
-  const ranges = partitionLayers(memory.layers, groups.length, (s, range) => cost(memory, range, groups[s]!));
+  const ranges = partitionLayers(memory.layers, groups.length, (s, range) =>
+    range.first > 0 && model.layers[range.first]!.withPrevious
+      ? Number.POSITIVE_INFINITY
+      : cost(memory, range, groups[s]!),
+  );
   return ranges?.map((range, s) => ({ ...range, ranks: groups[s]! })) ?? null;
 }
 
@@ -202,10 +206,12 @@ function cut(
 function shortages(problem: StageProblem, p: number, free: readonly PlannerWorker[]): string[] {
   const { layout, model, memory } = problem;
   const ranks = layout.tensorParallelSize ?? 1;
-  const most = Math.min(model.layers.length, Math.floor(free.length / ranks));
+  const possible = mostStages(model);
+  const most = Math.min(possible, Math.floor(free.length / ranks));
   const stages = layout.pipelineParallelSize ?? most;
-  if (stages > model.layers.length) {
-    return [`pipeline-parallel size ${stages}: the model has ${model.layers.length} layers`];
+  if (stages > possible) {
+    const why = possible < model.layers.length ? `, some of which read what others left; use up to ${possible}` : '';
+    return [`pipeline-parallel size ${stages}: the model has ${model.layers.length} layers${why}`];
   }
   if (most === 0 || stages > most) {
     const needed = Math.max(1, stages) * ranks;

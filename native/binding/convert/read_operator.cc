@@ -26,8 +26,12 @@ GqaSpec ReadGqa(const Fields& fields) {
   gqa.heads.softcap = fields.Float("softcap");
   if (fields.Has("rope")) gqa.rope = static_cast<int>(fields.Integer("rope", 0, kMaxInt32));
   gqa.q = ReadLinear(fields, "q");
-  gqa.k = ReadLinear(fields, "k");
-  gqa.v = ReadLinear(fields, "v");
+  if (fields.Has("cacheLayer")) {
+    gqa.cache_layer = static_cast<int>(fields.Integer("cacheLayer", 0, kMaxInt32));
+  } else {
+    gqa.k = ReadLinear(fields, "k");
+    gqa.v = ReadLinear(fields, "v");
+  }
   gqa.o = ReadLinear(fields, "o");
   if (fields.Has("qNorm")) gqa.q_norm = ReadNorm(fields, "qNorm");
   if (fields.Has("kNorm")) gqa.k_norm = ReadNorm(fields, "kNorm");
@@ -68,6 +72,7 @@ MlaSpec ReadMla(const Fields& fields) {
   mla.query_scaling = ReadQueryScaling(fields);
   if (fields.Has("outputGate")) mla.output_gate = ReadLinear(fields, "outputGate");
   mla.indexer = ReadIndexer(fields);
+  mla.shares_selection = fields.Boolean("sharesSelection");
   return mla;
 }
 
@@ -177,8 +182,18 @@ ExpertTable ReadExperts(const Fields& fields) {
 }
 
 MoeSpec ReadMoe(const Fields& fields) {
-  return {ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts")),
-          fields.Boolean("weightsOnInput") ? ExpertWeights::kOnInput : ExpertWeights::kOnOutput};
+  MoeSpec moe{ReadGate(fields.Object("gate")), ReadExperts(fields.Object("experts")),
+              fields.Boolean("weightsOnInput") ? ExpertWeights::kOnInput : ExpertWeights::kOnOutput,
+              static_cast<int>(fields.Integer("identityExperts", 0, 65536))};
+  if (fields.Has("input")) moe.input = ReadLinear(fields, "input");
+  if (fields.Has("output")) moe.output = ReadLinear(fields, "output");
+  return moe;
+}
+
+TokenInputSpec ReadTokenInput(const Fields& fields) {
+  return {ReadMatrix(fields, "embedding"),  fields.Float("embeddingMultiplier"),
+          ReadLinear(fields, "projection"), ReadNorm(fields, "norm"),
+          ReadLinear(fields, "gate"),       ReadLinear(fields, "output")};
 }
 
 StateSpec ReadState(Napi::Value value, const std::string& path) {
@@ -230,6 +245,8 @@ OperatorSpec ReadOperator(Napi::Value value, const std::string& path) {
     op.kind = ReadSelectiveScan(fields.Object("selectiveScan"));
   } else if (fields.Has("compressedAttention")) {
     op.kind = ReadCompressedAttention(fields.Object("compressedAttention"));
+  } else if (fields.Has("tokenInput")) {
+    op.kind = ReadTokenInput(fields.Object("tokenInput"));
   } else if (fields.Has("runningSum")) {
     op.kind = ReadRunningSum(fields.Object("runningSum"));
   } else {

@@ -40,6 +40,7 @@ BlockSpec ReadBlock(Napi::Value value, const std::string& path) {
   block.operators = fields.Map("operators", ReadOperator);
   if (fields.Has("postNorm")) block.post_norm = ReadNorm(fields, "postNorm");
   block.aside = fields.Boolean("aside");
+  block.join = fields.Boolean("join");
   if (fields.Has("joinNorm")) block.join_norm = ReadNorm(fields, "joinNorm");
   block.residual_multiplier = fields.Float("residualMultiplier");
   block.mix = ReadMix(fields, "mix");
@@ -48,7 +49,8 @@ BlockSpec ReadBlock(Napi::Value value, const std::string& path) {
 
 LayerSpec ReadLayer(Napi::Value value, const std::string& path) {
   const Fields fields(value, path);
-  return {fields.Map("blocks", ReadBlock), ReadOptionalTensor(fields, "scale")};
+  return {fields.Map("blocks", ReadBlock), ReadOptionalTensor(fields, "scale"),
+          fields.Boolean("withPrevious")};
 }
 
 CheckpointFile ReadFile(Napi::Value value, const std::string& path) {

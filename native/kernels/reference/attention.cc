@@ -56,7 +56,7 @@ void ReferenceBackend::Attend(const AttentionParams& params, const StepRows& row
   const int dims = params.head_dim;
   const int value_dims = params.value_width();
   const int block_size = cache.shape().block_size;
-  for (size_t s = 0; s + 1 < where.sequence_offsets.size(); ++s) {
+  for (size_t s = 0; k.rows > 0 && s + 1 < where.sequence_offsets.size(); ++s) {
     for (int64_t row = where.sequence_offsets[s]; row < where.sequence_offsets[s + 1]; ++row) {
       const CachePlace at =
           PlaceOf(where, s, where.positions[static_cast<size_t>(row)], block_size);

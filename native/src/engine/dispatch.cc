@@ -71,7 +71,9 @@ template <typename... Parts>
 RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids,
                            std::span<const float> weights, int64_t rows, int64_t top_k) {
   std::vector<int32_t> rows_of(static_cast<size_t>(experts), 0);
-  for (const int32_t id : ids) ++rows_of[id];
+  for (const int32_t id : ids) {
+    if (id < experts) ++rows_of[id];
+  }
   const std::vector<int32_t> targets = ChooseTargets(route, rows_of);
   RoutedEntries routed;
   routed.slices = route.slices;
@@ -79,8 +81,14 @@ RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<cons
   std::vector<std::pair<int32_t, float>> row_experts;
   for (int64_t row = 0; row < rows; ++row) {
     row_experts.clear();
-    for (int64_t j = 0; j < top_k; ++j)
-      row_experts.emplace_back(ids[row * top_k + j], weights[row * top_k + j]);
+    for (int64_t j = row * top_k; j < (row + 1) * top_k; ++j) {
+      if (ids[j] < experts) {
+        row_experts.emplace_back(ids[j], weights[j]);
+      } else {
+        routed.identity.resize(static_cast<size_t>(rows), 0.0f);
+        routed.identity[row] += weights[j];
+      }
+    }
     std::sort(row_experts.begin(), row_experts.end());
     for (const auto& [expert, weight] : row_experts) {
       for (int32_t slice = 0; slice < route.slices; ++slice) {

@@ -199,7 +199,7 @@ int ExpertBank::CheckExperts(const ExpertRows& rows) const {
 EncodedTotals ExpertBank::Forward(const ExpertRows& rows) {
   Arena& arena = backend_->scratch();
   const Arena::Scope scope(arena);
-  const DeviceInput input = UploadRows(*backend_, rows, store_->spec().hidden_size);
+  const DeviceInput input = UploadRows(*backend_, rows, Moe(rows.layer).width());
   const auto totals = arena.Take<double>(rows.row_count, input.rows.width);
   backend_->Clear(totals);
   Sum(rows, input, totals);

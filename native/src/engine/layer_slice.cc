@@ -1,6 +1,7 @@
 #include "conclave/engine/layer_slice.h"
 
 #include "conclave/base/parallel_tasks.h"
+#include "conclave/engine/operators/gqa.h"
 #include "conclave/model/slicing.h"
 
 namespace conclave {
@@ -38,13 +39,21 @@ uint64_t CacheBytes(const Backend& backend, const WeightStore& store, const Rank
   return bytes;
 }
 
-void TakeCaches(Backend& backend, std::span<Mixer* const> mixers, LoadMonitor& monitor) {
+void TakeCaches(Backend& backend, const ModelSpec& spec, int first_layer,
+                std::span<Mixer* const> mixers, LoadMonitor& monitor) {
   monitor.Begin(LoadPart::kCache);
-  for (const Mixer* mixer : mixers) monitor.Expect(mixer->cache_bytes());
+  for (const Mixer* mixer : mixers) monitor.Expect(mixer != nullptr ? mixer->cache_bytes() : 0);
   ParallelTasks(backend.pool().threads(), static_cast<int64_t>(mixers.size()), [&](int64_t i) {
+    if (mixers[i] == nullptr) return;
     mixers[i]->TakeCache(backend);
     monitor.Add(mixers[i]->cache_bytes());
   });
+  for (size_t i = 0; i < mixers.size(); ++i) {
+    const GqaSpec* gqa = spec.layers[static_cast<size_t>(first_layer) + i].Find<GqaSpec>();
+    if (gqa == nullptr || !gqa->cache_layer) continue;
+    Mixer& keeper = *mixers[static_cast<size_t>(*gqa->cache_layer - first_layer)];
+    static_cast<GqaOperator&>(*mixers[i]).ReadCacheOf(static_cast<GqaOperator&>(keeper));
+  }
   monitor.Finish();
 }
 

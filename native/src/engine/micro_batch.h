@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "conclave/engine/operators/mixer.h"
 #include "conclave/engine/stage.h"
 
 namespace conclave {
@@ -27,15 +29,18 @@ struct Stage::MicroBatch {
   std::exception_ptr failure;       // of the local shards, while waiting
   Arena arena;                      // of what follows
   std::unique_ptr<StepRows> where;  // of the batch
+  std::optional<MixerStep> mixers;  // of `where`
   Tensor residual;                  // [rows, streams * H]
   Tensor mixed;                     // [rows, H]; what a block reads of several streams
   Tensor stream_weights;            // [rows, ...]; by which it read them
   Tensor normalized;                // [rows, H]; the operators' input
   Tensor sum;                       // [rows, H]; their sum, where one shard makes it
-  Tensor aside;                     // [rows, H]; what a block gave that the next one adds
+  Tensor aside;                     // [rows, H]; what a block gave that another one adds
+  Tensor embedded;                  // [rows, H]; what the first layer read
+  Tensor narrow;                    // [rows, width of the experts], where they have their own
   bool exact = false;               // several shards do: the sum is totals on the rows' grid
   Grid grid;                        // [rows, 1]; see exact_sum.h
-  Totals totals;                    // [rows, H]
+  Totals totals;                    // [rows, H], or [rows, width of the experts]
 };
 
 }  // namespace conclave

@@ -32,12 +32,13 @@ RankShard::RankShard(std::shared_ptr<Backend> backend, std::shared_ptr<const Wei
   monitor.Finish();
   std::vector<Mixer*> mixers;
   for (std::vector<BlockSlice>& blocks : layers_) {
+    mixers.push_back(nullptr);
     for (BlockSlice& block : blocks) {
       bytes_ += block.weight_bytes() + block.cache_bytes();
-      if (block.mixer) mixers.push_back(block.mixer.get());
+      if (block.mixer) mixers.back() = block.mixer.get();
     }
   }
-  TakeCaches(*backend_, mixers, monitor);
+  TakeCaches(*backend_, spec, slice.first_layer, mixers, monitor);
 }
 
 std::vector<BlockSlice>& RankShard::Layer(int layer) {
@@ -64,7 +65,9 @@ EncodedTotals RankShard::Attention(const ExpertRows& rows, const SequenceRows& w
          " entries, one per row, got ", where.positions.size());
   }
   const Tensor output = arena.Rows(rows.row_count, hidden_);
-  mixer->Forward(*backend_, *backend_->Place(where), input.rows, output);
+  const std::unique_ptr<StepRows> placed = backend_->Place(where);
+  MixerStep step{*placed, arena};
+  mixer->Forward(*backend_, step, input.rows, output);
   const auto totals = arena.Take<double>(rows.row_count, hidden_);
   backend_->Clear(totals);
   backend_->AddTerms(output, input.grid, totals);

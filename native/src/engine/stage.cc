@@ -51,6 +51,9 @@ void Stage::Load(LoadMonitor& monitor) {
       monitor.Expect(Block::SourceBytes(block));
       has_aside_ = has_aside_ || block.aside;
       if (block.mix) stream_weights_ = std::max(stream_weights_, block.mix->weight.rows());
+      has_token_input_ = has_token_input_ || block.Find<TokenInputSpec>() != nullptr;
+      if (const MoeSpec* moe = block.Find<MoeSpec>(); moe != nullptr && moe->input)
+        narrow_width_ = std::max(narrow_width_, moe->width());
     }
     if (const auto& scale = spec.layers[i].scale) monitor.Expect(scale->bytes());
   }
@@ -79,11 +82,12 @@ void Stage::Load(LoadMonitor& monitor) {
   std::vector<Mixer*> mixers;
   reads_tokens_ = has_first_layer();
   for (const auto& layer : layers_) {
+    mixers.push_back(nullptr);
     reads_tokens_ = reads_tokens_ || (layer->gate() != nullptr && layer->gate()->reads_tokens());
     for (Block& block : layer->blocks) {
       weight_bytes_ += block.weight_bytes();
       cache_bytes_ += block.slice.cache_bytes();
-      if (block.slice.mixer) mixers.push_back(block.slice.mixer.get());
+      if (block.slice.mixer) mixers.back() = block.slice.mixer.get();
     }
     const int experts = layer->gate() != nullptr ? layer->gate()->experts() : 0;
     routes.push_back(experts > 0 ? std::make_shared<const ExpertRoute>(LocalRoute(experts))
@@ -92,7 +96,7 @@ void Stage::Load(LoadMonitor& monitor) {
   }
   routes_ = std::make_shared<const ExpertRoutes>(std::move(routes));
   monitor.Finish();
-  TakeCaches(*backend_, mixers, monitor);
+  TakeCaches(*backend_, spec, slice.first_layer, mixers, monitor);
 }
 
 bool Stage::has_last_layer() const {
@@ -134,7 +138,7 @@ void Stage::Resume(int64_t id, std::span<const PartialSum> partials,
   }
   {
     const Profile::Span span(profile_, ProfilePart::kCombine);
-    CheckPartials(partials, step.answers, step.batch.rows(), hidden_);
+    CheckPartials(partials, step.answers, step.batch.rows(), step.totals.width);
     for (const PartialSum& partial : partials)
       backend_->AddEncoded(partial.row_indices, partial.type, partial.partial, step.totals);
   }
@@ -167,6 +171,7 @@ void Stage::Retire(MicroBatch& step) {
   const auto found = steps_.find(step.id);
   std::unique_ptr<MicroBatch> owned = std::move(found->second);
   steps_.erase(found);
+  owned->mixers.reset();
   owned->where = nullptr;
   owned->batch = {};
   owned->routes = nullptr;

@@ -22,6 +22,11 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     Fail(ErrorCode::kInvalidArgument, "firstLayer, endLayer: expected a range within the ", layers,
          " layers, got [", slice.first_layer, ", ", slice.end_layer, ")");
   }
+  for (const int border : {slice.first_layer, slice.end_layer}) {
+    if (border == layers || !spec.layers[border].with_previous) continue;
+    Fail(ErrorCode::kInvalidArgument, "firstLayer, endLayer: layer ", border,
+         " reads what earlier layers left, so that it is where layer ", border - 1, " is");
+  }
   const Share& share = slice.share;
   if (share.parts < 1 || share.begin < 0 || share.begin >= share.end || share.end > share.parts) {
     Fail(ErrorCode::kInvalidArgument, "share: expected 0 <= begin < end <= parts, got ",
@@ -44,7 +49,14 @@ void ValidateRankSlice(const ModelSpec& spec, const RankSlice& slice) {
     }
     if (const auto* compressed = spec.layers[layer].Find<CompressedAttentionSpec>())
       need_heads(compressed->groups, " groups of heads");
-    if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) need_heads(mla->heads, " heads");
+    if (const auto* mla = spec.layers[layer].Find<MlaSpec>()) {
+      need_heads(mla->heads, " heads");
+      if (mla->shares_selection) {
+        Fail(ErrorCode::kUnsupported, "layer ", layer,
+             ": a slice of the heads has no selection of ",
+             "positions from another layer; use tensor parallel size 1 for attention");
+      }
+    }
     if (const auto* linear = spec.layers[layer].Find<LinearAttentionSpec>()) {
       need_heads(linear->heads.key_heads, " key heads");
       if (linear->value_heads_per_key() % linear->norm_heads != 0) {

@@ -19,6 +19,11 @@ uint64_t MatrixSpec::bytes() const {
   return all / static_cast<uint64_t>(codes->rows) * static_cast<uint64_t>(rows());
 }
 
+bool OperatorSpec::mixes() const {
+  return !std::holds_alternative<DenseSpec>(kind) && !std::holds_alternative<MoeSpec>(kind) &&
+         !std::holds_alternative<TokenInputSpec>(kind);
+}
+
 BlockSize SizeOf(BlockType type) {
   constexpr BlockSize kSizes[] = {{32, 18},  {32, 20},   {32, 22},   {32, 24},   {32, 34},
                                   {256, 84}, {256, 110}, {256, 144}, {256, 176}, {256, 210},

@@ -9,8 +9,13 @@ void OperatorValidator::CheckMoe(const std::string& path, const MoeSpec& moe) {
     Fail(experts < 1 ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, path,
          ".experts: expected 1 to ", kMaxExperts, ", got ", experts);
   }
-  if (moe.gate.top_k < 1 || moe.gate.top_k > experts) {
-    Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", experts, ", got ",
+  const int choices = moe.choices();
+  if (choices > kMaxExperts) {
+    Fail(ErrorCode::kUnsupported, path, ".identityExperts: expected up to ", kMaxExperts - experts,
+         " beside ", experts, " experts, got ", moe.identity_experts);
+  }
+  if (moe.gate.top_k < 1 || moe.gate.top_k > choices) {
+    Fail(ErrorCode::kInvalidArgument, path, ".gate.topK: expected 1 to ", choices, ", got ",
          moe.gate.top_k);
   }
   if (moe.gate.top_k > kMaxTopK) {
@@ -18,10 +23,23 @@ void OperatorValidator::CheckMoe(const std::string& path, const MoeSpec& moe) {
          moe.gate.top_k);
   }
   CheckFinite(path + ".gate.weightMultiplier", moe.gate.weight_multiplier);
-  CheckGate(path + ".gate", moe.gate, experts);
+  CheckGate(path + ".gate", moe.gate, choices);
   CheckPlaces(path + ".experts.places", moe.experts);
+  if (moe.input.has_value() != moe.output.has_value())
+    Fail(ErrorCode::kInvalidArgument, path, ".output: expected beside input, and only there");
+  const int64_t width = moe.input ? moe.input->out() : spec_.hidden_size;
+  if (moe.input) {
+    Linear(path + ".input", *moe.input, width, spec_.hidden_size);
+    Linear(path + ".output", *moe.output, spec_.hidden_size, width);
+    if (moe.identity_experts > 0) {
+      Fail(ErrorCode::kUnsupported, path, ".identityExperts: expected 0 beside input, got ",
+           moe.identity_experts);
+    }
+  }
+  if (moe.identity_experts > 0 && moe.weights == ExpertWeights::kOnInput)
+    Fail(ErrorCode::kUnsupported, path, ".weightsOnInput: expected false beside identityExperts");
   for (int e = 0; e < experts; ++e)
-    CheckFfn(Message(path, ".experts[", e, "]"), moe.experts.Expert(e));
+    CheckFfn(Message(path, ".experts[", e, "]"), moe.experts.Expert(e), width);
 }
 
 void OperatorValidator::CheckPlaces(const std::string& path, const ExpertTable& experts) {

@@ -19,10 +19,12 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
   if (const auto* gqa = std::get_if<GqaSpec>(&op.kind)) {
     CheckOnly(path + ".gqa", seen.mixers);
     CheckGqa(path + ".gqa", *gqa);
-    cache = PagedCacheSpec{.heads = gqa->heads.kv_heads,
-                           .key_width = gqa->heads.head_dim,
-                           .value_width = gqa->heads.value_width(),
-                           .index_width = gqa->indexer ? gqa->indexer->params.head_dim : 0};
+    if (!gqa->cache_layer) {
+      cache = PagedCacheSpec{.heads = gqa->heads.kv_heads,
+                             .key_width = gqa->heads.head_dim,
+                             .value_width = gqa->heads.value_width(),
+                             .index_width = gqa->indexer ? gqa->indexer->params.head_dim : 0};
+    }
   } else if (const auto* mla = std::get_if<MlaSpec>(&op.kind)) {
     CheckOnly(path + ".mla", seen.mixers);
     CheckMla(path + ".mla", *mla);
@@ -50,10 +52,13 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     cache = CacheOf(*compressed);
   } else if (const auto* dense = std::get_if<DenseSpec>(&op.kind)) {
     CheckOnly(path + ".dense", seen.dense);
-    CheckFfn(path + ".dense.ffn", dense->ffn);
+    CheckFfn(path + ".dense.ffn", dense->ffn, spec_.hidden_size);
     CheckFinite(path + ".dense.multiplier", dense->multiplier);
     if (dense->output_gate)
       Matrix(path + ".dense.outputGate", *dense->output_gate, 1, spec_.hidden_size);
+  } else if (const auto* input = std::get_if<TokenInputSpec>(&op.kind)) {
+    CheckOnly(path + ".tokenInput", seen.token_inputs);
+    CheckTokenInput(path + ".tokenInput", *input);
   } else {
     CheckOnly(path + ".moe", seen.moe);
     CheckMoe(path + ".moe", std::get<MoeSpec>(op.kind));
@@ -62,6 +67,19 @@ void OperatorValidator::CheckOperator(const std::string& path, const OperatorSpe
     Fail(ErrorCode::kInvalidArgument, path, ".cache: expected ",
          cache ? "the operator's heads and their widths" : "none");
   }
+}
+
+void OperatorValidator::CheckTokenInput(const std::string& path, const TokenInputSpec& spec) {
+  const int64_t hidden = spec_.hidden_size;
+  const int64_t width = spec.gate.weight.data.shape.empty() ? 0 : spec.width();
+  if (width < 1)
+    Fail(ErrorCode::kInvalidArgument, path, ".gate: expected at least 1 row, got ", width);
+  Matrix(path + ".embedding", spec.embedding, spec_.vocab_size, width);
+  CheckFinite(path + ".embeddingMultiplier", spec.embedding_multiplier);
+  Linear(path + ".projection", spec.projection, width, hidden);
+  Norm(path + ".norm", spec.norm, width);
+  Linear(path + ".gate", spec.gate, width, hidden);
+  Linear(path + ".output", spec.output, hidden, width);
 }
 
 void OperatorValidator::CheckRunningSum(const std::string& path, const RunningSumSpec& spec) {
@@ -109,6 +127,8 @@ void OperatorValidator::CheckMla(const std::string& path, const MlaSpec& spec) {
       Fail(ErrorCode::kUnsupported, path, ".indexer.weights: expected them, as all heads read the ",
            "same keys");
     }
+    if (spec.shares_selection)
+      Fail(ErrorCode::kInvalidArgument, path, ".sharesSelection: expected false beside indexer");
   }
 }
 
@@ -126,12 +146,9 @@ void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
   if (spec.query_scaling) CheckFinite(path + ".queryScaling.factor", spec.query_scaling->factor);
   CheckPositive(path + ".scale", a.scale);
   const int64_t q_width = int64_t{a.heads} * a.head_dim;
-  const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
-  const int64_t value_width = int64_t{a.kv_heads} * a.value_width();
   const int64_t output_width = int64_t{a.heads} * a.value_width();
   Linear(path + ".q", spec.q, q_width, spec_.hidden_size);
-  Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
-  Linear(path + ".v", spec.v, value_width, spec_.hidden_size);
+  CheckGqaKeys(path, spec);
   Linear(path + ".o", spec.o, spec_.hidden_size, output_width);
   if (spec.output_gate) {
     const bool by_head = spec.output_gate->out() == a.heads;
@@ -140,10 +157,6 @@ void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
     if (spec.gate_function == GateFunction::kSilu)
       Fail(ErrorCode::kUnsupported, path, ".gateFunction: expected SIGMOID or SOFTPLUS");
   }
-  if (spec.keys_are_values && a.value_width() != a.head_dim)
-    Fail(ErrorCode::kInvalidArgument, path, ".keysAreValues: expected values as wide as keys");
-  if (spec.v_norm) Norm(path + ".vNorm", *spec.v_norm, a.value_width());
-  CheckFinite(path + ".valueMultiplier", spec.value_multiplier);
   if (spec.indexer) {
     CheckIndexer(path + ".indexer", *spec.indexer, spec_.hidden_size);
     if (a.kv_heads % spec.indexer->selectors() != 0) {
@@ -158,6 +171,22 @@ void OperatorValidator::CheckGqa(const std::string& path, const GqaSpec& spec) {
   }
   const bool per_head = spec.qk_norm == QkNorm::kPerHead;
   if (spec.q_norm) Norm(path + ".qNorm", *spec.q_norm, per_head ? a.head_dim : q_width);
+}
+
+void OperatorValidator::CheckGqaKeys(const std::string& path, const GqaSpec& spec) {
+  if (spec.cache_layer) {
+    if (!spec.k_norm && !spec.v_norm && !spec.indexer) return;
+    Fail(ErrorCode::kUnsupported, path, ".kNorm, vNorm, indexer: expected none beside cacheLayer");
+  }
+  const AttentionParams& a = spec.heads;
+  const int64_t kv_width = int64_t{a.kv_heads} * a.head_dim;
+  const bool per_head = spec.qk_norm == QkNorm::kPerHead;
+  Linear(path + ".k", spec.k, kv_width, spec_.hidden_size);
+  Linear(path + ".v", spec.v, int64_t{a.kv_heads} * a.value_width(), spec_.hidden_size);
+  if (spec.keys_are_values && a.value_width() != a.head_dim)
+    Fail(ErrorCode::kInvalidArgument, path, ".keysAreValues: expected values as wide as keys");
+  if (spec.v_norm) Norm(path + ".vNorm", *spec.v_norm, a.value_width());
+  CheckFinite(path + ".valueMultiplier", spec.value_multiplier);
   if (spec.k_norm) Norm(path + ".kNorm", *spec.k_norm, per_head ? a.head_dim : kv_width);
 }
 
@@ -172,19 +201,19 @@ void OperatorValidator::CheckRopeOf(const std::string& path, int rope, int head_
   }
 }
 
-void OperatorValidator::CheckFfn(const std::string& path, const FfnSpec& ffn) {
+void OperatorValidator::CheckFfn(const std::string& path, const FfnSpec& ffn, int64_t outer) {
   const TensorRef& up = ffn.up.weight.data;
   const int64_t width = up.shape.empty() ? 0 : ffn.up.weight.rows();
   if (width < 1) {
     Fail(ErrorCode::kCorruptCheckpoint, "tensor ", up.name, " (", path,
-         ".up.weight): expected shape [width, ", spec_.hidden_size, "], got ", ShapeText(up.shape));
+         ".up.weight): expected shape [width, ", outer, "], got ", ShapeText(up.shape));
   }
-  if (ffn.gate) Linear(path + ".gate", *ffn.gate, width, spec_.hidden_size);
+  if (ffn.gate) Linear(path + ".gate", *ffn.gate, width, outer);
   if (ffn.gate.has_value() == (ffn.activation.function == Activation::kReluSquared)) {
     Fail(ErrorCode::kUnsupported, path, ".gate: expected one, but none for RELU_SQUARED");
   }
-  Linear(path + ".up", ffn.up, width, spec_.hidden_size);
-  Linear(path + ".down", ffn.down, spec_.hidden_size, width);
+  Linear(path + ".up", ffn.up, width, outer);
+  Linear(path + ".down", ffn.down, outer, width);
   const Activation function = ffn.activation.function;
   if (function == Activation::kClampedSwiglu || function == Activation::kClampedSilu)
     CheckPositive(path + ".activationLimit", ffn.activation.limit);

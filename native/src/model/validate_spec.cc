@@ -19,8 +19,12 @@ class SpecValidator : public OperatorValidator {
     CheckFinite("embeddingMultiplier", spec_.embedding_multiplier);
     for (size_t i = 0; i < spec_.ropes.size(); ++i)
       CheckRope(Message("ropes[", i, "]"), spec_.ropes[i]);
-    for (size_t i = 0; i < spec_.layers.size(); ++i)
+    for (size_t i = 0; i < spec_.layers.size(); ++i) {
       CheckLayer(Message("layers[", i, "]"), spec_.layers[i]);
+      CheckLeft(Message("layers[", i, "]"), i);
+    }
+    if (waiting_)
+      Fail(ErrorCode::kInvalidArgument, "layers: expected a block that joins the last aside");
     if (spec_.streams < 1 || spec_.streams > kMaxStreams) {
       Fail(ErrorCode::kInvalidArgument, "streams: expected 1 to ", kMaxStreams, ", got ",
            spec_.streams);
@@ -58,19 +62,22 @@ class SpecValidator : public OperatorValidator {
   void CheckLayer(const std::string& path, const LayerSpec& layer) {
     if (layer.blocks.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected at least one");
+    if (waiting_ && !layer.with_previous)
+      Fail(ErrorCode::kInvalidArgument, path, ".withPrevious: expected true after a block aside");
     Kinds seen;
-    bool waiting = false;
     for (size_t i = 0; i < layer.blocks.size(); ++i) {
       const BlockSpec& block = layer.blocks[i];
-      CheckBlock(Message(path, ".blocks[", i, "]"), block, seen);
-      if (waiting != block.join_norm.has_value()) {
-        Fail(ErrorCode::kInvalidArgument, path, ".blocks[", i, "].joinNorm: expected in the block ",
-             "after one whose result waits aside, and only there");
+      const std::string at = Message(path, ".blocks[", i, "]");
+      CheckBlock(at, block, seen);
+      if (block.join ? !waiting_ : block.join_norm.has_value()) {
+        Fail(ErrorCode::kInvalidArgument, at, ".join, joinNorm: expected after a block whose ",
+             "result waits aside, and only there");
       }
-      waiting = block.aside;
+      if (block.join) waiting_ = false;
+      if (block.aside && waiting_)
+        Fail(ErrorCode::kUnsupported, at, ".aside: while the result of another block waits");
+      waiting_ = waiting_ || block.aside;
     }
-    if (waiting)
-      Fail(ErrorCode::kInvalidArgument, path, ".blocks: expected none after the last aside");
     if (layer.scale) Tensor(path + ".scale", *layer.scale, {1});
   }
 
@@ -93,9 +100,47 @@ class SpecValidator : public OperatorValidator {
     }
   }
 
+  // What a layer reads of layers before it: they are in its stage.
+  void CheckLeft(const std::string& path, size_t index) {
+    size_t first = index;
+    while (first > 0 && spec_.layers[first].with_previous) --first;
+    const LayerSpec& layer = spec_.layers[index];
+    if (layer.Find<TokenInputSpec>() != nullptr && first > 0)
+      Fail(ErrorCode::kUnsupported, path, ".tokenInput: in another stage than the embedding");
+    if (layer.Find<TokenInputSpec>() != nullptr && spec_.streams > 1) {
+      Fail(ErrorCode::kUnsupported, path, ".tokenInput: expected one stream of the residual, got ",
+           spec_.streams);
+    }
+    if (const MlaSpec* mla = layer.Find<MlaSpec>(); mla != nullptr && mla->shares_selection) {
+      for (size_t before = first; before < index; ++before) {
+        const MlaSpec* other = spec_.layers[before].Find<MlaSpec>();
+        if (other != nullptr && other->indexer) return;
+      }
+      Fail(ErrorCode::kInvalidArgument, path, ".sharesSelection: expected an indexer before it");
+    }
+    const GqaSpec* gqa = layer.Find<GqaSpec>();
+    if (gqa == nullptr || !gqa->cache_layer) return;
+    const auto kept = static_cast<size_t>(*gqa->cache_layer);
+    const GqaSpec* keeper =
+        kept >= first && kept < index ? spec_.layers[kept].Find<GqaSpec>() : nullptr;
+    if (keeper == nullptr || keeper->cache_layer || keeper->heads.kv_heads != gqa->heads.kv_heads ||
+        keeper->heads.head_dim != gqa->heads.head_dim ||
+        keeper->heads.value_width() != gqa->heads.value_width()) {
+      Fail(ErrorCode::kInvalidArgument, path, ".cacheLayer: expected a layer before it in the ",
+           "same stage that keeps as many keys and values, got ", kept);
+    }
+  }
+
   void CheckBlock(const std::string& path, const BlockSpec& block, Kinds& seen) {
     if (block.operators.empty())
       Fail(ErrorCode::kInvalidArgument, path, ".operators: expected at least one");
+    const MoeSpec* moe = block.Find<MoeSpec>();
+    if (moe != nullptr && moe->input && block.operators.size() > 1) {
+      Fail(ErrorCode::kUnsupported, path, ".operators: expected nothing beside experts with an ",
+           "input of their own");
+    }
+    if (block.Find<TokenInputSpec>() != nullptr && block.operators.size() > 1)
+      Fail(ErrorCode::kUnsupported, path, ".operators: expected nothing beside a tokenInput");
     if (!block.pre_norm && !block.post_norm) {
       Fail(ErrorCode::kUnsupported, path,
            ".preNorm, postNorm: expected a norm before the operators ", "or after them, got none");
@@ -103,18 +148,19 @@ class SpecValidator : public OperatorValidator {
     if (block.pre_norm) Norm(path + ".preNorm", *block.pre_norm, spec_.hidden_size);
     if (block.post_norm) Norm(path + ".postNorm", *block.post_norm, spec_.hidden_size);
     if (block.join_norm) Norm(path + ".joinNorm", *block.join_norm, spec_.hidden_size);
-    if ((block.aside || block.join_norm) && !block.post_norm)
-      Fail(ErrorCode::kUnsupported, path, ".postNorm: expected one where results are joined");
     for (size_t i = 0; i < block.operators.size(); ++i)
       CheckOperator(Message(path, ".operators[", i, "]"), block.operators[i], seen);
     CheckFinite(path + ".residualMultiplier", block.residual_multiplier);
     CheckMix(path + ".mix", block.mix, int64_t{spec_.streams} * (2 + spec_.streams), 3);
-    if (block.mix && (block.aside || !block.pre_norm || block.residual_multiplier != 1)) {
-      Fail(ErrorCode::kUnsupported, path, ".preNorm, aside, residualMultiplier: expected a norm ",
-           "before the operators, and the others at their defaults, where the residual has ",
+    if (block.mix &&
+        (block.aside || block.join || !block.pre_norm || block.residual_multiplier != 1)) {
+      Fail(ErrorCode::kUnsupported, path, ".preNorm, aside, join, residualMultiplier: expected a ",
+           "norm before the operators, and the others at their defaults, where the residual has ",
            "several streams");
     }
   }
+
+  bool waiting_ = false;  // a block's result is aside
 };
 
 }  // namespace

@@ -48,6 +48,7 @@ class OperatorValidator : public TensorValidator {
     int mixers = 0;
     int dense = 0;
     int moe = 0;
+    int token_inputs = 0;
   };
 
   void CheckOperator(const std::string& path, const OperatorSpec& op, Kinds& seen);
@@ -64,8 +65,11 @@ class OperatorValidator : public TensorValidator {
                        int64_t width);
   void CheckConvolution(const std::string& path, const ConvolutionSpec& spec, int64_t width);
   void CheckGqa(const std::string& path, const GqaSpec& spec);
+  void CheckGqaKeys(const std::string& path, const GqaSpec& spec);
+  void CheckTokenInput(const std::string& path, const TokenInputSpec& spec);
   void CheckRopeOf(const std::string& path, int rope, int head_dim);
-  void CheckFfn(const std::string& path, const FfnSpec& ffn);
+  // `outer`: elements that it reads and gives.
+  void CheckFfn(const std::string& path, const FfnSpec& ffn, int64_t outer);
   void CheckMoe(const std::string& path, const MoeSpec& moe);
   void CheckPlaces(const std::string& path, const ExpertTable& experts);
   void CheckGate(const std::string& path, const GateSpec& gate, int experts);

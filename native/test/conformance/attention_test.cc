@@ -110,8 +110,9 @@ class Machine {
 
   std::vector<std::vector<int32_t>>& tables() { return tables_; }
 
-  // Outputs of the rows of a step, in order, [heads * value_dim] each.
-  std::vector<float> Run(const Step& step) {
+  // Outputs of the rows of a step, in order, [heads * value_dim] each. Not `writes`: the cache has
+  // the rows' keys and values already.
+  std::vector<float> Run(const Step& step, bool writes = true) {
     const Shape& shape = sequences_.shape;
     std::vector<int32_t> positions;
     std::vector<int32_t> offsets = {0};
@@ -139,12 +140,13 @@ class Machine {
     const auto rows = static_cast<int64_t>(positions.size());
     const int64_t kv_width = int64_t{shape.kv_heads} * shape.head_dim;
     const Tensor output = device_.Empty(rows, int64_t{shape.heads} * shape.value_dim());
-    const Tensor values = shape.values_inside > 0
+    const Tensor keys = writes ? device_.Upload(k, kv_width) : Tensor();
+    const Tensor values = shape.values_inside > 0 || !writes
                               ? Tensor()
                               : device_.Upload(v, int64_t{shape.kv_heads} * shape.value_dim());
     device_->Attend(ParamsOf(shape), *device_->Place(where),
-                    device_.Upload(q, int64_t{shape.heads} * shape.head_dim),
-                    device_.Upload(k, kv_width), values, sinks.get(), *cache_, output);
+                    device_.Upload(q, int64_t{shape.heads} * shape.head_dim), keys, values,
+                    sinks.get(), *cache_, output);
     return device_.Download(output);
   }
 
@@ -333,6 +335,14 @@ TEST_P(AttentionTest, MatchesTheReferenceForEveryShape) {
           << s.lengths[i];
     }
   }
+}
+
+TEST_P(AttentionTest, ReadsWhatIsInTheCacheWithoutKeysOfItsOwn) {
+  const Sequences s = MakeSequences({.heads = 4, .kv_heads = 2, .head_dim = 24}, {70, 5});
+  Machine machine(backend(), 2, type(), s, 3);
+  const Step all = {{0, 0, 70}, {1, 0, 5}};
+  const std::vector<float> written = machine.Run(all);
+  EXPECT_EQ(machine.Run(all, false), written);
 }
 
 TEST_P(AttentionTest, GivesTheSameBitsForEveryChunkingThreadCountAndBlockOrder) {

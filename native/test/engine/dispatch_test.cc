@@ -76,6 +76,21 @@ TEST(ChooseTargets, IsBalancedAndNamesReplicasOnly) {
   }
 }
 
+TEST(RouteEntries, SendsNoRowToExpertsThatGiveWhatTheyRead) {
+  // Of experts 0 and 1, and two more that have no weights.
+  const std::vector<int32_t> ids = {3, 0, 2, 3, 1, 0};
+  const std::vector<float> weights = {0.5f, 0.25f, 0.125f, 0.5f, 1, 2};
+  const RoutedEntries routed = RouteEntries(Route(1, {{0}, {5}}), 2, ids, weights, 3, 2);
+  EXPECT_EQ(routed.identity, (std::vector<float>{0.5f, 0.625f, 0}));
+  ASSERT_EQ(routed.local.size(), 2U);
+  EXPECT_EQ(routed.local[0].row, 0);
+  EXPECT_EQ(routed.local[1].row, 2);
+  ASSERT_EQ(routed.remote.size(), 1U);
+  ASSERT_EQ(routed.remote[0].entries.size(), 1U);
+  EXPECT_EQ(routed.remote[0].entries[0].row, 2);
+  EXPECT_EQ(routed.remote[0].entries[0].weight, 1);
+}
+
 // Every row's experts are addressed once, to a replica, with the gate's weight; rows are ascending
 // and not repeated.
 TEST(BuildDispatches, AddressesEveryExpertOfEveryRowOnce) {

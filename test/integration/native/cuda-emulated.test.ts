@@ -29,6 +29,9 @@ const kinds = [
   'minimax_m3',
   'jamba',
   'kimi_linear',
+  'longcat_flash',
+  'gemma4_e',
+  'nemotron_h_latent',
 ];
 // Without experts, whose choice rounding may change.
 const dense = ['llama', 'qwen3', 'gemma2'];

@@ -1,19 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { loadNative } from '../../../native/load.ts';
-import type { StepBatch } from '../../../native/native.ts';
 import { weightsFormats } from '../../../proto/weights-formats.ts';
 import { decidedPositions, goldenFolder, largestNoise, noiseOf, readGoldens } from '../../e2e/golden.ts';
-import {
-  blockSize,
-  keepsState,
-  localRun,
-  type Model,
-  type OpenOptions,
-  openModel,
-  type Scores,
-  score,
-  stepBatch,
-} from './model.ts';
+import { blockSize, keepsState, localRun, openModel, type Scores, score, stepBatch } from './model.ts';
+import { traceAll } from './trace.ts';
 
 const native = loadNative();
 // Their choices of experts, if any, stay the same when weights are rounded, or change visibly.
@@ -181,39 +171,6 @@ describe.each(weightsFormats)('in %s', (weights) => {
   });
 });
 
-/** The likeliest tokens of a text, and which experts each position went through. */
-interface Traced {
-  readonly likeliest: readonly number[];
-  /** Of the text's next tokens. */
-  readonly logprobs: readonly number[];
-  readonly experts: readonly string[];
-}
-
-/** Computes a text position by position, so that the experts of each are known. */
-async function trace({ stage }: Model, text: readonly number[]): Promise<Traced> {
-  const experts: string[] = [];
-  const run = async (batch: StepBatch) => {
-    const output = await localRun(stage)(batch);
-    experts.push(stage.takeExpertRows().join(' | '));
-    return output;
-  };
-  const [scores] = await score(run, [text], 1);
-  return { likeliest: scores?.likeliest ?? [], logprobs: scores?.logprobs ?? [], experts };
-}
-
-async function traceAll(family: string, options: OpenOptions): Promise<readonly Traced[]> {
-  const model = await openModel(native, goldenFolder(family), options);
-  try {
-    const traced: Traced[] = [];
-    for (const { prompt, continuation } of readGoldens(family)) {
-      traced.push(await trace(model, [...prompt, ...continuation.slice(0, -1)]));
-    }
-    return traced;
-  } finally {
-    model.close();
-  }
-}
-
 const { extensions } = native.hardware();
 const paths = [
   ...isas,
@@ -232,8 +189,8 @@ describe(`the likeliest token is that of the reference wherever rounding cannot 
     async ({ isa, weights }) => {
       let [counted, positions] = [0, 0];
       for (const family of roundable) {
-        const exact = await traceAll(family, { weights: 'f32' });
-        const rounded = await traceAll(family, { isa, weights });
+        const exact = await traceAll(native, family, { weights: 'f32' });
+        const rounded = await traceAll(native, family, { isa, weights });
         for (const [index, golden] of readGoldens(family).entries()) {
           const [reference, found] = [exact[index], rounded[index]];
           expect(found?.likeliest).toHaveLength(golden.likeliest.length);

@@ -98,10 +98,9 @@ const layouts: Readonly<Record<string, (pieces: Pieces, dispatchType: Activation
     return shardedRun([stage], new Map([[4, { bank: null, rank }]]));
   },
   'two stages, attention and experts cut in two, replicas, one worker for both kinds': async (pieces, dispatchType) => {
-    const layers = pieces.spec.layers.length;
     const stages: Stage[] = [];
     const own = await pieces.bank(2, ({ slice }) => slice === 0);
-    for (const [firstLayer, endLayer] of [[0, 1] as const, [1, layers] as const]) {
+    for (const [firstLayer, endLayer] of twoStages(pieces.spec)) {
       const share = { begin: 2, end: 3, parts: 3 };
       const stage = await pieces.stage(own, { firstLayer, endLayer, share, rankTargets: [2], dispatchType });
       routeExperts(stage, pieces.spec, [firstLayer, endLayer], 2, (expert, slice) =>
@@ -118,6 +117,17 @@ const layouts: Readonly<Record<string, (pieces: Pieces, dispatchType: Activation
   },
 };
 
+/** A cut where there may be one: all layers, where each reads what others left. */
+function twoStages({ layers }: ModelSpec): readonly (readonly [first: number, end: number])[] {
+  const cut = layers.findIndex(({ withPrevious }, index) => index > 0 && !withPrevious);
+  return cut < 0
+    ? [[0, layers.length]]
+    : [
+        [0, cut],
+        [cut, layers.length],
+      ];
+}
+
 const sliceable = [
   'mixtral',
   'mixtral_swa',
@@ -129,42 +139,46 @@ const sliceable = [
   'qwen3_next_equal',
   'deepseek_v32',
   'deepseek_v4',
+  'glm_moe_dsa',
+  'longcat_flash',
   'bailing_hybrid',
+  'kimi_linear',
   'nemotron_h',
+  'nemotron_h_latent',
   'gemma4_dense',
+  'gemma4_e',
   'mimo_v2_flash',
   'laguna',
   'lfm2_bias',
   'minimax_m3',
 ];
+/** Whose heads cannot be shared, or which have one in some layers. */
+const undivided = ['olmoe', 'flex_olmo', 'gemma4_moe', 'jamba', 'glm_moe_dsa_shared'];
 
 describe.each(Object.entries(layouts))('%s', (name, layout) => {
   const cutsHeads = name.includes('attention');
-  test.each(cutsHeads ? sliceable : [...sliceable, 'olmoe', 'flex_olmo', 'gemma4_moe', 'jamba'])(
-    '%s gives the reference results',
-    async (family) => {
-      const goldens = readGoldens(family);
-      await using pieces = await Pieces.of(family);
-      const run = await layout(pieces, 'f32');
-      const scores = await score(
-        run,
-        goldens.map(({ prompt }) => prompt),
-        7,
-        20,
-        keepsState(pieces.spec),
+  test.each(cutsHeads ? sliceable : [...sliceable, ...undivided])('%s gives the reference results', async (family) => {
+    const goldens = readGoldens(family);
+    await using pieces = await Pieces.of(family);
+    const run = await layout(pieces, 'f32');
+    const scores = await score(
+      run,
+      goldens.map(({ prompt }) => prompt),
+      7,
+      20,
+      keepsState(pieces.spec),
+    );
+    for (const [index, golden] of goldens.entries()) {
+      const { continuation, logprobs, continuationLogprobs } = scores[index] ?? {};
+      expect(continuation).toEqual(golden.continuation);
+      const expected = [...golden.promptLogprobs, ...golden.continuationLogprobs];
+      const worst = [...(logprobs ?? []), ...(continuationLogprobs ?? [])].map((value, position) =>
+        Math.abs(value - (expected[position] ?? Number.NaN)),
       );
-      for (const [index, golden] of goldens.entries()) {
-        const { continuation, logprobs, continuationLogprobs } = scores[index] ?? {};
-        expect(continuation).toEqual(golden.continuation);
-        const expected = [...golden.promptLogprobs, ...golden.continuationLogprobs];
-        const worst = [...(logprobs ?? []), ...(continuationLogprobs ?? [])].map((value, position) =>
-          Math.abs(value - (expected[position] ?? Number.NaN)),
-        );
-        expect(worst).toHaveLength(expected.length);
-        expect(Math.max(...worst)).toBeLessThan(tolerance);
-      }
-    },
-  );
+      expect(worst).toHaveLength(expected.length);
+      expect(Math.max(...worst)).toBeLessThan(tolerance);
+    }
+  });
 
   // bf16 rows keep 8 bits of each activation: relative errors of 2^-9 grow to a few hundredths of logits of order 10.
   test('bf16 rows change log-probabilities little', async () => {
@@ -178,7 +192,22 @@ describe.each(Object.entries(layouts))('%s', (name, layout) => {
   });
 });
 
-test.each(['olmoe', 'jamba'])('what is computed over all heads or columns is not cut: %s', async (family) => {
+test.each(['olmoe', 'jamba', 'glm_moe_dsa_shared'])(
+  'what is computed over all heads or columns, or in another layer, is not cut: %s',
+  async (family) => {
+    await using pieces = await Pieces.of(family);
+    await expect(pieces.rank({ share: { begin: 1, end: 2, parts: 2 } })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  },
+);
+
+test.each([
+  ['longcat_flash', 1],
+  ['glm_moe_dsa_shared', 2],
+  ['gemma4_e', 3],
+])('no stage begins or ends where layers of %s read what those before left: at %i', async (family, border) => {
   await using pieces = await Pieces.of(family);
-  await expect(pieces.rank({ share: { begin: 1, end: 2, parts: 2 } })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  const bank = await pieces.bank(1, () => false);
+  const refused = { code: 'INVALID_ARGUMENT', message: expect.stringContaining(`layer ${border} reads`) };
+  await expect(pieces.stage(bank, { firstLayer: border })).rejects.toMatchObject(refused);
+  await expect(pieces.stage(bank, { endLayer: border })).rejects.toMatchObject(refused);
 });

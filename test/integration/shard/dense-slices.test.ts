@@ -105,6 +105,7 @@ async function startWorker(): Promise<string> {
   const shards = {
     bank: noBank,
     hidden: HIDDEN,
+    expertWidth: () => HIDDEN,
     rank: host.rank.bind(host),
     denseRank: host.denseRank.bind(host),
     epoch: () => 1,

@@ -96,6 +96,7 @@ async function startWorker(
     denseRank: () => undefined,
     epoch: () => epoch,
     hidden: HIDDEN,
+    expertWidth: () => HIDDEN,
   };
   const observer = { onForward: () => undefined, onRefused: () => undefined };
   server.addService(shardServerDefinition(), { ...shardService({ shards, session, observer }) });
@@ -169,6 +170,7 @@ async function startStage(
   const dispatcher = new Dispatcher({
     pipeline: 'p0',
     hidden: HIDDEN,
+    expertWidth: () => HIDDEN,
     target: (target) => targets.get(target),
     replicas: () => replicas,
     health: targets,

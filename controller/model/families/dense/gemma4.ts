@@ -1,8 +1,10 @@
+import type { ModelConfig } from '../../config/config.ts';
 import { isObject } from '../../config/json.ts';
 import { windowIf } from '../../config/window.ts';
 import { denseFfn } from '../../operators/ffn.ts';
 import { type GqaShape, plainAttention } from '../../operators/gqa.ts';
 import { type MoeShape, plainMoe, softmaxGate } from '../../operators/moe.ts';
+import type { TokenInputShape } from '../../operators/token-input.ts';
 import { type BlockShape, type ConfigFile, defineFamily } from '../family.ts';
 
 /** Layers with and without a window differ in their heads and ropes; experts, where there are any, beside the network. */
@@ -34,7 +36,9 @@ export const gemma4 = defineFamily({
     sliding_window: 512,
     layer_types: null,
     hidden_size_per_layer_input: 0,
+    vocab_size_per_layer_input: null,
     num_kv_shared_layers: 0,
+    use_double_wide_mlp: false,
     enable_moe_block: false,
     num_experts: 0,
     num_experts_per_tok: 0,
@@ -45,19 +49,21 @@ export const gemma4 = defineFamily({
     embeddingMultiplier: Math.sqrt(config.hidden_size),
     logitSoftcap: config.final_logit_softcapping ?? 0,
     layerScale: 'layer_scalar',
+    withPrevious: (index) => isTied(config, index),
+    // Checkpoints may have them where they are not read.
+    unused: (name) => {
+      const [, layer] = /\.(\d+)\.self_attn\.(?:[kv]_proj|k_norm)\.weight$/.exec(name) ?? [];
+      return layer !== undefined && cacheLayer(config, Number(layer)) !== null;
+    },
     partialRotary: 1,
     ropes: [
       { name: 'full_attention', theta: null, headDim: config.global_head_dim },
       { name: 'sliding_attention', theta: config.rope_local_base_freq },
     ],
   }),
-  problem: ({ enable_moe_block: sparse, num_experts: experts }) =>
-    sparse === experts > 0 ? null : `enable_moe_block is ${sparse}, but num_experts is ${experts || 'missing'}`,
+  problem,
   layer: (config, index) => {
-    const { layer_types: types, num_hidden_layers: layers } = config;
-    // The last layer never slides, whatever the list says.
-    const inPattern = types ? types[index] === 'sliding_attention' : (index + 1) % 6 !== 0;
-    const slides = inPattern && index + 1 !== layers;
+    const slides = isSliding(config, index);
     const shared = config.attention_k_eq_v && !slides;
     const attention: GqaShape = {
       ...plainAttention,
@@ -71,13 +77,87 @@ export const gemma4 = defineFamily({
       window: windowIf(slides, config.sliding_window),
       headDim: slides ? null : config.global_head_dim,
       kvHeads: shared ? config.num_global_key_value_heads : null,
+      cacheLayer: cacheLayer(config, index),
     };
+    const wide = config.use_double_wide_mlp && attention.cacheLayer !== null;
     return [
       { preNorm: 'input_layernorm', operators: [attention], postNorm: 'post_attention_layernorm' },
-      ...networks(config),
+      ...networks(wide ? { ...config, intermediate_size: 2 * config.intermediate_size } : config),
+      ...tokenInputs(config, index),
     ];
   },
 });
+
+type Layers = Pick<
+  ModelConfig,
+  'layer_types' | 'num_hidden_layers' | 'num_kv_shared_layers' | 'hidden_size_per_layer_input'
+>;
+
+/** The last layer never slides, whatever the list says. */
+function isSliding({ layer_types: types, num_hidden_layers: layers }: Layers, index: number): boolean {
+  const inPattern = types ? types[index] === 'sliding_attention' : (index + 1) % 6 !== 0;
+  return inPattern && index + 1 !== layers;
+}
+
+/** The layer whose keys and values layer `index` reads: the last one of its kind that has its own; null: it has its own. */
+function cacheLayer(config: Layers, index: number): number | null {
+  const first = config.num_hidden_layers - config.num_kv_shared_layers;
+  if (index < first) return null;
+  const kind = isSliding(config, index);
+  for (let layer = first - 1; layer >= 0; layer--) if (isSliding(config, layer) === kind) return layer;
+  return null;
+}
+
+/** Whether a layer is in the stage of the one before: all that read tokens, and those up to the last that read a cache. */
+function isTied(config: Layers, index: number): boolean {
+  if (config.hidden_size_per_layer_input > 0) return index > 0;
+  const readers = Array.from({ length: config.num_kv_shared_layers }, (_, i) => config.num_hidden_layers - 1 - i);
+  const kept = readers.map((reader) => cacheLayer(config, reader) ?? reader);
+  return index > Math.min(...kept);
+}
+
+function problem(
+  config: Layers & Pick<ModelConfig, 'enable_moe_block' | 'num_experts' | 'vocab_size' | 'vocab_size_per_layer_input'>,
+): string | null {
+  const { enable_moe_block: sparse, num_experts: experts, num_kv_shared_layers: shared } = config;
+  const { vocab_size: vocabulary, vocab_size_per_layer_input: own } = config;
+  if (sparse !== experts > 0) return `enable_moe_block is ${sparse}, but num_experts is ${experts || 'missing'}`;
+  if (own !== null && own !== vocabulary && config.hidden_size_per_layer_input > 0) {
+    return `vocab_size_per_layer_input is ${own}; supported: vocab_size, which is ${vocabulary}`;
+  }
+  const readers = Array.from({ length: shared }, (_, i) => config.num_hidden_layers - 1 - i);
+  const without = readers.find((reader) => cacheLayer(config, reader) === null);
+  return without === undefined
+    ? null
+    : `num_kv_shared_layers is ${shared}, but no layer like layer ${without} has keys and values of its own`;
+}
+
+/** What the layer takes of the tokens, where layers do. */
+function tokenInputs(
+  config: Layers & Pick<ModelConfig, 'hidden_size' | 'vocab_size'>,
+  index: number,
+): readonly BlockShape[] {
+  const { hidden_size_per_layer_input: width, num_hidden_layers: layers, vocab_size: vocabulary } = config;
+  if (width === 0) return [];
+  const input: TokenInputShape = {
+    kind: 'token-input',
+    names: {
+      embedding: 'model.embed_tokens_per_layer',
+      projection: 'model.per_layer_model_projection',
+      norm: 'model.per_layer_projection_norm',
+    },
+    gate: 'per_layer_input_gate',
+    output: 'per_layer_projection',
+    vocabulary,
+    width,
+    index,
+    layers,
+    projectionMultiplier: config.hidden_size ** -0.5,
+    embeddingMultiplier: Math.sqrt(width),
+    multiplier: Math.SQRT1_2,
+  };
+  return [{ preNorm: null, operators: [input], postNorm: 'post_per_layer_input_norm' }];
+}
 
 interface Networks {
   readonly hidden_size: number;
@@ -110,7 +190,7 @@ function networks(config: Networks): readonly BlockShape[] {
   };
   return [
     { preNorm, operators, postNorm: `${postNorm}_1`, aside: true },
-    { preNorm: `${preNorm}_2`, operators: [experts], postNorm: `${postNorm}_2`, joinNorm: postNorm },
+    { preNorm: `${preNorm}_2`, operators: [experts], postNorm: `${postNorm}_2`, join: true, joinNorm: postNorm },
   ];
 }
 

@@ -64,7 +64,17 @@ export const nemotronH = defineFamily({
     if (bias) return 'mlp_bias is true; supported: false';
     return types === null ? 'hybrid_override_pattern and layers_block_type are missing; expected one of them' : null;
   },
-  layer: (config, index) => [{ preNorm: 'norm', operators: operatorsOf(config, config.layer_types?.[index]) }],
+  layer: (config, index) => {
+    const preNorm = 'norm';
+    const operators = operatorsOf(config, config.layer_types?.[index]);
+    const [experts, ...besides] = operators;
+    if (experts?.kind !== 'moe' || experts.projection === null || besides.length === 0) return [{ preNorm, operators }];
+    // What experts of a width of their own read is no row of the others.
+    return [
+      { preNorm, operators: [experts], aside: true },
+      { preNorm, operators: besides, join: true },
+    ];
+  },
 });
 
 interface Sizes {
@@ -78,6 +88,7 @@ interface Sizes {
   readonly use_bias: boolean;
   readonly time_step_min: number;
   readonly moe_shared_expert_intermediate_size: number;
+  readonly moe_latent_size: number | null;
 }
 
 type Experts = Parameters<typeof noauxExperts>[0];
@@ -112,7 +123,9 @@ function operatorsOf(
   const width = config.moe_shared_expert_intermediate_size;
   const routed = noauxExperts({ ...config, n_shared_experts: 0 }, { path, experts: ungated });
   const shared = width > 0 ? [network(`${path}.shared_experts`, width)] : [];
-  return [...routed.map((experts) => ({ ...experts, activation: reluSquared })), ...shared];
+  const { moe_latent_size: latent } = config;
+  const projection = latent === null ? null : { width: latent, input: 'fc1_latent_proj', output: 'fc2_latent_proj' };
+  return [...routed.map((experts) => ({ ...experts, activation: reluSquared, projection })), ...shared];
 }
 
 function translate(given: ConfigFile): ConfigFile {

@@ -16,7 +16,30 @@ const defaults = {
   indexer_types: null,
   index_topk_freq: 1,
   index_topk_pattern: null,
+  index_skip_topk_offset: 2,
 } as const;
+
+type Pattern = Pick<
+  ModelConfig,
+  'indexer_types' | 'index_topk_pattern' | 'index_topk_freq' | 'index_skip_topk_offset' | 'num_hidden_layers'
+>;
+
+/** Whether layer `index` reads what an earlier one selected. */
+function sharesSelection(config: Pattern, index: number): boolean {
+  const { indexer_types: types, index_topk_pattern: pattern } = config;
+  if (types) return types[index] === 'shared';
+  if (pattern) return pattern[index] === 'S';
+  return Math.max(index - config.index_skip_topk_offset + 1, 0) % config.index_topk_freq !== 0;
+}
+
+function patternProblem(config: Pattern): string | null {
+  for (const key of ['indexer_types', 'index_topk_pattern'] as const) {
+    const { length = config.num_hidden_layers } = config[key] ?? {};
+    if (length === config.num_hidden_layers) continue;
+    return `${key} has ${length} entries; expected num_hidden_layers, which is ${config.num_hidden_layers}`;
+  }
+  return sharesSelection(config, 0) ? 'layer 0 shares an indexer; expected one of its own' : null;
+}
 
 const names = {
   q: 'indexer.wq_b',
@@ -42,23 +65,23 @@ const sparseFamily = (
         { name: 'full_attention', theta: null },
         { name: 'full_attention', theta: null, layout: indexRope },
       ],
+      withPrevious: (index) => sharesSelection(config, index),
       unused: (name) => isPredictionLayer(name, config),
     }),
-    problem: (config) => choiceProblem(config),
+    problem: (config) => choiceProblem(config) ?? patternProblem(config),
     layer: (config, index) => {
-      const attention = {
-        ...latentAttention(config),
-        indexer: {
-          heads: config.index_n_heads,
-          headDim: config.index_head_dim,
-          kept: config.index_topk,
-          blockSize: 1,
-          latest: 0,
-          rope: 1,
-          names,
-          layerNormEpsilon: 1e-6,
-        },
+      const shares = sharesSelection(config, index);
+      const indexer = {
+        heads: config.index_n_heads,
+        headDim: config.index_head_dim,
+        kept: config.index_topk,
+        blockSize: 1,
+        latest: 0,
+        rope: 1,
+        names,
+        layerNormEpsilon: 1e-6,
       };
+      const attention = { ...latentAttention(config), indexer: shares ? null : indexer, sharesSelection: shares };
       const ffn = isDense(config, index) ? [denseFfn(config.intermediate_size)] : noauxExperts(config);
       return attentionThenFfn(attention, ...ffn);
     },
@@ -67,7 +90,7 @@ const sparseFamily = (
 /** DeepSeek-V3.2. */
 export const deepseekV32 = sparseFamily('deepseek_v32', 'DeepseekV32ForCausalLM', 'half', {});
 
-/** GLM-5, where each layer has an indexer of its own. */
+/** GLM-5, where layers may read what an earlier one selected. */
 export const glmMoeDsa = sparseFamily('glm_moe_dsa', 'GlmMoeDsaForCausalLM', 'interleaved', {
   vocab_size: 154_880,
   hidden_size: 6144,

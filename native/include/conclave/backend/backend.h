@@ -109,7 +109,7 @@ class Backend {
   // output [rows, heads * value_dim] = causal attention of q over each row's sequence, or over what
   // `selection` leaves of it; null: all. Softmax over a fixed order of blocks. `sinks` [heads]:
   // logits that take a part of each head's probability and give nothing; null: none. Where values
-  // are inside keys, v is empty and output [rows, heads * values_inside].
+  // are inside keys, v is empty and output [rows, heads * values_inside]. No k: none is written.
   virtual void Attend(const AttentionParams& params, const StepRows& where, const Tensor& q,
                       const Tensor& k, const Tensor& v, const Vector* sinks, PagedCache& cache,
                       const Tensor& output, const KeySelection* selection = nullptr) = 0;

@@ -29,9 +29,12 @@ struct RoutedEntries {
     std::vector<ExpertEntry> entries;  // ascending rows, then slots
   };
   std::vector<Remote> remote;  // ascending targets
+  // Of each row: the weights of picked experts that give what they read, added up. Empty: none is.
+  std::vector<float> identity;
 };
 
-// Expands the gate's choice, ids and weights [rows, top_k], by slices and splits it by target.
+// Expands the gate's choice, ids and weights [rows, top_k], by slices and splits it by target. Ids
+// from `experts` on are of experts that give what they read.
 RoutedEntries RouteEntries(const ExpertRoute& route, int experts, std::span<const int32_t> ids,
                            std::span<const float> weights, int64_t rows, int64_t top_k);
 

@@ -52,7 +52,7 @@ class ExpertBank {
   // Slots that are not loaded are ignored.
   void Unload(std::span<const ExpertSlot> slots);
   bool Has(const ExpertSlot& slot) const;
-  // Weighted sums, [row_count, hidden].
+  // Weighted sums, as wide as the layer's experts.
   EncodedTotals Forward(const ExpertRows& rows);
   // Adds the same of rows that are uploaded to totals [row_count, hidden].
   void Sum(const ExpertRows& rows, const DeviceInput& input, const Totals& totals);

@@ -27,7 +27,8 @@ struct BlockSlice {
 uint64_t CacheBytes(const Backend& backend, const WeightStore& store, const RankSlice& slice,
                     const CacheOptions& cache);
 
-// Takes the memory of all caches.
-void TakeCaches(Backend& backend, std::span<Mixer* const> mixers, LoadMonitor& monitor);
+// Takes the memory of all caches. `mixers`: of each layer from `first_layer` on; null: it has none.
+void TakeCaches(Backend& backend, const ModelSpec& spec, int first_layer,
+                std::span<Mixer* const> mixers, LoadMonitor& monitor);
 
 }  // namespace conclave

@@ -83,6 +83,8 @@ class Stage {
   bool RunFfn(MicroBatch& step, const Deliver& deliver);
   RoutedEntries Route(MicroBatch& step);
   void RunLocalFfn(MicroBatch& step, const RoutedEntries& routed);
+  // Adds the rows themselves, by their weights.
+  void AddIdentities(MicroBatch& step, std::span<const float> weights);
   // Delivers dispatches of the operators' input to the ranks, and to those that have the experts.
   void Await(MicroBatch& step, LayerOperator op, std::span<const int32_t> ranks,
              const RoutedEntries& routed, const Deliver& deliver);
@@ -104,10 +106,12 @@ class Stage {
   std::shared_ptr<ExpertBank> bank_;
   StageOptions options_;
   int64_t hidden_;
-  bool reads_tokens_ = false;   // to embed them, or for a gate
-  int streams_;                 // of the residual
-  bool has_aside_ = false;      // a block's result waits for the next one
+  bool reads_tokens_ = false;  // to embed them, or for a gate
+  int streams_;                // of the residual
+  bool has_aside_ = false;     // a block's result waits for another one
+  bool has_token_input_ = false;
   int64_t stream_weights_ = 0;  // of a row, at most
+  int64_t narrow_width_ = 0;    // widest rows of experts that have a width of their own; 0: none
   std::vector<std::unique_ptr<Layer>> layers_;
   EmbeddingPtr embedding_;          // of the first stage
   std::optional<OutputHead> head_;  // of the last

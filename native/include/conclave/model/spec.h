@@ -162,6 +162,7 @@ struct GqaSpec {
   std::optional<LinearSpec> output_gate;  // [heads * value width, H], or [heads, H]
   GateFunction gate_function = GateFunction::kSigmoid;
   std::optional<IndexerSpec> indexer;
+  std::optional<int> cache_layer;  // whose keys and values are read; there is no k and no v then
 };
 
 struct MlaSpec {
@@ -180,6 +181,7 @@ struct MlaSpec {
   std::optional<QueryScaling> query_scaling;
   std::optional<LinearSpec> output_gate;  // [heads, H]
   std::optional<IndexerSpec> indexer;
+  bool shares_selection = false;  // reads what the last indexer before selected
 
   int key_dim() const { return latent_dim + rotary_dim; }  // of what is cached
 };
@@ -296,6 +298,17 @@ struct SelectiveScanSpec {
   int64_t states() const { return write.out(); }
 };
 
+struct TokenInputSpec {
+  MatrixSpec embedding;  // [V, D]
+  float embedding_multiplier = 1;
+  LinearSpec projection;  // [D, H]
+  NormSpec norm;
+  LinearSpec gate;    // [D, H]
+  LinearSpec output;  // [H, D]
+
+  int64_t width() const { return gate.out(); }
+};
+
 struct FfnSpec {
   std::optional<LinearSpec> gate;
   LinearSpec up, down;
@@ -349,6 +362,13 @@ struct MoeSpec {
   GateSpec gate;
   ExpertTable experts;
   ExpertWeights weights = ExpertWeights::kOnOutput;
+  int identity_experts = 0;                 // their ids follow those of `experts`
+  std::optional<LinearSpec> input, output;  // [W, H], [H, W], around experts of that width
+
+  // Experts that the gate picks from.
+  int choices() const { return experts.count + identity_experts; }
+  // Elements that experts read and give.
+  int64_t width() const { return experts.expert.down.out(); }
 };
 
 struct PagedCacheSpec {
@@ -389,9 +409,12 @@ using CacheSpec = std::variant<PagedCacheSpec, FixedCacheSpec, CompressedCacheSp
 
 struct OperatorSpec {
   std::variant<GqaSpec, MlaSpec, DenseSpec, MoeSpec, RunningSumSpec, LinearAttentionSpec,
-               ShortConvolutionSpec, SelectiveScanSpec, CompressedAttentionSpec>
+               ShortConvolutionSpec, SelectiveScanSpec, CompressedAttentionSpec, TokenInputSpec>
       kind;
   std::optional<CacheSpec> cache;
+
+  // Whether a row's output depends on earlier rows of its sequence.
+  bool mixes() const;
 };
 
 // By what a block or the head reads the residual's streams.
@@ -410,8 +433,9 @@ struct BlockSpec {
   std::optional<NormSpec> pre_norm;
   std::vector<OperatorSpec> operators;
   std::optional<NormSpec> post_norm;
-  bool aside = false;                 // the result waits for the next block instead
-  std::optional<NormSpec> join_norm;  // of the result and what waits
+  bool aside = false;                 // the result waits for a block that joins it instead
+  bool join = false;                  // what waits is added to the result
+  std::optional<NormSpec> join_norm;  // of both
   float residual_multiplier = 1;
   std::optional<StreamMixSpec> mix;  // where the residual has several streams
 
@@ -424,10 +448,10 @@ struct BlockSpec {
     return nullptr;
   }
 
-  // The operator that keeps something of sequences; null when there is none.
+  // The operator whose rows depend on earlier ones; null when there is none.
   const OperatorSpec* FindMixer() const {
     for (const OperatorSpec& op : operators) {
-      if (op.cache) return &op;
+      if (op.mixes()) return &op;
     }
     return nullptr;
   }
@@ -436,6 +460,7 @@ struct BlockSpec {
 struct LayerSpec {
   std::vector<BlockSpec> blocks;
   std::optional<TensorRef> scale;  // [1], multiplies the residual stream after them
+  bool with_previous = false;      // reads what earlier layers left
 
   // The operator of a kind, of which a layer has at most one; null when there is none.
   template <typename Kind>
@@ -446,7 +471,7 @@ struct LayerSpec {
     return nullptr;
   }
 
-  // Its operator that keeps something of sequences, at most one; null when there is none.
+  // Its operator whose rows depend on earlier ones, at most one; null when there is none.
   const OperatorSpec* FindMixer() const {
     for (const BlockSpec& block : blocks) {
       if (const OperatorSpec* found = block.FindMixer()) return found;

@@ -225,7 +225,7 @@ void PagedAttention(Isa isa, ThreadPool& pool, const AttentionParams& params,
   const AttentionKernel& kernel = AttentionKernelFor(isa, batch.layout.bf16);
   CheckBatch(batch, cache.shape());
 
-  WriteAll(pool, batch, k, v, cache.data());
+  if (k != nullptr) WriteAll(pool, batch, k, v, cache.data());
 
   thread_local AttentionPlan thread_plan;
   AttentionPlan& plan = thread_plan;  // The bodies below run on other threads.

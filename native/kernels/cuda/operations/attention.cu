@@ -92,7 +92,8 @@ void CudaBackend::Attend(const AttentionParams& params, const StepRows& where, c
   const int64_t piece = std::clamp<int64_t>(
       kMostPartBytes / (part_width * static_cast<int64_t>(sizeof(float))), 1, q.rows);
   a.parts = Scratch<float>(piece, part_width);
-  a.cache.bf16 ? Append<Bf16>(stream_, a, q.rows) : Append<float>(stream_, a, q.rows);
+  if (k.rows > 0)
+    a.cache.bf16 ? Append<Bf16>(stream_, a, q.rows) : Append<float>(stream_, a, q.rows);
   for (; a.first_row < q.rows; a.first_row += piece) {
     const int64_t count = std::min(piece, q.rows - a.first_row);
     if (OnTensorCores(a)) {

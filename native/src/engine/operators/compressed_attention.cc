@@ -183,8 +183,9 @@ void CompressedAttentionOperator::Attend(Backend& backend, const StepRows& where
   backend.Attend(params_, *rows, q, key, {}, sinks_.get(), *cache_, attended, &selection);
 }
 
-void CompressedAttentionOperator::Forward(Backend& backend, const StepRows& where,
-                                          const Tensor& input, const Tensor& output) {
+void CompressedAttentionOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
+                                          const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   if (states_) states_->Enter(backend, where.where());

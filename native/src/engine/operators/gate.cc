@@ -5,11 +5,12 @@
 namespace conclave {
 
 ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
-    : weight_(loader.Matrix(spec.gate.linear.weight, Whole(spec.gate.linear.weight),
+    : experts_(spec.experts.count),
+      weight_(loader.Matrix(spec.gate.linear.weight, Whole(spec.gate.linear.weight),
                             WeightsFormat::kF32)),
-      bias_(loader.Bias(spec.gate.linear, {0, spec.experts.count})),
-      correction_(loader.Vector(spec.gate.correction, {0, spec.experts.count})),
-      scales_(loader.Vector(spec.gate.scales, {0, spec.experts.count})),
+      bias_(loader.Bias(spec.gate.linear, {0, spec.choices()})),
+      correction_(loader.Vector(spec.gate.correction, {0, spec.choices()})),
+      scales_(loader.Vector(spec.gate.scales, {0, spec.choices()})),
       params_{.top_k = spec.gate.top_k,
               .scoring = spec.gate.scoring,
               .weight_multiplier = spec.gate.weight_multiplier,
@@ -24,10 +25,10 @@ ExpertGate::ExpertGate(TensorLoader& loader, const MoeSpec& spec)
   if (spec.gate.norm) norm_.emplace(loader, *spec.gate.norm, spec.gate.linear.in());
   if (spec.gate.table) table_ = loader.Ids(*spec.gate.table, spec.experts.count);
   const Capabilities limits = loader.backend().capabilities();
-  if (experts() > limits.max_experts || top_k() > limits.max_top_k) {
+  if (spec.choices() > limits.max_experts || top_k() > limits.max_top_k) {
     Fail(ErrorCode::kUnsupported, "gate: the ", limits.name, " backend takes up to ",
          limits.max_experts, " experts and the top ", limits.max_top_k, "; the model has ",
-         experts(), " and takes ", top_k());
+         spec.choices(), " and takes ", top_k());
   }
 }
 

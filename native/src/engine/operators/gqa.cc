@@ -36,7 +36,7 @@ GqaOperator::GqaOperator(TensorLoader& loader, const ModelSpec& model, const Gqa
       value_multiplier_(spec.value_multiplier),
       cache_shape_(CacheShape(params_, cache)),
       cache_type_(CacheTypeOf(loader.format())),
-      cache_bytes_(loader.backend().CacheBytes(cache_shape_, cache_type_)) {
+      cache_bytes_(spec.cache_layer ? 0 : loader.backend().CacheBytes(cache_shape_, cache_type_)) {
   const Range heads = share.Heads(spec.heads.kv_heads);
   const Range kv = ElementsOf(heads, params_.head_dim);
   const int64_t group = spec.heads.heads / spec.heads.kv_heads;
@@ -45,15 +45,11 @@ GqaOperator::GqaOperator(TensorLoader& loader, const ModelSpec& model, const Gqa
   const Range query_heads{heads.begin * group, heads.end * group};
   const Range hidden{0, spec.q.in()};
   q_ = loader.Matrix(spec.q.weight, {q, hidden});
-  k_ = loader.Matrix(spec.k.weight, {kv, hidden});
-  v_ = spec.keys_are_values ? k_ : loader.Matrix(spec.v.weight, {values, hidden});
   o_ = loader.Matrix(spec.o.weight, {hidden, ElementsOf(query_heads, params_.value_width())});
   q_bias_ = loader.Bias(spec.q, q);
-  k_bias_ = loader.Bias(spec.k, kv);
-  v_bias_ = loader.Bias(spec.v, values);
+  if (!spec.cache_layer) LoadKeys(loader, spec, kv, values);
   if (output_bias) o_bias_ = loader.Bias(spec.o, {0, spec.o.out()});
   if (spec.sinks) sinks_ = loader.Vector(*spec.sinks, query_heads);
-  if (spec.v_norm) v_norm_.emplace(loader, *spec.v_norm, params_.value_width());
   if (spec.output_gate) LoadGate(loader, spec, query_heads);
   if (spec.indexer) {
     const int selectors = spec.indexer->selectors();
@@ -77,6 +73,15 @@ GqaOperator::GqaOperator(TensorLoader& loader, const ModelSpec& model, const Gqa
   k_norm_ = load_norm(spec.k_norm, kv, k_weights_);
 }
 
+void GqaOperator::LoadKeys(TensorLoader& loader, const GqaSpec& spec, Range kv, Range values) {
+  const Range hidden{0, spec.k.in()};
+  k_ = loader.Matrix(spec.k.weight, {kv, hidden});
+  v_ = spec.keys_are_values ? k_ : loader.Matrix(spec.v.weight, {values, hidden});
+  k_bias_ = loader.Bias(spec.k, kv);
+  v_bias_ = loader.Bias(spec.v, values);
+  if (spec.v_norm) v_norm_.emplace(loader, *spec.v_norm, params_.value_width());
+}
+
 void GqaOperator::LoadGate(TensorLoader& loader, const GqaSpec& spec, Range heads) {
   const LinearSpec& gate = *spec.output_gate;
   const bool by_head = gate.out() == spec.heads.heads;
@@ -91,6 +96,7 @@ void GqaOperator::LoadGate(TensorLoader& loader, const GqaSpec& spec, Range head
 
 uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, const Share& share,
                                  const CacheOptions& cache, WeightsFormat format) {
+  if (spec.cache_layer) return 0;
   const size_t index =
       spec.indexer ? Indexer::CacheBytes(backend, *spec.indexer, cache, format) : 0;
   return backend.CacheBytes(CacheShape(ShareOf(spec.heads, share), cache), CacheTypeOf(format)) +
@@ -98,41 +104,50 @@ uint64_t GqaOperator::CacheBytes(const Backend& backend, const GqaSpec& spec, co
 }
 
 void GqaOperator::TakeCache(Backend& backend) {
+  if (!k_) return;
   cache_ = backend.CreateCache(cache_shape_, cache_type_);
   if (indexer_) indexer_->TakeCache(backend);
 }
 
-void GqaOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void GqaOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                           const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   const Tensor q = arena.Rows(input.rows, int64_t{params_.heads} * params_.head_dim);
-  const Tensor k = arena.Rows(input.rows, int64_t{params_.kv_heads} * params_.head_dim);
-  const Tensor v = arena.Rows(input.rows, v_->rows());
-  backend.Linear(input, std::array<LinearOutput, 3>{{{q_.get(), q_bias_.get(), q},
-                                                     {k_.get(), k_bias_.get(), k},
-                                                     {v_.get(), v_bias_.get(), v}}});
+  Tensor k, v;
+  std::array<LinearOutput, 3> outputs{{{q_.get(), q_bias_.get(), q}}};
+  if (k_) {
+    k = arena.Rows(input.rows, int64_t{params_.kv_heads} * params_.head_dim);
+    v = arena.Rows(input.rows, v_->rows());
+    outputs[1] = {k_.get(), k_bias_.get(), k};
+    outputs[2] = {v_.get(), v_bias_.get(), v};
+  }
+  const size_t own = k_ ? 3 : 1;  // queries alone, or keys and values too
+  backend.Linear(input, std::span(outputs).first(own));
   if (v_norm_) {
     const Tensor values = v.Reshape(params_.value_width());
     v_norm_->Forward(backend, values, values);
   }
-  if (value_multiplier_ != 1) backend.Scale(v, value_multiplier_);
+  if (value_multiplier_ != 1 && k_) backend.Scale(v, value_multiplier_);
   const auto normalise = [&] {
     Normalise(backend, q_norm_, q_weights_, q);
     Normalise(backend, k_norm_, k_weights_, k);
   };
   if (!norm_after_rope_) normalise();
   if (clip_ > 0) {
-    for (const Tensor& x : {q, k, v}) backend.Clamp(x, clip_);
+    for (size_t i = 0; i < own; ++i) backend.Clamp(outputs[i].output, clip_);
   }
-  if (rope_) backend.Rotate(*rope_, where, params_.head_dim, 0, std::array{q, k});
+  if (rope_) {
+    backend.Rotate(*rope_, where, params_.head_dim, 0,
+                   std::span<const Tensor>(std::array{q, k}).first(k_ ? 2 : 1));
+  }
   if (norm_after_rope_) normalise();
   if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
   const Tensor attended = arena.Rows(input.rows, o_->cols());
-  std::optional<KeySelection> selection;
-  if (indexer_) selection = indexer_->Select(backend, where, input, input);
+  if (indexer_) indexer_->Select(backend, step, input, input);
   backend.Attend(params_, where, q, k, v, sinks_.get(), *cache_, attended,
-                 selection ? &*selection : nullptr);
+                 indexer_ && step.selection ? &*step.selection : nullptr);
   if (gate_) Gate(backend, input, attended);
   const LinearOutput projected{o_.get(), o_bias_.get(), output};
   backend.Linear(attended, {&projected, 1});
@@ -159,7 +174,8 @@ void GqaOperator::Normalise(Backend& backend, const std::optional<Norm>& norm, c
 }
 
 uint64_t GqaOperator::weight_bytes() const {
-  uint64_t bytes = q_->bytes() + k_->bytes() + o_->bytes();
+  uint64_t bytes = q_->bytes() + o_->bytes();
+  if (k_) bytes += k_->bytes();
   if (v_ != k_) bytes += v_->bytes();
   for (const VectorPtr* vector : {&q_bias_, &k_bias_, &v_bias_, &o_bias_, &q_weights_, &k_weights_,
                                   &sinks_, &gate_bias_, &gate_zeros_})
@@ -172,9 +188,9 @@ uint64_t GqaOperator::weight_bytes() const {
 
 uint64_t GqaOperator::SourceBytes(const GqaSpec& spec) {
   uint64_t bytes = 0;
-  for (const LinearSpec* linear : {&spec.q, &spec.k, &spec.o})
-    bytes += conclave::SourceBytes(*linear);
-  if (!spec.keys_are_values) bytes += conclave::SourceBytes(spec.v);
+  for (const LinearSpec* linear : {&spec.q, &spec.o}) bytes += conclave::SourceBytes(*linear);
+  if (!spec.cache_layer) bytes += conclave::SourceBytes(spec.k);
+  if (!spec.cache_layer && !spec.keys_are_values) bytes += conclave::SourceBytes(spec.v);
   for (const auto* norm : {&spec.q_norm, &spec.k_norm}) bytes += *norm ? (*norm)->bytes() : 0;
   if (spec.sinks) bytes += spec.sinks->bytes();
   if (spec.output_gate) bytes += conclave::SourceBytes(*spec.output_gate);

@@ -49,8 +49,9 @@ void Indexer::TakeCache(Backend& backend) {
   cache_ = backend.CreateCache(cache_shape_, cache_type_);
 }
 
-std::optional<KeySelection> Indexer::Select(Backend& backend, const StepRows& where,
-                                            const Tensor& input, const Tensor& query_input) {
+void Indexer::Select(Backend& backend, MixerStep& step, const Tensor& input,
+                     const Tensor& query_input) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Tensor q = arena.Rows(input.rows, q_->rows());
   const Tensor k = arena.Rows(input.rows, k_->rows());
@@ -72,11 +73,12 @@ std::optional<KeySelection> Indexer::Select(Backend& backend, const StepRows& wh
   }
   const auto positions = where.where().positions;
   const int32_t last = *std::max_element(positions.begin(), positions.end());
-  const KeySelection selection{arena.Take<int32_t>(input.rows, selectors_ * (last / 32 + 1)),
-                               selectors_};
+  const int64_t width = int64_t{selectors_} * (last / 32 + 1);
+  if (step.words.width != width) step.words = step.arena.Take<int32_t>(input.rows, width);
+  const KeySelection selection{step.words, selectors_};
   backend.SelectKeys(params_, where, q, k, weights_ ? &weights : nullptr, *cache_, selection);
-  if (last < int64_t{params_.kept} * params_.block_size) return std::nullopt;
-  return selection;
+  step.selection.reset();
+  if (last >= int64_t{params_.kept} * params_.block_size) step.selection = selection;
 }
 
 uint64_t Indexer::weight_bytes() const {

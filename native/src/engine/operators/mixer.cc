@@ -2,11 +2,11 @@
 
 #include "conclave/engine/operators/compressed_attention.h"
 #include "conclave/engine/operators/gqa.h"
-#include "conclave/engine/operators/linear_attention.h"
 #include "conclave/engine/operators/mla.h"
-#include "conclave/engine/operators/running_sum.h"
-#include "conclave/engine/operators/selective_scan.h"
-#include "conclave/engine/operators/short_convolution.h"
+#include "conclave/engine/operators/recurrent/linear_attention.h"
+#include "conclave/engine/operators/recurrent/running_sum.h"
+#include "conclave/engine/operators/recurrent/selective_scan.h"
+#include "conclave/engine/operators/recurrent/short_convolution.h"
 
 namespace conclave {
 namespace {

@@ -26,6 +26,7 @@ MlaOperator::MlaOperator(TensorLoader& loader, const ModelSpec& model, const Mla
     : rope_(spec.rope ? std::optional(model.ropes[*spec.rope]) : std::nullopt),
       params_(ParamsOf(spec, share.Heads(spec.heads))),
       query_scaling_(spec.query_scaling),
+      shares_selection_(spec.shares_selection),
       latent_norm_(loader, spec.latent_norm, spec.latent_dim),
       cache_shape_(CacheShape(spec, cache)),
       cache_type_(CacheTypeOf(loader.format())),
@@ -75,8 +76,9 @@ Tensor MlaOperator::QueryInput(Backend& backend, const Tensor& input) const {
   return rows;
 }
 
-void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void MlaOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                           const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   const int key_dim = params_.head_dim;
@@ -92,10 +94,10 @@ void MlaOperator::Forward(Backend& backend, const StepRows& where, const Tensor&
   if (rope_) backend.Rotate(*rope_, where, key_dim, latent_dim, std::array{q, key.output});
   if (query_scaling_) backend.ScaleByPosition(*query_scaling_, where, q);
   const Tensor latents = arena.Rows(input.rows, int64_t{params_.heads} * latent_dim);
-  std::optional<KeySelection> selection;
-  if (indexer_) selection = indexer_->Select(backend, where, input, query_input);
+  if (indexer_) indexer_->Select(backend, step, input, query_input);
+  const bool selects = (indexer_ || shares_selection_) && step.selection;
   backend.Attend(params_, where, q, key.output, {}, nullptr, *cache_, latents,
-                 selection ? &*selection : nullptr);
+                 selects ? &*step.selection : nullptr);
   const Tensor attended = arena.Rows(input.rows, o_->cols());
   backend.ProjectHeads(latents, values_, attended);
   if (gate_) {

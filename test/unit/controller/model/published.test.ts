@@ -377,6 +377,31 @@ const published: Readonly<Record<string, Published>> = {
     kvBytes: 6 * 2 * 2 * 128 * 2,
     workers: [2, 32],
   },
+  'LongCat-Flash': {
+    config: {
+      model_type: 'longcat_flash',
+      hidden_size: 6144,
+      ffn_hidden_size: 12_288,
+      expert_ffn_hidden_size: 2048,
+      num_layers: 28,
+      num_attention_heads: 64,
+      n_routed_experts: 512,
+      zero_expert_num: 256,
+      zero_expert_type: 'identity',
+      moe_topk: 12,
+      routed_scaling_factor: 6,
+      mla_scale_q_lora: true,
+      mla_scale_kv_lora: true,
+      attention_method: 'MLA',
+      vocab_size: 131_072,
+      max_position_embeddings: 131_072,
+      rope_theta: 10_000_000,
+      ...latents,
+    },
+    parameters: 560,
+    kvBytes: 56 * (512 + 64) * 2,
+    workers: [8, 96],
+  },
 };
 
 /** Dense models, whose parameters are counted alone: in billions. */

@@ -144,6 +144,9 @@ describe('a report counts', () => {
     ['lfm2_moe', { 'short convolution': 3, attention: 2 }, null],
     ['jamba', { 'selective scan': 3, attention: 1 }, null],
     ['glm_moe_dsa', { 'latent attention': 3 }, { layers: 3, tokens: 6 }],
+    ['glm_moe_dsa_shared', { 'latent attention': 4 }, { layers: 3, tokens: 7 }],
+    ['longcat_flash', { 'latent attention': 4 }, null],
+    ['gemma4_e', { attention: 5 }, null],
   ])('what mixes positions in the layers of %s', async (golden, kinds, selection) => {
     const { report } = await compileModel(await folderOf(goldenConfig(golden)));
     expect(report.layerKinds).toEqual(kinds);

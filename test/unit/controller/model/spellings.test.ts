@@ -83,6 +83,14 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
   ['gemma4_moe', { rope_parameters: undefined, use_bidirectional_attention: 'vision' }],
   ['gemma4_dense', { layer_types: [sliding, sliding, full], num_experts: undefined, moe_intermediate_size: undefined }],
   ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FFF' }],
+  ['glm_moe_dsa_shared', { indexer_types: undefined, index_topk_pattern: 'FFSF' }],
+  ['glm_moe_dsa_shared', { indexer_types: undefined, index_topk_pattern: ['F', 'F', 'S', 'F'] }],
+  ['glm_moe_dsa_shared', { indexer_types: undefined, index_topk_freq: 2, index_skip_topk_offset: 2 }],
+  ['longcat_flash', { num_layers: undefined, num_hidden_layers: 4, zero_expert_type: 'identity', router_bias: false }],
+  [
+    'longcat_flash',
+    { expert_ffn_hidden_size: undefined, moe_intermediate_size: 20, ffn_hidden_size: undefined, intermediate_size: 40 },
+  ],
   ['exaone4', { layer_types: undefined }],
   ['gemma', { hidden_act: 'gelu' }],
   ['lfm2', { layer_types: undefined, full_attn_idxs: [1, 3] }],
@@ -101,6 +109,7 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
       rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 16 },
     },
   ],
+  ['gemma4_e', { vocab_size_per_layer_input: undefined, num_global_key_value_heads: undefined }],
 ];
 
 test.each(pairs)('%s is the same with %j', async (golden, changes) => {
@@ -122,7 +131,6 @@ test('numbers that only Python writes are read, and strings stay', async () => {
 });
 
 const refused: readonly (readonly [golden: string, changes: Json, problem: string])[] = [
-  ['glm_moe_dsa', { indexer_types: ['full', 'shared', 'full'] }, 'indexer_types.1 is "shared"; supported: "full"'],
   ['deepseek_v4', { scoring_func: 'sigmoid' }, 'scoring_func is "sigmoid"; supported: "sqrtsoftplus"'],
   ['deepseek_v4', { norm_topk_prob: false }, 'norm_topk_prob is false; supported: true'],
   ['deepseek_v4', { n_shared_experts: 2 }, 'n_shared_experts is 2; supported: 1'],
@@ -134,15 +142,21 @@ const refused: readonly (readonly [golden: string, changes: Json, problem: strin
   ['deepseek_v4', { o_groups: 3 }, 'o_groups is 3; expected a divisor of num_attention_heads, which is 4'],
   ['deepseek_v4', { layer_types: undefined, compress_ratios: [64, 4, 0] }, 'layer_types.0 is "64"; supported: '],
   ['deepseek_v4', { mlp_layer_types: ['hash_moe', 'dense', 'moe'] }, 'mlp_layer_types.1 is "dense"; supported: '],
-  ['glm_moe_dsa', { index_topk_freq: 2 }, 'index_topk_freq is 2; supported: 1'],
+  ['glm_moe_dsa', { indexer_types: ['shared', 'full', 'full'] }, 'layer 0 shares an indexer'],
+  ['glm_moe_dsa', { indexer_types: ['full', 'full'] }, 'indexer_types has 2 entries; expected num_hidden_layers'],
+  ['glm_moe_dsa', { indexer_types: undefined, index_topk_pattern: 'FXF' }, 'index_topk_pattern.1 is "X"'],
+  ['longcat_flash', { zero_expert_type: 'drop' }, 'zero_expert_type is "drop"; supported: "identity"'],
+  ['longcat_flash', { router_bias: true }, 'router_bias is true; supported: false'],
+  ['longcat_flash', { moe_topk: 9 }, 'num_experts, which is 5 and zero_expert_num 3'],
   ['glm_moe_dsa', { layer_types: ['full_attention', 'full_attention', 'full_attention'] }, 'layer_types has full'],
   ['nemotron_h', { hybrid_override_pattern: 'ME*-MX' }, 'layer_types is "ME*-MX"'],
   ['nemotron_h', { hybrid_override_pattern: undefined }, 'hybrid_override_pattern and layers_block_type are missing'],
   ['nemotron_h', { mamba_hidden_act: 'gelu' }, 'mamba_hidden_act is "gelu"; supported: "silu"'],
   ['nemotron_h', { mlp_hidden_act: 'silu' }, 'mlp_hidden_act is "silu"; supported: "relu2"'],
-  ['nemotron_h', { moe_latent_size: 16 }, 'moe_latent_size is 16'],
-  ['gemma4_dense', { hidden_size_per_layer_input: 256 }, 'hidden_size_per_layer_input is 256; supported: 0, null'],
-  ['gemma4_dense', { num_kv_shared_layers: 1 }, 'num_kv_shared_layers is 1; supported: 0, null'],
+  ['nemotron_h', { moe_latent_size: 16 }, 'fc1_latent_proj.weight" is missing'],
+  ['gemma4_dense', { hidden_size_per_layer_input: 256 }, 'embed_tokens_per_layer.weight" is missing'],
+  ['gemma4_e', { vocab_size_per_layer_input: 300 }, 'vocab_size_per_layer_input is 300; supported: vocab_size'],
+  ['gemma4_e', { num_kv_shared_layers: 5 }, 'num_kv_shared_layers is 5, but no layer like layer 4'],
   ['kimi_linear', { linear_attn_config: undefined }, 'linear_attn_config and layer_types are missing'],
   ['kimi_linear', { mla_use_nope: false }, 'mla_use_nope is false; supported: true'],
   ['laguna', { num_attention_heads_per_layer: [4, 4, 4] }, 'num_attention_heads_per_layer has 3 entries'],

@@ -12,7 +12,7 @@ import {
 import { modelFootprint } from '../../../../controller/planner/input/memory.ts';
 import { plan } from '../../../../controller/planner/plan.ts';
 import { formatBytes } from '../../../../platform/process/quantities.ts';
-import type { PlacementPlan } from '../../../../proto/messages.ts';
+import type { ModelSpec, PlacementPlan } from '../../../../proto/messages.ts';
 import { withRunningSums } from '../model/running-sums.ts';
 import { checkPlan } from './check-plan.ts';
 
@@ -98,11 +98,27 @@ test('footprints count the bytes that each part takes in each format', () => {
     ],
     residentBytes: 1_536,
     experts: { count: 4, bytes: expertBytes, intermediate: 32, topK: 2 },
+    withPrevious: false,
   });
   // 36 bytes per group of 32; rows of the down projection's 48 columns take two groups.
   expect(modelFootprint(shared, 'q8').layers[0]?.shared[1]?.weightBytes).toBe(48 * 2 * 36 * 2 + 64 * 2 * 36);
   expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.weightBytes).toBe(24_576);
   expect(modelFootprint(shared, 'f32').layers[0]?.shared[0]?.kvBytesPerToken).toBe(2 * 2 * 16 * 4);
+});
+
+/** A model some of whose layers read what those before left. */
+function together(reading: readonly number[]): ModelSpec {
+  const spec = moeSpec(shape);
+  return { ...spec, layers: spec.layers.map((layer, i) => ({ ...layer, withPrevious: reading.includes(i) })) };
+}
+
+test('stages are cut where no layer reads what those before left', () => {
+  const workers = [worker('a', 'stage', 1e6), worker('b', 'stage', 1e6)];
+  const constraints = constrain({ pipelineParallelSize: 2 });
+  for (const [reading, cut] of [[[2], 3] as const, [[1, 2], 3] as const, [[1, 3], 2] as const]) {
+    const cuts = stages(planned(inputOf(workers, { spec: together(reading), constraints })));
+    expect(cuts.map((stage) => stage.slice(0, 'p0 0-0'.length))).toEqual([`p0 0-${cut - 1}`, `p0 ${cut}-3`]);
+  }
 });
 
 test('states of sequences are counted beside blocks, and said', () => {
@@ -390,13 +406,21 @@ describe('what does not fit', () => {
         constraints: constrain({ tensorParallelSize: 2 }),
       }),
       [
-        'tensor-parallel size 2: layer 0 normalises queries and keys over all heads together, so its attention cannot be split by heads; use 1',
+        'tensor-parallel size 2: what each head of layer 0 needs is made of all of them or of another layer, so that ranks cannot share them; use 1',
       ],
     ],
     [
       'more stages than layers',
       inputOf([worker('a', 'stage', 1e6)], { constraints: constrain({ pipelineParallelSize: 5 }) }),
       ['pipeline-parallel size 5: the model has 4 layers'],
+    ],
+    [
+      'more stages than layers that stay together allow',
+      inputOf([worker('a', 'stage', 1e6)], {
+        spec: together([2]),
+        constraints: constrain({ pipelineParallelSize: 4 }),
+      }),
+      ['pipeline-parallel size 4: the model has 4 layers, some of which read what others left; use up to 3'],
     ],
     [
       'more pipelines than workers',

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "conclave/engine/operators/compressor.h"
-#include "conclave/engine/operators/fixed_states.h"
 #include "conclave/engine/operators/mixer.h"
+#include "conclave/engine/operators/recurrent/fixed_states.h"
 
 namespace conclave {
 
@@ -21,7 +21,7 @@ class CompressedAttentionOperator final : public Mixer {
                               const CacheOptions& cache);
 
   void TakeCache(Backend& backend) override;
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;

@@ -16,15 +16,16 @@ class ExpertGate {
   // Throws kUnsupported for more experts than the backend's gate takes.
   ExpertGate(TensorLoader& loader, const MoeSpec& spec);
 
-  int experts() const { return static_cast<int>(weight_->rows()); }
+  int experts() const { return experts_; }
   int top_k() const { return params_.top_k; }
 
   // Whether experts depend on tokens.
   bool reads_tokens() const { return !table_.empty(); }
 
   // ids, weights [rows, top_k] of input [rows, H], or of what the gate's own norm makes of the
-  // residual stream, on the host. tokens [rows], where it reads them. Throws kNonFinite when a
-  // row's logits have a NaN or an infinity.
+  // residual stream, on the host. tokens [rows], where it reads them; ids from experts() on are of
+  // experts that give what they read. Throws kNonFinite when a row's logits have a NaN or an
+  // infinity.
   void Forward(Backend& backend, const Tensor& input, const Tensor& residual,
                std::span<const int32_t> tokens, std::vector<int32_t>& ids,
                std::vector<float>& weights) const;
@@ -36,6 +37,7 @@ class ExpertGate {
   static uint64_t SourceBytes(const GateSpec& spec);
 
  private:
+  int experts_;
   MatrixPtr weight_;
   VectorPtr bias_;        // null: none
   VectorPtr correction_;  // null: none

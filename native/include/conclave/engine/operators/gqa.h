@@ -17,8 +17,10 @@ class GqaOperator final : public Mixer {
               const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override;
-  // Writes the rows' keys and values into the cache.
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  // Of one that keeps nothing: whose keys and values it reads, which have run before it.
+  void ReadCacheOf(const GqaOperator& keeper) { cache_ = keeper.cache_; }
+  // Writes the rows' keys and values into the cache, if they are its own.
+  void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;
@@ -31,6 +33,7 @@ class GqaOperator final : public Mixer {
                              const CacheOptions& cache, WeightsFormat format);
 
  private:
+  void LoadKeys(TensorLoader& loader, const GqaSpec& spec, Range kv, Range values);
   void LoadGate(TensorLoader& loader, const GqaSpec& spec, Range heads);
   // Multiplies what attention gives.
   void Gate(Backend& backend, const Tensor& input, const Tensor& attended) const;
@@ -44,7 +47,7 @@ class GqaOperator final : public Mixer {
   bool norm_after_rope_;
   float clip_;
   std::optional<QueryScaling> query_scaling_;
-  MatrixPtr q_, k_, v_, o_;
+  MatrixPtr q_, k_, v_, o_;                      // k_, v_ null: another layer's cache is read
   VectorPtr q_bias_, k_bias_, v_bias_, o_bias_;  // null: none
   std::optional<Norm> q_norm_, k_norm_;
   VectorPtr q_weights_, k_weights_;  // of each head's own norm; null: all heads share theirs
@@ -58,7 +61,7 @@ class GqaOperator final : public Mixer {
   KvCacheShape cache_shape_;
   KvType cache_type_;
   uint64_t cache_bytes_;
-  std::unique_ptr<PagedCache> cache_;
+  std::shared_ptr<PagedCache> cache_;
 };
 
 }  // namespace conclave

@@ -17,11 +17,9 @@ class Indexer {
           const CacheOptions& cache);
 
   void TakeCache(Backend& backend);
-  // Writes the keys of the rows `input` into the cache; `query_input` is what queries are made of.
-  // The result lives as long as the caller's scratch memory; absent: rows read all positions up to
-  // their own.
-  std::optional<KeySelection> Select(Backend& backend, const StepRows& where, const Tensor& input,
-                                     const Tensor& query_input);
+  // Writes the keys of the rows `input` into the cache, and leaves the step's selection;
+  // `query_input` is what queries are made of.
+  void Select(Backend& backend, MixerStep& step, const Tensor& input, const Tensor& query_input);
 
   uint64_t weight_bytes() const;
   uint64_t cache_bytes() const { return cache_bytes_; }

@@ -2,12 +2,22 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "conclave/engine/cache_options.h"
 #include "conclave/engine/tensor_loader.h"
 #include "conclave/model/slicing.h"
 
 namespace conclave {
+
+// What the mixers of a step have in common.
+struct MixerStep {
+  const StepRows& where;
+  Arena& arena;  // of what outlives one of them
+  // What the last indexer has selected; absent: rows read all positions up to their own.
+  std::optional<KeySelection> selection = {};
+  DeviceIds words = {};  // memory of selections
+};
 
 // A share of an operator whose rows depend on earlier ones of their sequence, by what it keeps of
 // them: attention, or a recurrence.
@@ -18,7 +28,7 @@ class Mixer {
   // Takes the memory of what it keeps, once, before the first Forward.
   virtual void TakeCache(Backend& backend) = 0;
   // output [rows, H] = this share's part for input [rows, H]; keeps what later rows need of them.
-  virtual void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  virtual void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                        const Tensor& output) = 0;
 
   virtual uint64_t weight_bytes() const = 0;

@@ -21,7 +21,7 @@ class MlaOperator final : public Mixer {
 
   void TakeCache(Backend& backend) override;
   // Writes the rows' latents and rotated keys into the cache.
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;
@@ -40,6 +40,7 @@ class MlaOperator final : public Mixer {
   std::optional<Rope> rope_;
   AttentionParams params_;
   std::optional<QueryScaling> query_scaling_;
+  bool shares_selection_;
   MatrixPtr q_down_;  // null: none
   std::optional<Norm> q_norm_;
   MatrixPtr q_, latent_, o_;

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "conclave/engine/operators/convolution.h"
-#include "conclave/engine/operators/fixed_states.h"
 #include "conclave/engine/operators/mixer.h"
+#include "conclave/engine/operators/recurrent/convolution.h"
+#include "conclave/engine/operators/recurrent/fixed_states.h"
 
 namespace conclave {
 
@@ -14,7 +14,7 @@ class ShortConvolutionOperator final : public Mixer {
                            const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override { states_.Take(backend); }
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;

@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/short_convolution.h"
+#include "conclave/engine/operators/recurrent/short_convolution.h"
 
 #include <array>
 
@@ -23,8 +23,9 @@ ShortConvolutionOperator::ShortConvolutionOperator(TensorLoader& loader,
   if (output_bias) output_bias_ = loader.Bias(spec.output, hidden);
 }
 
-void ShortConvolutionOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void ShortConvolutionOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                                        const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   states_.Enter(backend, where.where());

@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/linear_attention.h"
+#include "conclave/engine/operators/recurrent/linear_attention.h"
 
 #include <array>
 #include <cmath>
@@ -106,8 +106,9 @@ LinearAttentionOperator::Stream LinearAttentionOperator::LoadStream(
           .convolution = Convolution(loader, convolution, part)};
 }
 
-void LinearAttentionOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void LinearAttentionOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                                       const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   states_.Enter(backend, where.where());

@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/running_sum.h"
+#include "conclave/engine/operators/recurrent/running_sum.h"
 
 namespace conclave {
 
@@ -15,8 +15,9 @@ RunningSumOperator::RunningSumOperator(TensorLoader& loader, const RunningSumSpe
   if (output_bias) output_bias_ = loader.Bias(spec.output, hidden);
 }
 
-void RunningSumOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void RunningSumOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                                  const Tensor& output) {
+  const StepRows& where = step.where;
   const Arena::Scope scope(backend.scratch());
   const Tensor rows = backend.scratch().Rows(input.rows, value_->rows());
   const LinearOutput values{value_.get(), value_bias_.get(), rows};

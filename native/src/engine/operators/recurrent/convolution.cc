@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/convolution.h"
+#include "conclave/engine/operators/recurrent/convolution.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/fixed_states.h"
+#include "conclave/engine/operators/recurrent/fixed_states.h"
 
 #include "conclave/base/message.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "conclave/engine/operators/fixed_states.h"
 #include "conclave/engine/operators/mixer.h"
+#include "conclave/engine/operators/recurrent/fixed_states.h"
 
 namespace conclave {
 
@@ -12,7 +12,7 @@ class RunningSumOperator final : public Mixer {
                      const Share& share, const CacheOptions& cache, bool output_bias);
 
   void TakeCache(Backend& backend) override { states_.Take(backend); }
-  void Forward(Backend& backend, const StepRows& where, const Tensor& input,
+  void Forward(Backend& backend, MixerStep& step, const Tensor& input,
                const Tensor& output) override;
 
   uint64_t weight_bytes() const override;

@@ -1,4 +1,4 @@
-#include "conclave/engine/operators/selective_scan.h"
+#include "conclave/engine/operators/recurrent/selective_scan.h"
 
 #include <array>
 #include <cmath>
@@ -35,8 +35,9 @@ SelectiveScanOperator::SelectiveScanOperator(TensorLoader& loader, const Selecti
   if (output_bias) output_bias_ = loader.Bias(spec.output, {0, spec.output.out()});
 }
 
-void SelectiveScanOperator::Forward(Backend& backend, const StepRows& where, const Tensor& input,
+void SelectiveScanOperator::Forward(Backend& backend, MixerStep& step, const Tensor& input,
                                     const Tensor& output) {
+  const StepRows& where = step.where;
   Arena& arena = backend.scratch();
   const Arena::Scope scope(arena);
   states_.Enter(backend, where.where());
