@@ -336,7 +336,7 @@ TEST(ValidateSpec, NamesWhatDoesNotFit) {
          [&](ModelSpec& spec) {
            group(spec, {2, 3, true});
          });
-  refuse(ErrorCode::kUnsupported, "gate.scoring: with groups or a correction", [](ModelSpec& spec) {
+  refuse(ErrorCode::kUnsupported, "gate.scoring: with groups, a correction", [](ModelSpec& spec) {
     Operator<MoeSpec>(spec, 0).gate.groups = {2, 1, true};
   });
   refuse(ErrorCode::kInvalidArgument, "gate.weight.region: expected one within [",
