@@ -75,13 +75,18 @@ struct Write {
     const int64_t row = i / width, column = i % width;
     const float* const by = weights + row * weights_width + streams;
     float* const first = x + row * streams * width + column;
+    // Unrolled, so that what is mixed stays in registers.
     float mixed[kMaxStreams];
-    for (int k = 0; k < streams; ++k) {
+#pragma unroll
+    for (int k = 0; k < kMaxStreams; ++k) {
+      if (k >= streams) continue;
       mixed[k] = by[k] * y[i];
       for (int j = 0; j < streams; ++j)
         mixed[k] += by[streams + j * streams + k] * first[j * width];
     }
-    for (int k = 0; k < streams; ++k) first[k * width] = mixed[k];
+#pragma unroll
+    for (int k = 0; k < kMaxStreams; ++k)
+      if (k < streams) first[k * width] = mixed[k];
   }
 };
 
