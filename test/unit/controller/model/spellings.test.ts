@@ -89,7 +89,7 @@ const pairs: readonly (readonly [golden: string, changes: Json])[] = [
   ['longcat_flash', { num_layers: undefined, num_hidden_layers: 4, zero_expert_type: 'identity', router_bias: false }],
   [
     'longcat_flash',
-    { expert_ffn_hidden_size: undefined, moe_intermediate_size: 20, ffn_hidden_size: undefined, intermediate_size: 40 },
+    { expert_ffn_hidden_size: undefined, moe_intermediate_size: 20, ffn_hidden_size: undefined, intermediate_size: 32 },
   ],
   ['exaone4', { layer_types: undefined }],
   ['gemma', { hidden_act: 'gelu' }],
